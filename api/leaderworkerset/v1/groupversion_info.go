@@ -1,0 +1,32 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package v1 is version v1 of the API group leaderworkerset.x-k8s.io: the LeaderWorkerSet type, and the labels, annotations,
+// environment variables, condition types and event reasons that users and other controllers rely on.
+//
+// +kubebuilder:object:generate=true
+// +groupName=leaderworkerset.x-k8s.io
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var (
+	// GroupVersion is the group and version that this package's types are registered under.
+	GroupVersion = schema.GroupVersion{Group: "leaderworkerset.x-k8s.io", Version: "v1"}
+
+	// SchemeBuilder collects the functions that add this package's types to a scheme.
+	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
+
+	// AddToScheme adds this package's types to a scheme.
+	AddToScheme = SchemeBuilder.AddToScheme
+)
+
+func addKnownTypes(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(GroupVersion, &LeaderWorkerSet{}, &LeaderWorkerSetList{})
+	metav1.AddToGroupVersion(scheme, GroupVersion)
+	return nil
+}

@@ -1,0 +1,333 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// LeaderWorkerSet runs a number of equal groups of pods. Each group is one leader pod and its worker pods; it is created, scaled,
+// updated, placed and restarted as one.
+//
+// A StatefulSet's pods carry the label controller-revision-hash: the name of the StatefulSet, a dash and up to 10 characters, 63 at
+// most. The leader StatefulSet is called <name>, those of the workers <name>-<group index>, hence the limit on the name:
+// 63-11 = 52 characters without workers; with them 52-1 less the digits of the highest group index, surge groups included.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:shortName=lws
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.hpaPodSelector
+// +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.readyReplicas`,description="Groups whose pods are all ready"
+// +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.spec.replicas`,description="Groups asked for"
+// +kubebuilder:printcolumn:name="Up-to-date",type=integer,JSONPath=`.status.updatedReplicas`,description="Groups made from the current templates"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: must be a DNS-1035 label: lower case letters, digits and '-', starting with a letter and ending with a letter or digit"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 52 - (self.spec.leaderWorkerTemplate.size == 1 ? 0 : 1 + size(string([0, self.spec.replicas - 1 + [self.spec.replicas, [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(s, type(s) == int ? int(s) : (int(string(s).replace('%', '')) * self.spec.replicas + 99) / 100)[0]].min()].max())))",messageExpression="'metadata.name: must be no more than ' + ['52', '51', '50', '49', '48', '47', '46', '45', '44'][self.spec.leaderWorkerTemplate.size == 1 ? 0 : 1 + size(string([0, self.spec.replicas - 1 + [self.spec.replicas, [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(s, type(s) == int ? int(s) : (int(string(s).replace('%', '')) * self.spec.replicas + 99) / 100)[0]].min()].max()))] + ' characters with these replicas, size and maxSurge: StatefulSets and pods are named after it'"
+type LeaderWorkerSet struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the wished state: how many groups, of what size, from which templates.
+	// +required
+	Spec LeaderWorkerSetSpec `json:"spec"`
+
+	// status is what was last observed of the groups. Written by the operator.
+	// +optional
+	Status LeaderWorkerSetStatus `json:"status,omitempty"`
+}
+
+// LeaderWorkerSetList is a list of LeaderWorkerSets.
+//
+// +kubebuilder:object:root=true
+type LeaderWorkerSetList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items are the LeaderWorkerSets.
+	Items []LeaderWorkerSet `json:"items"`
+}
+
+// LeaderWorkerSetSpec is the wished state of a LeaderWorkerSet.
+//
+// +kubebuilder:validation:XValidation:rule="self.replicas * self.leaderWorkerTemplate.size <= 2147483647",message="replicas × leaderWorkerTemplate.size, the number of pods, must be no more than 2147483647",fieldPath=.replicas
+// +kubebuilder:validation:XValidation:rule="self.replicas == 0 || !(self.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable in [dyn(0), dyn('0%')] && self.rolloutStrategy.rollingUpdateConfiguration.maxSurge in [dyn(0), dyn('0%')])",message="must not be 0 when maxSurge is 0 and there are replicas: nothing could ever be updated",fieldPath=.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable
+type LeaderWorkerSetSpec struct {
+	// replicas is the number of groups. 0 to 1000000, 1 if not set.
+	//
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000000
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// leaderWorkerTemplate says what a group is made of: its size and the templates of its pods. A change is rolled out group by group.
+	//
+	// +required
+	LeaderWorkerTemplate LeaderWorkerTemplate `json:"leaderWorkerTemplate"`
+
+	// rolloutStrategy says how groups are replaced when leaderWorkerTemplate or networkConfig change.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	RolloutStrategy RolloutStrategy `json:"rolloutStrategy,omitempty"`
+
+	// startupPolicy says when the workers of a group are created: with LeaderCreated, the default, as soon as the leader pod exists;
+	// with LeaderReady once the leader pod is ready.
+	//
+	// +optional
+	// +kubebuilder:default=LeaderCreated
+	StartupPolicy StartupPolicyType `json:"startupPolicy,omitempty"`
+
+	// networkConfig says under which names the pods of a group find each other. A change is rolled out group by group.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	NetworkConfig *NetworkConfig `json:"networkConfig,omitempty"`
+}
+
+// LeaderWorkerTemplate is what a group is made of.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize <= self.size",message="must be no more than size",fieldPath=.subGroupPolicy.subGroupSize
+// +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || (self.size - 1) % self.subGroupPolicy.subGroupSize == 0 || (self.subGroupPolicy.subGroupPolicyType == 'LeaderWorker' && self.size % self.subGroupPolicy.subGroupSize == 0)",message="size - 1 must be divisible by it, or, with subGroupPolicyType LeaderWorker, size",fieldPath=.subGroupPolicy.subGroupSize
+// +kubebuilder:validation:XValidation:rule="has(self.subGroupPolicy) == has(oldSelf.subGroupPolicy) && (!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize == oldSelf.subGroupPolicy.subGroupSize)",message="subGroupSize can't be changed, added or removed",fieldPath=.subGroupPolicy
+// +kubebuilder:validation:XValidation:rule="has(self.volumeClaimTemplates) == has(oldSelf.volumeClaimTemplates) && (!has(self.volumeClaimTemplates) || self.volumeClaimTemplates == oldSelf.volumeClaimTemplates)",message="field is immutable",fieldPath=.volumeClaimTemplates
+type LeaderWorkerTemplate struct {
+	// leaderTemplate is the template of leader pods. The workerTemplate if not set.
+	//
+	// +optional
+	LeaderTemplate *corev1.PodTemplateSpec `json:"leaderTemplate,omitempty"`
+
+	// workerTemplate is the template of worker pods, and of leader pods if there is no leaderTemplate.
+	//
+	// +required
+	WorkerTemplate corev1.PodTemplateSpec `json:"workerTemplate"`
+
+	// size is the number of pods in a group, the leader included. At least 1, 1 if not set.
+	//
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:Minimum=1
+	Size *int32 `json:"size,omitempty"`
+
+	// restartPolicy says what happens to a group when one of its pods fails, is deleted or evicted, or has a container restart.
+	// RecreateGroupOnPodRestart, the default, recreates the whole group; RecreateGroupAfterStart does so only once all pods of the group have
+	// been started; None leaves it to the pods. Default is an old name of None.
+	//
+	// +optional
+	// +kubebuilder:default=RecreateGroupOnPodRestart
+	RestartPolicy RestartPolicyType `json:"restartPolicy,omitempty"`
+
+	// subGroupPolicy divides groups into subgroups of equal size, which can be placed exclusively and are TPU slices of their own.
+	//
+	// +optional
+	SubGroupPolicy *SubGroupPolicy `json:"subGroupPolicy,omitempty"`
+
+	// volumeClaimTemplates are claims that every pod gets one each of, named <template>-<pod>, as in a StatefulSet. Immutable.
+	//
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	VolumeClaimTemplates []corev1.PersistentVolumeClaim `json:"volumeClaimTemplates,omitempty"`
+
+	// persistentVolumeClaimRetentionPolicy says what becomes of the claims when the LeaderWorkerSet is deleted or scaled down, as in a
+	// StatefulSet: they are retained if not set.
+	//
+	// +optional
+	PersistentVolumeClaimRetentionPolicy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"`
+}
+
+// RestartPolicyType says what a failed pod means for its group.
+//
+// +kubebuilder:validation:Enum=RecreateGroupOnPodRestart;RecreateGroupAfterStart;None;Default
+type RestartPolicyType string
+
+const (
+	// RecreateGroupOnPodRestart recreates the group whenever one of its pods is deleted, evicted, Failed or has a container restart.
+	RecreateGroupOnPodRestart RestartPolicyType = "RecreateGroupOnPodRestart"
+
+	// RecreateGroupAfterStart is RecreateGroupOnPodRestart from the moment on when all pods of the group were running.
+	RecreateGroupAfterStart RestartPolicyType = "RecreateGroupAfterStart"
+
+	// NoneRestartPolicy leaves failed pods to the StatefulSets and the kubelet.
+	NoneRestartPolicy RestartPolicyType = "None"
+
+	// DeprecatedDefaultRestartPolicy is an old name of None, which admission replaces it by.
+	DeprecatedDefaultRestartPolicy RestartPolicyType = "Default"
+)
+
+// SubGroupPolicy divides a group into subgroups.
+type SubGroupPolicy struct {
+	// subGroupPolicyType says whether the leader belongs to a subgroup. With LeaderWorker, the default, it is in the first one, as an extra
+	// member if size - 1 is divisible by subGroupSize and size is not; with LeaderExcluded it is in none.
+	//
+	// +optional
+	// +kubebuilder:default=LeaderWorker
+	Type SubGroupPolicyType `json:"subGroupPolicyType,omitempty"`
+
+	// subGroupSize is the number of pods in a subgroup, 1 to size; size or size - 1 must be divisible by it. It can't be changed, added or removed.
+	//
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	SubGroupSize *int32 `json:"subGroupSize,omitempty"`
+}
+
+// SubGroupPolicyType says whether the leader belongs to a subgroup.
+//
+// +kubebuilder:validation:Enum=LeaderWorker;LeaderExcluded
+type SubGroupPolicyType string
+
+const (
+	// SubGroupPolicyTypeLeaderWorker puts the leader into the first subgroup.
+	SubGroupPolicyTypeLeaderWorker SubGroupPolicyType = "LeaderWorker"
+
+	// SubGroupPolicyTypeLeaderExcluded puts the leader into no subgroup.
+	SubGroupPolicyTypeLeaderExcluded SubGroupPolicyType = "LeaderExcluded"
+)
+
+// RolloutStrategy says how groups are replaced by groups of a new revision.
+type RolloutStrategy struct {
+	// type of the rollout. RollingUpdate is the only one.
+	//
+	// +optional
+	// +kubebuilder:default=RollingUpdate
+	Type RolloutStrategyType `json:"type,omitempty"`
+
+	// rollingUpdateConfiguration holds the bounds of a rolling update.
+	//
+	// +optional
+	// +kubebuilder:default={}
+	RollingUpdateConfiguration *RollingUpdateConfiguration `json:"rollingUpdateConfiguration,omitempty"`
+}
+
+// RolloutStrategyType is a way to replace groups.
+//
+// +kubebuilder:validation:Enum=RollingUpdate
+type RolloutStrategyType string
+
+// RollingUpdateStrategyType replaces groups a few at a time, highest index first.
+const RollingUpdateStrategyType RolloutStrategyType = "RollingUpdate"
+
+// RollingUpdateConfiguration holds the bounds of a rolling update.
+type RollingUpdateConfiguration struct {
+	// partition protects the groups with a lower index: they keep their revision. 0 to update all, the default. It may exceed replicas.
+	//
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	Partition *int32 `json:"partition,omitempty"`
+
+	// maxUnavailable is how many groups may be unavailable because of the rollout: a number, or a percentage of replicas, rounded down.
+	// Percentages are 100% at most; one that comes to no group counts as one group if maxSurge is 0, too. 1 if not set. It may not be 0
+	// together with maxSurge unless replicas is 0.
+	//
+	// +optional
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^([0-9]|[1-9][0-9]|100)%$')",message="must be a number, 0 or greater, or a percentage from 0% to 100%"
+	MaxUnavailable *intstr.IntOrString `json:"maxUnavailable,omitempty"`
+
+	// maxSurge is how many groups beyond replicas may exist during the rollout: a number, or a percentage of replicas, rounded up.
+	// More than replicas counts as replicas. 0 if not set.
+	//
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=5
+	// +kubebuilder:validation:XValidation:rule="type(self) == int ? self >= 0 && self <= 2147483647 : self.matches('^[0-9]{1,4}%$')",message="must be a number, 0 or greater, or a percentage from 0% to 9999%"
+	MaxSurge *intstr.IntOrString `json:"maxSurge,omitempty"`
+}
+
+// StartupPolicyType says when the workers of a group are created.
+//
+// +kubebuilder:validation:Enum=LeaderCreated;LeaderReady
+type StartupPolicyType string
+
+const (
+	// LeaderCreatedStartupPolicy creates workers as soon as the leader pod exists.
+	LeaderCreatedStartupPolicy StartupPolicyType = "LeaderCreated"
+
+	// LeaderReadyStartupPolicy creates workers once the leader pod is ready.
+	LeaderReadyStartupPolicy StartupPolicyType = "LeaderReady"
+)
+
+// NetworkConfig says under which names the pods of a group find each other.
+type NetworkConfig struct {
+	// subdomainPolicy says which headless Services there are. With Shared, the default, one for all groups, called <name>; with
+	// UniquePerReplica one per group, called <name>-<group index>. Pods are reached as <pod>.<service>.<namespace>.
+	//
+	// +optional
+	// +kubebuilder:default=Shared
+	SubdomainPolicy *SubdomainPolicy `json:"subdomainPolicy,omitempty"`
+}
+
+// SubdomainPolicy says which headless Services a LeaderWorkerSet has.
+//
+// +kubebuilder:validation:Enum=Shared;UniquePerReplica
+type SubdomainPolicy string
+
+const (
+	// SubdomainShared is one headless Service for all groups.
+	SubdomainShared SubdomainPolicy = "Shared"
+
+	// SubdomainUniquePerReplica is one headless Service for each group.
+	SubdomainUniquePerReplica SubdomainPolicy = "UniquePerReplica"
+)
+
+// LeaderWorkerSetStatus is what was last observed of a LeaderWorkerSet.
+type LeaderWorkerSetStatus struct {
+	// conditions tell where the set is. Available: all groups are ready. Progressing: they are not. UpdateInProgress: groups of earlier
+	// revisions have yet to be replaced. ReplicaFailure, only while it lasts: a child object could not be written.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// replicas is the number of leader pods that exist, those of surge groups included.
+	//
+	// +optional
+	Replicas int32 `json:"replicas"`
+
+	// readyReplicas is the number of groups whose pods all are ready.
+	//
+	// +optional
+	ReadyReplicas int32 `json:"readyReplicas"`
+
+	// updatedReplicas is the number of groups made from the current templates, ready or not.
+	//
+	// +optional
+	UpdatedReplicas int32 `json:"updatedReplicas"`
+
+	// hpaPodSelector selects the leader pods, as a string: autoscalers read the pods of the scale subresource by it.
+	//
+	// +optional
+	HPAPodSelector string `json:"hpaPodSelector,omitempty"`
+
+	// observedGeneration is the metadata.generation that this status is about.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// Condition types of a LeaderWorkerSet. Available, Progressing and UpdateInProgress are always there after the first pass, and exactly
+// one of Available and Progressing is True.
+const (
+	// ConditionAvailable is True when all groups are ready.
+	ConditionAvailable = "Available"
+
+	// ConditionProgressing is True while groups are missing or not ready.
+	ConditionProgressing = "Progressing"
+
+	// ConditionUpdateInProgress is True while groups of earlier revisions have to be replaced.
+	ConditionUpdateInProgress = "UpdateInProgress"
+
+	// ConditionReplicaFailure is True while a child object can't be created or changed, with the API server's message. It is there
+	// only as long as that lasts.
+	ConditionReplicaFailure = "ReplicaFailure"
+)
