@@ -100,11 +100,15 @@ type LeaderWorkerTemplate struct {
 	// leaderTemplate is the template of leader pods. The workerTemplate if not set.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="must have at least one container",fieldPath=.spec.containers
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
 	LeaderTemplate *corev1.PodTemplateSpec `json:"leaderTemplate,omitempty"`
 
 	// workerTemplate is the template of worker pods, and of leader pods if there is no leaderTemplate.
 	//
 	// +required
+	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="must have at least one container",fieldPath=.spec.containers
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
 	WorkerTemplate corev1.PodTemplateSpec `json:"workerTemplate"`
 
 	// size is the number of pods in a group, the leader included. At least 1, 1 if not set.

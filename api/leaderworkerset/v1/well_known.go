@@ -3,67 +3,70 @@
 
 package v1
 
+// MetadataPrefix is the prefix of all labels and annotations of the API.
+const MetadataPrefix = "leaderworkerset.sigs.k8s.io/"
+
 // Labels of the objects that make up a LeaderWorkerSet.
 const (
 	// SetNameLabelKey is on every pod, StatefulSet, Service and ControllerRevision of a LeaderWorkerSet: its name.
-	SetNameLabelKey = "leaderworkerset.sigs.k8s.io/name"
+	SetNameLabelKey = MetadataPrefix + "name"
 
 	// GroupIndexLabelKey is on pods and worker StatefulSets: the index of the group, 0…replicas-1, higher for surge groups.
-	GroupIndexLabelKey = "leaderworkerset.sigs.k8s.io/group-index"
+	GroupIndexLabelKey = MetadataPrefix + "group-index"
 
 	// WorkerIndexLabelKey is on pods: 0 for the leader, 1…size-1 for workers.
-	WorkerIndexLabelKey = "leaderworkerset.sigs.k8s.io/worker-index"
+	WorkerIndexLabelKey = MetadataPrefix + "worker-index"
 
 	// GroupUniqueHashLabelKey is on pods and worker StatefulSets: the group's key, unique in the cluster, the hexadecimal
 	// SHA-1 of "<namespace>/<leader pod name>".
-	GroupUniqueHashLabelKey = "leaderworkerset.sigs.k8s.io/group-key"
+	GroupUniqueHashLabelKey = MetadataPrefix + "group-key"
 
 	// RevisionLabelKey is on pods, StatefulSets and ControllerRevisions: the key of the revision they were made from.
-	RevisionLabelKey = "leaderworkerset.sigs.k8s.io/template-revision-hash"
+	RevisionLabelKey = MetadataPrefix + "template-revision-hash"
 
 	// SubGroupIndexLabelKey is on the pods of sets with a subGroupPolicy: the index of the subgroup in its group.
-	SubGroupIndexLabelKey = "leaderworkerset.sigs.k8s.io/subgroup-index"
+	SubGroupIndexLabelKey = MetadataPrefix + "subgroup-index"
 
 	// SubGroupUniqueHashLabelKey is on the pods of sets with a subGroupPolicy: the subgroup's key, the hexadecimal SHA-1 of
 	// "<leader pod name>/<subgroup index>".
-	SubGroupUniqueHashLabelKey = "leaderworkerset.sigs.k8s.io/subgroup-key"
+	SubGroupUniqueHashLabelKey = MetadataPrefix + "subgroup-key"
 )
 
 // Annotations of a LeaderWorkerSet and of the objects that make it up.
 const (
 	// SizeAnnotationKey is on pods: the number of pods in the group, leader included.
-	SizeAnnotationKey = "leaderworkerset.sigs.k8s.io/size"
+	SizeAnnotationKey = MetadataPrefix + "size"
 
 	// ReplicasAnnotationKey is on the leader StatefulSet: spec.replicas of the LeaderWorkerSet when it was last written. The
 	// StatefulSet's own replicas may be higher while surge groups exist.
-	ReplicasAnnotationKey = "leaderworkerset.sigs.k8s.io/replicas"
+	ReplicasAnnotationKey = MetadataPrefix + "replicas"
 
 	// LeaderPodNameAnnotationKey is on worker pods: the name of their leader pod.
-	LeaderPodNameAnnotationKey = "leaderworkerset.sigs.k8s.io/leader-name"
+	LeaderPodNameAnnotationKey = MetadataPrefix + "leader-name"
 
 	// ExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet: the node label whose values are the places that take one
 	// group each, such as a rack. Passed on to pods.
-	ExclusiveKeyAnnotationKey = "leaderworkerset.sigs.k8s.io/exclusive-topology"
+	ExclusiveKeyAnnotationKey = MetadataPrefix + "exclusive-topology"
 
 	// SubGroupExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet: the node label whose values are the places that
 	// take one subgroup each. Passed on to pods.
-	SubGroupExclusiveKeyAnnotationKey = "leaderworkerset.sigs.k8s.io/subgroup-exclusive-topology"
+	SubGroupExclusiveKeyAnnotationKey = MetadataPrefix + "subgroup-exclusive-topology"
 
 	// SubGroupSizeAnnotationKey is on the pods of sets with a subGroupPolicy: its subGroupSize.
-	SubGroupSizeAnnotationKey = "leaderworkerset.sigs.k8s.io/subgroup-size"
+	SubGroupSizeAnnotationKey = MetadataPrefix + "subgroup-size"
 
 	// SubGroupPolicyTypeAnnotationKey is on the pods of sets with a subGroupPolicy: its subGroupPolicyType.
-	SubGroupPolicyTypeAnnotationKey = "leaderworkerset.sigs.k8s.io/subgroup-policy-type"
+	SubGroupPolicyTypeAnnotationKey = MetadataPrefix + "subgroup-policy-type"
 
 	// SubdomainPolicyAnnotationKey is on the leader pods of sets whose subdomainPolicy is UniquePerReplica: that policy.
-	SubdomainPolicyAnnotationKey = "leaderworkerset.sigs.k8s.io/subdomainPolicy"
+	SubdomainPolicyAnnotationKey = MetadataPrefix + "subdomainPolicy"
 
 	// LeaderRequestsTPUsAnnotationKey is "true" on worker pods whose leader has a container that asks for TPUs.
-	LeaderRequestsTPUsAnnotationKey = "leaderworkerset.sigs.k8s.io/leader-requests-tpus"
+	LeaderRequestsTPUsAnnotationKey = MetadataPrefix + "leader-requests-tpus"
 
 	// RecreateGroupAfterStartAnnotationKey is set by users on a LeaderWorkerSet: with any value its restartPolicy counts as
 	// RecreateGroupAfterStart. From before that policy existed.
-	RecreateGroupAfterStartAnnotationKey = "leaderworkerset.sigs.k8s.io/experimental-recreate-group-after-start"
+	RecreateGroupAfterStartAnnotationKey = MetadataPrefix + "experimental-recreate-group-after-start"
 )
 
 // Environment variables that every container and init container of a group's pods gets.

@@ -1,0 +1,43 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
+)
+
+// +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded
+
+// podWebhook gives pods of groups their identity. The API server sends it only pods that are labelled with a LeaderWorkerSet's name.
+type podWebhook struct{}
+
+var _ ctrladmission.Defaulter[*corev1.Pod] = podWebhook{}
+
+// Default injects the pod. One that no StatefulSet made carries the label for a purpose of its own, such as a copy to debug: it is
+// left alone.
+func (podWebhook) Default(ctx context.Context, pod *corev1.Pod) error {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || owner.Kind != "StatefulSet" || pod.Labels[leaderworkersetv1.SetNameLabelKey] == "" {
+		return nil
+	}
+	if pod.Namespace == "" {
+		// The object in a request may leave it to the request.
+		if request, err := ctrladmission.RequestFromContext(ctx); err == nil {
+			pod.Namespace = request.Namespace
+		}
+	}
+	if err := desired.Inject(pod); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	return nil
+}
+

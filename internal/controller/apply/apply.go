@@ -1,0 +1,158 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package apply is the only writer: it carries out what was planned, and tells of it. Every write is safe against a view that was
+// late: creations carry their owner, changes the version and deletions the UID that they were decided on.
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/status"
+)
+
+// Applier carries out plans.
+type Applier struct {
+	// Client writes.
+	Client client.Client
+
+	// Live reads past the cache. Asked only after a creation that failed because the name is taken.
+	Live client.Reader
+
+	// Recorder tells users what happened.
+	Recorder events.EventRecorder
+}
+
+// RefusedError is a write that the API server refused for a reason that the user has to know: trying again won't help on its own.
+type RefusedError struct {
+	// Reason is that of the event: FailedCreate or FailedUpdate.
+	Reason string
+
+	err error
+}
+
+// Error is what the API server said.
+func (e *RefusedError) Error() string { return e.err.Error() }
+
+// Unwrap is the error of the API server.
+func (e *RefusedError) Unwrap() error { return e.err }
+
+// Writes carries the writes out in order, up to the first error. What turns out to be done already is no error. An error that the user
+// has to know of is, or wraps, a *RefusedError.
+func (a *Applier) Writes(ctx context.Context, writes []plan.Write) error {
+	for _, write := range writes {
+		if err := a.write(ctx, write); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Applier) write(ctx context.Context, write plan.Write) error {
+	switch {
+	case write.Create != nil:
+		return a.create(ctx, write.Create)
+	case write.Patch != nil:
+		return a.patch(ctx, write.Patch)
+	default:
+		return a.delete(ctx, write.Delete)
+	}
+}
+
+func (a *Applier) create(ctx context.Context, object plan.Object) error {
+	err := a.Client.Create(ctx, object)
+	if apierrors.IsAlreadyExists(err) {
+		err = a.checkTaken(ctx, object)
+	}
+	return refused(leaderworkersetv1.ReasonFailedCreate, err)
+}
+
+// checkTaken looks at who has the name that a creation needed. If it is the owner of the wished object, an earlier creation of ours
+// has succeeded and the cache has yet to show it.
+func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
+	gvk, err := apiutil.GVKForObject(wanted, a.Client.Scheme())
+	if err != nil {
+		return err
+	}
+	taken := &metav1.PartialObjectMetadata{}
+	taken.SetGroupVersionKind(gvk)
+	if err := a.Live.Get(ctx, client.ObjectKeyFromObject(wanted), taken); err != nil {
+		return err
+	}
+	if owner := metav1.GetControllerOf(wanted); owner != nil {
+		if actual := metav1.GetControllerOf(taken); actual != nil && actual.UID == owner.UID {
+			return nil
+		}
+	}
+	return &RefusedError{
+		Reason: leaderworkersetv1.ReasonFailedCreate,
+		err:    errors.New(snapshot.InTheWay(gvk.Kind, wanted.GetName())),
+	}
+}
+
+func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {
+	err := a.Client.Patch(ctx, change.To, client.MergeFromWithOptions(change.From, client.MergeFromWithOptimisticLock{}))
+	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
+}
+
+func (a *Applier) delete(ctx context.Context, object plan.Object) error {
+	err := a.Client.Delete(ctx, object,
+		client.Preconditions{UID: ptr.To(object.GetUID())},
+		client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // It is gone, or something else has its name by now.
+	}
+	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
+}
+
+// Status writes the status if it is a new one. The write fails with a conflict if the set has changed since it was observed.
+func (a *Applier) Status(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, next leaderworkersetv1.LeaderWorkerSetStatus) error {
+	if equality.Semantic.DeepEqual(lws.Status, next) {
+		return nil
+	}
+	updated := lws.DeepCopy()
+	updated.Status = next
+	if err := a.Client.Status().Patch(ctx, updated, client.MergeFromWithOptions(lws, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("status: %w", err)
+	}
+	return nil
+}
+
+// Tell records events about a set.
+func (a *Applier) Tell(lws runtime.Object, told []status.Event) {
+	for _, event := range told {
+		a.Recorder.Eventf(lws, nil, event.Type, event.Reason, event.Action, "%s", event.Note)
+	}
+}
+
+// refused marks the errors that the user has to know of. Others pass by themselves: conflicts, overload, a server that is away, and a
+// namespace that is being deleted with everything in it.
+func refused(reason string, err error) error {
+	var already *RefusedError
+	switch {
+	case err == nil || errors.As(err, &already):
+		return err
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return nil
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err),
+		apierrors.IsInternalError(err), apierrors.IsRequestEntityTooLargeError(err):
+		return &RefusedError{Reason: reason, err: err}
+	default:
+		return err
+	}
+}

@@ -1,0 +1,190 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package group decides what one group needs next. The decision is an ordered list of named checks; the first one that has
+// something to say ends it.
+package group
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
+)
+
+// Action is what to do with a group now.
+type Action string
+
+const (
+	// Nothing: the group has what it needs.
+	Nothing Action = "Nothing"
+
+	// Wait: something has to happen first. It is watched, and the group is looked at again when it does.
+	Wait Action = "Wait"
+
+	// Blocked: something outside of the operator's reach is wrong, and the user has to be told.
+	Blocked Action = "Blocked"
+
+	// StopWorkers: the leader is going away, and the workers go at the same time.
+	StopWorkers Action = "StopWorkers"
+
+	// CreateService: the group's own headless Service is missing.
+	CreateService Action = "CreateService"
+
+	// CreateWorkers: the worker StatefulSet is missing.
+	CreateWorkers Action = "CreateWorkers"
+
+	// UpdateWorkers: the worker StatefulSet is there and may be compared with the wished one.
+	UpdateWorkers Action = "UpdateWorkers"
+)
+
+// Verdict is a decision and its reason, in words for logs and events.
+type Verdict struct {
+	Action Action
+	Reason string
+
+	// Template is that of the group's own revision, set with the actions that create or update.
+	Template *revision.Template
+
+	// Topology is where exclusive placement binds the workers to, set with CreateWorkers.
+	Topology desired.Topology
+}
+
+// Next decides what the group needs now.
+func Next(members *snapshot.GroupMembers) Verdict {
+	verdict := Verdict{Action: Nothing, Reason: "the group has what it needs"}
+	for _, check := range []func(*snapshot.GroupMembers, *Verdict) bool{
+		leaderIsMissing,
+		leaderIsTerminating,
+		setIsGoneOrGoing,
+		revisionIsUnreadable,
+		serviceIsMissing,
+		groupHasNoWorkers,
+		workersExist,
+		previousWorkersRemain,
+		leaderHasToBeReady,
+		topologyIsUnknown,
+	} {
+		if check(members, &verdict) {
+			return verdict
+		}
+	}
+	verdict.Action, verdict.Reason = CreateWorkers, "the workers are missing"
+	return verdict
+}
+
+func leaderIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = Wait, "there is no leader pod"
+	return m.Leader == nil
+}
+
+// leaderIsTerminating stops the workers together with the leader, so that the whole group is gone after one termination grace
+// period. Garbage collection would start on them only once the leader is gone.
+func leaderIsTerminating(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = Wait, "the leader pod is terminating"
+	if workers := m.OwnWorkers(); workers != nil && workers.DeletionTimestamp == nil {
+		v.Action = StopWorkers
+	}
+	return m.Leader.DeletionTimestamp != nil
+}
+
+// setIsGoneOrGoing creates nothing for a pod that isn't, or soon won't be, anyone's leader.
+func setIsGoneOrGoing(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = Wait, "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
+	return !m.Belongs() || m.LWS.DeletionTimestamp != nil || m.Leaders.DeletionTimestamp != nil
+}
+
+func revisionIsUnreadable(m *snapshot.GroupMembers, v *Verdict) bool {
+	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
+	found := revision.Find(m.Revisions, key)
+	if found == nil {
+		v.Action, v.Reason = Blocked, fmt.Sprintf("leader pod %s is of revision %q, which doesn't exist", m.Leader.Name, key)
+		return true
+	}
+	template, err := revision.Parse(found)
+	if err != nil {
+		v.Action, v.Reason = Blocked, err.Error()
+		return true
+	}
+	v.Template = &template
+	return false
+}
+
+func serviceIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
+	if v.Template.Subdomain() != leaderworkersetv1.SubdomainUniquePerReplica {
+		return false
+	}
+	switch {
+	case m.Service == nil:
+		v.Action, v.Reason = CreateService, "the group's Service is missing"
+	case m.Service.DeletionTimestamp != nil || belongsToEarlierLeader(m.Service, m):
+		v.Action, v.Reason = Wait, "the Service of the group's previous leader is still there"
+	case !metav1.IsControlledBy(m.Service, m.Leader):
+		v.Action, v.Reason = Blocked, snapshot.InTheWay("Service", m.Service.Name)
+	default:
+		return false
+	}
+	return true
+}
+
+func groupHasNoWorkers(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = Nothing, "the group is its leader alone"
+	return *v.Template.LeaderWorkerTemplate.Size == 1
+}
+
+func workersExist(m *snapshot.GroupMembers, v *Verdict) bool {
+	switch {
+	case m.Workers == nil:
+		return false
+	case m.OwnWorkers() != nil && m.Workers.DeletionTimestamp == nil:
+		v.Action, v.Reason = UpdateWorkers, "the workers are there"
+	case m.Workers.DeletionTimestamp != nil || belongsToEarlierLeader(m.Workers, m):
+		v.Action, v.Reason = Wait, "the StatefulSet of the previous workers is still there"
+	default:
+		v.Action, v.Reason = Blocked, snapshot.InTheWay("StatefulSet", m.Workers.Name)
+	}
+	return true
+}
+
+// previousWorkersRemain holds the next workers back while pods of their names exist: the StatefulSet controller could only fail.
+func previousWorkersRemain(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = Wait, fmt.Sprintf("%d previous workers are still there", m.PreviousWorkers())
+	return m.PreviousWorkers() > 0
+}
+
+func leaderHasToBeReady(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = Wait, "the leader pod isn't ready, which startupPolicy LeaderReady waits for"
+	return m.LWS.Spec.StartupPolicy == leaderworkersetv1.LeaderReadyStartupPolicy && !snapshot.PodReady(m.Leader)
+}
+
+// topologyIsUnknown holds the workers back until it is known where the leader runs: they are bound to that place for life.
+func topologyIsUnknown(m *snapshot.GroupMembers, v *Verdict) bool {
+	key := m.Leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]
+	if key == "" {
+		return false
+	}
+	switch {
+	case m.Leader.Spec.NodeName == "":
+		v.Action, v.Reason = Wait, "the leader pod isn't scheduled"
+	case m.Node == nil:
+		v.Action, v.Reason = Blocked, fmt.Sprintf("node %s of leader pod %s doesn't exist", m.Leader.Spec.NodeName, m.Leader.Name)
+	case m.Node.Labels[key] == "":
+		v.Action, v.Reason = Blocked, fmt.Sprintf("node %s of leader pod %s has no label %s, which %s asks for",
+			m.Node.Name, m.Leader.Name, key, leaderworkersetv1.ExclusiveKeyAnnotationKey)
+	default:
+		v.Topology = desired.Topology{Key: key, Value: m.Node.Labels[key]}
+		return false
+	}
+	return true
+}
+
+// belongsToEarlierLeader says whether the object's controller is a pod of the leader's name that has since been replaced: the garbage
+// collector is about to delete it.
+func belongsToEarlierLeader(object metav1.Object, m *snapshot.GroupMembers) bool {
+	owner := metav1.GetControllerOf(object)
+	return owner != nil && owner.Kind == "Pod" && owner.Name == m.Leader.Name && owner.UID != m.Leader.UID
+}

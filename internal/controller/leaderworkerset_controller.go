@@ -1,0 +1,78 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
+	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
+)
+
+// +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/finalizers,verbs=update
+// +kubebuilder:rbac:groups=apps,resources=statefulsets;controllerrevisions,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=statefulsets/finalizers;controllerrevisions/finalizers,verbs=update
+// +kubebuilder:rbac:groups=core,resources=services,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=core,resources=pods,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=core,resources=pods/finalizers,verbs=update
+// +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;update
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
+
+// setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader StatefulSet
+// and status. A pass costs O(groups), and the events of a moment are one pass.
+type setReconciler struct {
+	observer *observer
+	applier  *apply.Applier
+	failures *failures
+	clock    clock.PassiveClock
+}
+
+// Reconcile makes one pass over a LeaderWorkerSet.
+func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	observed, err := r.observer.set(ctx, request.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if observed == nil {
+		r.failures.forget(request.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	if observed.LWS.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil // Garbage collection takes its children; nothing new is made.
+	}
+	planned, err := plan.ForSet(observed, metav1.NewTime(r.clock.Now()))
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	written := r.applier.Writes(ctx, planned.Writes)
+	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failureOf(snapshot.WholeSet, written))
+	if err := r.applier.Status(ctx, observed.LWS, planned.Status); err != nil {
+		return ctrl.Result{}, errors.Join(written, err)
+	}
+	r.applier.Tell(observed.LWS, planned.Events)
+	if news && written == nil {
+		return ctrl.Result{RequeueAfter: coalescing}, nil // What was in the way is gone: the status says so on the next pass.
+	}
+	return ctrl.Result{}, written
+}
+
+// failureOf is what the status tells of an error: nothing if trying again is all it takes.
+func failureOf(group int32, err error) *snapshot.Failure {
+	var refused *apply.RefusedError
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	return &snapshot.Failure{Group: group, Reason: refused.Reason, Message: refused.Error()}
+}

@@ -1,0 +1,154 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
+)
+
+// observer is the only reader of a pass. It reads from the cache and gives plain values, which are read-only: the cache shares its
+// objects.
+type observer struct {
+	client.Reader
+	failures *failures
+}
+
+// set observes what a pass over a LeaderWorkerSet looks at; nil if the set is gone.
+func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot.Set, error) {
+	lws, err := o.leaderWorkerSet(ctx, key)
+	if lws == nil || err != nil {
+		return nil, err
+	}
+	observed := &snapshot.Set{LWS: lws, Failures: o.failures.of(key)}
+	if observed.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
+		return nil, err
+	}
+	service := identity.Service(lws.Name, 0, leaderworkersetv1.SubdomainShared)
+	if observed.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
+		return nil, err
+	}
+	if observed.Revisions, err = o.revisions(ctx, key); err != nil {
+		return nil, err
+	}
+	if observed.Groups, err = o.groups(ctx, key, observed.Leaders); err != nil {
+		return nil, err
+	}
+	return observed, nil
+}
+
+func (o *observer) groups(ctx context.Context, set types.NamespacedName, leaders *appsv1.StatefulSet) ([]snapshot.Group, error) {
+	var pods corev1.PodList
+	if err := o.List(ctx, &pods, client.InNamespace(set.Namespace), client.MatchingFields{leadersOfSet: set.Name}); err != nil {
+		return nil, fmt.Errorf("leader pods: %w", err)
+	}
+	var workers appsv1.StatefulSetList
+	if err := o.List(ctx, &workers, client.InNamespace(set.Namespace), client.MatchingFields{workersOfSet: set.Name}); err != nil {
+		return nil, fmt.Errorf("worker StatefulSets: %w", err)
+	}
+	return snapshot.OwnedGroups(leaders, pointers(pods.Items), pointers(workers.Items)), nil
+}
+
+// group observes what a pass over one group looks at. key names its leader pod.
+func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapshot.GroupMembers, error) {
+	set, index, ok := identity.Parse(key.Name)
+	if !ok {
+		return nil, fmt.Errorf("%q is not the name of a group", key.Name)
+	}
+	members := &snapshot.GroupMembers{Index: index}
+	var err error
+	if members.Leader, err = get(ctx, o, key, &corev1.Pod{}); err != nil {
+		return nil, err
+	}
+	if members.LWS, err = o.leaderWorkerSet(ctx, at(key, set)); err != nil {
+		return nil, err
+	}
+	if members.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(set)), &appsv1.StatefulSet{}); err != nil {
+		return nil, err
+	}
+	if members.Workers, err = get(ctx, o, at(key, identity.WorkerStatefulSet(set, index)), &appsv1.StatefulSet{}); err != nil {
+		return nil, err
+	}
+	service := identity.Service(set, index, leaderworkersetv1.SubdomainUniquePerReplica)
+	if members.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
+		return nil, err
+	}
+	var workers corev1.PodList
+	if err := o.List(ctx, &workers, client.InNamespace(key.Namespace), client.MatchingFields{workersOfGroup: key.Name}); err != nil {
+		return nil, fmt.Errorf("worker pods: %w", err)
+	}
+	members.WorkerPods = pointers(workers.Items)
+	if members.Revisions, err = o.revisions(ctx, at(key, set)); err != nil {
+		return nil, err
+	}
+	members.Node, err = o.nodeOf(ctx, members.Leader)
+	return members, err
+}
+
+// leaderWorkerSet reads a set and fills in its defaults; nil if it is gone.
+func (o *observer) leaderWorkerSet(ctx context.Context, key types.NamespacedName) (*leaderworkersetv1.LeaderWorkerSet, error) {
+	cached, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
+	if cached == nil || err != nil {
+		return nil, err
+	}
+	lws := cached.DeepCopy()
+	lws.Default()
+	return lws, nil
+}
+
+func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {
+	var list appsv1.ControllerRevisionList
+	if err := o.List(ctx, &list, client.InNamespace(set.Namespace), client.MatchingFields{revisionsOfSet: set.Name}); err != nil {
+		return nil, fmt.Errorf("revisions: %w", err)
+	}
+	return pointers(list.Items), nil
+}
+
+// nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first such leader
+// starts a watch of the nodes; a cluster without exclusive placement has none.
+func (o *observer) nodeOf(ctx context.Context, leader *corev1.Pod) (*metav1.PartialObjectMetadata, error) {
+	if leader == nil || leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] == "" || leader.Spec.NodeName == "" {
+		return nil, nil
+	}
+	node := &metav1.PartialObjectMetadata{}
+	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
+	return get(ctx, o, types.NamespacedName{Name: leader.Spec.NodeName}, node)
+}
+
+// get reads an object; nil if there is none.
+func get[T client.Object](ctx context.Context, reader client.Reader, key types.NamespacedName, into T) (T, error) {
+	var none T
+	err := reader.Get(ctx, key, into)
+	switch {
+	case apierrors.IsNotFound(err):
+		return none, nil
+	case err != nil:
+		return none, fmt.Errorf("%T %s: %w", into, key, err)
+	default:
+		return into, nil
+	}
+}
+
+func at(key types.NamespacedName, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: key.Namespace, Name: name}
+}
+
+func pointers[T any](items []T) []*T {
+	result := make([]*T, len(items))
+	for i := range items {
+		result[i] = &items[i]
+	}
+	return result
+}

@@ -1,0 +1,280 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/rollout"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/status"
+)
+
+// historyLimit is how many revisions that no group uses are kept, as StatefulSets and Deployments do by default.
+const historyLimit = 10
+
+// Set is what one pass over a LeaderWorkerSet does, in this order.
+type Set struct {
+	// Writes are the changes of child objects. The first one that fails ends them.
+	Writes []Write
+
+	// Status is the status after this pass.
+	Status leaderworkersetv1.LeaderWorkerSetStatus
+
+	// Events are told once the status is written.
+	Events []status.Event
+}
+
+// ForSet plans a pass over a LeaderWorkerSet. An unchanged world gives no writes, an equal status and no events. now is the time of
+// conditions that change. It fails only if the set's own templates can't be written as a revision.
+func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
+	p := setPlanner{observed: observed, lws: observed.LWS, failures: slices.Clone(observed.Failures)}
+	if err := p.revision(); err != nil {
+		return Set{}, err
+	}
+	template := revision.Of(p.lws)
+	p.decide()
+	p.service(&template)
+	p.leaders(&template)
+	p.replaceGroups()
+	p.pruneRevisions()
+	next, events := status.Next(status.Input{
+		Set:      observed,
+		Revision: p.key,
+		Outdated: p.outdated,
+		Failures: p.failures,
+		Now:      now,
+	})
+	return Set{Writes: p.writes, Status: next, Events: append(p.events, events...)}, nil
+}
+
+// setPlanner gathers a plan, step by step.
+type setPlanner struct {
+	observed *snapshot.Set
+	lws      *leaderworkersetv1.LeaderWorkerSet
+
+	key      string // of the current revision
+	decision rollout.Decision
+	outdated int32
+
+	writes   []Write
+	events   []status.Event
+	failures []snapshot.Failure
+}
+
+// revision finds the current revision, or creates it. One from before that the set returns to becomes the newest again.
+func (p *setPlanner) revision() error {
+	owned := p.observed.OwnedRevisions()
+	if current := revision.Equivalent(p.lws, owned); current != nil {
+		p.key = revision.Key(current)
+		if latest := revision.Latest(owned); current.Revision < latest {
+			newest := current.DeepCopy()
+			newest.Revision = latest + 1
+			p.patch(current, newest)
+		}
+		return nil
+	}
+	created, err := revision.New(p.lws, p.observed.Revisions)
+	if err != nil {
+		return err
+	}
+	p.key = revision.Key(created)
+	p.create(created)
+	p.events = append(p.events, status.Event{
+		Type:   corev1.EventTypeNormal,
+		Reason: leaderworkersetv1.ReasonCreatingRevision,
+		Action: "Create",
+		Note:   fmt.Sprintf("Created revision %d, key %s", created.Revision, p.key),
+	})
+	return nil
+}
+
+// decide asks the rollout for its next step.
+func (p *setPlanner) decide() {
+	replicas := *p.lws.Spec.Replicas
+	config := p.lws.Spec.RolloutStrategy.RollingUpdateConfiguration
+	surge, unavailable := snapshot.Budget(p.lws)
+	current := rollout.Step{Partition: *config.Partition, Replicas: replicas}
+	if leaders := p.ownLeaders(); leaders != nil {
+		current.Replicas = ptr.Deref(leaders.Spec.Replicas, 1)
+		current.Partition = partitionOf(leaders)
+		if leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
+			current.Partition = replicas // A new revision: nothing is of it yet.
+		}
+	}
+	p.decision = rollout.Next(rollout.Input{
+		Replicas:       replicas,
+		MaxSurge:       surge,
+		MaxUnavailable: unavailable,
+		UserPartition:  *config.Partition,
+		Current:        current,
+		Groups:         p.rolloutGroups(current),
+	})
+	p.outdated = p.decision.Outdated
+}
+
+// rolloutGroups are the groups as the arithmetic sees them. A terminating leader counts as what will come in its place.
+func (p *setPlanner) rolloutGroups(current rollout.Step) []rollout.Group {
+	var groups []rollout.Group
+	for _, group := range p.observed.Groups {
+		for int(group.Index) >= len(groups) {
+			groups = append(groups, rollout.Group{UpToDate: int32(len(groups)) >= current.Partition})
+		}
+		if !group.Terminating() {
+			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == p.key}
+		}
+	}
+	return groups
+}
+
+// service has the shared headless Service created, and deleted when the last group that used it is gone.
+func (p *setPlanner) service(template *revision.Template) {
+	shared := template.Subdomain() == leaderworkersetv1.SubdomainShared
+	switch service := p.observed.Service; {
+	case !shared:
+		if service != nil && metav1.IsControlledBy(service, p.lws) && p.decision.Reason == rollout.Complete {
+			p.writes = append(p.writes, Write{Delete: service})
+		}
+	case service == nil:
+		p.create(desired.SharedService(p.lws))
+	case !metav1.IsControlledBy(service, p.lws):
+		p.inTheWay("Service", service)
+	}
+}
+
+// leaders has the leader StatefulSet created, or changed where it differs.
+func (p *setPlanner) leaders(template *revision.Template) {
+	wanted := desired.LeaderStatefulSet(p.lws, template, p.key, p.decision.Step)
+	switch existing := p.observed.Leaders; {
+	case existing == nil:
+		p.create(wanted)
+	case !metav1.IsControlledBy(existing, p.lws):
+		p.inTheWay("StatefulSet", existing)
+	default:
+		p.patch(existing, adjusted(existing, wanted, existing.Labels[leaderworkersetv1.RevisionLabelKey] != p.key))
+	}
+}
+
+// adjusted is an existing StatefulSet with what a change of the LeaderWorkerSet may change of it. Its pod template is replaced only
+// with a new revision: another operator, or another version of this one, may have written the same one in other words, and any
+// difference would restart the pods. Labels and annotations that others put there stay.
+func adjusted(existing, wanted *appsv1.StatefulSet, newRevision bool) *appsv1.StatefulSet {
+	result := existing.DeepCopy()
+	result.Labels = mergedInto(result.Labels, wanted.Labels)
+	result.Annotations = mergedInto(result.Annotations, wanted.Annotations)
+	result.Spec.Replicas = wanted.Spec.Replicas
+	result.Spec.PersistentVolumeClaimRetentionPolicy = wanted.Spec.PersistentVolumeClaimRetentionPolicy
+	if wanted.Spec.UpdateStrategy.Type != "" {
+		result.Spec.UpdateStrategy = withPartition(existing.Spec.UpdateStrategy, wanted.Spec.UpdateStrategy)
+	}
+	if newRevision {
+		result.Spec.Template = wanted.Spec.Template
+	}
+	return result
+}
+
+// withPartition is the wished strategy, with what the API server adds to it kept.
+func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.StatefulSetUpdateStrategy {
+	if existing.Type == wanted.Type && existing.RollingUpdate != nil {
+		existing = *existing.DeepCopy()
+		existing.RollingUpdate.Partition = wanted.RollingUpdate.Partition
+		return existing
+	}
+	return wanted
+}
+
+// replaceGroups takes down the groups that the rollout lets go, leader and workers at the same time. It waits until the StatefulSet
+// controller knows of the partition: else it could create a leader at the earlier revision once more.
+func (p *setPlanner) replaceGroups() {
+	leaders := p.ownLeaders()
+	if leaders == nil || partitionOf(leaders) != p.decision.Partition || leaders.Status.ObservedGeneration < leaders.Generation ||
+		leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
+		return
+	}
+	for _, group := range p.observed.Groups {
+		if group.Terminating() || !slices.Contains(p.decision.Replace, group.Index) {
+			continue
+		}
+		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
+			p.writes = append(p.writes, Write{Delete: group.Workers})
+		}
+		p.writes = append(p.writes, Write{Delete: group.Leader})
+	}
+}
+
+// pruneRevisions deletes the oldest of the revisions that nothing uses.
+func (p *setPlanner) pruneRevisions() {
+	used := map[string]bool{p.key: true}
+	for _, group := range p.observed.Groups {
+		used[group.Revision()] = true
+	}
+	if leaders := p.observed.Leaders; leaders != nil {
+		used[leaders.Labels[leaderworkersetv1.RevisionLabelKey]] = true
+	}
+	inUse := func(key string) bool { return used[key] }
+	for _, surplus := range revision.Surplus(p.observed.OwnedRevisions(), inUse, historyLimit) {
+		p.writes = append(p.writes, Write{Delete: surplus})
+	}
+}
+
+// ownLeaders is the leader StatefulSet if it is the set's own.
+func (p *setPlanner) ownLeaders() *appsv1.StatefulSet {
+	if leaders := p.observed.Leaders; leaders != nil && metav1.IsControlledBy(leaders, p.lws) {
+		return leaders
+	}
+	return nil
+}
+
+func (p *setPlanner) create(object Object) { p.writes = append(p.writes, Write{Create: object}) }
+
+func (p *setPlanner) patch(from, to Object) {
+	if !equality.Semantic.DeepEqual(from, to) {
+		p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
+	}
+}
+
+// inTheWay reports an object that has the name of one of the set's children and belongs to someone else, unless it is about to go:
+// a child of an earlier set of the same name.
+func (p *setPlanner) inTheWay(kind string, object metav1.Object) {
+	owner := metav1.GetControllerOf(object)
+	earlier := owner != nil && owner.Kind == "LeaderWorkerSet" && owner.Name == p.lws.Name && owner.UID != p.lws.UID
+	if earlier || object.GetDeletionTimestamp() != nil {
+		return
+	}
+	p.failures = append(p.failures, snapshot.Failure{
+		Group:   snapshot.WholeSet,
+		Reason:  leaderworkersetv1.ReasonFailedCreate,
+		Message: snapshot.InTheWay(kind, object.GetName()),
+	})
+}
+
+func partitionOf(leaders *appsv1.StatefulSet) int32 {
+	if rolling := leaders.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
+		return ptr.Deref(rolling.Partition, 0)
+	}
+	return 0
+}
+
+func mergedInto(base, over map[string]string) map[string]string {
+	if len(over) == 0 {
+		return base
+	}
+	result := maps.Clone(base)
+	if result == nil {
+		result = map[string]string{}
+	}
+	maps.Copy(result, over)
+	return result
+}

@@ -1,0 +1,206 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package revision turns what a rollout changes of a LeaderWorkerSet, its templates and network configuration, into
+// ControllerRevisions and back. Revisions are compared by what they mean, never by their bytes: other controllers, and other versions
+// of this one, write the same templates in other words.
+package revision
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/rand"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// Template is the part of a LeaderWorkerSet whose change is a new revision.
+type Template struct {
+	LeaderWorkerTemplate leaderworkersetv1.LeaderWorkerTemplate
+	NetworkConfig        leaderworkersetv1.NetworkConfig
+}
+
+// Of is the template that the set asks for, with defaults filled in.
+func Of(lws *leaderworkersetv1.LeaderWorkerSet) Template {
+	return defaulted(&lws.Spec.LeaderWorkerTemplate, lws.Spec.NetworkConfig)
+}
+
+// Parse reads the template back from a revision, with defaults filled in. It fails for data that isn't a patch of a LeaderWorkerSet.
+func Parse(revision *appsv1.ControllerRevision) (Template, error) {
+	var data struct {
+		Spec struct {
+			LeaderWorkerTemplate *leaderworkersetv1.LeaderWorkerTemplate `json:"leaderWorkerTemplate"`
+			NetworkConfig        *leaderworkersetv1.NetworkConfig        `json:"networkConfig"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(revision.Data.Raw, &data); err != nil {
+		return Template{}, fmt.Errorf("revision %s: %w", revision.Name, err)
+	}
+	if data.Spec.LeaderWorkerTemplate == nil {
+		return Template{}, fmt.Errorf("revision %s: no spec.leaderWorkerTemplate", revision.Name)
+	}
+	return defaulted(data.Spec.LeaderWorkerTemplate, data.Spec.NetworkConfig), nil
+}
+
+// Leader is the template of the leader pods.
+func (t *Template) Leader() *corev1.PodTemplateSpec {
+	if t.LeaderWorkerTemplate.LeaderTemplate != nil {
+		return t.LeaderWorkerTemplate.LeaderTemplate
+	}
+	return &t.LeaderWorkerTemplate.WorkerTemplate
+}
+
+// Subdomain is the policy that names the groups' headless Services.
+func (t *Template) Subdomain() leaderworkersetv1.SubdomainPolicy {
+	return *t.NetworkConfig.SubdomainPolicy
+}
+
+// Equal says whether pods made from either template are the same. restartPolicy and persistentVolumeClaimRetentionPolicy say how
+// pods are treated, not what they are, and don't count.
+func (t Template) Equal(other Template) bool {
+	return equality.Semantic.DeepEqual(t.meaning(), other.meaning())
+}
+
+// Key is the value of the label template-revision-hash of the revision.
+func Key(revision *appsv1.ControllerRevision) string {
+	return revision.Labels[leaderworkersetv1.RevisionLabelKey]
+}
+
+// Find is the revision with that key, nil if there is none.
+func Find(revisions []*appsv1.ControllerRevision, key string) *appsv1.ControllerRevision {
+	i := slices.IndexFunc(revisions, func(r *appsv1.ControllerRevision) bool { return Key(r) == key })
+	if i < 0 {
+		return nil
+	}
+	return revisions[i]
+}
+
+// Equivalent is the newest of the set's revisions, given oldest first, that means what the set asks for; nil if there is none.
+// Those that can't be read are passed over: nothing is equal to them.
+func Equivalent(lws *leaderworkersetv1.LeaderWorkerSet, owned []*appsv1.ControllerRevision) *appsv1.ControllerRevision {
+	wanted := Of(lws)
+	for _, revision := range slices.Backward(owned) {
+		if template, err := Parse(revision); err == nil && template.Equal(wanted) {
+			return revision
+		}
+	}
+	return nil
+}
+
+// New is a revision of what the set asks for, numbered after all those that carry the set's name, with a key that none of them has.
+func New(lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision) (*appsv1.ControllerRevision, error) {
+	template := Of(lws)
+	data, err := template.patch()
+	if err != nil {
+		return nil, err
+	}
+	key, err := template.unusedKey(named)
+	if err != nil {
+		return nil, err
+	}
+	number := Latest(named) + 1
+	return &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      fmt.Sprintf("%s-%s-%d", lws.Name, key, number),
+			Namespace: lws.Namespace,
+			Labels: map[string]string{
+				leaderworkersetv1.SetNameLabelKey:  lws.Name,
+				leaderworkersetv1.RevisionLabelKey: key,
+			},
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet")),
+			},
+		},
+		Data:     runtime.RawExtension{Raw: data},
+		Revision: number,
+	}, nil
+}
+
+// Latest is the highest number among the revisions, 0 if there are none.
+func Latest(revisions []*appsv1.ControllerRevision) int64 {
+	latest := int64(0)
+	for _, revision := range revisions {
+		latest = max(latest, revision.Revision)
+	}
+	return latest
+}
+
+// Surplus are the revisions to delete so that no more than limit unused ones remain: the oldest ones whose key inUse doesn't know.
+func Surplus(owned []*appsv1.ControllerRevision, inUse func(key string) bool, limit int) []*appsv1.ControllerRevision {
+	var unused []*appsv1.ControllerRevision
+	for _, revision := range owned {
+		if !inUse(Key(revision)) {
+			unused = append(unused, revision)
+		}
+	}
+	slices.SortFunc(unused, func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(a.Revision, b.Revision) })
+	return unused[:max(len(unused)-limit, 0)]
+}
+
+// defaulted fills in the template's defaults through those of the set, so that they are written down once.
+func defaulted(template *leaderworkersetv1.LeaderWorkerTemplate, network *leaderworkersetv1.NetworkConfig) Template {
+	lws := leaderworkersetv1.LeaderWorkerSet{Spec: leaderworkersetv1.LeaderWorkerSetSpec{
+		LeaderWorkerTemplate: *template.DeepCopy(),
+		NetworkConfig:        network.DeepCopy(),
+	}}
+	lws.Default()
+	return Template{LeaderWorkerTemplate: lws.Spec.LeaderWorkerTemplate, NetworkConfig: *lws.Spec.NetworkConfig}
+}
+
+// meaning is the template in the one form that equal templates share: the leader's template written out, what only steers behaviour
+// left out.
+func (t Template) meaning() Template {
+	t.LeaderWorkerTemplate.LeaderTemplate = t.Leader()
+	t.LeaderWorkerTemplate.RestartPolicy = ""
+	t.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil
+	return t
+}
+
+// patch writes the template in the contract's form: a strategic merge patch of a LeaderWorkerSet that replaces both parts.
+func (t Template) patch() ([]byte, error) {
+	template, err := replacement(&t.LeaderWorkerTemplate)
+	if err != nil {
+		return nil, err
+	}
+	network, err := replacement(&t.NetworkConfig)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"spec": map[string]any{"leaderWorkerTemplate": template, "networkConfig": network}})
+}
+
+func replacement(part any) (map[string]any, error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(part)
+	if err != nil {
+		return nil, err
+	}
+	fields["$patch"] = "replace"
+	return fields, nil
+}
+
+// unusedKey hashes the template's meaning into 32 bits, as StatefulSets and Deployments do, and hashes again with a count when
+// another template's revision already has that key.
+func (t Template) unusedKey(named []*appsv1.ControllerRevision) (string, error) {
+	meaning, err := json.Marshal(t.meaning())
+	if err != nil {
+		return "", err
+	}
+	hash := fnv.New32a()
+	hash.Write(meaning)
+	for count := byte(0); ; count++ {
+		key := rand.SafeEncodeString(fmt.Sprint(hash.Sum32()))
+		if Find(named, key) == nil {
+			return key, nil
+		}
+		hash.Write([]byte{count})
+	}
+}

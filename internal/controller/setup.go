@@ -1,0 +1,184 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/admission"
+	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
+)
+
+const (
+	// concurrentSets is how many LeaderWorkerSets are worked on at a time. A pass over one is short and never runs twice at once.
+	concurrentSets = 5
+
+	// concurrentGroups is how many groups are worked on at a time. Most of a pass is waiting for the API server.
+	concurrentGroups = 20
+
+	// longestRetry bounds the growing delay between attempts at a pass that fails.
+	longestRetry = time.Minute
+)
+
+// Scheme knows all types that the operator reads and writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme))
+}
+
+// CacheOptions limits the cache to what is labelled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
+// themselves are all there.
+func CacheOptions() cache.Options {
+	part, err := labels.NewRequirement(leaderworkersetv1.SetNameLabelKey, selection.Exists, nil)
+	if err != nil {
+		panic(err) // A constant that is no label key.
+	}
+	selector := labels.NewSelector().Add(*part)
+	return cache.Options{
+		ByObject: map[client.Object]cache.ByObject{
+			&appsv1.StatefulSet{}:        {Label: selector, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
+			&appsv1.ControllerRevision{}: {Label: selector, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.Pod{}:                {Label: selector, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.Service{}:            {Label: selector, Transform: trimService, UnsafeDisableDeepCopy: ptr.To(true)},
+		},
+		DefaultTransform: cache.TransformStripManagedFields(),
+	}
+}
+
+// ClientOptions has reads wait until they show what the same process wrote before. Passes would be right without it, and often done
+// twice.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
+}
+
+// Setup adds everything that the operator does to a manager whose scheme and cache are those of this package: indexes, reconcilers,
+// webhooks and health checks.
+func Setup(ctx context.Context, mgr ctrl.Manager) error {
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	if err := addReconcilers(mgr); err != nil {
+		return err
+	}
+	if err := admission.Setup(mgr); err != nil {
+		return err
+	}
+	return addHealthChecks(mgr)
+}
+
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	for _, index := range []struct {
+		object client.Object
+		field  string
+		value  client.IndexerFunc
+	}{
+		{&corev1.Pod{}, leadersOfSet, indexLeadersOfSet},
+		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
+		{&appsv1.StatefulSet{}, workersOfSet, indexWorkersOfSet},
+		{&appsv1.ControllerRevision{}, revisionsOfSet, indexBySet},
+	} {
+		if err := indexer.IndexField(ctx, index.object, index.field, index.value); err != nil {
+			return fmt.Errorf("index %s: %w", index.field, err)
+		}
+	}
+	return nil
+}
+
+func addReconcilers(mgr ctrl.Manager) error {
+	applier := &apply.Applier{
+		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		Recorder: mgr.GetEventRecorder("leaderworkerset-controller"),
+	}
+	failed := newFailures()
+	observed := &observer{Reader: mgr.GetClient(), failures: failed}
+	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet])
+
+	sets := &setReconciler{observer: observed, applier: applier, failures: failed, clock: clock.RealClock{}}
+	groups := &groupReconciler{observer: observed, applier: applier, failures: failed, sets: news}
+	return errors.Join(watchSets(mgr, sets, news), watchGroups(mgr, groups))
+}
+
+// watchSets runs the set reconciler: at once when the wish changes, and a moment later when something happens to one of the groups.
+func watchSets(mgr ctrl.Manager, reconciler *setReconciler, news <-chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]) error {
+	c, err := ctrlcontroller.New("leaderworkerset", mgr, options(reconciler, concurrentSets))
+	if err != nil {
+		return err
+	}
+	wish := &handler.TypedEnqueueRequestForObject[*leaderworkersetv1.LeaderWorkerSet]{}
+	cached := mgr.GetCache()
+	return errors.Join(
+		c.Watch(source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, wish, wishChanged())),
+		c.Watch(source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](coalescing), somethingWeUseChanged[*appsv1.StatefulSet]())),
+		c.Watch(source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())),
+		c.Watch(source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]())),
+		c.Watch(source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet[*appsv1.ControllerRevision](coalescing), somethingWeUseChanged[*appsv1.ControllerRevision]())),
+		c.Watch(source.Channel(news, &handler.TypedEnqueueRequestForObject[*leaderworkersetv1.LeaderWorkerSet]{})),
+	)
+}
+
+// watchGroups runs the group reconciler: when something happens to the group, and when the wish of its set changes.
+func watchGroups(mgr ctrl.Manager, reconciler *groupReconciler) error {
+	c, err := ctrlcontroller.New("group", mgr, options(reconciler, concurrentGroups))
+	if err != nil {
+		return err
+	}
+	cached := mgr.GetCache()
+	return errors.Join(
+		c.Watch(source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](), somethingWeUseChanged[*corev1.Pod]())),
+		c.Watch(source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroup[*appsv1.StatefulSet](), isOfGroup[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]())),
+		c.Watch(source.Kind(cached, &corev1.Service{}, enqueueGroup[*corev1.Service](), isOfGroup[*corev1.Service](), somethingWeUseChanged[*corev1.Service]())),
+		c.Watch(source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(mgr.GetClient()), wishChanged())),
+	)
+}
+
+func options(reconciler reconcile.Reconciler, concurrent int) ctrlcontroller.Options {
+	return ctrlcontroller.Options{
+		Reconciler:              reconciler,
+		MaxConcurrentReconciles: concurrent,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](5*time.Millisecond, longestRetry),
+	}
+}
+
+// addHealthChecks has the operator count as ready once its webhooks are served and its caches are filled: before, it could neither
+// admit pods nor tell a name that is taken from one that is free.
+func addHealthChecks(mgr ctrl.Manager) error {
+	synced := func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("caches are not filled yet")
+		}
+		return nil
+	}
+	alive := func(*http.Request) error { return nil }
+	return errors.Join(
+		mgr.AddHealthzCheck("ping", alive),
+		mgr.AddReadyzCheck("webhooks", mgr.GetWebhookServer().StartedChecker()),
+		mgr.AddReadyzCheck("caches", synced),
+	)
+}

@@ -1,0 +1,183 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package status says where a LeaderWorkerSet is: counts, conditions, and the events of what has just changed.
+package status
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
+)
+
+// Input is what a status is made from.
+type Input struct {
+	// Set is the set as it was observed.
+	Set *snapshot.Set
+
+	// Revision is the key of the current revision.
+	Revision string
+
+	// Outdated is how many groups the rollout has yet to replace; those that a partition protects don't count.
+	Outdated int32
+
+	// Failures are what stands in the way, of the set as a whole or of single groups.
+	Failures []snapshot.Failure
+
+	// Now is the time of conditions that change.
+	Now metav1.Time
+}
+
+// actionReconcile is the action of events that tell of a state, not of a single write.
+const actionReconcile = "Reconcile"
+
+// Event is something to tell the user about a LeaderWorkerSet.
+type Event struct {
+	// Type is Normal or Warning, as in the core API.
+	Type string
+
+	// Reason is one of the API package's reasons.
+	Reason string
+
+	// Action says what the operator did, or tried, in one word.
+	Action string
+
+	// Note is the message.
+	Note string
+}
+
+// Next is the status after this pass, and the events of its changes. What didn't change keeps its time.
+func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
+	before := &in.Set.LWS.Status
+	next := *before.DeepCopy()
+	next.ObservedGeneration = in.Set.LWS.Generation
+	next.HPAPodSelector = labels.Set{
+		leaderworkersetv1.SetNameLabelKey:     in.Set.LWS.Name,
+		leaderworkersetv1.WorkerIndexLabelKey: identity.FormatIndex(0),
+	}.String()
+
+	counted := count(in)
+	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
+	for _, condition := range conditions(in, counted) {
+		condition.ObservedGeneration = in.Set.LWS.Generation
+		condition.LastTransitionTime = in.Now
+		meta.SetStatusCondition(&next.Conditions, condition)
+	}
+	setReplicaFailure(in, &next.Conditions)
+	return next, events(before.Conditions, next.Conditions)
+}
+
+// counts are numbers of groups.
+type counts struct {
+	replicas                 int32 // asked for
+	existing, ready, updated int32 // surge included
+	wantedAndReady           int32 // without surge
+}
+
+func count(in Input) counts {
+	c := counts{replicas: *in.Set.LWS.Spec.Replicas}
+	for _, group := range in.Set.Groups {
+		c.existing++
+		if group.Revision() == in.Revision {
+			c.updated++
+		}
+		if group.Ready() {
+			c.ready++
+			if group.Index < c.replicas {
+				c.wantedAndReady++
+			}
+		}
+	}
+	return c
+}
+
+// conditions are those that are always there. Available needs the rollout to be over, too: in the middle of one, all groups are ready
+// for a moment after each step, and the condition would flap.
+func conditions(in Input, c counts) []metav1.Condition {
+	updating := in.Outdated > 0
+	available := c.wantedAndReady == c.replicas && !updating
+	message := fmt.Sprintf("%d of %d groups are ready", c.wantedAndReady, c.replicas)
+
+	updateMessage := "All groups are up to date"
+	if updating {
+		updateMessage = fmt.Sprintf("%d of %d groups have to be updated", in.Outdated, c.replicas)
+	}
+	return []metav1.Condition{
+		condition(leaderworkersetv1.ConditionAvailable, available, leaderworkersetv1.ReasonAllGroupsReady, leaderworkersetv1.ReasonGroupsProgressing, message),
+		condition(leaderworkersetv1.ConditionProgressing, !available, leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonAllGroupsReady, message),
+		condition(leaderworkersetv1.ConditionUpdateInProgress, updating, leaderworkersetv1.ReasonGroupsUpdating, leaderworkersetv1.ReasonAllGroupsUpToDate, updateMessage),
+	}
+}
+
+func condition(kind string, holds bool, whenTrue, whenFalse, message string) metav1.Condition {
+	if holds {
+		return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: whenTrue, Message: message}
+	}
+	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: whenFalse, Message: message}
+}
+
+// maxFailures bounds how many groups' failures the condition's message quotes.
+const maxFailures = 3
+
+// setReplicaFailure has the condition while something can't be written, and takes it away after, as Deployments do.
+func setReplicaFailure(in Input, conditions *[]metav1.Condition) {
+	if len(in.Failures) == 0 {
+		meta.RemoveStatusCondition(conditions, leaderworkersetv1.ConditionReplicaFailure)
+		return
+	}
+	meta.SetStatusCondition(conditions, metav1.Condition{
+		Type:               leaderworkersetv1.ConditionReplicaFailure,
+		Status:             metav1.ConditionTrue,
+		Reason:             in.Failures[0].Reason,
+		Message:            failureMessage(in.Failures),
+		ObservedGeneration: in.Set.LWS.Generation,
+		LastTransitionTime: in.Now,
+	})
+}
+
+func failureMessage(failures []snapshot.Failure) string {
+	var messages []string
+	for _, failure := range failures[:min(len(failures), maxFailures)] {
+		messages = append(messages, failure.Message)
+	}
+	if more := len(failures) - maxFailures; more > 0 {
+		messages = append(messages, fmt.Sprintf("and %d more groups", more))
+	}
+	return strings.Join(messages, "; ")
+}
+
+// events tell of the conditions that have just become True, and of each new failure.
+func events(before, after []metav1.Condition) []Event {
+	var told []Event
+	for _, condition := range after {
+		previous := meta.FindStatusCondition(before, condition.Type)
+		wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
+		failure := condition.Type == leaderworkersetv1.ConditionReplicaFailure
+		switch {
+		case condition.Status != metav1.ConditionTrue:
+		case failure && (!wasTrue || previous.Message != condition.Message):
+			told = append(told, Event{Type: corev1.EventTypeWarning, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})
+		case !failure && !wasTrue:
+			told = append(told, Event{Type: corev1.EventTypeNormal, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})
+		}
+	}
+	// Ready comes last: it ends what the others tell of.
+	slices.SortStableFunc(told, func(a, b Event) int { return rank(a) - rank(b) })
+	return told
+}
+
+func rank(event Event) int {
+	if event.Reason == leaderworkersetv1.ReasonAllGroupsReady {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,236 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+)
+
+// Field indexes of the cache. Each value is a name within the namespace.
+const (
+	leadersOfSet   = "leadersOfSet"   // leader pods by LeaderWorkerSet
+	workersOfSet   = "workersOfSet"   // worker StatefulSets by LeaderWorkerSet
+	workersOfGroup = "workersOfGroup" // worker pods by leader pod
+	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
+)
+
+// coalescing is how long the events of a set's groups are gathered before a pass looks at all of them: a thousand pods that become
+// ready within a second are 10 passes.
+const coalescing = 100 * time.Millisecond
+
+func isLeader(object client.Object) bool {
+	return object.GetLabels()[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0)
+}
+
+func indexLeadersOfSet(object client.Object) []string {
+	if !isLeader(object) {
+		return nil
+	}
+	return indexBySet(object)
+}
+
+func indexWorkersOfSet(object client.Object) []string {
+	if object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey] == "" {
+		return nil
+	}
+	return indexBySet(object)
+}
+
+func indexWorkersOfGroup(object client.Object) []string {
+	if isLeader(object) {
+		return nil
+	}
+	group, ok := groupOf(object)
+	if !ok {
+		return nil
+	}
+	return []string{group.Name}
+}
+
+func indexBySet(object client.Object) []string {
+	return []string{object.GetLabels()[leaderworkersetv1.SetNameLabelKey]}
+}
+
+// setOf is the LeaderWorkerSet that an object is labelled with.
+func setOf(object client.Object) types.NamespacedName {
+	return types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetLabels()[leaderworkersetv1.SetNameLabelKey]}
+}
+
+// groupOf is the group that an object is labelled with, by the name of its leader pod. ok is false for objects of no single group.
+func groupOf(object client.Object) (group types.NamespacedName, ok bool) {
+	set := setOf(object)
+	index, ok := identity.ParseIndex(object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey])
+	if !ok {
+		return types.NamespacedName{}, false
+	}
+	return at(set, identity.Leader(set.Name, index)), true
+}
+
+// enqueueSet has the set of an object looked at, after the delay: what happens to its other objects meanwhile is the same pass.
+func enqueueSet[T client.Object](delay time.Duration) handler.TypedEventHandler[T, reconcile.Request] {
+	return enqueue(delay, func(_ context.Context, object T) []types.NamespacedName {
+		return []types.NamespacedName{setOf(object)}
+	})
+}
+
+// enqueueGroup has the group of an object looked at.
+func enqueueGroup[T client.Object]() handler.TypedEventHandler[T, reconcile.Request] {
+	return enqueue(0, func(_ context.Context, object T) []types.NamespacedName {
+		if group, ok := groupOf(object); ok {
+			return []types.NamespacedName{group}
+		}
+		return nil
+	})
+}
+
+// enqueueGroupsOf has all groups of a LeaderWorkerSet looked at.
+func enqueueGroupsOf(reader client.Reader) handler.TypedEventHandler[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request] {
+	return enqueue(0, func(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) []types.NamespacedName {
+		var leaders corev1.PodList
+		err := reader.List(ctx, &leaders, client.InNamespace(lws.Namespace), client.MatchingFields{leadersOfSet: lws.Name})
+		if err != nil {
+			return nil // Only a cache that is being stopped fails.
+		}
+		groups := make([]types.NamespacedName, len(leaders.Items))
+		for i := range leaders.Items {
+			groups[i] = client.ObjectKeyFromObject(&leaders.Items[i])
+		}
+		return groups
+	})
+}
+
+// enqueue adds the keys that an event's object maps to. An update is both objects' concern: labels may have changed.
+func enqueue[T client.Object](delay time.Duration, keys func(context.Context, T) []types.NamespacedName) handler.TypedEventHandler[T, reconcile.Request] {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	add := func(ctx context.Context, q queue, object T) {
+		for _, key := range keys(ctx, object) {
+			q.AddAfter(reconcile.Request{NamespacedName: key}, delay)
+		}
+	}
+	return handler.TypedFuncs[T, reconcile.Request]{
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], q queue) { add(ctx, q, e.Object) },
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], q queue) {
+			add(ctx, q, e.ObjectOld)
+			add(ctx, q, e.ObjectNew)
+		},
+		DeleteFunc:  func(ctx context.Context, e event.TypedDeleteEvent[T], q queue) { add(ctx, q, e.Object) },
+		GenericFunc: func(ctx context.Context, e event.TypedGenericEvent[T], q queue) { add(ctx, q, e.Object) },
+	}
+}
+
+// somethingWeUseChanged drops updates that change nothing but the resource version: resyncs, and changes of fields that the cache
+// doesn't keep.
+func somethingWeUseChanged[T client.Object]() predicate.TypedPredicate[T] {
+	return predicate.TypedFuncs[T]{
+		UpdateFunc: func(e event.TypedUpdateEvent[T]) bool {
+			before, isObject := e.ObjectOld.DeepCopyObject().(T)
+			if !isObject {
+				return true
+			}
+			before.SetResourceVersion(e.ObjectNew.GetResourceVersion())
+			return !equality.Semantic.DeepEqual(before, e.ObjectNew)
+		},
+	}
+}
+
+// wishChanged drops updates of a LeaderWorkerSet that change only its status.
+func wishChanged() predicate.TypedPredicate[*leaderworkersetv1.LeaderWorkerSet] {
+	return predicate.TypedFuncs[*leaderworkersetv1.LeaderWorkerSet]{
+		UpdateFunc: func(e event.TypedUpdateEvent[*leaderworkersetv1.LeaderWorkerSet]) bool {
+			return e.ObjectOld.Generation != e.ObjectNew.Generation ||
+				e.ObjectOld.UID != e.ObjectNew.UID ||
+				(e.ObjectOld.DeletionTimestamp == nil) != (e.ObjectNew.DeletionTimestamp == nil) ||
+				!equality.Semantic.DeepEqual(e.ObjectOld.Labels, e.ObjectNew.Labels) ||
+				!equality.Semantic.DeepEqual(e.ObjectOld.Annotations, e.ObjectNew.Annotations)
+		},
+	}
+}
+
+// isLeaderPod passes leader pods: those that a pass over a set looks at.
+func isLeaderPod() predicate.TypedPredicate[*corev1.Pod] {
+	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return isLeader(pod) })
+}
+
+// isOfGroup passes StatefulSets and Services of single groups.
+func isOfGroup[T client.Object]() predicate.TypedPredicate[T] {
+	return predicate.NewTypedPredicateFuncs(func(object T) bool { _, ok := groupOf(object); return ok })
+}
+
+// The cache keeps of every object what some pass reads, and nothing else: a pod's containers, volumes and managed fields are most of
+// its size. Whoever reads a further field adds it here.
+
+func trimPod(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: trimmedMeta(pod.ObjectMeta)}
+	trimmed.Annotations = ours(pod.Annotations)
+	trimmed.Labels = ours(pod.Labels)
+	trimmed.Spec.NodeName = pod.Spec.NodeName
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			trimmed.Status.Conditions = []corev1.PodCondition{{Type: condition.Type, Status: condition.Status}}
+		}
+	}
+	return trimmed, nil
+}
+
+// trimStatefulSet keeps the pod template of leader StatefulSets only: a change of it is written as the difference to the old one.
+func trimStatefulSet(object any) (any, error) {
+	sts, ok := object.(*appsv1.StatefulSet)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &appsv1.StatefulSet{TypeMeta: sts.TypeMeta, ObjectMeta: trimmedMeta(sts.ObjectMeta), Spec: sts.Spec}
+	if _, worker := groupOf(sts); worker {
+		trimmed.Spec.Template = corev1.PodTemplateSpec{}
+		trimmed.Spec.VolumeClaimTemplates = nil
+	}
+	trimmed.Status.ObservedGeneration = sts.Status.ObservedGeneration
+	trimmed.Status.ReadyReplicas = sts.Status.ReadyReplicas
+	return trimmed, nil
+}
+
+// trimService keeps who the Service belongs to: its spec is written once.
+func trimService(object any) (any, error) {
+	service, ok := object.(*corev1.Service)
+	if !ok {
+		return object, nil
+	}
+	return &corev1.Service{TypeMeta: service.TypeMeta, ObjectMeta: trimmedMeta(service.ObjectMeta)}, nil
+}
+
+func trimmedMeta(meta metav1.ObjectMeta) metav1.ObjectMeta {
+	meta.ManagedFields = nil
+	return meta
+}
+
+// ours are the labels or annotations of the API group, the only ones of a pod that passes read.
+func ours(all map[string]string) map[string]string {
+	kept := map[string]string{}
+	for key, value := range all {
+		if strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) {
+			kept[key] = value
+		}
+	}
+	return kept
+}
