@@ -1,0 +1,294 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const (
+	// binary is the file with all the programs in it, stampFile the hash of what it was built from.
+	binary    = "components"
+	stampFile = "components.stamp"
+	// versionPackage holds the version that the components and kubectl report, version variables that the linker sets.
+	versionPackage = "k8s.io/component-base/version"
+	// reportInterval is the time between two lines about the progress of a build if the output is no terminal.
+	reportInterval = 15 * time.Second
+	// buildPoll is the interval at which a build waits for another one that does the same.
+	buildPoll = 200 * time.Millisecond
+	// interruptGrace is how long an interrupted go command may take to stop its compilers.
+	interruptGrace = 5 * time.Second
+)
+
+// programs are the names by which the binary is called.
+func programs() []string {
+	return []string{etcd, apiServer, controllerManager, scheduler, kwok, "kubectl"}
+}
+
+// Root returns the root of this repository, from anywhere inside of it.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(componentsDir(dir), "go.mod")); err == nil {
+			return dir, nil
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return "", errors.New("the working directory is outside of the repository")
+		}
+		dir = parent
+	}
+}
+
+// componentsDir returns the directory of the components' sources in the repository at root.
+func componentsDir(root string) string {
+	return filepath.Join(root, "test", "cluster", "components")
+}
+
+// Build makes the programs of a cluster, and kubectl, from the repository at root and returns the directory they are in,
+// <root>/bin/cluster. If they are up to date it returns at once. Otherwise it compiles Kubernetes, which takes some minutes
+// the first time, and reports its progress to out: one changing line on a terminal, else a line now and then.
+func Build(ctx context.Context, root string, out io.Writer) (string, error) {
+	bin := filepath.Join(root, "bin", "cluster")
+	stamp, err := sourceStamp(ctx, componentsDir(root))
+	if err != nil {
+		return "", err
+	}
+	if upToDate(bin, stamp) {
+		return bin, nil
+	}
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := lockBuild(ctx, filepath.Join(bin, ".lock"), out)
+	if err != nil {
+		return "", err
+	}
+	defer closeQuietly(lock)
+	if upToDate(bin, stamp) { // somebody else has built it in the meantime
+		return bin, nil
+	}
+	if err := compile(ctx, componentsDir(root), filepath.Join(bin, binary), out); err != nil {
+		return "", fmt.Errorf("build the components of the cluster: %w", err)
+	}
+	for _, program := range programs() {
+		if err := link(binary, filepath.Join(bin, program)); err != nil {
+			return "", err
+		}
+	}
+	return bin, os.WriteFile(filepath.Join(bin, stampFile), []byte(stamp), 0o600)
+}
+
+// sourceStamp returns a hash of everything that the binary follows from: the sources, the versions of all modules, the Go
+// toolchain.
+func sourceStamp(ctx context.Context, dir string) (string, error) {
+	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.New()
+	for _, path := range append(sources, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		_, _ = fmt.Fprintf(hash, "%s %d\n", filepath.Base(path), len(data)) // a hash never fails
+		_, _ = hash.Write(data)
+	}
+	version, err := goCommand(ctx, dir, "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("go version: %w", err)
+	}
+	_, _ = hash.Write(version)
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// upToDate says whether the directory holds every program, built from what the stamp stands for.
+func upToDate(bin, stamp string) bool {
+	for _, program := range programs() {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			return false
+		}
+	}
+	data, err := os.ReadFile(filepath.Join(bin, stampFile))
+	return err == nil && string(data) == stamp
+}
+
+// lockBuild takes the lock on builds. If another program builds at the moment it waits for the end of that.
+func lockBuild(ctx context.Context, path string, out io.Writer) (*os.File, error) {
+	lock, err := acquireLock(path)
+	if !errors.Is(err, errLocked) {
+		return lock, err
+	}
+	_, _ = fmt.Fprintln(out, "The programs of the local cluster are being built by somebody else; waiting for that.")
+	err = wait.PollUntilContextCancel(ctx, buildPoll, true, func(context.Context) (bool, error) {
+		var err error
+		if lock, err = acquireLock(path); errors.Is(err, errLocked) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	return lock, err
+}
+
+// link makes path a symbolic link to target, whatever it was before.
+func link(target, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(target, path)
+}
+
+// compile builds the main package in dir to output. An output that was there before is replaced, not overwritten: clusters
+// that run keep theirs.
+func compile(ctx context.Context, dir, output string, out io.Writer) error {
+	_, _ = fmt.Fprintln(out, "Building the programs of the local cluster: etcd, the Kubernetes control plane, kwok and kubectl.\n"+
+		"The first time this downloads and compiles all of them and takes some minutes; later they are there.")
+	flags, err := linkerFlags(ctx, dir)
+	if err != nil {
+		return err
+	}
+	p := newProgress(out)
+	defer p.close()
+	var packages bytes.Buffer
+	list := goCommand(ctx, dir, "list", "-deps", "-f", "{{.ImportPath}}", ".")
+	list.Stdout = &packages
+	if err := p.follow(list); err != nil {
+		return err
+	}
+	p.expect(strings.Fields(packages.String()))
+	fresh := output + ".new"
+	if err := p.follow(goCommand(ctx, dir, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")); err != nil {
+		return err
+	}
+	return os.Rename(fresh, output)
+}
+
+// linkerFlags returns the flags that leave out debug information and put the version of Kubernetes into the binary; without
+// it the API server and kubectl call themselves v0.0.0.
+func linkerFlags(ctx context.Context, dir string) (string, error) {
+	output, err := goCommand(ctx, dir, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
+	if err != nil {
+		return "", fmt.Errorf("look up the version of Kubernetes: %w", err)
+	}
+	version := strings.TrimSpace(string(output))
+	numbers := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	if len(numbers) != 3 {
+		return "", fmt.Errorf("k8s.io/kubernetes has the version %q", version)
+	}
+	return fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
+		versionPackage, version, numbers[0], numbers[1]), nil
+}
+
+// goCommand returns a go command that runs in dir, makes static binaries, and stops its compilers when the context is done.
+func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.WaitDelay = interruptGrace
+	return cmd
+}
+
+// progress tells somebody who waits how far a build is, from what the go command writes.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	last     time.Time
+	// expected are the packages of the build, compiled counts those that go build has named.
+	expected map[string]bool
+	compiled int
+}
+
+// newProgress returns a progress that is reported to out.
+func newProgress(out io.Writer) *progress {
+	p := &progress{out: out, last: time.Now()}
+	if file, ok := out.(*os.File); ok {
+		info, err := file.Stat()
+		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return p
+}
+
+// expect says which packages the build consists of. Those that are in Go's build cache aren't compiled again.
+func (p *progress) expect(packages []string) {
+	p.expected = make(map[string]bool, len(packages))
+	for _, name := range packages {
+		p.expected[name] = true
+	}
+}
+
+// follow runs a go command and reports what it does. The error of a command that fails holds what it said about the reason.
+func (p *progress) follow(cmd *exec.Cmd) error {
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var complaints []string
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if message := p.message(lines.Text()); message != "" {
+			p.report(message)
+		} else {
+			complaints = append(complaints, lines.Text())
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", cmd.Args[1], err, strings.Join(complaints, "\n"))
+	}
+	return nil
+}
+
+// message returns what there is to report about a line of a go command, or nothing if the line isn't about progress.
+func (p *progress) message(line string) string {
+	if module, ok := strings.CutPrefix(line, "go: downloading "); ok {
+		return "downloading " + module
+	}
+	if !p.expected[line] {
+		return ""
+	}
+	p.compiled++
+	return fmt.Sprintf("compiling %d of %d packages: %s", p.compiled, len(p.expected), line)
+}
+
+// report shows a message in place of the last one, or, if the output is no terminal, from time to time.
+func (p *progress) report(message string) {
+	switch {
+	case p.terminal:
+		const clearLine = "\r\x1b[K"
+		_, _ = fmt.Fprint(p.out, clearLine+message)
+	case time.Since(p.last) >= reportInterval:
+		_, _ = fmt.Fprintln(p.out, message)
+		p.last = time.Now()
+	}
+}
+
+// close ends the line on a terminal.
+func (p *progress) close() {
+	if p.terminal {
+		_, _ = fmt.Fprintln(p.out)
+	}
+}

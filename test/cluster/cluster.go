@@ -1,0 +1,596 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster runs a small Kubernetes cluster as processes on this machine, without root and without a container engine:
+// a real control plane (etcd, API server, controller manager, scheduler) and nodes whose kubelets are simulated by kwok. Pods
+// are scheduled, start, become ready and terminate as objects; no container runs.
+//
+// Build makes the programs, Start starts a cluster, Stop ends it and leaves nothing behind. Any number of clusters can run at
+// the same time. This package runs on Linux and other Unix systems.
+package cluster
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// Annotations by which a pod of a cluster says how it wants to be simulated. Durations are numbers with the unit ms, s or m.
+const (
+	// ReadyAfterAnnotation is how long the pod runs before it becomes Ready, "2s" for example; ReadyNever means that it never
+	// does. Without the annotation a pod is Ready at once. A change of the pod in the meantime starts the time anew. A pod
+	// whose containers were patched to have restarted, or not to run, isn't made Ready.
+	ReadyAfterAnnotation = "cluster.lws-operator.dev/ready-after"
+	// ReadyNever is the value of ReadyAfterAnnotation for a pod that runs, but doesn't become Ready.
+	ReadyNever = "never"
+	// TerminateAfterAnnotation is how long the pod stays Terminating after it was deleted, "500ms" for example, though not
+	// longer than its grace period. Without the annotation, or with a value that is no duration, it is gone at once.
+	TerminateAfterAnnotation = "cluster.lws-operator.dev/terminate-after"
+)
+
+const (
+	// startTimeout bounds one start of a cluster, which takes a few seconds on an idle machine.
+	startTimeout = 3 * time.Minute
+	// startAttempts is how often a start is tried if somebody else takes a port that was free a moment ago.
+	startAttempts = 3
+	// startPoll is the interval at which starting components are looked at.
+	startPoll = 50 * time.Millisecond
+	// watchInterval is the interval at which Wait looks at the components.
+	watchInterval = 250 * time.Millisecond
+	// stateFile is the file in the cluster's directory that Load reads.
+	stateFile = "cluster.json"
+	// lockFile is the file in the cluster's directory that is locked by the program that starts the cluster.
+	lockFile = "lock"
+)
+
+var (
+	// ErrRunning is the error of Start for a directory whose cluster runs.
+	ErrRunning = errors.New("a cluster already runs in this directory")
+	// ErrNoCluster is the error of Load for a directory without a cluster.
+	ErrNoCluster = errors.New("there is no cluster in this directory")
+
+	// errPortTaken is why a start is tried again.
+	errPortTaken = errors.New("a port was taken by somebody else")
+)
+
+var (
+	//go:embed simulation.yaml
+	simulation []byte
+	//go:embed audit-policy.yaml
+	auditPolicy []byte
+)
+
+// Options describe a cluster. Dir and Bin are required.
+type Options struct {
+	// Dir is the directory for the cluster's data, kubeconfig and logs. It is made if need be; if it exists, it must be empty,
+	// or hold what is left of a cluster that doesn't run any more.
+	Dir string
+	// Bin is the directory of the programs, as returned by Build.
+	Bin string
+
+	// Nodes is the number of simulated nodes: node-0, node-1, …
+	Nodes int
+	// Racks is the number of values of RackLabel, spread evenly over the nodes. 0: the nodes have no such label.
+	Racks int
+	// Zones is the number of values of topology.kubernetes.io/zone. The nodes of a rack are in one zone. 0: no such label.
+	Zones int
+	// NodeCapacity is what each node offers, on top of and instead of 1000 CPUs, 4 TiB of memory and room for 1000 pods.
+	NodeCapacity corev1.ResourceList
+
+	// CRDs are paths of files and directories with CustomResourceDefinitions that exist before the controller manager starts.
+	// Those that are made later are unknown to its garbage collector for up to 30 s.
+	CRDs []string
+	// FeatureGates are the feature gates of the API server, the controller manager and the scheduler.
+	FeatureGates map[string]bool
+	// RuntimeConfig turns API versions on and off: "scheduling.k8s.io/v1alpha2": true.
+	RuntimeConfig map[string]bool
+	// Audit makes the API server write a line about every request to AuditLog.
+	Audit bool
+
+	// Detached lets the cluster outlive this program. Otherwise it dies with it, even after a kill -9 on Linux.
+	Detached bool
+	// Log is where the start reports its progress; nil for nowhere.
+	Log io.Writer
+}
+
+// complete returns the options with absolute paths, or an error that says what is wrong with them.
+func (o Options) complete() (Options, error) {
+	switch {
+	case o.Dir == "" || o.Bin == "":
+		return o, errors.New("a cluster needs the directories Dir and Bin")
+	case o.Nodes < 0 || o.Racks < 0 || o.Zones < 0:
+		return o, errors.New("the numbers of nodes, racks and zones can't be negative")
+	case o.Racks > o.Nodes || o.Zones > o.Nodes:
+		return o, fmt.Errorf("%d nodes are too few for %d racks and %d zones", o.Nodes, o.Racks, o.Zones)
+	case o.Racks > 0 && o.Zones > o.Racks:
+		return o, fmt.Errorf("%d racks are too few for %d zones: a rack is in one zone", o.Racks, o.Zones)
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return o, err
+	}
+	o.Bin, err = filepath.Abs(o.Bin)
+	return o, err
+}
+
+// state is what is known of a running cluster, kept in stateFile.
+type state struct {
+	// MadeDir says that the cluster's directory didn't exist before.
+	MadeDir bool   `json:"madeDir"`
+	Server  string `json:"server"`
+	// Detached says that what runs outlives the program that started it.
+	Detached  bool      `json:"detached"`
+	Processes []process `json:"processes"`
+	// Programs are those that RunProgram started.
+	Programs []process `json:"programs,omitempty"`
+}
+
+// Cluster is a cluster that was started. Its methods may be called from several goroutines, except Stop.
+type Cluster struct {
+	dir    string
+	state  state
+	config *rest.Config
+	// lock is held from the start of the cluster on, by the program that started it.
+	lock *os.File
+}
+
+// Start starts a cluster and returns when it can be used: its nodes are Ready and the default service account exists. If that
+// fails, or the context is done before, it stops what it had started, removes its files and returns an error: ErrRunning if
+// there is a cluster in the directory already. For a component that ended by itself the error quotes the end of its log.
+func Start(ctx context.Context, options Options) (*Cluster, error) {
+	options, err := options.complete()
+	if err != nil {
+		return nil, err
+	}
+	var c *Cluster
+	for range startAttempts {
+		if c, err = start(ctx, options); !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	return c, err
+}
+
+// start is one attempt of Start.
+func start(ctx context.Context, options Options) (*Cluster, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %s", startTimeout))
+	defer cancel()
+	c, err := claim(options.Dir)
+	if err != nil {
+		return nil, err
+	}
+	c.state.Detached = options.Detached
+	if err := c.bringUp(ctx, options); err != nil {
+		return nil, errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
+	}
+	if options.Detached {
+		closeQuietly(c.lock)
+	}
+	return c, nil
+}
+
+// claim makes the directory of a cluster and takes its lock. It removes what a cluster left there that didn't come to a
+// proper end, and refuses a directory that holds anything else.
+func claim(dir string) (*Cluster, error) {
+	_, err := os.Stat(dir)
+	c := &Cluster{dir: dir, state: state{MadeDir: errors.Is(err, fs.ErrNotExist)}}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	old, err := Load(dir)
+	if err != nil && !errors.Is(err, ErrNoCluster) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if old == nil && entry.Name() != lockFile {
+			return nil, fmt.Errorf("%s is not empty, and not the directory of a cluster", dir)
+		}
+	}
+	if c.lock, err = acquireLock(filepath.Join(dir, lockFile)); errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrRunning)
+	} else if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		return c, nil
+	}
+	if old.anyAlive() {
+		closeQuietly(c.lock)
+		return nil, fmt.Errorf("%s: %w", dir, ErrRunning)
+	}
+	c.state.MadeDir = old.state.MadeDir
+	if err := c.removeFiles(lockFile); err != nil {
+		closeQuietly(c.lock)
+		return nil, err
+	}
+	return c, nil
+}
+
+// bringUp starts the components one after the other, each when it finds what it needs.
+func (c *Cluster) bringUp(ctx context.Context, options Options) error {
+	began := time.Now()
+	report := func(format string, args ...any) {
+		_, _ = fmt.Fprintf(options.Log, "%5.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	}
+	ports, err := freePorts(etcd, apiServer, controllerManager, scheduler)
+	if err != nil {
+		return err
+	}
+	s := setup{Options: options, ports: ports}
+	if err := c.writeFiles(s); err != nil {
+		return err
+	}
+	probe, err := s.probe()
+	if err != nil {
+		return err
+	}
+	defer probe.CloseIdleConnections()
+
+	if err := c.launch(ctx, s, probe, etcd, "/health"); err != nil {
+		return err
+	}
+	report("etcd is healthy")
+	if err := c.launch(ctx, s, probe, apiServer, "/readyz"); err != nil {
+		return err
+	}
+	report("the API server is ready at %s", c.state.Server)
+	if err := c.installCRDs(options.CRDs); err != nil {
+		return err
+	}
+	for _, component := range []string{controllerManager, scheduler, kwok} {
+		if err := c.spawn(s, component); err != nil {
+			return err
+		}
+	}
+	client, err := kubernetes.NewForConfig(c.config)
+	if err != nil {
+		return err
+	}
+	if err := createNodes(ctx, client, options); err != nil {
+		return err
+	}
+	for _, component := range []string{controllerManager, scheduler} {
+		if err := c.untilHealthy(ctx, s, probe, component, "/healthz"); err != nil {
+			return err
+		}
+	}
+	report("controllers and scheduler are healthy")
+	if err := c.untilUsable(ctx, client, options.Nodes); err != nil {
+		return err
+	}
+	report("%d nodes are Ready", options.Nodes)
+	return nil
+}
+
+// writeFiles writes everything that the components read, and the state.
+func (c *Cluster) writeFiles(s setup) error {
+	for _, dir := range []string{"logs", "run", "users"} {
+		if err := os.MkdirAll(s.path(dir), 0o700); err != nil {
+			return err
+		}
+	}
+	c.state.Server = s.url(apiServer)
+	if err := c.save(); err != nil {
+		return err
+	}
+	ca, err := writeCredentials(s.path("pki"))
+	if err != nil {
+		return err
+	}
+	for _, component := range []string{controllerManager, scheduler} {
+		if err := ca.writeKubeconfig(s.kubeconfig(component), c.state.Server, "system:"+component); err != nil {
+			return err
+		}
+	}
+	if err := ca.writeKubeconfig(s.kubeconfig(kwok), c.state.Server, kwok, "system:masters"); err != nil {
+		return err
+	}
+	if err := ca.writeKubeconfig(c.Kubeconfig(), c.state.Server, "admin", "system:masters"); err != nil {
+		return err
+	}
+	if c.config, err = loadConfig(c.Kubeconfig()); err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.path("simulation.yaml"), simulation, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(s.path("audit-policy.yaml"), auditPolicy, 0o600)
+}
+
+// save writes the state, so that anybody can stop the cluster from now on.
+func (c *Cluster) save() error {
+	data, err := json.MarshalIndent(c.state, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(c.dir, stateFile), data, 0o600)
+}
+
+// spawn starts a component, without waiting for it.
+func (c *Cluster) spawn(s setup, component string) error {
+	p, err := spawn(filepath.Join(s.Bin, component), s.args(component), process{
+		Name: component,
+		Lock: s.path("run", component+".lock"),
+		Log:  s.path("logs", component+".log"),
+	}, s.Detached)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", component, err)
+	}
+	c.state.Processes = append(c.state.Processes, p)
+	return c.save()
+}
+
+// launch starts a component and waits until it is healthy.
+func (c *Cluster) launch(ctx context.Context, s setup, probe *http.Client, component, path string) error {
+	if err := c.spawn(s, component); err != nil {
+		return err
+	}
+	return c.untilHealthy(ctx, s, probe, component, path)
+}
+
+// untilHealthy waits until a component answers with OK at a path.
+func (c *Cluster) untilHealthy(ctx context.Context, s setup, probe *http.Client, component, path string) error {
+	return c.until(ctx, component, func(ctx context.Context) error {
+		return get(ctx, probe, s.url(component)+path)
+	})
+}
+
+// untilUsable waits until pods can be created and scheduled.
+func (c *Cluster) untilUsable(ctx context.Context, client kubernetes.Interface, nodes int) error {
+	err := c.until(ctx, "the default service account", func(ctx context.Context) error {
+		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.until(ctx, "nodes", func(ctx context.Context) error {
+		list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		return schedulable(list.Items, nodes)
+	})
+}
+
+// until repeats a check until it succeeds. It fails when the context is done or a component has ended.
+func (c *Cluster) until(ctx context.Context, what string, check func(context.Context) error) error {
+	var last error
+	err := wait.PollUntilContextCancel(ctx, startPoll, true, func(ctx context.Context) (bool, error) {
+		if err := c.ended(); err != nil {
+			return false, err
+		}
+		last = check(ctx)
+		return last == nil, nil
+	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("wait for %s: %w; last seen: %w", what, context.Cause(ctx), last)
+	}
+	return err
+}
+
+// ended returns an error about the first component that runs no longer, with the end of its log.
+func (c *Cluster) ended() error {
+	for _, p := range c.state.Processes {
+		if p.alive() {
+			continue
+		}
+		tail := p.logTail()
+		err := fmt.Errorf("%s has ended; the end of its log:\n%s", p.Name, tail)
+		if strings.Contains(tail, "address already in use") {
+			return errors.Join(errPortTaken, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// anyAlive says whether any component runs.
+func (c *Cluster) anyAlive() bool {
+	return slices.ContainsFunc(c.state.Processes, process.alive)
+}
+
+// installCRDs creates the CustomResourceDefinitions at the paths and waits until they are served.
+func (c *Cluster) installCRDs(paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	_, err := envtest.InstallCRDs(c.RESTConfig(), envtest.CRDInstallOptions{
+		Paths:              paths,
+		ErrorIfPathMissing: true,
+		MaxTime:            startTimeout,
+		PollInterval:       startPoll,
+	})
+	if err != nil {
+		return fmt.Errorf("install CRDs: %w", err)
+	}
+	return nil
+}
+
+// Load returns the cluster that was started in a directory, by this program or another one, whether or not it still runs.
+// The error is ErrNoCluster if there is none.
+func Load(dir string) (*Cluster, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{dir: dir}
+	data, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNoCluster)
+	} else if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &c.state); err != nil {
+		return nil, fmt.Errorf("read %s: %w", stateFile, err)
+	}
+	c.config, err = loadConfig(c.Kubeconfig())
+	if errors.Is(err, fs.ErrNotExist) { // a start that was killed early; it can still be stopped
+		err = nil
+	}
+	return c, err
+}
+
+// Stop ends the cluster and removes its files, the directory too if it was made by Start. It asks programs and components to stop, the
+// API server and etcd last, and kills those that take more than a second; when the context is done it kills right away.
+// When it returns without an error nothing is left. Stopping a cluster that was stopped before does nothing.
+func (c *Cluster) Stop(ctx context.Context) error {
+	if err := stopProcesses(ctx, c.state.Programs...); err != nil {
+		return err
+	}
+	for _, names := range [][]string{{kwok, scheduler, controllerManager}, {apiServer}, {etcd}} {
+		if err := stopProcesses(ctx, c.named(names...)...); err != nil {
+			return err
+		}
+	}
+	if c.lock != nil {
+		defer closeQuietly(c.lock) // last: nobody may claim the directory while its files are removed
+	}
+	if err := c.removeFiles(); err != nil {
+		return err
+	}
+	if c.state.MadeDir {
+		if err := os.Remove(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// named returns the processes of the components of these names, in this order; components that weren't started are left out.
+func (c *Cluster) named(names ...string) []process {
+	var processes []process
+	for _, name := range names {
+		for _, p := range c.state.Processes {
+			if p.Name == name {
+				processes = append(processes, p)
+			}
+		}
+	}
+	return processes
+}
+
+// removeFiles removes what a cluster writes to its directory, and nothing else, except for the files named.
+func (c *Cluster) removeFiles(except ...string) error {
+	// The state goes last: as long as anything is left, Load finds the cluster.
+	for _, name := range []string{
+		"etcd", "logs", "pki", "programs", "run", "users", "kubeconfig", "audit.log", "simulation.yaml", "audit-policy.yaml", lockFile, stateFile,
+	} {
+		if slices.Contains(except, name) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(c.dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wait blocks until the context is done, which is no error, or until a component has ended, which is one.
+func (c *Cluster) Wait(ctx context.Context) error {
+	var ended error
+	// The error of the poll says that the context is done.
+	_ = wait.PollUntilContextCancel(ctx, watchInterval, true, func(context.Context) (bool, error) {
+		ended = c.ended()
+		return ended != nil, nil
+	})
+	return ended
+}
+
+// Dir returns the absolute path of the cluster's directory.
+func (c *Cluster) Dir() string {
+	return c.dir
+}
+
+// Kubeconfig returns the path of a kubeconfig for an administrator. It is gone after Stop.
+func (c *Cluster) Kubeconfig() string {
+	return filepath.Join(c.dir, "kubeconfig")
+}
+
+// AuditLog returns the path of the file with one JSON object per request, if Options.Audit asked for it. It is gone after Stop.
+func (c *Cluster) AuditLog() string {
+	return filepath.Join(c.dir, "audit.log")
+}
+
+// RESTConfig returns a configuration for clients of an administrator, without client-side limits. It belongs to the caller.
+func (c *Cluster) RESTConfig() *rest.Config {
+	return rest.CopyConfig(c.config)
+}
+
+// UserKubeconfig writes a kubeconfig for any user and returns its path. The user is a member of the groups, and of
+// system:authenticated; it may do what RBAC allows. A service account is the user system:serviceaccount:<namespace>:<name>
+// in the groups system:serviceaccounts and system:serviceaccounts:<namespace>. The file is gone after Stop.
+func (c *Cluster) UserKubeconfig(user string, groups ...string) (string, error) {
+	ca, err := loadAuthority(filepath.Join(c.dir, "pki"))
+	if err != nil {
+		return "", err
+	}
+	name := strings.NewReplacer(":", "-", "/", "-").Replace(user)
+	file, err := os.CreateTemp(filepath.Join(c.dir, "users"), name+"-*.kubeconfig")
+	if err != nil {
+		return "", err
+	}
+	closeQuietly(file)
+	return file.Name(), ca.writeKubeconfig(file.Name(), c.state.Server, user, groups...)
+}
+
+// loadConfig reads a kubeconfig and lifts the client-side limits.
+func loadConfig(kubeconfig string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	config.QPS = -1
+	return config, nil
+}
+
+// probe returns a client that trusts the components, and that etcd trusts.
+func (s setup) probe() (*http.Client, error) {
+	return rest.HTTPClientFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{
+		CAFile:   s.path("pki", "ca.crt"),
+		CertFile: s.path("pki", "etcd-client.crt"),
+		KeyFile:  s.path("pki", "etcd-client.key"),
+	}})
+}
+
+// get returns an error unless the URL answers with OK.
+func get(ctx context.Context, client *http.Client, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command cluster starts and stops a small Kubernetes cluster on this machine; see the README beside the cluster package.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+)
+
+const usage = `Runs a small Kubernetes cluster on this machine: a real control plane with simulated nodes.
+Pods are scheduled, become ready and terminate as objects; no container runs.
+
+Usage:
+  go run ./test/cluster/cmd/cluster <command> [flags]
+
+Commands:
+  build   make the programs, kubectl too, and put them into bin/cluster
+  start   bring up a cluster in the background and print how to reach it
+  run     keep a cluster up until Ctrl-C
+  stop    end the cluster in --dir and remove its files
+
+Flags:
+`
+
+func main() {
+	if err := run(os.Args[1:]); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+// run runs one command, until it is done or interrupted.
+func run(args []string) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	root, err := cluster.Root()
+	if err != nil {
+		return err
+	}
+	options := cluster.Options{Log: os.Stderr}
+	flags := newFlags(&options, root)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		flags.Usage()
+		return errors.New("which command?")
+	}
+	switch command := flags.Arg(0); command {
+	case "build":
+		bin, err := cluster.Build(ctx, root, os.Stderr)
+		if err != nil {
+			return err
+		}
+		fmt.Println(bin)
+		return nil
+	case "start":
+		return start(ctx, root, options)
+	case "run":
+		return foreground(ctx, root, options)
+	case "stop":
+		return stop(ctx, options.Dir)
+	default:
+		return fmt.Errorf("%q is no command; --help names them", command)
+	}
+}
+
+// newFlags returns the flags that fill the options.
+func newFlags(o *cluster.Options, root string) *pflag.FlagSet {
+	flags := pflag.NewFlagSet("cluster", pflag.ContinueOnError)
+	flags.SortFlags = false
+	flags.Usage = func() {
+		fmt.Fprint(os.Stderr, usage, flags.FlagUsages())
+	}
+	flags.StringVar(&o.Dir, "dir", filepath.Join(root, "bin", "run"), "directory of the cluster's data and kubeconfig; one per cluster")
+	flags.IntVar(&o.Nodes, "nodes", 8, "number of simulated nodes")
+	flags.IntVar(&o.Racks, "racks", 4, `number of racks, values of the node label "rack"`)
+	flags.IntVar(&o.Zones, "zones", 2, `number of zones, values of the node label "topology.kubernetes.io/zone"`)
+	flags.StringSliceVar(&o.CRDs, "crds", nil, "files and directories of CustomResourceDefinitions to install")
+	flags.Var(switches{&o.FeatureGates}, "feature-gates", "feature gates of the control plane, like A=true,B=false")
+	flags.Var(switches{&o.RuntimeConfig}, "runtime-config", "API versions to turn on and off, like scheduling.k8s.io/v1alpha2=true")
+	flags.BoolVar(&o.Audit, "audit", false, "write a line about every request to audit.log in --dir")
+	return flags
+}
+
+// switches is a flag with a list of names and booleans, like A=true,B=false.
+type switches struct {
+	values *map[string]bool
+}
+
+func (s switches) Type() string { return "name=bool,..." }
+
+func (s switches) String() string { return "" }
+
+// Set parses one value of the flag, which may be given several times.
+func (s switches) Set(list string) error {
+	if *s.values == nil {
+		*s.values = map[string]bool{}
+	}
+	for pair := range strings.SplitSeq(list, ",") {
+		name, text, _ := strings.Cut(pair, "=")
+		value, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q isn't of the form <name>=true or <name>=false", pair)
+		}
+		(*s.values)[name] = value
+	}
+	return nil
+}
+
+// start starts a cluster that outlives this program. Its output can be evaluated by a shell.
+func start(ctx context.Context, root string, options cluster.Options) error {
+	options.Detached = true
+	c, err := buildAndStart(ctx, root, options)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export KUBECONFIG='%s'\n", c.Kubeconfig())
+	fmt.Printf("# kubectl: %s\n", filepath.Join(root, "bin", "cluster", "kubectl"))
+	fmt.Printf("# to stop it: go run ./test/cluster/cmd/cluster stop --dir '%s'\n", c.Dir())
+	return nil
+}
+
+// foreground runs a cluster until the context is done or one of its components ends.
+func foreground(ctx context.Context, root string, options cluster.Options) error {
+	c, err := buildAndStart(ctx, root, options)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("export KUBECONFIG='%s'\n# Ctrl-C stops the cluster.\n", c.Kubeconfig())
+	err = c.Wait(ctx)
+	return errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
+}
+
+// buildAndStart starts a cluster, after it has built what is missing.
+func buildAndStart(ctx context.Context, root string, options cluster.Options) (*cluster.Cluster, error) {
+	bin, err := cluster.Build(ctx, root, os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	options.Bin = bin
+	return cluster.Start(ctx, options)
+}
+
+// stop stops the cluster in a directory.
+func stop(ctx context.Context, dir string) error {
+	c, err := cluster.Load(dir)
+	if err != nil {
+		return err
+	}
+	return c.Stop(ctx)
+}

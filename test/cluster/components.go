@@ -1,0 +1,182 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The components of a cluster, by the names of their programs.
+const (
+	etcd              = "etcd"
+	apiServer         = "kube-apiserver"
+	controllerManager = "kube-controller-manager"
+	scheduler         = "kube-scheduler"
+	kwok              = "kwok"
+)
+
+const (
+	loopback    = "127.0.0.1"
+	clusterName = "lws"
+	// serviceNetwork is where Services get their addresses from. Pods get theirs from the cidr in simulation.yaml.
+	serviceNetwork = "10.96.0.0/16"
+	// clientQPS and clientBurst lift the client-side limits of the components: the API server's own fairness is enough.
+	clientQPS   = "1000"
+	clientBurst = "2000"
+)
+
+// setup is what the arguments of all components follow from.
+type setup struct {
+	Options
+	ports map[string]string
+}
+
+// url returns where a component serves.
+func (s setup) url(component string) string {
+	return "https://" + net.JoinHostPort(loopback, s.ports[component])
+}
+
+// path returns the path of a file in the cluster's directory.
+func (s setup) path(elements ...string) string {
+	return filepath.Join(append([]string{s.Dir}, elements...)...)
+}
+
+// args returns the arguments of a component.
+func (s setup) args(component string) []string {
+	switch component {
+	case etcd:
+		return s.etcdArgs()
+	case apiServer:
+		return s.apiServerArgs()
+	case controllerManager:
+		return append(s.controlLoopArgs(component),
+			"--use-service-account-credentials",
+			"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
+			"--root-ca-file="+s.path("pki", "ca.crt"),
+			"--concurrent-statefulset-syncs=10",
+		)
+	case scheduler:
+		return s.controlLoopArgs(component)
+	case kwok:
+		return []string{"--config=" + s.path("simulation.yaml"), "--kubeconfig=" + s.kubeconfig(kwok)}
+	}
+	panic(fmt.Sprintf("%q is no component", component))
+}
+
+// etcdArgs are the arguments of etcd. Nobody else is in its cluster: any port will do for peers.
+func (s setup) etcdArgs() []string {
+	return []string{
+		"--data-dir=" + s.path("etcd"),
+		"--unsafe-no-fsync",
+		"--quota-backend-bytes=8589934592",
+		"--log-level=warn",
+		"--listen-client-urls=" + s.url(etcd),
+		"--advertise-client-urls=" + s.url(etcd),
+		"--listen-peer-urls=http://" + net.JoinHostPort(loopback, "0"),
+		"--client-cert-auth",
+		"--trusted-ca-file=" + s.path("pki", "ca.crt"),
+		"--cert-file=" + s.path("pki", "serving.crt"),
+		"--key-file=" + s.path("pki", "serving.key"),
+	}
+}
+
+// apiServerArgs are the arguments of the API server. It doesn't publish itself as an endpoint of the kubernetes Service:
+// endpoints can't be loopback addresses, and simulated pods call nobody.
+func (s setup) apiServerArgs() []string {
+	args := slices.Concat(s.servingArgs(apiServer), []string{
+		"--advertise-address=" + loopback,
+		"--endpoint-reconciler-type=none",
+		"--etcd-servers=" + s.url(etcd),
+		"--etcd-cafile=" + s.path("pki", "ca.crt"),
+		"--etcd-certfile=" + s.path("pki", "etcd-client.crt"),
+		"--etcd-keyfile=" + s.path("pki", "etcd-client.key"),
+		"--client-ca-file=" + s.path("pki", "ca.crt"),
+		"--requestheader-client-ca-file=" + s.path("pki", "ca.crt"), // the other components complain without
+		"--requestheader-allowed-names=front-proxy",
+		"--authorization-mode=Node,RBAC",
+		"--allow-privileged",
+		"--service-cluster-ip-range=" + serviceNetwork,
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + s.path("pki", "service-accounts.key"),
+		"--service-account-signing-key-file=" + s.path("pki", "service-accounts.key"),
+	}, switches("--feature-gates", s.FeatureGates), switches("--runtime-config", s.RuntimeConfig))
+	if s.Audit {
+		args = append(args,
+			"--audit-policy-file="+s.path("audit-policy.yaml"),
+			"--audit-log-path="+s.path("audit.log"),
+			"--audit-log-maxsize=1000000", // megabytes: one file, however long the cluster runs
+		)
+	}
+	return args
+}
+
+// controlLoopArgs are the arguments that the controller manager and the scheduler have in common. There is one of each, so
+// none has to be elected.
+func (s setup) controlLoopArgs(component string) []string {
+	kubeconfig := s.kubeconfig(component)
+	return slices.Concat(s.servingArgs(component), []string{
+		"--kubeconfig=" + kubeconfig,
+		"--authentication-kubeconfig=" + kubeconfig,
+		"--authorization-kubeconfig=" + kubeconfig,
+		"--leader-elect=false",
+		"--kube-api-qps=" + clientQPS,
+		"--kube-api-burst=" + clientBurst,
+	}, switches("--feature-gates", s.FeatureGates))
+}
+
+// servingArgs say where a Kubernetes component serves, and as whom.
+func (s setup) servingArgs(component string) []string {
+	return []string{
+		"--bind-address=" + loopback,
+		"--secure-port=" + s.ports[component],
+		"--tls-cert-file=" + s.path("pki", "serving.crt"),
+		"--tls-private-key-file=" + s.path("pki", "serving.key"),
+	}
+}
+
+// kubeconfig returns the path of the kubeconfig of a component.
+func (s setup) kubeconfig(component string) string {
+	return s.path("pki", component+".kubeconfig")
+}
+
+// switches returns a flag whose value is a sorted list like A=true,B=false, or nothing for an empty map.
+func switches(flag string, values map[string]bool) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	pairs := make([]string, 0, len(values))
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		pairs = append(pairs, name+"="+strconv.FormatBool(values[name]))
+	}
+	return []string{flag + "=" + strings.Join(pairs, ",")}
+}
+
+// freePorts returns one port for each of the components. They are free, and different from each other, because all are held
+// until all are found. Between now and the start of a component somebody may take its port; Start then tries others.
+func freePorts(components ...string) (map[string]string, error) {
+	ports := make(map[string]string, len(components))
+	var held []net.Listener
+	defer func() {
+		for _, listener := range held {
+			_ = listener.Close() // nobody has connected
+		}
+	}()
+	for _, component := range components {
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		if err != nil {
+			return nil, err
+		}
+		held = append(held, listener)
+		if _, ports[component], err = net.SplitHostPort(listener.Addr().String()); err != nil {
+			return nil, err
+		}
+	}
+	return ports, nil
+}

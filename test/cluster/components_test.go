@@ -1,0 +1,53 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestArgs(t *testing.T) {
+	const gates = "--feature-gates=Alpha=true,Beta=false"
+	plain := setup{Options: Options{Dir: "/data"}, ports: map[string]string{etcd: "1", apiServer: "2", controllerManager: "3", scheduler: "4"}}
+	full := plain
+	full.FeatureGates = map[string]bool{"Beta": false, "Alpha": true}
+	full.RuntimeConfig = map[string]bool{"api/all": true}
+	full.Audit = true
+
+	for component, want := range map[string][]string{
+		apiServer:         {gates, "--runtime-config=api/all=true", "--audit-log-path=/data/audit.log", "--secure-port=2", "--etcd-servers=https://127.0.0.1:1"},
+		controllerManager: {gates, "--secure-port=3", "--kubeconfig=/data/pki/kube-controller-manager.kubeconfig"},
+		scheduler:         {gates, "--secure-port=4", "--kubeconfig=/data/pki/kube-scheduler.kubeconfig"},
+		etcd:              {"--data-dir=/data/etcd", "--listen-client-urls=https://127.0.0.1:1", "--client-cert-auth"},
+		kwok:              {"--config=/data/simulation.yaml"},
+	} {
+		args := full.args(component)
+		for _, arg := range want {
+			if !slices.Contains(args, arg) {
+				t.Errorf("%s lacks %s: %v", component, arg, args)
+			}
+		}
+		for _, arg := range plain.args(component) {
+			if strings.HasPrefix(arg, "--feature-gates") || strings.HasPrefix(arg, "--runtime-config") || strings.HasPrefix(arg, "--audit") {
+				t.Errorf("%s has %s without being asked", component, arg)
+			}
+		}
+	}
+}
+
+func TestFreePorts(t *testing.T) {
+	ports, err := freePorts(etcd, apiServer, scheduler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	different := map[string]bool{}
+	for _, port := range ports {
+		different[port] = true
+	}
+	if len(different) != 3 || different["0"] {
+		t.Errorf("got %v", ports)
+	}
+}

@@ -1,0 +1,169 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command demo shows the operator at work on a local cluster, from nothing: "demo up" builds what is missing, starts a cluster with the
+// operator, runs the sample and shows it; "demo down" takes everything away.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+const (
+	// nodes, racks and zones are enough for each group of the sample to get a rack of its own.
+	nodes, racks, zones = 12, 4, 2
+
+	// samplesTimeout bounds the time until the sample is ready.
+	samplesTimeout = "60s"
+)
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	root, err := cluster.Root()
+	if err != nil {
+		return err
+	}
+	d := &demo{root: root, dir: filepath.Join(root, "bin", "run", "demo")}
+	switch {
+	case len(args) == 1 && args[0] == "up":
+		return d.up(ctx)
+	case len(args) == 1 && args[0] == "down":
+		return d.down(ctx)
+	default:
+		return errors.New("usage: demo up|down")
+	}
+}
+
+// demo is the demo of one checkout.
+type demo struct {
+	root string // of the checkout
+	dir  string // of the cluster
+}
+
+// up starts the demo. One that runs is replaced; one that fails to start is taken away.
+func (d *demo) up(ctx context.Context) error {
+	bin, err := cluster.Build(ctx, d.root, os.Stdout)
+	if err != nil {
+		return err
+	}
+	say("Building the operator")
+	manager, err := operator.Build(ctx, d.root)
+	if err != nil {
+		return err
+	}
+	if err := d.down(ctx); err != nil {
+		return err
+	}
+	say("Starting a control plane with %d simulated nodes", nodes)
+	c, err := cluster.Start(ctx, cluster.Options{
+		Dir: d.dir, Bin: bin, Nodes: nodes, Racks: racks, Zones: zones, Detached: true, Log: os.Stdout,
+		CRDs: []string{filepath.Join(d.root, "config", "crd", "bases")},
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.show(ctx, c, manager); err != nil {
+		return errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
+	}
+	return nil
+}
+
+// show installs the operator, runs the sample, and prints what there is to see.
+func (d *demo) show(ctx context.Context, c *cluster.Cluster, manager string) error {
+	say("Installing the CRD, the operator and its webhooks")
+	if _, err := operator.Install(ctx, c, d.root, manager); err != nil {
+		return err
+	}
+	say("Applying config/samples: three groups of four pods")
+	began := time.Now()
+	for _, args := range [][]string{
+		{"apply", "-f", filepath.Join("config", "samples", "leaderworkerset_v1_leaderworkerset.yaml")},
+		{"wait", "lws/leaderworkerset-sample", "--for=condition=Available", "--timeout=" + samplesTimeout},
+	} {
+		if err := d.kubectl(ctx, c, args...); err != nil {
+			return err
+		}
+	}
+	say("Ready after %.1f s", time.Since(began).Seconds())
+	for _, args := range [][]string{
+		{"get", "lws"},
+		{"get", "pods", "-L", "leaderworkerset.sigs.k8s.io/group-index,leaderworkerset.sigs.k8s.io/worker-index"},
+	} {
+		fmt.Printf("\n$ kubectl %s\n", strings.Join(args, " "))
+		if err := d.kubectl(ctx, c, args...); err != nil {
+			return err
+		}
+	}
+	fmt.Printf(next, relative(d.root, c.Kubeconfig()), relative(d.root, filepath.Join(c.Dir(), "logs", "operator.log")))
+	return nil
+}
+
+// next tells what to try. The kubectl that was built for the cluster serves those who have none.
+const next = `
+To look further:
+
+  export KUBECONFIG=%s
+  export PATH=$PWD/bin/cluster:$PATH                  # if you have no kubectl
+
+  kubectl explain lws.spec.leaderWorkerTemplate
+  kubectl describe lws leaderworkerset-sample
+  kubectl scale lws leaderworkerset-sample --replicas=5
+  kubectl get pod leaderworkerset-sample-0-1 -o jsonpath='{.spec.containers[0].env}'
+  kubectl delete lws leaderworkerset-sample
+
+The operator logs to %s. To stop it all: make demo-down
+`
+
+// down stops the demo, if one runs.
+func (d *demo) down(ctx context.Context) error {
+	c, err := cluster.Load(d.dir)
+	if errors.Is(err, cluster.ErrNoCluster) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	say("Stopping the cluster")
+	return c.Stop(ctx)
+}
+
+func (d *demo) kubectl(ctx context.Context, c *cluster.Cluster, args ...string) error {
+	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "cluster", "kubectl"), args...)
+	command.Dir = d.root
+	command.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("kubectl %s: %w", args[0], err)
+	}
+	return nil
+}
+
+func say(format string, args ...any) { fmt.Printf("==> "+format+"\n", args...) }
+
+// relative is the path as seen from the root, where the demo is started from.
+func relative(root, path string) string {
+	if short, err := filepath.Rel(root, path); err == nil {
+		return short
+	}
+	return path
+}
