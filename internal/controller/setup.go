@@ -44,6 +44,10 @@ const (
 	longestRetry = time.Minute
 )
 
+// statefulSetRevisionLabel is on the ControllerRevisions that the StatefulSet controller makes. From k8s.io/kubernetes, package
+// pkg/controller/history.
+const statefulSetRevisionLabel = "controller.kubernetes.io/hash"
+
 // Scheme knows all types that the operator reads and writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
@@ -51,22 +55,29 @@ func Scheme() (*runtime.Scheme, error) {
 }
 
 // CacheOptions limits the cache to what is labelled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
-// themselves are all there.
+// themselves are all there. The StatefulSets' own revisions, one for each group, have the labels of their pods and are left out: they
+// also carry a hash.
 func CacheOptions() cache.Options {
-	part, err := labels.NewRequirement(leaderworkersetv1.SetNameLabelKey, selection.Exists, nil)
-	if err != nil {
-		panic(err) // A constant that is no label key.
-	}
-	selector := labels.NewSelector().Add(*part)
+	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
+	revision := part.Add(requirement(statefulSetRevisionLabel, selection.DoesNotExist))
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.StatefulSet{}:        {Label: selector, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
-			&appsv1.ControllerRevision{}: {Label: selector, UnsafeDisableDeepCopy: ptr.To(true)},
-			&corev1.Pod{}:                {Label: selector, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
-			&corev1.Service{}:            {Label: selector, Transform: trimService, UnsafeDisableDeepCopy: ptr.To(true)},
+			&appsv1.StatefulSet{}:        {Label: part, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
+			&appsv1.ControllerRevision{}: {Label: revision, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.Pod{}:                {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.Service{}:            {Label: part, Transform: trimService, UnsafeDisableDeepCopy: ptr.To(true)},
 		},
 		DefaultTransform: cache.TransformStripManagedFields(),
 	}
+}
+
+// requirement is a selector's condition on a label.
+func requirement(key string, operator selection.Operator) labels.Requirement {
+	required, err := labels.NewRequirement(key, operator, nil)
+	if err != nil {
+		panic(err) // A constant that is no label key.
+	}
+	return *required
 }
 
 // ClientOptions has reads wait until they show what the same process wrote before. Passes would be right without it, and often done

@@ -100,7 +100,7 @@ func setIsGoneOrGoing(m *snapshot.GroupMembers, v *Verdict) bool {
 
 func revisionIsUnreadable(m *snapshot.GroupMembers, v *Verdict) bool {
 	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
-	found := revision.Find(m.Revisions, key)
+	found := revision.Find(snapshot.OwnedRevisions(m.LWS, m.Revisions), key)
 	if found == nil {
 		v.Action, v.Reason = Blocked, fmt.Sprintf("leader pod %s is of revision %q, which doesn't exist", m.Leader.Name, key)
 		return true

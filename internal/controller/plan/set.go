@@ -76,7 +76,7 @@ type setPlanner struct {
 
 // revision finds the current revision, or creates it. One from before that the set returns to becomes the newest again.
 func (p *setPlanner) revision() error {
-	owned := p.observed.OwnedRevisions()
+	owned := snapshot.OwnedRevisions(p.lws, p.observed.Revisions)
 	if current := revision.Equivalent(p.lws, owned); current != nil {
 		p.key = revision.Key(current)
 		if latest := revision.Latest(owned); current.Revision < latest {
@@ -224,7 +224,7 @@ func (p *setPlanner) pruneRevisions() {
 		used[leaders.Labels[leaderworkersetv1.RevisionLabelKey]] = true
 	}
 	inUse := func(key string) bool { return used[key] }
-	for _, surplus := range revision.Surplus(p.observed.OwnedRevisions(), inUse, historyLimit) {
+	for _, surplus := range revision.Surplus(snapshot.OwnedRevisions(p.lws, p.observed.Revisions), inUse, historyLimit) {
 		p.writes = append(p.writes, Write{Delete: surplus})
 	}
 }

@@ -34,7 +34,7 @@ type GroupMembers struct {
 	// Service is the object in the place of the group's own headless Service; nil if there is none, or if the group shares one.
 	Service *corev1.Service
 
-	// Revisions are the revisions of the set, oldest first.
+	// Revisions are the ControllerRevisions labelled as the set's, whoever they belong to.
 	Revisions []*appsv1.ControllerRevision
 
 	// Node is the leader's node: its metadata, if the leader is scheduled and asks for exclusive placement, else nil.

@@ -98,11 +98,11 @@ func OwnedGroups(leaders *appsv1.StatefulSet, pods []*corev1.Pod, workers []*app
 	return groups
 }
 
-// OwnedRevisions are the revisions that belong to this LeaderWorkerSet, oldest first.
-func (s *Set) OwnedRevisions() []*appsv1.ControllerRevision {
+// OwnedRevisions are those of the revisions that belong to the LeaderWorkerSet, oldest first.
+func OwnedRevisions(lws *leaderworkersetv1.LeaderWorkerSet, revisions []*appsv1.ControllerRevision) []*appsv1.ControllerRevision {
 	var owned []*appsv1.ControllerRevision
-	for _, revision := range s.Revisions {
-		if metav1.IsControlledBy(revision, s.LWS) {
+	for _, revision := range revisions {
+		if metav1.IsControlledBy(revision, lws) {
 			owned = append(owned, revision)
 		}
 	}
