@@ -7,7 +7,6 @@ package main
 import (
 	"context"
 	"flag"
-	"fmt"
 	"os"
 
 	"k8s.io/client-go/rest"
@@ -91,7 +90,7 @@ func newManager(rest *rest.Config, config *configuration) (ctrl.Manager, error) 
 		return nil, err
 	}
 	rest.QPS, rest.Burst = float32(config.qps), config.burst
-	rest.UserAgent = fmt.Sprintf("lws-operator/%s", version)
+	rest.UserAgent = "lws-operator/" + version
 	return ctrl.NewManager(rest, ctrl.Options{
 		Scheme:                 scheme,
 		Cache:                  controller.CacheOptions(),

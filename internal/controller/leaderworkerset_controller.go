@@ -27,8 +27,6 @@ import (
 // +kubebuilder:rbac:groups=core,resources=pods/finalizers,verbs=update
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;update
-// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
-// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader StatefulSet
 // and status. A pass costs O(groups), and the events of a moment are one pass.

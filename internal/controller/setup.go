@@ -54,7 +54,7 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme))
 }
 
-// CacheOptions limits the cache to what is labelled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
+// CacheOptions limits the cache to what is labeled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
 // themselves are all there. The StatefulSets' own revisions, one for each group, have the labels of their pods and are left out: they
 // also carry a hash.
 func CacheOptions() cache.Options {

@@ -69,12 +69,12 @@ func indexBySet(object client.Object) []string {
 	return []string{object.GetLabels()[leaderworkersetv1.SetNameLabelKey]}
 }
 
-// setOf is the LeaderWorkerSet that an object is labelled with.
+// setOf is the LeaderWorkerSet that an object is labeled with.
 func setOf(object client.Object) types.NamespacedName {
 	return types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetLabels()[leaderworkersetv1.SetNameLabelKey]}
 }
 
-// groupOf is the group that an object is labelled with, by the name of its leader pod. ok is false for objects of no single group.
+// groupOf is the group that an object is labeled with, by the name of its leader pod. ok is false for objects of no single group.
 func groupOf(object client.Object) (group types.NamespacedName, ok bool) {
 	set := setOf(object)
 	index, ok := identity.ParseIndex(object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey])

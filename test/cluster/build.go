@@ -278,8 +278,8 @@ func (p *progress) message(line string) string {
 func (p *progress) report(message string) {
 	switch {
 	case p.terminal:
-		const clearLine = "\r\x1b[K"
-		_, _ = fmt.Fprint(p.out, clearLine+message)
+		const clearLine, width = "\r\x1b[K", 79 // a longer line would wrap, and stay
+		_, _ = fmt.Fprint(p.out, clearLine+message[:min(len(message), width)])
 	case time.Since(p.last) >= reportInterval:
 		_, _ = fmt.Fprintln(p.out, message)
 		p.last = time.Now()

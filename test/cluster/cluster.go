@@ -237,7 +237,7 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	report := func(format string, args ...any) {
 		_, _ = fmt.Fprintf(options.Log, "%5.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
-	ports, err := freePorts(etcd, apiServer, controllerManager, scheduler)
+	ports, err := FreePorts(etcd, apiServer, controllerManager, scheduler)
 	if err != nil {
 		return err
 	}
@@ -569,12 +569,21 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// probe returns a client that trusts the components, and that etcd trusts.
+// probe returns a client that trusts the components, and that etcd trusts. It is made from data: for files, client-go would
+// give this program the client of an earlier cluster in the same directory, which doesn't trust this one.
 func (s setup) probe() (*http.Client, error) {
+	ca, err := loadAuthority(s.path("pki"))
+	if err != nil {
+		return nil, err
+	}
+	certificate, key, err := ca.client("probe")
+	if err != nil {
+		return nil, err
+	}
 	return rest.HTTPClientFor(&rest.Config{TLSClientConfig: rest.TLSClientConfig{
-		CAFile:   s.path("pki", "ca.crt"),
-		CertFile: s.path("pki", "etcd-client.crt"),
-		KeyFile:  s.path("pki", "etcd-client.key"),
+		CAData:   encodeCertificate(ca.certificate.Raw),
+		CertData: certificate,
+		KeyData:  key,
 	}})
 }
 

@@ -557,6 +557,24 @@ func TestFailedComponentIsNamed(t *testing.T) {
 		t.Errorf("got the error %v", err)
 	}
 	checkGone(t, dir)
+
+	// Nothing that this program remembers of the first cluster is in the way of a second one.
+	c, err := Start(t.Context(), Options{Dir: dir, Bin: programsFor(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopCompletely(t, c)
+}
+
+func TestTakenPortIsRecognized(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte("listen tcp 127.0.0.1:20000: bind: address already in use"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{state: state{Processes: []process{{Name: etcd, Lock: log + ".lock", Log: log}}}}
+	if err := c.ended(); !errors.Is(err, errPortTaken) {
+		t.Errorf("got the error %v", err)
+	}
 }
 
 func TestForeignDirectoryIsRefused(t *testing.T) {

@@ -6,6 +6,7 @@ package cluster
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -158,9 +159,9 @@ func switches(flag string, values map[string]bool) []string {
 	return []string{flag + "=" + strings.Join(pairs, ",")}
 }
 
-// freePorts returns one port for each of the components. They are free, and different from each other, because all are held
+// FreePorts returns a port for each of the names. They are free, and different from each other, because all are held
 // until all are found. Between now and the start of a component somebody may take its port; Start then tries others.
-func freePorts(components ...string) (map[string]string, error) {
+func FreePorts(components ...string) (map[string]string, error) {
 	ports := make(map[string]string, len(components))
 	var held []net.Listener
 	defer func() {
@@ -169,7 +170,7 @@ func freePorts(components ...string) (map[string]string, error) {
 		}
 	}()
 	for _, component := range components {
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		listener, err := listenAnywhere()
 		if err != nil {
 			return nil, err
 		}
@@ -179,4 +180,19 @@ func freePorts(components ...string) (map[string]string, error) {
 		}
 	}
 	return ports, nil
+}
+
+// listenAnywhere listens on a free port that the system doesn't use for outgoing connections: such a port would be the likeliest
+// to be taken a moment later.
+func listenAnywhere() (net.Listener, error) {
+	const first, count, attempts = 20000, 10000, 100
+	var err error
+	for range attempts {
+		port := strconv.Itoa(first + rand.IntN(count))
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", net.JoinHostPort(loopback, port)); err == nil {
+			return listener, nil
+		}
+	}
+	return nil, fmt.Errorf("find a free port from %d to %d: %w", first, first+count-1, err)
 }

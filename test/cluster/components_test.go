@@ -39,7 +39,7 @@ func TestArgs(t *testing.T) {
 }
 
 func TestFreePorts(t *testing.T) {
-	ports, err := freePorts(etcd, apiServer, scheduler)
+	ports, err := FreePorts(etcd, apiServer, scheduler)
 	if err != nil {
 		t.Fatal(err)
 	}

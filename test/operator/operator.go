@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -190,15 +189,21 @@ func prepare(c *cluster.Cluster, path string, extraFlags []string) (o *Operator,
 	if err != nil {
 		return nil, nil, err
 	}
-	ports, err := freePorts(3)
+	ports, err := cluster.FreePorts("webhooks", "health", "metrics")
 	if err != nil {
 		return nil, nil, err
 	}
-	o = &Operator{cluster: c, path: path, webhooks: address(ports[0]), health: address(ports[1]), metrics: address(ports[2])}
+	o = &Operator{
+		cluster:  c,
+		path:     path,
+		webhooks: net.JoinHostPort(loopback, ports["webhooks"]),
+		health:   net.JoinHostPort(loopback, ports["health"]),
+		metrics:  net.JoinHostPort(loopback, ports["metrics"]),
+	}
 	o.args = append([]string{
 		"--kubeconfig=" + kubeconfig,
 		"--webhook-host=" + loopback,
-		"--webhook-port=" + strconv.Itoa(ports[0]),
+		"--webhook-port=" + ports["webhooks"],
 		"--webhook-cert-dir=" + dir,
 		"--health-probe-bind-address=" + o.health,
 		"--metrics-bind-address=" + o.metrics,
@@ -260,19 +265,3 @@ func apply(ctx context.Context, admin client.Client, object *unstructured.Unstru
 	}
 	return nil
 }
-
-// freePorts finds ports that nobody listens on.
-func freePorts(count int) ([]int, error) {
-	ports := make([]int, count)
-	for i := range ports {
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = listener.Close() }()
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
-}
-
-func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }

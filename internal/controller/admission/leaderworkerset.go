@@ -36,7 +36,9 @@ const dryRunTimeout = 4 * time.Second
 // leaderWorkerSetWebhook defaults and validates LeaderWorkerSets, as far as the CRD's schema and CEL rules can't.
 type leaderWorkerSetWebhook struct {
 	reader client.Reader
-	writer client.Writer
+
+	// dryRun has the API server check writes without keeping them.
+	dryRun client.Writer
 }
 
 var (
@@ -127,11 +129,11 @@ func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderw
 		leaderField = "workerTemplate"
 	}
 	leaders := desired.LeaderStatefulSet(lws, &template, "", rollout.Step{Replicas: *lws.Spec.Replicas})
-	causes := w.dryRun(ctx, leaders, leaderField)
+	causes := w.whatIsInvalid(ctx, leaders, leaderField)
 	if template.LeaderWorkerTemplate.LeaderTemplate != nil {
 		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: identity.Leader(lws.Name, 0), Namespace: lws.Namespace}}
 		workers := desired.WorkerStatefulSet(lws, &template, "", desired.Group{Leader: leader})
-		causes = append(causes, w.dryRun(ctx, workers, "workerTemplate")...)
+		causes = append(causes, w.whatIsInvalid(ctx, workers, "workerTemplate")...)
 	}
 	if len(causes) == 0 {
 		return nil
@@ -139,11 +141,11 @@ func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderw
 	return refusal(lws, causes)
 }
 
-// dryRun is what the API server finds invalid of a StatefulSet, with the paths of the fields that they come from.
-func (w *leaderWorkerSetWebhook) dryRun(ctx context.Context, sts *appsv1.StatefulSet, templateField string) []metav1.StatusCause {
+// whatIsInvalid is what the API server finds wrong of a StatefulSet, with the paths of the fields that they come from.
+func (w *leaderWorkerSetWebhook) whatIsInvalid(ctx context.Context, sts *appsv1.StatefulSet, templateField string) []metav1.StatusCause {
 	sts.GenerateName, sts.Name = sts.Name+"-", ""
 	sts.OwnerReferences = nil
-	err := w.writer.Create(ctx, sts, client.DryRunAll, client.DisableReadYourWritesConsistency)
+	err := w.dryRun.Create(ctx, sts, client.DisableReadYourWritesConsistency) //nolint:forbidigo // Nothing is written.
 	var status *apierrors.StatusError
 	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.ErrStatus.Details == nil {
 		return nil

@@ -15,9 +15,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
 )
 
-// +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded
+// +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded,patch=`{"objectSelector":{"matchExpressions":[{"key":"leaderworkerset.sigs.k8s.io/name","operator":"Exists"}]}}`
 
-// podWebhook gives pods of groups their identity. The API server sends it only pods that are labelled with a LeaderWorkerSet's name.
+// podWebhook gives pods of groups their identity. The API server sends it only pods that are labeled with a LeaderWorkerSet's name.
 type podWebhook struct{}
 
 var _ ctrladmission.Defaulter[*corev1.Pod] = podWebhook{}
@@ -40,4 +40,3 @@ func (podWebhook) Default(ctx context.Context, pod *corev1.Pod) error {
 	}
 	return nil
 }
-

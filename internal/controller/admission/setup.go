@@ -8,13 +8,14 @@ package admission
 import (
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
 // Setup adds the webhooks to a manager's server.
 func Setup(mgr ctrl.Manager) error {
-	sets := &leaderWorkerSetWebhook{reader: mgr.GetClient(), writer: mgr.GetClient()}
+	sets := &leaderWorkerSetWebhook{reader: mgr.GetClient(), dryRun: client.NewDryRunClient(mgr.GetClient())}
 	err := ctrl.NewWebhookManagedBy(mgr, &leaderworkersetv1.LeaderWorkerSet{}).
 		WithDefaulter(sets).
 		WithValidator(sets).

@@ -93,7 +93,7 @@ func (m *member) place(pod *corev1.Pod) {
 // another one. Terms that are there already are not added again.
 func addExclusiveAffinity(pod *corev1.Pod, topologyKey, label string) {
 	own := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpIn, Values: []string{pod.Labels[label]}}
-	any := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpExists}
+	some := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpExists}
 	other := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpNotIn, Values: own.Values}
 
 	if pod.Spec.Affinity == nil {
@@ -107,7 +107,7 @@ func addExclusiveAffinity(pod *corev1.Pod, topologyKey, label string) {
 		affinity.PodAntiAffinity = &corev1.PodAntiAffinity{}
 	}
 	addTerm(&affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution, topologyKey, own)
-	addTerm(&affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, topologyKey, any, other)
+	addTerm(&affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, topologyKey, some, other)
 }
 
 func addTerm(terms *[]corev1.PodAffinityTerm, topologyKey string, expressions ...metav1.LabelSelectorRequirement) {

@@ -20,25 +20,25 @@ import (
 type Action string
 
 const (
-	// Nothing: the group has what it needs.
+	// Nothing means that the group has what it needs.
 	Nothing Action = "Nothing"
 
-	// Wait: something has to happen first. It is watched, and the group is looked at again when it does.
+	// Wait means that something has to happen first. It is watched, and the group is looked at again when it does.
 	Wait Action = "Wait"
 
-	// Blocked: something outside of the operator's reach is wrong, and the user has to be told.
+	// Blocked means that something outside of the operator's reach is wrong, and the user has to be told.
 	Blocked Action = "Blocked"
 
-	// StopWorkers: the leader is going away, and the workers go at the same time.
+	// StopWorkers has the workers go at the same time as their leader.
 	StopWorkers Action = "StopWorkers"
 
-	// CreateService: the group's own headless Service is missing.
+	// CreateService makes up for the group's own headless Service, which is missing.
 	CreateService Action = "CreateService"
 
-	// CreateWorkers: the worker StatefulSet is missing.
+	// CreateWorkers makes up for the worker StatefulSet, which is missing.
 	CreateWorkers Action = "CreateWorkers"
 
-	// UpdateWorkers: the worker StatefulSet is there and may be compared with the wished one.
+	// UpdateWorkers compares the worker StatefulSet, which is there, with the wished one.
 	UpdateWorkers Action = "UpdateWorkers"
 )
 
@@ -131,7 +131,7 @@ func serviceIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
 	return true
 }
 
-func groupHasNoWorkers(m *snapshot.GroupMembers, v *Verdict) bool {
+func groupHasNoWorkers(_ *snapshot.GroupMembers, v *Verdict) bool {
 	v.Action, v.Reason = Nothing, "the group is its leader alone"
 	return *v.Template.LeaderWorkerTemplate.Size == 1
 }

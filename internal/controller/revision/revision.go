@@ -156,7 +156,7 @@ func defaulted(template *leaderworkersetv1.LeaderWorkerTemplate, network *leader
 	return Template{LeaderWorkerTemplate: lws.Spec.LeaderWorkerTemplate, NetworkConfig: *lws.Spec.NetworkConfig}
 }
 
-// meaning is the template in the one form that equal templates share: the leader's template written out, what only steers behaviour
+// meaning is the template in the one form that equal templates share: the leader's template written out, what only steers behavior
 // left out.
 func (t Template) meaning() Template {
 	t.LeaderWorkerTemplate.LeaderTemplate = t.Leader()

@@ -46,13 +46,13 @@ type Step struct {
 type Reason string
 
 const (
-	// Complete: every group is up to date.
+	// Complete means that every group is up to date.
 	Complete Reason = "Complete"
 
-	// HeldByPartition: every group that the user's partition doesn't protect is up to date.
+	// HeldByPartition means that every group is up to date but those that the user's partition protects.
 	HeldByPartition Reason = "HeldByPartition"
 
-	// WaitingForGroups: another group may go once more of them are ready.
+	// WaitingForGroups means that another group may go once more of them are ready.
 	WaitingForGroups Reason = "WaitingForGroups"
 )
 
@@ -150,7 +150,7 @@ func (in *Input) outdated(from int32) int32 {
 // ready counts the ready groups among the first replicas.
 func (in *Input) ready(replicas int32) int32 {
 	count := int32(0)
-	for index := int32(0); index < replicas; index++ {
+	for index := range replicas {
 		if in.group(index).Ready {
 			count++
 		}

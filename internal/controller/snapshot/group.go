@@ -28,13 +28,13 @@ type GroupMembers struct {
 	// Workers is the object in the place of the worker StatefulSet, whoever it belongs to; nil if there is none.
 	Workers *appsv1.StatefulSet
 
-	// WorkerPods are the pods labelled as workers of the group, whoever they belong to.
+	// WorkerPods are the pods labeled as workers of the group, whoever they belong to.
 	WorkerPods []*corev1.Pod
 
 	// Service is the object in the place of the group's own headless Service; nil if there is none, or if the group shares one.
 	Service *corev1.Service
 
-	// Revisions are the ControllerRevisions labelled as the set's, whoever they belong to.
+	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
 	Revisions []*appsv1.ControllerRevision
 
 	// Node is the leader's node: its metadata, if the leader is scheduled and asks for exclusive placement, else nil.

@@ -30,7 +30,7 @@ type Set struct {
 	// Service is the object in the place of the shared headless Service, whoever it belongs to; nil if there is none.
 	Service *corev1.Service
 
-	// Revisions are the ControllerRevisions labelled as the set's, whoever they belong to.
+	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
 	Revisions []*appsv1.ControllerRevision
 
 	// Groups are the groups that have a leader pod of this set, by index, surge included.

@@ -85,7 +85,7 @@ func newFlags(o *cluster.Options, root string) *pflag.FlagSet {
 	flags.Usage = func() {
 		fmt.Fprint(os.Stderr, usage, flags.FlagUsages())
 	}
-	flags.StringVar(&o.Dir, "dir", filepath.Join(root, "bin", "run"), "directory of the cluster's data and kubeconfig; one per cluster")
+	flags.StringVar(&o.Dir, "dir", filepath.Join(root, "bin", "run", "cluster"), "directory of the cluster's data and kubeconfig; one per cluster")
 	flags.IntVar(&o.Nodes, "nodes", 8, "number of simulated nodes")
 	flags.IntVar(&o.Racks, "racks", 4, `number of racks, values of the node label "rack"`)
 	flags.IntVar(&o.Zones, "zones", 2, `number of zones, values of the node label "topology.kubernetes.io/zone"`)
