@@ -41,7 +41,7 @@ const (
 	concurrentGroups = 20
 
 	// longestRetry bounds the growing delay between attempts at a pass that fails.
-	longestRetry = time.Minute
+	longestRetry = 30 * time.Second
 )
 
 // statefulSetRevisionLabel is on the ControllerRevisions that the StatefulSet controller makes. From k8s.io/kubernetes, package
@@ -90,6 +90,10 @@ func ClientOptions() client.Options {
 // webhooks and health checks.
 func Setup(ctx context.Context, mgr ctrl.Manager) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
+	}
+	// Webhooks read LeaderWorkerSets, also while another replica is the leader and runs the reconcilers that would start this cache.
+	if _, err := mgr.GetCache().GetInformer(ctx, &leaderworkersetv1.LeaderWorkerSet{}, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
 	if err := addReconcilers(mgr); err != nil {

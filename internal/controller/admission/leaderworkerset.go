@@ -55,7 +55,7 @@ func (w *leaderWorkerSetWebhook) Default(_ context.Context, lws *leaderworkerset
 // ValidateCreate refuses what could never run: a name that a sibling's children have, templates that StatefulSets can't have.
 func (w *leaderWorkerSetWebhook) ValidateCreate(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) (ctrladmission.Warnings, error) {
 	lws = defaulted(lws)
-	if err := w.checkSiblings(ctx, lws); err != nil {
+	if err := w.checkSiblings(ctx, nil, lws); err != nil {
 		return nil, err
 	}
 	return nil, w.checkChildren(ctx, lws)
@@ -67,7 +67,7 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(ctx context.Context, before, lws
 	if lws.DeletionTimestamp != nil || equality.Semantic.DeepEqual(before.Spec, lws.Spec) {
 		return nil, nil
 	}
-	if err := w.checkSiblings(ctx, lws); err != nil {
+	if err := w.checkSiblings(ctx, before, lws); err != nil {
 		return nil, err
 	}
 	if revision.Of(before).Equal(revision.Of(lws)) {
@@ -87,26 +87,36 @@ func defaulted(lws *leaderworkersetv1.LeaderWorkerSet) *leaderworkersetv1.Leader
 	return lws
 }
 
-// checkSiblings refuses a set whose children would have the names of another set's: with "a" and "a-0", the workers of the first group of
-// "a" and the leaders of "a-0" would both be the StatefulSet "a-0".
-func (w *leaderWorkerSetWebhook) checkSiblings(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+// checkSiblings refuses a set whose children would have the names of another set's, unless they had them before this update: it may be
+// the other one, or the scale subresource, that brought the collision about.
+func (w *leaderWorkerSetWebhook) checkSiblings(ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	var siblings leaderworkersetv1.LeaderWorkerSetList
 	if err := w.reader.List(ctx, &siblings, client.InNamespace(lws.Namespace)); err != nil {
 		return err
 	}
 	for i := range siblings.Items {
 		sibling := defaulted(&siblings.Items[i])
-		switch {
-		case sibling.DeletionTimestamp != nil || sibling.Name == lws.Name:
-		case hasGroupNamed(sibling, lws.Name):
-			return invalid(lws, field.Invalid(field.NewPath("metadata", "name"), lws.Name,
-				fmt.Sprintf("is the name of a group of LeaderWorkerSet %q", sibling.Name)))
-		case hasGroupNamed(lws, sibling.Name):
-			return invalid(lws, field.Invalid(field.NewPath("spec", "replicas"), *lws.Spec.Replicas,
-				fmt.Sprintf("LeaderWorkerSet %q has the name of one of these groups", sibling.Name)))
+		if sibling.Name == lws.Name || sibling.DeletionTimestamp != nil || (before != nil && collision(before, sibling) != nil) {
+			continue
+		}
+		if err := collision(lws, sibling); err != nil {
+			return invalid(lws, err)
 		}
 	}
 	return nil
+}
+
+// collision tells of children of the two sets that have the same name: with "a" and "a-0", the workers of the first group of "a" and the
+// leaders of "a-0" would both be the StatefulSet "a-0". nil if there are none.
+func collision(lws, sibling *leaderworkersetv1.LeaderWorkerSet) *field.Error {
+	switch {
+	case hasGroupNamed(sibling, lws.Name):
+		return field.Invalid(field.NewPath("metadata", "name"), lws.Name, fmt.Sprintf("is the name of a group of LeaderWorkerSet %q", sibling.Name))
+	case hasGroupNamed(lws, sibling.Name):
+		return field.Invalid(field.NewPath("spec", "replicas"), *lws.Spec.Replicas, fmt.Sprintf("LeaderWorkerSet %q has the name of one of these groups", sibling.Name))
+	default:
+		return nil
+	}
 }
 
 // hasGroupNamed says whether children of one of the set's groups, surge groups included, have the name.
