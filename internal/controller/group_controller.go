@@ -15,6 +15,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
+	"github.com/leaderworkerset/lws-operator/internal/controller/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
@@ -30,8 +31,9 @@ type groupReconciler struct {
 	observer *observer
 	applier  *apply.Applier
 	failures *failures
+	lives    *lives
 
-	// sets is where sets go that have news of a group's failure to tell.
+	// sets is where sets go that have news of a group to act on.
 	sets chan<- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]
 }
 
@@ -40,6 +42,11 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	members, err := r.observer.group(ctx, request.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	set, _, _ := identity.Parse(request.Name)
+	life := group.Observe(r.observer.life(at(request.NamespacedName, set), members), members)
+	if r.lives.put(at(request.NamespacedName, set), members.Index, life) && members.LWS != nil {
+		r.enqueue(ctx, members.LWS)
 	}
 	planned := plan.ForGroup(members)
 	log.FromContext(ctx).V(1).Info("Decided", "action", planned.Verdict.Action, "reason", planned.Verdict.Reason)
@@ -57,13 +64,17 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 }
 
 // tell has the set's status updated if there is news of what stands in the group's way.
-func (r *groupReconciler) tell(ctx context.Context, group types.NamespacedName, members *snapshot.GroupMembers, failure *snapshot.Failure) {
-	set, _, _ := identity.Parse(group.Name)
-	if members.LWS == nil || !r.failures.note(at(group, set), members.Index, failure) {
-		return
+func (r *groupReconciler) tell(ctx context.Context, key types.NamespacedName, members *snapshot.GroupMembers, failure *snapshot.Failure) {
+	set, _, _ := identity.Parse(key.Name)
+	if members.LWS != nil && r.failures.note(at(key, set), members.Index, failure) {
+		r.enqueue(ctx, members.LWS)
 	}
+}
+
+// enqueue has the set looked at.
+func (r *groupReconciler) enqueue(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) {
 	select {
-	case r.sets <- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]{Object: members.LWS}:
+	case r.sets <- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]{Object: lws}:
 	case <-ctx.Done():
 	}
 }

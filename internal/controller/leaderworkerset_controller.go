@@ -34,6 +34,7 @@ type setReconciler struct {
 	observer *observer
 	applier  *apply.Applier
 	failures *failures
+	lives    *lives
 	clock    clock.PassiveClock
 }
 
@@ -45,16 +46,21 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 	}
 	if observed == nil {
 		r.failures.forget(request.NamespacedName)
+		r.lives.forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if observed.LWS.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // Garbage collection takes its children; nothing new is made.
 	}
-	planned, err := plan.ForSet(observed, metav1.NewTime(r.clock.Now()))
+	now := r.clock.Now()
+	planned, err := plan.ForSet(observed, metav1.NewTime(now))
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	written := r.applier.Writes(ctx, planned.Writes)
+	if written == nil && planned.Records {
+		r.lives.setRecorded(request.NamespacedName, now)
+	}
 	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failureOf(snapshot.WholeSet, written))
 	if err := r.applier.Status(ctx, observed.LWS, planned.Status); err != nil {
 		return ctrl.Result{}, errors.Join(written, err)
@@ -63,7 +69,7 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 	if news && written == nil {
 		return ctrl.Result{RequeueAfter: coalescing}, nil // What was in the way is gone: the status says so on the next pass.
 	}
-	return ctrl.Result{}, written
+	return ctrl.Result{RequeueAfter: planned.After}, written
 }
 
 // failureOf is what the status tells of an error: nothing if trying again is all it takes.

@@ -16,6 +16,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/record"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
@@ -24,6 +25,7 @@ import (
 type observer struct {
 	client.Reader
 	failures *failures
+	lives    *lives
 }
 
 // set observes what a pass over a LeaderWorkerSet looks at; nil if the set is gone.
@@ -32,7 +34,7 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if lws == nil || err != nil {
 		return nil, err
 	}
-	observed := &snapshot.Set{LWS: lws, Failures: o.failures.of(key)}
+	observed := &snapshot.Set{LWS: lws, Failures: o.failures.of(key), Lives: o.lives.of(key), Recorded: o.lives.recorded(key)}
 	if observed.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}
@@ -95,6 +97,16 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 	}
 	members.Node, err = o.nodeOf(ctx, members.Leader)
 	return members, err
+}
+
+// life is what is known of a group's life in this process. Of one that isn't known, the members get what is remembered in the cluster.
+func (o *observer) life(set types.NamespacedName, members *snapshot.GroupMembers) snapshot.Life {
+	known := o.lives.get(set, members.Index)
+	if members.Leader != nil && members.Leaders != nil && known.Leader != members.Leader.UID {
+		remembered := record.Parse(members.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
+		members.Remembered = remembered[members.Index].Life
+	}
+	return known
 }
 
 // leaderWorkerSet reads a set and fills in its defaults; nil if it is gone.

@@ -130,11 +130,12 @@ func addReconcilers(mgr ctrl.Manager) error {
 		Recorder: mgr.GetEventRecorder("leaderworkerset-controller"),
 	}
 	failed := newFailures()
-	observed := &observer{Reader: mgr.GetClient(), failures: failed}
+	known := newLives()
+	observed := &observer{Reader: mgr.GetClient(), failures: failed, lives: known}
 	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet])
 
-	sets := &setReconciler{observer: observed, applier: applier, failures: failed, clock: clock.RealClock{}}
-	groups := &groupReconciler{observer: observed, applier: applier, failures: failed, sets: news}
+	sets := &setReconciler{observer: observed, applier: applier, failures: failed, lives: known, clock: clock.RealClock{}}
+	groups := &groupReconciler{observer: observed, applier: applier, failures: failed, lives: known, sets: news}
 	return errors.Join(watchSets(mgr, sets, news), watchGroups(mgr, groups))
 }
 
@@ -152,7 +153,7 @@ func watchSets(mgr ctrl.Manager, reconciler *setReconciler, news <-chan event.Ty
 		c.Watch(source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())),
 		c.Watch(source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]())),
 		c.Watch(source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet[*appsv1.ControllerRevision](coalescing), somethingWeUseChanged[*appsv1.ControllerRevision]())),
-		c.Watch(source.Channel(news, &handler.TypedEnqueueRequestForObject[*leaderworkersetv1.LeaderWorkerSet]{})),
+		c.Watch(source.Channel(news, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing))),
 	)
 }
 

@@ -91,6 +91,13 @@ func enqueueSet[T client.Object](delay time.Duration) handler.TypedEventHandler[
 	})
 }
 
+// enqueueItself has the object looked at, after the delay.
+func enqueueItself[T client.Object](delay time.Duration) handler.TypedEventHandler[T, reconcile.Request] {
+	return enqueue(delay, func(_ context.Context, object T) []types.NamespacedName {
+		return []types.NamespacedName{client.ObjectKeyFromObject(object)}
+	})
+}
+
 // enqueueGroup has the group of an object looked at.
 func enqueueGroup[T client.Object]() handler.TypedEventHandler[T, reconcile.Request] {
 	return enqueue(0, func(_ context.Context, object T) []types.NamespacedName {
@@ -186,12 +193,25 @@ func trimPod(object any) (any, error) {
 	trimmed.Annotations = ours(pod.Annotations)
 	trimmed.Labels = ours(pod.Labels)
 	trimmed.Spec.NodeName = pod.Spec.NodeName
+	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
+	trimmed.Status.InitContainerStatuses = restartCounts(pod.Status.InitContainerStatuses)
+	trimmed.Status.ContainerStatuses = restartCounts(pod.Status.ContainerStatuses)
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady {
 			trimmed.Status.Conditions = []corev1.PodCondition{{Type: condition.Type, Status: condition.Status}}
 		}
 	}
 	return trimmed, nil
+}
+
+func restartCounts(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var counts []corev1.ContainerStatus
+	for i := range statuses {
+		if statuses[i].RestartCount > 0 {
+			counts = append(counts, corev1.ContainerStatus{Name: statuses[i].Name, RestartCount: statuses[i].RestartCount})
+		}
+	}
+	return counts
 }
 
 // trimStatefulSet keeps the pod template of leader StatefulSets only: a change of it is written as the difference to the old one.

@@ -64,8 +64,12 @@ const (
 	// LeaderRequestsTPUsAnnotationKey is "true" on worker pods whose leader has a container that asks for TPUs.
 	LeaderRequestsTPUsAnnotationKey = MetadataPrefix + "leader-requests-tpus"
 
-	// RecreateGroupAfterStartAnnotationKey is set by users on a LeaderWorkerSet: with any value its restartPolicy counts as
-	// RecreateGroupAfterStart. From before that policy existed.
+	// GroupRecordAnnotationKey is on the leader StatefulSet: what the operator remembers of the groups to notice, after it was away, what
+	// failed meanwhile. Its format is the operator's own.
+	GroupRecordAnnotationKey = MetadataPrefix + "group-record"
+
+	// RecreateGroupAfterStartAnnotationKey is set by users on a LeaderWorkerSet: with any value but "false" its
+	// restartPolicy counts as RecreateGroupAfterStart. From before that policy existed.
 	RecreateGroupAfterStartAnnotationKey = MetadataPrefix + "experimental-recreate-group-after-start"
 )
 

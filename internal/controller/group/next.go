@@ -12,6 +12,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
@@ -29,7 +30,7 @@ const (
 	// Blocked means that something outside of the operator's reach is wrong, and the user has to be told.
 	Blocked Action = "Blocked"
 
-	// StopWorkers has the workers go at the same time as their leader.
+	// StopWorkers has the workers go: at the same time as their leader, or because they outlived it.
 	StopWorkers Action = "StopWorkers"
 
 	// CreateService makes up for the group's own headless Service, which is missing.
@@ -142,8 +143,10 @@ func workersExist(m *snapshot.GroupMembers, v *Verdict) bool {
 		return false
 	case m.OwnWorkers() != nil && m.Workers.DeletionTimestamp == nil:
 		v.Action, v.Reason = UpdateWorkers, "the workers are there"
-	case m.Workers.DeletionTimestamp != nil || belongsToEarlierLeader(m.Workers, m):
+	case m.Workers.DeletionTimestamp != nil:
 		v.Action, v.Reason = Wait, "the StatefulSet of the previous workers is still there"
+	case belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m):
+		v.Action, v.Reason = StopWorkers, "the previous workers outlived their leader"
 	default:
 		v.Action, v.Reason = Blocked, snapshot.InTheWay("StatefulSet", m.Workers.Name)
 	}
@@ -180,6 +183,12 @@ func topologyIsUnknown(m *snapshot.GroupMembers, v *Verdict) bool {
 		return false
 	}
 	return true
+}
+
+// wasOrphaned says whether the worker StatefulSet belongs to nobody and was made for this group: its leader was deleted without it.
+func wasOrphaned(m *snapshot.GroupMembers) bool {
+	return metav1.GetControllerOf(m.Workers) == nil &&
+		m.Workers.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
 }
 
 // belongsToEarlierLeader says whether the object's controller is a pod of the leader's name that has since been replaced: the garbage

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,20 +36,27 @@ type Set struct {
 
 	// Events are told once the status is written.
 	Events []status.Event
+
+	// Records says that the writes write down lives of groups.
+	Records bool
+
+	// After is when the set has to be looked at again, at the latest; 0 for when something happens to it.
+	After time.Duration
 }
 
 // ForSet plans a pass over a LeaderWorkerSet. An unchanged world gives no writes, an equal status and no events. now is the time of
 // conditions that change. It fails only if the set's own templates can't be written as a revision.
 func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
-	p := setPlanner{observed: observed, lws: observed.LWS, failures: slices.Clone(observed.Failures)}
+	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, failures: slices.Clone(observed.Failures)}
 	if err := p.revision(); err != nil {
 		return Set{}, err
 	}
 	template := revision.Of(p.lws)
 	p.decide()
+	p.restarts()
 	p.service(&template)
 	p.leaders(&template)
-	p.replaceGroups()
+	p.takeDownGroups()
 	p.pruneRevisions()
 	next, events := status.Next(status.Input{
 		Set:      observed,
@@ -57,17 +65,28 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		Failures: p.failures,
 		Now:      now,
 	})
-	return Set{Writes: p.writes, Status: next, Events: append(p.events, events...)}, nil
+	return Set{
+		Writes:  p.writes,
+		Status:  next,
+		Events:  append(p.events, events...),
+		Records: p.remember != nil,
+		After:   p.after,
+	}, nil
 }
 
 // setPlanner gathers a plan, step by step.
 type setPlanner struct {
 	observed *snapshot.Set
 	lws      *leaderworkersetv1.LeaderWorkerSet
+	now      time.Time
 
 	key      string // of the current revision
 	decision rollout.Decision
 	outdated int32
+
+	recreated []snapshot.Group // groups that have failed
+	remember  *string          // what to write down of groups, if that changed
+	after     time.Duration
 
 	writes   []Write
 	events   []status.Event
@@ -157,6 +176,9 @@ func (p *setPlanner) service(template *revision.Template) {
 // leaders has the leader StatefulSet created, or changed where it differs.
 func (p *setPlanner) leaders(template *revision.Template) {
 	wanted := desired.LeaderStatefulSet(p.lws, template, p.key, p.decision.Step)
+	if p.remember != nil {
+		wanted.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = *p.remember
+	}
 	switch existing := p.observed.Leaders; {
 	case existing == nil:
 		p.create(wanted)
@@ -195,22 +217,40 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 	return wanted
 }
 
-// replaceGroups takes down the groups that the rollout lets go, leader and workers at the same time. It waits until the StatefulSet
-// controller knows of the partition: else it could create a leader at the earlier revision once more.
-func (p *setPlanner) replaceGroups() {
+// takeDownGroups takes down the groups that have failed, and those that the rollout lets go.
+func (p *setPlanner) takeDownGroups() {
+	taken := map[int32]bool{}
+	for _, group := range append(p.recreated, p.replaced()...) {
+		if !taken[group.Index] && !group.Terminating() {
+			p.takeDown(group)
+		}
+		taken[group.Index] = true
+	}
+}
+
+// replaced are the groups that the rollout lets go. It waits until the StatefulSet controller knows of the partition: else it could
+// create a leader at the earlier revision once more.
+func (p *setPlanner) replaced() []snapshot.Group {
 	leaders := p.ownLeaders()
 	if leaders == nil || partitionOf(leaders) != p.decision.Partition || leaders.Status.ObservedGeneration < leaders.Generation ||
 		leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
-		return
+		return nil
 	}
+	var groups []snapshot.Group
 	for _, group := range p.observed.Groups {
-		if group.Terminating() || !slices.Contains(p.decision.Replace, group.Index) {
-			continue
+		if slices.Contains(p.decision.Replace, group.Index) {
+			groups = append(groups, group)
 		}
-		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
-			p.writes = append(p.writes, Write{Delete: group.Workers})
-		}
-		p.writes = append(p.writes, Write{Delete: group.Leader})
+	}
+	return groups
+}
+
+// takeDown stops leader and workers at the same time. The leader goes first: if it is all that comes to pass, the group is recreated
+// all the same.
+func (p *setPlanner) takeDown(group snapshot.Group) {
+	p.writes = append(p.writes, Write{Delete: group.Leader})
+	if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
+		p.writes = append(p.writes, Write{Delete: group.Workers})
 	}
 }
 

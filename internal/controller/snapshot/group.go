@@ -37,6 +37,9 @@ type GroupMembers struct {
 	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
 	Revisions []*appsv1.ControllerRevision
 
+	// Remembered is the fingerprint of the group's life that was complete when the operator last wrote it down; empty if there is none.
+	Remembered string
+
 	// Node is the leader's node: its metadata, if the leader is scheduled and asks for exclusive placement, else nil.
 	Node *metav1.PartialObjectMetadata
 }

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +36,12 @@ type Set struct {
 
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
+
+	// Recorded is when lives were last written down by this process; zero if they weren't.
+	Recorded time.Time
+
+	// Lives are what passes over the groups saw, by the groups' index.
+	Lives map[int32]Life
 
 	// Failures are what stood in the way when the set, and each of its groups, was last worked on.
 	Failures []Failure

@@ -1,0 +1,75 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package snapshot
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Life is what is known of one life of a group: the time between the creation of a leader pod and its deletion. A group that is
+// recreated begins a new one.
+type Life struct {
+	// Leader is the leader pod, by which lives are told apart; empty if nothing is known.
+	Leader types.UID
+
+	// Members are the pods that belong to this life, by worker index, the leader's included.
+	Members map[int32]Member
+
+	// Complete says that all pods of the group were there at the same time, and started if the restart policy asks for that.
+	Complete bool
+
+	// Failure says why the group has to be recreated; empty if it hasn't.
+	Failure string
+
+	// Crashed says that the failure came from within: a container ended or a pod failed. Pods that someone deleted don't count.
+	Crashed bool
+}
+
+// Member is a pod as it was when its group was complete or, before, when it was last seen.
+type Member struct {
+	UID types.UID
+
+	// Restarts is how often its containers and init containers had restarted.
+	Restarts int32
+}
+
+// MemberOf is a pod as it is now.
+func MemberOf(pod *corev1.Pod) Member {
+	member := Member{UID: pod.UID}
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			member.Restarts += statuses[i].RestartCount
+		}
+	}
+	return member
+}
+
+// Fingerprint is a short text that differs between lives, and between two states of one life if a pod was replaced or a container
+// restarted in between. Empty for a life that isn't complete: nothing has to be remembered of it.
+func (l *Life) Fingerprint() string {
+	if !l.Complete {
+		return ""
+	}
+	hash := fnv.New64a()
+	for worker := range int32(len(l.Members)) { //nolint:gosec // No more members than a group's size, an int32.
+		_, _ = fmt.Fprintln(hash, l.Members[worker].UID, l.Members[worker].Restarts)
+	}
+	return fmt.Sprintf("%s%016x", leaderPart(l.Leader), hash.Sum64())
+}
+
+// IsOfLeader says whether a fingerprint is of a life of this leader pod.
+func IsOfLeader(fingerprint string, leader types.UID) bool {
+	return strings.HasPrefix(fingerprint, leaderPart(leader))
+}
+
+func leaderPart(leader types.UID) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(leader))
+	return fmt.Sprintf("%08x-", hash.Sum32())
+}
