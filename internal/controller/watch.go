@@ -22,6 +22,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
 // Field indexes of the cache. Each value is a name within the namespace.
@@ -196,9 +197,15 @@ func trimPod(object any) (any, error) {
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
 	trimmed.Status.InitContainerStatuses = restartCounts(pod.Status.InitContainerStatuses)
 	trimmed.Status.ContainerStatuses = restartCounts(pod.Status.ContainerStatuses)
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodReady {
-			trimmed.Status.Conditions = []corev1.PodCondition{{Type: condition.Type, Status: condition.Status}}
+	for i := range pod.Status.Conditions {
+		condition := &pod.Status.Conditions[i]
+		switch {
+		case condition.Type == corev1.PodReady:
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions, corev1.PodCondition{Type: condition.Type, Status: condition.Status})
+		case snapshot.IsUnschedulable(condition) && isLeader(pod):
+			trimmed.Status.Conditions = append(trimmed.Status.Conditions, corev1.PodCondition{
+				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
+			})
 		}
 	}
 	return trimmed, nil

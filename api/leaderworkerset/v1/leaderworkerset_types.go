@@ -126,6 +126,14 @@ type LeaderWorkerTemplate struct {
 	// +kubebuilder:default=RecreateGroupOnPodRestart
 	RestartPolicy RestartPolicyType `json:"restartPolicy,omitempty"`
 
+	// maxGroupRestarts is how often in a row a group is recreated because it crashed: a container of it restarted, or a pod failed. After
+	// that its pods are left as they are, and the condition Failed names the group, until its leader pod is deleted by hand. A group that
+	// held out for 10 minutes starts over. Unlimited if not set. The delay before a group is recreated grows from the second time on.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	MaxGroupRestarts *int32 `json:"maxGroupRestarts,omitempty"`
+
 	// subGroupPolicy divides groups into subgroups of equal size, which can be placed exclusively and are TPU slices of their own.
 	//
 	// +optional
@@ -286,7 +294,8 @@ const (
 // LeaderWorkerSetStatus is what was last observed of a LeaderWorkerSet.
 type LeaderWorkerSetStatus struct {
 	// conditions tell where the set is. Available: all groups are ready. Progressing: they are not. UpdateInProgress: groups of earlier
-	// revisions have yet to be replaced. ReplicaFailure, only while it lasts: a child object could not be written.
+	// revisions have yet to be replaced. Only while it lasts, Failed: groups have crashed more often than maxGroupRestarts allows; and
+	// ReplicaFailure: a child object could not be written.
 	//
 	// +optional
 	// +listType=map
@@ -308,6 +317,14 @@ type LeaderWorkerSetStatus struct {
 	// +optional
 	UpdatedReplicas int32 `json:"updatedReplicas"`
 
+	// unreadyGroups are groups that aren't ready and why, those with the lowest indices, 10 at most.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=index
+	// +kubebuilder:validation:MaxItems=10
+	UnreadyGroups []UnreadyGroup `json:"unreadyGroups,omitempty"`
+
 	// hpaPodSelector selects the leader pods, as a string: autoscalers read the pods of the scale subresource by it.
 	//
 	// +optional
@@ -318,6 +335,71 @@ type LeaderWorkerSetStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
+
+// MaxUnreadyGroups is how many groups status.unreadyGroups lists.
+const MaxUnreadyGroups = 10
+
+// UnreadyGroup tells why a group isn't ready.
+type UnreadyGroup struct {
+	// index is the group's index.
+	//
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	Index int32 `json:"index"`
+
+	// reason is why the group isn't ready, in one word.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Reason UnreadyReason `json:"reason"`
+
+	// message is the reason for people.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// since is when that reason began to hold.
+	//
+	// +required
+	Since metav1.Time `json:"since"`
+
+	// restarts is how often in a row the group was recreated because it crashed.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Restarts int32 `json:"restarts,omitempty"`
+}
+
+// UnreadyReason is why a group isn't ready. More may come.
+type UnreadyReason string
+
+const (
+	// UnreadyMissing means that the group has no leader pod yet.
+	UnreadyMissing UnreadyReason = "Missing"
+
+	// UnreadyTerminating means that the group goes away, to be created again or for good.
+	UnreadyTerminating UnreadyReason = "Terminating"
+
+	// UnreadyFailed means that the group crashed more often than maxGroupRestarts allows.
+	UnreadyFailed UnreadyReason = "Failed"
+
+	// UnreadyCrashed means that the group crashed and waits to be recreated.
+	UnreadyCrashed UnreadyReason = "Crashed"
+
+	// UnreadyBlocked means that an object of the group can't be created.
+	UnreadyBlocked UnreadyReason = "Blocked"
+
+	// UnreadyUnschedulable means that no node can take the leader pod.
+	UnreadyUnschedulable UnreadyReason = "Unschedulable"
+
+	// UnreadyLeader means that the leader pod isn't ready.
+	UnreadyLeader UnreadyReason = "LeaderNotReady"
+
+	// UnreadyWorkers means that not all workers are there and ready.
+	UnreadyWorkers UnreadyReason = "WorkersNotReady"
+)
 
 // Condition types of a LeaderWorkerSet. Available, Progressing and UpdateInProgress are always there after the first pass, and exactly
 // one of Available and Progressing is True.
@@ -330,6 +412,10 @@ const (
 
 	// ConditionUpdateInProgress is True while groups of earlier revisions have to be replaced.
 	ConditionUpdateInProgress = "UpdateInProgress"
+
+	// ConditionFailed is True while groups have crashed more often than maxGroupRestarts allows: it names them and the last error. It is
+	// there only as long as that lasts.
+	ConditionFailed = "Failed"
 
 	// ConditionReplicaFailure is True while a child object can't be created or changed, with the API server's message. It is there
 	// only as long as that lasts.

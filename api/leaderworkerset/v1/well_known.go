@@ -129,6 +129,9 @@ const (
 	// ReasonRecreateGroup tells that a group is torn down and created again after one of its pods failed.
 	ReasonRecreateGroup = "RecreateGroup"
 
+	// ReasonGroupsFailed warns that groups have crashed more often than maxGroupRestarts allows.
+	ReasonGroupsFailed = "GroupsFailed"
+
 	// ReasonFailedCreate warns that the API server refused to create a child object.
 	ReasonFailedCreate = "FailedCreate"
 

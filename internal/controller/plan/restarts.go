@@ -39,37 +39,73 @@ func (p *setPlanner) restarts() {
 	}
 	remembered := record.Parse(leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
 	next := p.livesToRemember(remembered)
+	p.crashes = map[int32]status.Crashes{}
 	for _, group := range p.observed.Groups {
-		life := p.observed.Lives[group.Index]
-		if life.Failure == "" || life.Leader != group.Leader.UID || group.Terminating() {
+		if group.Terminating() {
 			continue
 		}
-		entry, wait := restarted(remembered[group.Index], life, p.now)
-		if wait > 0 {
-			p.lookAgainAfter(wait)
-			continue
+		p.judge(group, next)
+		if entry := next[group.Index]; entry.Restarts > 0 || entry.Failed != "" {
+			p.crashes[group.Index] = crashes(p.crashes[group.Index], entry, p.now)
 		}
-		next[group.Index] = entry
-		p.recreated = append(p.recreated, group)
 	}
 	p.record(remembered, next)
 	p.tellOfRestarts()
 }
 
-// restarted is what is remembered of a group once it is recreated, and how long that has to wait.
-func restarted(before record.Group, life snapshot.Life, now time.Time) (after record.Group, wait time.Duration) {
-	since := now.Sub(time.Unix(before.LastRestart, 0))
-	after = before
-	if since >= forgetAfter {
-		after.Restarts = 0
+// judge decides what becomes of a group: nothing, if it hasn't failed; it is recreated, now or later; or it has used up its restarts.
+func (p *setPlanner) judge(group snapshot.Group, next record.Groups) {
+	life, entry := p.observed.Lives[group.Index], next[group.Index]
+	known := life.Leader == group.Leader.UID
+	if entry.Failed != "" && (entry.Failed != group.Leader.UID || p.mayRestart(entry)) {
+		// Someone deleted the leader, or raised the limit: the group starts over, or goes on.
+		if entry.Failed != group.Leader.UID {
+			entry = record.Group{Life: entry.Life}
+		}
+		entry.Failed = ""
+		next[group.Index] = entry
+	}
+	if entry.Failed != "" || !known || life.Failure == "" {
+		return
 	}
 	if !life.Crashed {
-		return after, 0
+		p.recreated = append(p.recreated, group)
+		return
 	}
-	if wait = delay(after.Restarts) - since; wait > 0 {
-		return before, wait
+	since := p.now.Sub(time.Unix(entry.LastRestart, 0))
+	if since >= forgetAfter {
+		entry.Restarts = 0
 	}
-	return record.Group{Life: before.Life, Restarts: after.Restarts + 1, LastRestart: now.Unix(), Reason: life.Failure}, 0
+	entry.Reason = life.Failure
+	switch wait := delay(entry.Restarts) - since; {
+	case !p.mayRestart(entry):
+		entry.Failed = group.Leader.UID
+		next[group.Index] = entry
+	case wait > 0:
+		p.lookAgainAfter(wait)
+		p.crashes[group.Index] = status.Crashes{Waiting: life.Failure}
+	default:
+		entry.Restarts, entry.LastRestart = entry.Restarts+1, p.now.Unix()
+		next[group.Index] = entry
+		p.recreated = append(p.recreated, group)
+	}
+}
+
+// mayRestart says whether the group's crashes in a row leave it another restart.
+func (p *setPlanner) mayRestart(entry record.Group) bool {
+	limit := p.lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts
+	return limit == nil || entry.Restarts < *limit
+}
+
+// crashes is what the status tells of a group that crashed before.
+func crashes(known status.Crashes, entry record.Group, now time.Time) status.Crashes {
+	if entry.Failed != "" {
+		known.Failed = entry.Reason
+	}
+	if known.Failed != "" || now.Sub(time.Unix(entry.LastRestart, 0)) < forgetAfter {
+		known.Restarts = entry.Restarts
+	}
+	return known
 }
 
 // delay is how long after its last restart a group may be recreated: 0, 10 s, 20 s, 40 s, 80 s, 160 s, 300 s, 300 s, …
@@ -132,8 +168,8 @@ func (p *setPlanner) tellOfRestarts() {
 		indices[i] = group.Index
 	}
 	note := fmt.Sprintf("Recreating %s: %s", status.Groups(indices), p.observed.Lives[indices[0]].Failure)
-	if others := len(indices) - 1; others > 0 {
-		note += fmt.Sprintf("; %d more failures", others)
+	if len(indices) > 1 {
+		note += ", and others"
 	}
 	p.events = append(p.events, status.Event{
 		Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonRecreateGroup, Action: "Recreate", Note: note,

@@ -63,6 +63,7 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		Revision: p.key,
 		Outdated: p.outdated,
 		Failures: p.failures,
+		Crashes:  p.crashes,
 		Now:      now,
 	})
 	return Set{
@@ -86,6 +87,7 @@ type setPlanner struct {
 
 	recreated []snapshot.Group // groups that have failed
 	remember  *string          // what to write down of groups, if that changed
+	crashes   map[int32]status.Crashes
 	after     time.Duration
 
 	writes   []Write

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // MaxSize bounds the annotation. The API server takes 262144 bytes for all annotations of an object; this leaves room for those of users.
@@ -31,6 +33,9 @@ type Group struct {
 
 	// Reason is why.
 	Reason string `json:"reason,omitempty"`
+
+	// Failed is the leader pod of the life that has used up the group's restarts; empty while there are more.
+	Failed types.UID `json:"failed,omitempty"`
 }
 
 // Parse reads the annotation. Anything that isn't one counts as nothing remembered: it is written anew.

@@ -64,8 +64,8 @@ func (t *Template) Subdomain() leaderworkersetv1.SubdomainPolicy {
 	return *t.NetworkConfig.SubdomainPolicy
 }
 
-// Equal says whether pods made from either template are the same. restartPolicy and persistentVolumeClaimRetentionPolicy say how
-// pods are treated, not what they are, and don't count.
+// Equal says whether pods made from either template are the same. restartPolicy, maxGroupRestarts and
+// persistentVolumeClaimRetentionPolicy say how pods are treated, not what they are, and don't count.
 func (t Template) Equal(other Template) bool {
 	return equality.Semantic.DeepEqual(t.meaning(), other.meaning())
 }
@@ -161,6 +161,7 @@ func defaulted(template *leaderworkersetv1.LeaderWorkerTemplate, network *leader
 func (t Template) meaning() Template {
 	t.LeaderWorkerTemplate.LeaderTemplate = t.Leader()
 	t.LeaderWorkerTemplate.RestartPolicy = ""
+	t.LeaderWorkerTemplate.MaxGroupRestarts = nil
 	t.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil
 	return t
 }

@@ -148,6 +148,21 @@ func LeaderSize(leader *corev1.Pod) int32 {
 	return 1
 }
 
+// Unschedulable is why no node can take the pod; empty if one can, or if the scheduler hasn't looked yet.
+func Unschedulable(pod *corev1.Pod) string {
+	for i := range pod.Status.Conditions {
+		if condition := &pod.Status.Conditions[i]; IsUnschedulable(condition) {
+			return condition.Message
+		}
+	}
+	return ""
+}
+
+// IsUnschedulable says whether the condition of a pod tells that no node can take it.
+func IsUnschedulable(condition *corev1.PodCondition) bool {
+	return condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+}
+
 // PodReady says whether the pod's Ready condition is True.
 func PodReady(pod *corev1.Pod) bool {
 	for i := range pod.Status.Conditions {

@@ -33,6 +33,9 @@ type Input struct {
 	// Failures are what stands in the way, of the set as a whole or of single groups.
 	Failures []snapshot.Failure
 
+	// Crashes are what is known of groups that crashed, by index.
+	Crashes map[int32]Crashes
+
 	// Now is the time of conditions that change.
 	Now metav1.Time
 }
@@ -72,7 +75,10 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
 		condition.LastTransitionTime = in.Now
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
-	setReplicaFailure(in, &next.Conditions)
+	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
+	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionFailed, leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
+	reason, message := replicaFailure(in.Failures)
+	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	return next, events(before.Conditions, next.Conditions)
 }
 
@@ -128,26 +134,34 @@ func condition(kind string, holds bool, whenTrue, whenFalse, message string) met
 // maxFailures bounds how many groups' failures the condition's message quotes.
 const maxFailures = 3
 
-// setReplicaFailure has the condition while something can't be written, and takes it away after, as Deployments do.
-func setReplicaFailure(in Input, conditions *[]metav1.Condition) {
-	if len(in.Failures) == 0 {
-		meta.RemoveStatusCondition(conditions, leaderworkersetv1.ConditionReplicaFailure)
+// setWhile has a condition as long as there is a message, and takes it away after, as Deployments do with ReplicaFailure.
+func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message string) {
+	if message == "" {
+		meta.RemoveStatusCondition(conditions, kind)
 		return
 	}
 	meta.SetStatusCondition(conditions, metav1.Condition{
-		Type:               leaderworkersetv1.ConditionReplicaFailure,
+		Type:               kind,
 		Status:             metav1.ConditionTrue,
-		Reason:             in.Failures[0].Reason,
-		Message:            failureMessage(in.Failures),
+		Reason:             reason,
+		Message:            message,
 		ObservedGeneration: in.Set.LWS.Generation,
 		LastTransitionTime: in.Now,
 	})
 }
 
+// replicaFailure tells of what can't be written; empty if there is nothing.
+func replicaFailure(failures []snapshot.Failure) (reason, message string) {
+	if len(failures) == 0 {
+		return "", ""
+	}
+	return failures[0].Reason, failureMessage(failures)
+}
+
 func failureMessage(failures []snapshot.Failure) string {
 	var messages []string
 	for _, failure := range failures[:min(len(failures), maxFailures)] {
-		messages = append(messages, failure.Message)
+		messages = append(messages, shortened(failure.Message))
 	}
 	if more := len(failures) - maxFailures; more > 0 {
 		messages = append(messages, fmt.Sprintf("and %d more groups", more))
@@ -161,7 +175,7 @@ func events(before, after []metav1.Condition) []Event {
 	for _, condition := range after {
 		previous := meta.FindStatusCondition(before, condition.Type)
 		wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
-		failure := condition.Type == leaderworkersetv1.ConditionReplicaFailure
+		failure := condition.Type == leaderworkersetv1.ConditionReplicaFailure || condition.Type == leaderworkersetv1.ConditionFailed
 		switch {
 		case condition.Status != metav1.ConditionTrue:
 		case failure && (!wasTrue || previous.Message != condition.Message):
