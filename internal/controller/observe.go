@@ -45,22 +45,22 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if observed.Revisions, err = o.revisions(ctx, key); err != nil {
 		return nil, err
 	}
-	if observed.Groups, err = o.groups(ctx, key, observed.Leaders); err != nil {
+	if observed.Groups, err = o.groups(ctx, lws, observed.Leaders); err != nil {
 		return nil, err
 	}
 	return observed, nil
 }
 
-func (o *observer) groups(ctx context.Context, set types.NamespacedName, leaders *appsv1.StatefulSet) ([]snapshot.Group, error) {
+func (o *observer) groups(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet) ([]snapshot.Group, error) {
 	var pods corev1.PodList
-	if err := o.List(ctx, &pods, client.InNamespace(set.Namespace), client.MatchingFields{leadersOfSet: set.Name}); err != nil {
+	if err := o.List(ctx, &pods, client.InNamespace(lws.Namespace), client.MatchingFields{leadersOfSet: lws.Name}); err != nil {
 		return nil, fmt.Errorf("leader pods: %w", err)
 	}
 	var workers appsv1.StatefulSetList
-	if err := o.List(ctx, &workers, client.InNamespace(set.Namespace), client.MatchingFields{workersOfSet: set.Name}); err != nil {
+	if err := o.List(ctx, &workers, client.InNamespace(lws.Namespace), client.MatchingFields{workersOfSet: lws.Name}); err != nil {
 		return nil, fmt.Errorf("worker StatefulSets: %w", err)
 	}
-	return snapshot.OwnedGroups(leaders, pointers(pods.Items), pointers(workers.Items)), nil
+	return snapshot.OwnedGroups(lws, leaders, pointers(pods.Items), pointers(workers.Items)), nil
 }
 
 // group observes what a pass over one group looks at. key names its leader pod.

@@ -129,47 +129,58 @@ func addReconcilers(mgr ctrl.Manager) error {
 		Live:     mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder("leaderworkerset-controller"),
 	}
-	failed := newFailures()
-	known := newLives()
-	observed := &observer{Reader: mgr.GetClient(), failures: failed, lives: known}
 	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet])
-
-	sets := &setReconciler{observer: observed, applier: applier, failures: failed, lives: known, clock: clock.RealClock{}}
-	groups := &groupReconciler{observer: observed, applier: applier, failures: failed, lives: known, sets: news}
-	return errors.Join(watchSets(mgr, sets, news), watchGroups(mgr, groups))
+	sets, groups := newReconcilers(applier, news, clock.RealClock{})
+	setEvents := append(setSources(mgr.GetCache()), source.Channel(news, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing)))
+	return errors.Join(
+		addController(mgr, "leaderworkerset", options(sets, concurrentSets), setEvents),
+		addController(mgr, "group", options(groups, concurrentGroups), groupSources(mgr.GetCache())),
+	)
 }
 
-// watchSets runs the set reconciler: at once when the wish changes, and a moment later when something happens to one of the groups.
-func watchSets(mgr ctrl.Manager, reconciler *setReconciler, news <-chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]) error {
-	c, err := ctrlcontroller.New("leaderworkerset", mgr, options(reconciler, concurrentSets))
+// newReconcilers are the two reconcilers, which read and write by the applier's client. The one of groups has news for the one of sets.
+func newReconcilers(
+	applier *apply.Applier, news chan<- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet], now clock.PassiveClock,
+) (*setReconciler, *groupReconciler) {
+	failed, known := newFailures(), newLives()
+	observed := &observer{Reader: applier.Client, failures: failed, lives: known}
+	return &setReconciler{observer: observed, applier: applier, failures: failed, lives: known, clock: now},
+		&groupReconciler{observer: observed, applier: applier, failures: failed, lives: known, sets: news}
+}
+
+func addController(mgr ctrl.Manager, name string, options ctrlcontroller.Options, sources []source.Source) error {
+	c, err := ctrlcontroller.New(name, mgr, options)
 	if err != nil {
 		return err
 	}
+	for _, events := range sources {
+		if err := c.Watch(events); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setSources start passes over sets: at once when the wish changes, and a moment later when something happens to one of the groups.
+func setSources(cached cache.Cache) []source.Source {
 	wish := &handler.TypedEnqueueRequestForObject[*leaderworkersetv1.LeaderWorkerSet]{}
-	cached := mgr.GetCache()
-	return errors.Join(
-		c.Watch(source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, wish, wishChanged())),
-		c.Watch(source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](coalescing), somethingWeUseChanged[*appsv1.StatefulSet]())),
-		c.Watch(source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())),
-		c.Watch(source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]())),
-		c.Watch(source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet[*appsv1.ControllerRevision](coalescing), somethingWeUseChanged[*appsv1.ControllerRevision]())),
-		c.Watch(source.Channel(news, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing))),
-	)
+	return []source.Source{
+		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, wish, wishChanged()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](coalescing), somethingWeUseChanged[*appsv1.StatefulSet]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]()),
+		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet[*appsv1.ControllerRevision](coalescing), somethingWeUseChanged[*appsv1.ControllerRevision]()),
+	}
 }
 
-// watchGroups runs the group reconciler: when something happens to the group, and when the wish of its set changes.
-func watchGroups(mgr ctrl.Manager, reconciler *groupReconciler) error {
-	c, err := ctrlcontroller.New("group", mgr, options(reconciler, concurrentGroups))
-	if err != nil {
-		return err
+// groupSources start passes over groups: when something happens to the group, and when the wish of its set changes.
+func groupSources(cached cache.Cache) []source.Source {
+	return []source.Source{
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroup[*appsv1.StatefulSet](), isOfGroup[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]()),
+		source.Kind(cached, &corev1.Service{}, enqueueGroup[*corev1.Service](), isOfGroup[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
+		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
 	}
-	cached := mgr.GetCache()
-	return errors.Join(
-		c.Watch(source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](), somethingWeUseChanged[*corev1.Pod]())),
-		c.Watch(source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroup[*appsv1.StatefulSet](), isOfGroup[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]())),
-		c.Watch(source.Kind(cached, &corev1.Service{}, enqueueGroup[*corev1.Service](), isOfGroup[*corev1.Service](), somethingWeUseChanged[*corev1.Service]())),
-		c.Watch(source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(mgr.GetClient()), wishChanged())),
-	)
 }
 
 func options(reconciler reconcile.Reconciler, concurrent int) ctrlcontroller.Options {

@@ -150,6 +150,8 @@ type LeaderWorkerTemplate struct {
 	// StatefulSet: they are retained if not set.
 	//
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.whenDeleted) || self.whenDeleted in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenDeleted
+	// +kubebuilder:validation:XValidation:rule="!has(self.whenScaled) || self.whenScaled in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenScaled
 	PersistentVolumeClaimRetentionPolicy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"`
 }
 

@@ -17,6 +17,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
@@ -126,20 +127,21 @@ func (p *setPlanner) revision() error {
 func (p *setPlanner) decide() {
 	replicas := *p.lws.Spec.Replicas
 	config := p.lws.Spec.RolloutStrategy.RollingUpdateConfiguration
+	userPartition := max(*config.Partition, 0)
 	surge, unavailable := snapshot.Budget(p.lws)
-	current := rollout.Step{Partition: *config.Partition, Replicas: replicas}
+	current := rollout.Step{Partition: userPartition, Replicas: replicas}
 	if leaders := p.ownLeaders(); leaders != nil {
-		current.Replicas = ptr.Deref(leaders.Spec.Replicas, 1)
+		current.Replicas = replicas + surgeOf(leaders, replicas)
 		current.Partition = partitionOf(leaders)
 		if leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
-			current.Partition = replicas // A new revision: nothing is of it yet.
+			current.Partition = max(replicas, ptr.Deref(leaders.Spec.Replicas, 1)) // A new revision: nothing is of it yet.
 		}
 	}
 	p.decision = rollout.Next(rollout.Input{
 		Replicas:       replicas,
 		MaxSurge:       surge,
 		MaxUnavailable: unavailable,
-		UserPartition:  *config.Partition,
+		UserPartition:  userPartition,
 		Current:        current,
 		Groups:         p.rolloutGroups(current),
 	})
@@ -307,6 +309,15 @@ func partitionOf(leaders *appsv1.StatefulSet) int32 {
 		return ptr.Deref(rolling.Partition, 0)
 	}
 	return 0
+}
+
+// surgeOf is how many of the leader StatefulSet's groups are there on top of those that the set had asked for when it was last written.
+// Groups that the set doesn't ask for any more are no surge: nothing keeps them.
+func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
+	if asked, ok := identity.ParseIndex(leaders.Annotations[leaderworkersetv1.ReplicasAnnotationKey]); ok {
+		replicas = asked
+	}
+	return max(ptr.Deref(leaders.Spec.Replicas, 1)-replicas, 0)
 }
 
 func mergedInto(base, over map[string]string) map[string]string {

@@ -19,7 +19,8 @@ type Input struct {
 	// UserPartition is the index below which groups keep their revision. May exceed Replicas.
 	UserPartition int32
 
-	// Current is what the leader StatefulSet says now. When the revision has just changed, its Partition is Replicas.
+	// Current is what the leader StatefulSet says now. Its Replicas are those asked for and the surge that there is. When the revision has
+	// just changed, its Partition is above all groups, surge included: none is of that revision yet.
 	Current Step
 
 	// Groups are the groups by index, surge included. A group that doesn't exist yet is UpToDate if it will be created so: from
@@ -88,11 +89,13 @@ func Next(in Input) Decision {
 }
 
 // surge is how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to finish, within MaxSurge.
-// None are added once no group is left to update, so that a group that fails later doesn't bring the surge back.
+// None are added once no group is left to update, so that a group that fails later doesn't bring the surge back. A ready one stays for
+// as long as it stands in for another group, one that the partition protects or a surge group that failed.
 func (in *Input) surge() int32 {
 	limit := in.MaxSurge
+	kept := min(limit, max(in.Current.Replicas-in.Replicas, 0))
 	if in.outdated(in.UserPartition) == 0 {
-		limit = min(limit, max(in.Current.Replicas-in.Replicas, 0))
+		limit = kept
 	}
 	unfinished := int32(0)
 	for index := in.UserPartition; index < in.Replicas; index++ {
@@ -100,19 +103,31 @@ func (in *Input) surge() int32 {
 			unfinished++
 		}
 	}
-	return min(limit, unfinished)
+	wanted := min(limit, unfinished)
+	for kept > wanted && !in.isNeeded(in.Replicas+kept-1) {
+		kept--
+	}
+	return max(kept, wanted)
+}
+
+// isNeeded says whether the highest group is ready, and too few others are.
+func (in *Input) isNeeded(highest int32) bool {
+	return in.group(highest).Ready && in.ready(highest) < in.Replicas-in.MaxUnavailable
 }
 
 // takeDown moves the partition down, from where it is, over all groups that may go: those that are up to date anyway, those that
 // aren't ready and so cost nothing, and ready ones for as long as Replicas - MaxUnavailable others remain ready.
 func (in *Input) takeDown(replicas int32) (partition int32, replace []int32) {
 	budget := in.ready(replicas) - (in.Replicas - in.MaxUnavailable)
-	partition = max(in.UserPartition, min(in.Current.Partition, in.Replicas))
-	for index := in.Replicas - 1; index >= in.UserPartition; index-- {
+	partition = max(in.UserPartition, min(in.Current.Partition, replicas))
+	for index := replicas - 1; index >= in.UserPartition; index-- {
 		group := in.group(index)
 		if !group.UpToDate && group.Ready {
-			if budget <= 0 && index < partition {
-				break
+			if budget <= 0 {
+				if index < partition {
+					break
+				}
+				continue // An earlier decision let it go, and before it went another group failed.
 			}
 			budget-- // Also for a group that an earlier decision let go: it may not have gone yet.
 		}

@@ -4,6 +4,8 @@
 package snapshot
 
 import (
+	"math"
+
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -31,5 +33,5 @@ func resolve(value *intstr.IntOrString, replicas int32, roundUp bool) int32 {
 	if err != nil {
 		return 0
 	}
-	return int32(max(n, 0)) //nolint:gosec // At most 9999% of 1000000, or an int32.
+	return int32(min(max(n, 0), math.MaxInt32)) //nolint:gosec // Within its bounds.
 }

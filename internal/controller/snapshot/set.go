@@ -79,10 +79,10 @@ func InTheWay(kind, name string) string {
 	return fmt.Sprintf("%s %q exists and does not belong to this LeaderWorkerSet", kind, name)
 }
 
-// OwnedGroups puts leader pods and worker StatefulSets together. Only what is controlled by the right owner counts: pods by the
-// leader StatefulSet, StatefulSets by the pod.
-func OwnedGroups(leaders *appsv1.StatefulSet, pods []*corev1.Pod, workers []*appsv1.StatefulSet) []Group {
-	if leaders == nil {
+// OwnedGroups puts the leader pods and worker StatefulSets of a LeaderWorkerSet together. Only what is controlled by the right owner
+// counts: the leader StatefulSet by the LeaderWorkerSet, pods by the leader StatefulSet, worker StatefulSets by the pod.
+func OwnedGroups(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, pods []*corev1.Pod, workers []*appsv1.StatefulSet) []Group {
+	if leaders == nil || !metav1.IsControlledBy(leaders, lws) {
 		return nil
 	}
 	workersOf := make(map[string]*appsv1.StatefulSet, len(workers))

@@ -158,15 +158,28 @@ func replicaFailure(failures []snapshot.Failure) (reason, message string) {
 	return failures[0].Reason, failureMessage(failures)
 }
 
+// maxMessage bounds what the condition's message quotes, in bytes. With what comes around it, it fits into the 1024 that the note of an
+// event may have.
+const maxMessage = 900
+
 func failureMessage(failures []snapshot.Failure) string {
 	var messages []string
-	for _, failure := range failures[:min(len(failures), maxFailures)] {
-		messages = append(messages, shortened(failure.Message))
+	shown := failures[:min(len(failures), maxFailures)]
+	for _, failure := range shown {
+		messages = append(messages, shortened(failure.Message, maxMessage/len(shown)))
 	}
 	if more := len(failures) - maxFailures; more > 0 {
 		messages = append(messages, fmt.Sprintf("and %d more groups", more))
 	}
 	return strings.Join(messages, "; ")
+}
+
+// shortened is the beginning of a message, limit bytes at most and an ellipsis.
+func shortened(message string, limit int) string {
+	if len(message) <= limit {
+		return message
+	}
+	return strings.ToValidUTF8(message[:limit], "") + "…"
 }
 
 // events tell of the conditions that have just become True, and of each new failure.

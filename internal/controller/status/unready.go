@@ -15,8 +15,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
-// longestMessage is how many bytes of one message are quoted. The CRD lets a message of an unready group have as many characters.
-const longestMessage = 1024
+// longestMessage is how many bytes are quoted of why a group isn't ready. The CRD lets it have 1024 characters.
+const longestMessage = 1000
 
 // Crashes is what is known of a group that crashed.
 type Crashes struct {
@@ -46,7 +46,7 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 			continue
 		}
 		entry := leaderworkersetv1.UnreadyGroup{
-			Index: index, Reason: reason, Message: shortened(message),
+			Index: index, Reason: reason, Message: shortened(message, longestMessage),
 			Since: in.Now, Restarts: in.Crashes[index].Restarts,
 		}
 		before := slices.IndexFunc(in.Set.LWS.Status.UnreadyGroups, func(known leaderworkersetv1.UnreadyGroup) bool {
@@ -58,11 +58,6 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 		unready = append(unready, entry)
 	}
 	return unready
-}
-
-// shortened cuts a message of someone else's to what has its place in a status.
-func shortened(message string) string {
-	return strings.ToValidUTF8(message[:min(len(message), longestMessage)], "")
 }
 
 // why is why a group isn't ready; no reason if it is.
@@ -111,5 +106,5 @@ func failedMessage(in Input) string {
 	first := in.Crashes[failed[0]]
 	text := Groups(failed)
 	return fmt.Sprintf("%s: no restarts left after %d; %s. To try again, delete pod %s",
-		strings.ToUpper(text[:1])+text[1:], first.Restarts, first.Failed, identity.Leader(in.Set.LWS.Name, failed[0]))
+		strings.ToUpper(text[:1])+text[1:], first.Restarts, shortened(first.Failed, maxMessage/2), identity.Leader(in.Set.LWS.Name, failed[0]))
 }
