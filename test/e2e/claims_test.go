@@ -1,0 +1,128 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// TestClaims gives every pod a claim of its own, and keeps or deletes the claims of groups that go. No volume is ever bound: the pods
+// exist and wait.
+func TestClaims(t *testing.T) {
+	t.Parallel()
+	all, ofFirst := claimNames(2), claimNames(1)
+	tests := map[string]struct {
+		policy                      *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy
+		afterScaling, afterDeletion []string
+	}{
+		"retained by default": {nil, all, all},
+		"retained":            {retention(appsv1.RetainPersistentVolumeClaimRetentionPolicyType), all, all},
+		"deleted":             {retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), ofFirst, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			lws := newSet(namespace, "disk", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
+				lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = test.policy
+			})
+			create(t, lws)
+			untilNamed(t, podsIn(namespace), podNames("disk", 2, 3)...)
+			untilNamed(t, claimsIn(namespace), all...)
+			for _, claim := range listed(t, claimsIn(namespace)) {
+				checkClaim(t, claim)
+			}
+
+			edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(1)) })
+			untilNamed(t, podsIn(namespace), podNames("disk", 1, 3)...)
+			untilNamed(t, claimsIn(namespace), test.afterScaling...)
+			remove(t, lws)
+			untilNamed(t, podsIn(namespace))
+			untilNamed(t, statefulSetsIn(namespace))
+			untilNamed(t, claimsIn(namespace), test.afterDeletion...)
+			for _, claim := range listed(t, claimsIn(namespace)) {
+				check(t, "owners of "+claim.Name+", which would take it along", 0, len(claim.OwnerReferences))
+			}
+		})
+	}
+}
+
+// TestClaimsSurviveUpdates gives the pods of a new revision the claims of the old ones.
+func TestClaimsSurviveUpdates(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "disk", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
+	})
+	create(t, lws)
+	untilNamed(t, podsIn(namespace), podNames("disk", 2, 3)...)
+	untilNamed(t, claimsIn(namespace), claimNames(2)...)
+	before := uidsOf(listed(t, claimsIn(namespace)))
+
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = nextImage
+	})
+	eventually(t, func(ctx context.Context) error {
+		pods, err := podsIn(namespace)(ctx)
+		if err != nil {
+			return err
+		}
+		updated := 0
+		for _, pod := range pods {
+			if pod.Spec.Containers[0].Image == nextImage {
+				updated++
+			}
+		}
+		return unless(updated == 6, "%d pods are updated", updated)
+	})
+	check(t, "claims", before, uidsOf(listed(t, claimsIn(namespace))))
+}
+
+// claimNames are the names of all claims of the set.
+func claimNames(replicas int32) []string {
+	var names []string
+	for _, pod := range podNames("disk", replicas, 3) {
+		names = append(names, "data-"+pod)
+	}
+	return names
+}
+
+func retention(policy appsv1.PersistentVolumeClaimRetentionPolicyType) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
+	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: policy, WhenScaled: policy}
+}
+
+// claimTemplate has labels, annotations and a spec of which nothing may get lost.
+func claimTemplate() corev1.PersistentVolumeClaim {
+	return corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "data", Labels: map[string]string{"tier": "fast"}, Annotations: map[string]string{"example.com/backup": "daily"},
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod},
+			StorageClassName: ptr.To("nobody-provisions-it"),
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("3Gi")}},
+		},
+	}
+}
+
+func checkClaim(t *testing.T, claim *corev1.PersistentVolumeClaim) {
+	t.Helper()
+	template := claimTemplate()
+	check(t, "label of "+claim.Name, "fast", claim.Labels["tier"])
+	check(t, "label of the set of "+claim.Name, "disk", claim.Labels[leaderworkersetv1.SetNameLabelKey])
+	check(t, "annotation of "+claim.Name, "daily", claim.Annotations["example.com/backup"])
+	check(t, "access modes of "+claim.Name, template.Spec.AccessModes, claim.Spec.AccessModes)
+	check(t, "storage class of "+claim.Name, template.Spec.StorageClassName, claim.Spec.StorageClassName)
+	check(t, "request of "+claim.Name, "3Gi", claim.Spec.Resources.Requests.Storage().String())
+}

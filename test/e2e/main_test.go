@@ -1,0 +1,144 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+const (
+	// kubeconfigVariable names a cluster to use instead of a local one.
+	kubeconfigVariable = "E2E_KUBECONFIG"
+
+	// localTests matches the tests that need the local cluster.
+	localTests = "^TestLocal"
+
+	// parallelTests is how many tests run at a time, unless -parallel says otherwise: they mostly wait.
+	parallelTests = "8"
+)
+
+// suite is what all tests share. TestMain sets it before the first one.
+var suite struct {
+	root   string
+	client client.WithWatch
+
+	// cluster and operator are nil in a cluster that isn't local.
+	cluster  *cluster.Cluster
+	operator *operator.Operator
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := run(context.Background(), m)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run runs the tests in the cluster that the environment asks for.
+func run(ctx context.Context, m *testing.M) (code int, err error) {
+	if err := setFlagDefault("test.parallel", parallelTests); err != nil {
+		return 0, err
+	}
+	if suite.root, err = cluster.Root(); err != nil {
+		return 0, err
+	}
+	if kubeconfig := os.Getenv(kubeconfigVariable); kubeconfig != "" {
+		return runIn(kubeconfig, m)
+	}
+	return runLocally(ctx, m)
+}
+
+// runIn runs the tests that can run in any cluster.
+func runIn(kubeconfig string, m *testing.M) (int, error) {
+	if err := setFlagDefault("test.skip", localTests); err != nil {
+		return 0, err
+	}
+	_, _ = fmt.Fprintf(os.Stderr, "%s is set: tests that match %s need the local cluster and are left out\n", kubeconfigVariable, localTests)
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return 0, err
+	}
+	if err := connect(config); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// runLocally runs all tests in a cluster that exists only for them.
+func runLocally(ctx context.Context, m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "lws-operator-e2e-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	bin, err := cluster.Build(ctx, suite.root, os.Stderr)
+	if err != nil {
+		return 0, err
+	}
+	manager, err := operator.Build(ctx, suite.root)
+	if err != nil {
+		return 0, err
+	}
+	suite.cluster, err = cluster.Start(ctx, cluster.Options{
+		Dir: filepath.Join(dir, "cluster"), Bin: bin,
+		Nodes: 20, Racks: 10, Zones: 2,
+		NodeCapacity: corev1.ResourceList{leaderworkersetv1.TPUResourceName: resource.MustParse("1000")},
+		CRDs:         []string{filepath.Join(suite.root, "config", "crd", "bases")},
+		Audit:        true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, suite.cluster.Stop(ctx)) }()
+	if err := connect(suite.cluster.RESTConfig()); err != nil {
+		return 0, err
+	}
+	if suite.operator, err = operator.Install(ctx, suite.cluster, suite.root, manager); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// connect makes the client of all tests.
+func connect(config *rest.Config) error {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	config.QPS = -1
+	var err error
+	suite.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
+	return err
+}
+
+// setFlagDefault sets a flag that the command line leaves out.
+func setFlagDefault(name, value string) error {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	if given {
+		return nil
+	}
+	return flag.Set(name, value)
+}

@@ -1,0 +1,196 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// TestRollingUpdate changes the image of a set whose groups are all ready. As many groups are down at a time as may be, and no more.
+func TestRollingUpdate(t *testing.T) {
+	t.Parallel()
+	const replicas, size = 4, 3
+	tests := map[string]struct {
+		maxUnavailable, maxSurge int32
+		fewestReady              int
+		lives                    map[string]int // of each pod, surge included
+	}{
+		"maxUnavailable 1": {1, 0, 3, each(podNames("roll", replicas, size), 2)},
+		"maxUnavailable 2": {2, 0, 2, each(podNames("roll", replicas, size), 2)},
+		"maxSurge 1":       {0, 1, 4, with(each(podNames("roll", replicas+1, size), 1), each(podNames("roll", replicas, size), 2))},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			versions := recordSets(t, namespace)
+			lws := newSet(namespace, "roll", replicas, size, readyAfter("500ms"), func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				lws.Spec.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{
+					MaxUnavailable: ptr.To(intstr.FromInt32(test.maxUnavailable)), MaxSurge: ptr.To(intstr.FromInt32(test.maxSurge)),
+				}
+			})
+			create(t, lws)
+			untilAvailable(t, lws)
+
+			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+			edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = nextImage
+			})
+			untilAvailable(t, lws)
+			pods.until(t, isExactly(podNames("roll", replicas, size), nextImage))
+			versions.until(t, seenAvailable(lws))
+
+			check(t, "pods that there were", test.lives, pods.lives(t))
+			check(t, "fewest ready groups", test.fewestReady, fewestReady(t, pods, size))
+			check(t, "transitions, creation included", transitions{Available: 3, Progressing: 3, UpdateInProgress: 2}, transitionsOf(t, versions))
+			untilTold(t, lws, map[string]int{
+				leaderworkersetv1.ReasonCreatingRevision:  2,
+				leaderworkersetv1.ReasonGroupsProgressing: 2,
+				leaderworkersetv1.ReasonGroupsUpdating:    1,
+				leaderworkersetv1.ReasonAllGroupsReady:    2,
+			})
+		})
+	}
+}
+
+// isExactly is the state of these pods, ready and with that image, and no others.
+func isExactly(names []string, image string) func(map[string]*corev1.Pod) error {
+	return func(state map[string]*corev1.Pod) error {
+		for _, name := range names {
+			if pod := state[name]; pod == nil || !podReady(pod) || pod.Spec.Containers[0].Image != image {
+				return fmt.Errorf("%s isn't ready with %s", name, image)
+			}
+		}
+		return unless(len(state) == len(names), "there are %d pods, not %d", len(state), len(names))
+	}
+}
+
+// fewestReady is the smallest number of groups that were ready at the same time. A group is ready when all its pods are, and are of one
+// revision.
+func fewestReady(t *testing.T, pods *recording[*corev1.Pod], size int) int {
+	t.Helper()
+	state := pods.atStart()
+	fewest := readyGroups(state, size)
+	for _, change := range pods.sofar(t) {
+		change.apply(state)
+		fewest = min(fewest, readyGroups(state, size))
+	}
+	return fewest
+}
+
+func readyGroups(state map[string]*corev1.Pod, size int) int {
+	type group struct{ index, revision string }
+	ready := map[group]int{}
+	for _, pod := range state {
+		if podReady(pod) {
+			ready[group{pod.Labels[leaderworkersetv1.GroupIndexLabelKey], pod.Labels[leaderworkersetv1.RevisionLabelKey]}]++
+		}
+	}
+	groups := 0
+	for _, count := range ready {
+		if count == size {
+			groups++
+		}
+	}
+	return groups
+}
+
+// TestNothingRestarts changes what doesn't matter to pods.
+func TestNothingRestarts(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*leaderworkersetv1.LeaderWorkerSet){
+		"metadata": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Labels = map[string]string{"team": "blue"}
+			lws.Annotations = map[string]string{"example.com/note": "changed"}
+		},
+		"startupPolicy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
+		},
+		"restartPolicy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
+		},
+		"rolloutStrategy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = ptr.To(intstr.FromInt32(1))
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To(int32(1))
+		},
+		"retention of claims": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
+		},
+		"leaderTemplate that is the workerTemplate": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.LeaderTemplate = lws.Spec.LeaderWorkerTemplate.WorkerTemplate.DeepCopy()
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			lws := newSet(namespace, "calm", 2, 3)
+			create(t, lws)
+			untilAvailable(t, lws)
+			before := uidsOf(listed(t, podsIn(namespace)))
+			pods, versions := record[*corev1.Pod](t, namespace, &corev1.PodList{}), recordSets(t, namespace)
+
+			// The second change comes after all that the first one could bring about.
+			edit(t, lws, change)
+			untilAvailable(t, lws)
+			edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(3)) })
+			untilAvailable(t, lws)
+			versions.until(t, seenAvailable(lws))
+			now := uidsOf(listed(t, podsIn(namespace)))
+			for pod, uid := range before {
+				check(t, "UID of "+pod, uid, now[pod])
+			}
+			check(t, "pods that there were", each(podNames("calm", 3, 3), 1), pods.lives(t))
+			check(t, "transitions of UpdateInProgress", 0, transitionsOf(t, versions).UpdateInProgress)
+		})
+	}
+}
+
+// TestPassedOn has labels and annotations of the set on its StatefulSets, from the beginning and later, but not kubectl's copy of the
+// manifest.
+func TestPassedOn(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "tagged", 2, 2, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Labels = map[string]string{"team": "blue"}
+		lws.Annotations = map[string]string{"example.com/note": "first", corev1.LastAppliedConfigAnnotation: "{}"}
+	})
+	create(t, lws)
+	untilAvailable(t, lws)
+	untilPassedOn(t, namespace, "blue", "first")
+
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		maps.Copy(lws.Labels, map[string]string{"team": "green"})
+		maps.Copy(lws.Annotations, map[string]string{"example.com/note": "second"})
+	})
+	untilPassedOn(t, namespace, "green", "second")
+}
+
+func untilPassedOn(t *testing.T, namespace, team, note string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		statefulSets, err := statefulSetsIn(namespace)(ctx)
+		if err != nil {
+			return err
+		}
+		for _, sts := range statefulSets {
+			_, copied := sts.Annotations[corev1.LastAppliedConfigAnnotation]
+			if sts.Labels["team"] != team || sts.Annotations["example.com/note"] != note || copied {
+				return fmt.Errorf("StatefulSet %s: labels %v, annotations %v", sts.Name, sts.Labels, sts.Annotations)
+			}
+		}
+		return unless(len(statefulSets) == 3, "%d StatefulSets", len(statefulSets))
+	})
+}
