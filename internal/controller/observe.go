@@ -92,6 +92,11 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 		return nil, fmt.Errorf("worker pods: %w", err)
 	}
 	members.WorkerPods = pointers(workers.Items)
+	var claims corev1.PersistentVolumeClaimList
+	if err := o.List(ctx, &claims, client.InNamespace(key.Namespace), client.MatchingFields{claimsOfGroup: key.Name}); err != nil {
+		return nil, fmt.Errorf("volume claims: %w", err)
+	}
+	members.Claims = pointers(claims.Items)
 	if members.Revisions, err = o.revisions(ctx, at(key, set)); err != nil {
 		return nil, err
 	}

@@ -62,10 +62,11 @@ func CacheOptions() cache.Options {
 	revision := part.Add(requirement(statefulSetRevisionLabel, selection.DoesNotExist))
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
-			&appsv1.StatefulSet{}:        {Label: part, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
-			&appsv1.ControllerRevision{}: {Label: revision, UnsafeDisableDeepCopy: ptr.To(true)},
-			&corev1.Pod{}:                {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
-			&corev1.Service{}:            {Label: part, Transform: trimService, UnsafeDisableDeepCopy: ptr.To(true)},
+			&appsv1.StatefulSet{}:           {Label: part, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
+			&appsv1.ControllerRevision{}:    {Label: revision, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.Pod{}:                   {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.PersistentVolumeClaim{}: {Label: part, Transform: trimClaim, UnsafeDisableDeepCopy: ptr.To(true)},
+			&corev1.Service{}:               {Label: part, Transform: trimService, UnsafeDisableDeepCopy: ptr.To(true)},
 		},
 		DefaultTransform: cache.TransformStripManagedFields(),
 	}
@@ -113,6 +114,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&corev1.Pod{}, leadersOfSet, indexLeadersOfSet},
 		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
+		{&corev1.PersistentVolumeClaim{}, claimsOfGroup, indexByGroup},
 		{&appsv1.StatefulSet{}, workersOfSet, indexWorkersOfSet},
 		{&appsv1.ControllerRevision{}, revisionsOfSet, indexBySet},
 	} {
@@ -179,6 +181,7 @@ func groupSources(cached cache.Cache) []source.Source {
 		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroup[*appsv1.StatefulSet](), isOfGroup[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroup[*corev1.Service](), isOfGroup[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
+		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup[*corev1.PersistentVolumeClaim](), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
 	}
 }

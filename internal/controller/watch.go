@@ -30,6 +30,7 @@ const (
 	leadersOfSet   = "leadersOfSet"   // leader pods by LeaderWorkerSet
 	workersOfSet   = "workersOfSet"   // worker StatefulSets by LeaderWorkerSet
 	workersOfGroup = "workersOfGroup" // worker pods by leader pod
+	claimsOfGroup  = "claimsOfGroup"  // volume claims of workers by leader pod
 	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
 )
 
@@ -59,6 +60,10 @@ func indexWorkersOfGroup(object client.Object) []string {
 	if isLeader(object) {
 		return nil
 	}
+	return indexByGroup(object)
+}
+
+func indexByGroup(object client.Object) []string {
 	group, ok := groupOf(object)
 	if !ok {
 		return nil
@@ -244,6 +249,15 @@ func trimService(object any) (any, error) {
 		return object, nil
 	}
 	return &corev1.Service{TypeMeta: service.TypeMeta, ObjectMeta: trimmedMeta(service.ObjectMeta)}, nil
+}
+
+// trimClaim keeps who the claim belongs to.
+func trimClaim(object any) (any, error) {
+	claim, ok := object.(*corev1.PersistentVolumeClaim)
+	if !ok {
+		return object, nil
+	}
+	return &corev1.PersistentVolumeClaim{TypeMeta: claim.TypeMeta, ObjectMeta: trimmedMeta(claim.ObjectMeta)}, nil
 }
 
 func trimmedMeta(meta metav1.ObjectMeta) metav1.ObjectMeta {

@@ -20,14 +20,17 @@ import (
 // exist and wait.
 func TestClaims(t *testing.T) {
 	t.Parallel()
+	const keep, drop = appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType
 	all, ofFirst := claimNames(2), claimNames(1)
 	tests := map[string]struct {
 		policy                      *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy
 		afterScaling, afterDeletion []string
 	}{
 		"retained by default": {nil, all, all},
-		"retained":            {retention(appsv1.RetainPersistentVolumeClaimRetentionPolicyType), all, all},
-		"deleted":             {retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), ofFirst, nil},
+		"retained":            {retention(keep, keep), all, all},
+		"deleted":             {retention(drop, drop), ofFirst, nil},
+		"deleted when scaled": {retention(drop, keep), ofFirst, ofFirst},
+		"deleted at the end":  {retention(keep, drop), all, nil},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -58,12 +61,14 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestClaimsSurviveUpdates gives the pods of a new revision the claims of the old ones.
+// TestClaimsSurviveUpdates gives the pods of a new revision the claims of the old ones, whatever becomes of the claims in the end.
 func TestClaimsSurviveUpdates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	lws := newSet(namespace, "disk", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
+		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(
+			appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
 	})
 	create(t, lws)
 	untilNamed(t, podsIn(namespace), podNames("disk", 2, 3)...)
@@ -98,8 +103,8 @@ func claimNames(replicas int32) []string {
 	return names
 }
 
-func retention(policy appsv1.PersistentVolumeClaimRetentionPolicyType) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
-	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: policy, WhenScaled: policy}
+func retention(whenScaled, whenDeleted appsv1.PersistentVolumeClaimRetentionPolicyType) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
+	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenScaled: whenScaled, WhenDeleted: whenDeleted}
 }
 
 // claimTemplate has labels, annotations and a spec of which nothing may get lost.

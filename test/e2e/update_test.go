@@ -126,7 +126,7 @@ func TestNothingRestarts(t *testing.T) {
 			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To(int32(1))
 		},
 		"retention of claims": func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
+			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
 		},
 		"leaderTemplate that is the workerTemplate": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.LeaderWorkerTemplate.LeaderTemplate = lws.Spec.LeaderWorkerTemplate.WorkerTemplate.DeepCopy()

@@ -6,6 +6,7 @@
 package desired
 
 import (
+	"cmp"
 	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -80,7 +81,7 @@ type Group struct {
 type Topology struct{ Key, Value string }
 
 // WorkerStatefulSet is the StatefulSet of the workers of one group. Everything in it is of the group's own revision, even while the
-// set already asks for another one.
+// set already asks for another one. It retains its claims: it is deleted whenever the group is recreated.
 func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, group Group) *appsv1.StatefulSet {
 	labels := map[string]string{
 		leaderworkersetv1.SetNameLabelKey:         lws.Name,
@@ -115,7 +116,7 @@ func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 			Selector:                             &metav1.LabelSelector{MatchLabels: selector},
 			Template:                             pod,
 			VolumeClaimTemplates:                 template.LeaderWorkerTemplate.VolumeClaimTemplates,
-			PersistentVolumeClaimRetentionPolicy: ClaimRetention(lws),
+			PersistentVolumeClaimRetentionPolicy: retained(),
 		},
 	}
 }
@@ -137,14 +138,20 @@ func GroupService(lws *leaderworkersetv1.LeaderWorkerSet, group Group) *corev1.S
 // ClaimRetention is the retention policy of the set's claims, with the API server's defaults filled in: it adds them to StatefulSets,
 // and what is compared has to be complete.
 func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
-	policy := ptr.Deref(lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy, appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{})
-	if policy.WhenDeleted == "" {
-		policy.WhenDeleted = appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+	policy := retained()
+	if asked := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy; asked != nil {
+		policy.WhenDeleted = cmp.Or(asked.WhenDeleted, policy.WhenDeleted)
+		policy.WhenScaled = cmp.Or(asked.WhenScaled, policy.WhenScaled)
 	}
-	if policy.WhenScaled == "" {
-		policy.WhenScaled = appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+	return policy
+}
+
+// retained keeps claims whatever becomes of the StatefulSet.
+func retained() *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
+	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+		WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+		WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 	}
-	return &policy
 }
 
 func headlessService(lws *leaderworkersetv1.LeaderWorkerSet, name string, owners []metav1.OwnerReference, selector map[string]string) *corev1.Service {

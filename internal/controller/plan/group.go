@@ -51,6 +51,7 @@ func ForGroup(members *snapshot.GroupMembers) Group {
 		}
 	case group.Nothing, group.Wait:
 	}
+	planned.Writes = append(planned.Writes, claimWrites(members)...)
 	return planned
 }
 

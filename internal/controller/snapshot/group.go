@@ -34,6 +34,9 @@ type GroupMembers struct {
 	// Service is the object in the place of the group's own headless Service; nil if there is none, or if the group shares one.
 	Service *corev1.Service
 
+	// Claims are the volume claims labeled as those of the group's workers.
+	Claims []*corev1.PersistentVolumeClaim
+
 	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
 	Revisions []*appsv1.ControllerRevision
 
