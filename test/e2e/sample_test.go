@@ -128,6 +128,7 @@ type statefulSetFacts struct {
 }
 
 func factsOf(sts *appsv1.StatefulSet) statefulSetFacts {
+	delete(sts.Annotations, leaderworkersetv1.GroupRecordAnnotationKey) // What the operator remembers is its own business.
 	return statefulSetFacts{
 		Labels: sts.Labels, Annotations: sts.Annotations, Owners: sts.OwnerReferences,
 		Replicas: *sts.Spec.Replicas, ServiceName: sts.Spec.ServiceName, Management: sts.Spec.PodManagementPolicy,

@@ -106,8 +106,26 @@ func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
 }
 
 func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {
-	err := a.Client.Patch(ctx, change.To, client.MergeFromWithOptions(change.From, client.MergeFromWithOptimisticLock{}))
-	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
+	return refused(leaderworkersetv1.ReasonFailedUpdate, a.Client.Patch(ctx, change.To, mergePatch(change)))
+}
+
+// mergePatch holds for the version that was observed, unless all that changes is labels and annotations: those are merged with whatever
+// others write, and a version that only has another status would be refused for nothing.
+func mergePatch(change *plan.Patch) client.Patch {
+	if sameButForMetadata(change) {
+		return client.MergeFrom(change.From)
+	}
+	return client.MergeFromWithOptions(change.From, client.MergeFromWithOptimisticLock{})
+}
+
+func sameButForMetadata(change *plan.Patch) bool {
+	from, ok := change.From.DeepCopyObject().(plan.Object)
+	if !ok {
+		return false
+	}
+	from.SetLabels(change.To.GetLabels())
+	from.SetAnnotations(change.To.GetAnnotations())
+	return equality.Semantic.DeepEqual(from, change.To)
 }
 
 func (a *Applier) delete(ctx context.Context, object plan.Object) error {

@@ -28,7 +28,7 @@ type Write struct {
 	Delete Object
 }
 
-// Patch is a change of an object. It only applies to the version that was observed.
+// Patch is a change of an object. It only applies to the version that was observed, unless it is one of labels and annotations.
 type Patch struct {
 	From, To Object
 }
