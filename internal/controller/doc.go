@@ -9,7 +9,7 @@
 //	              └───────────── the next pass sees at least what this one wrote ◀──────────────┘
 //
 // The set reconciler, one pass for each LeaderWorkerSet, costs O(groups): it writes the revision, the shared Service, the leader
-// StatefulSet and the status, and replaces groups in a rollout. The group reconciler, one pass for each group, costs O(size): it
+// StatefulSet and the status, and takes down groups: those that have failed, and those that a rollout replaces. The group reconciler, one pass for each group, costs O(size): it
 // writes the worker StatefulSet and the group's own Service. No event of a single pod costs O(groups): those that concern the set are
 // gathered first.
 //
@@ -17,6 +17,7 @@
 //
 //   - A ready group is never taken down by a rollout when fewer than replicas - maxUnavailable would remain ready.
 //   - A group is built from one revision only, its own.
+//   - A group that fails is recreated as a whole, once.
 //   - An unchanged world gives no write.
 //   - Acting on a view that is late breaks none of these: creations carry owners, changes versions, deletions UIDs.
 //
@@ -26,9 +27,10 @@
 //	leaderworkerset_controller.go    a pass over a set
 //	group_controller.go              a pass over a group
 //	observe.go, watch.go             what a pass reads, what starts one, and what the cache keeps
-//	failures.go                      what stood in the way, for the status
+//	failures.go, lives.go            what passes over groups saw, for those over their sets
 //	identity/                        names, labels, ordinals
 //	snapshot/                        what one pass may look at
+//	record/                          what is remembered of groups while the operator isn't running
 //	revision/                        ControllerRevisions and what they mean
 //	rollout/                         the arithmetic of rolling updates
 //	group/                           what one group needs next
