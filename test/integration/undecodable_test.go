@@ -32,8 +32,7 @@ type property struct {
 	Required             []string             `json:"required"`
 }
 
-// doubtful are values, by the kind of their field, that a schema may take for right and a Go type may not hold. What is known to pass
-// the schemas that Kubernetes' own types have, and still can't be read, is in passesSchema.
+// doubtful are values, by the kind of their field, that a schema may take for right and a Go type may not hold.
 var (
 	doubtful = map[string][]any{
 		"integer": {
@@ -53,20 +52,14 @@ var (
 			"2020-01-01t00:00:00z",
 		},
 	}
-	passesSchema = map[string][]any{
-		"integer or string": {json.Number("2147483648"), json.Number("-2147483649")},
-		"quantity":          {"1e1.5", "1e.5"},
-		"date-time":         {"2020-01-01t00:00:00z"},
-	}
 )
 
 // TestWhatIsAcceptedCanBeRead puts doubtful values into every field of a spec. The operator must be able to read what is accepted: it
-// reads all sets at once, and a single one that it can't read would stop it for all of them. The schema alone leaves a few such values
-// of Kubernetes' own types, which the webhook has to refuse.
+// reads all sets at once, and a single one that it can't read would stop it for all of them.
 func TestWhatIsAcceptedCanBeRead(t *testing.T) {
 	t.Parallel()
-	off, on := newNamespace(t, webhooksOff), newNamespace(t, webhooksOn)
-	tried, accepted, refusedByWebhook := 0, 0, map[string]int{}
+	off := newNamespace(t, webhooksOff)
+	tried, accepted := 0, 0
 	specSchema(t).visit("spec", func(value any) any { return value }, func(path string, p *property, spec func(any) any) {
 		if len(doubtful[p.kind()]) == 0 || strings.HasPrefix(path, leaderTemplate) { // Of the same type as workerTemplate.
 			return
@@ -86,25 +79,12 @@ func TestWhatIsAcceptedCanBeRead(t *testing.T) {
 				continue
 			}
 			accepted++
-			cause := unreadable(set)
-			if cause == nil {
-				continue
-			}
-			if !slices.Contains(passesSchema[p.kind()], value) {
+			if cause := unreadable(set); cause != nil {
 				t.Errorf("%s: the schema lets %v in: %v", path, value, cause)
-			}
-			refusedByWebhook[p.kind()]++
-			if err := suite.client.Create(t.Context(), setOfSpec(on, spec(value)), dryRun); !apierrors.IsBadRequest(err) {
-				t.Errorf("%s: %v with webhooks: %v; want it refused as a bad request", path, value, err)
 			}
 		}
 	})
-	t.Logf("%d values tried, %d accepted by the schema; refused by the webhook: %v", tried, accepted, refusedByWebhook)
-	for kind := range passesSchema {
-		if refusedByWebhook[kind] == 0 {
-			t.Errorf("%s: the schema lets nothing in that can't be read; passesSchema should say so", kind)
-		}
-	}
+	t.Logf("%d values tried, %d accepted", tried, accepted)
 }
 
 // unreadable says why the operator can't read a set; nil if it can.

@@ -47,6 +47,7 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	}
 	template := revision.Of(p.lws)
 	p.decide()
+	p.finishStep()
 	p.service(&template)
 	p.leaders(&template)
 	p.replaceGroups()
@@ -69,6 +70,9 @@ type setPlanner struct {
 	key      string // of the current revision
 	decision rollout.Decision
 	outdated int32
+
+	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
+	letGo []int32
 
 	writes   []Write
 	events   []status.Event
@@ -127,6 +131,21 @@ func (p *setPlanner) decide() {
 	p.outdated = p.decision.Outdated
 }
 
+// finishStep has the last step towards an earlier revision end before the first one towards the current: the StatefulSet controller may
+// be about to take down what that let go, though those groups still look ready. Afterwards, with another partition, nobody could tell.
+func (p *setPlanner) finishStep() {
+	leaders := p.ownLeaders()
+	if leaders == nil || leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key {
+		return
+	}
+	for _, group := range p.observed.Groups {
+		outdated := group.Revision() != leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+		if outdated && group.Index >= partitionOf(leaders) && !group.Terminating() {
+			p.letGo = append(p.letGo, group.Index)
+		}
+	}
+}
+
 // rolloutGroups are the groups as the arithmetic sees them. A terminating leader counts as what will come in its place.
 func (p *setPlanner) rolloutGroups(current rollout.Step) []rollout.Group {
 	var groups []rollout.Group
@@ -164,7 +183,7 @@ func (p *setPlanner) leaders(template *revision.Template) {
 		p.create(wanted)
 	case !metav1.IsControlledBy(existing, p.lws):
 		p.inTheWay("StatefulSet", existing)
-	default:
+	case len(p.letGo) == 0:
 		p.patch(existing, adjusted(existing, wanted, existing.Labels[leaderworkersetv1.RevisionLabelKey] != p.key))
 	}
 }
@@ -201,12 +220,18 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 // controller knows of the partition: else it could create a leader at the earlier revision once more.
 func (p *setPlanner) replaceGroups() {
 	leaders := p.ownLeaders()
-	if leaders == nil || partitionOf(leaders) != p.decision.Partition || leaders.Status.ObservedGeneration < leaders.Generation ||
-		leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
+	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {
 		return
 	}
+	replace := p.letGo
+	switch {
+	case leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && partitionOf(leaders) == p.decision.Partition:
+		replace = p.decision.Replace
+	case len(replace) > 0:
+		p.confirm(leaders)
+	}
 	for _, group := range p.observed.Groups {
-		if group.Terminating() || !slices.Contains(p.decision.Replace, group.Index) {
+		if group.Terminating() || !slices.Contains(replace, group.Index) {
 			continue
 		}
 		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
@@ -245,6 +270,11 @@ func (p *setPlanner) patch(from, to Object) {
 	if !equality.Semantic.DeepEqual(from, to) {
 		p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
 	}
+}
+
+// confirm has the writes end here if the object is no longer as it was observed.
+func (p *setPlanner) confirm(object Object) {
+	p.writes = append(p.writes, Write{Patch: &Patch{From: object, To: object}})
 }
 
 // inTheWay reports an object that has the name of one of the set's children and belongs to someone else, unless it is about to go:
