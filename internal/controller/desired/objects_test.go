@@ -123,6 +123,37 @@ func TestOperatorsLabelsWin(t *testing.T) {
 	}
 }
 
+// A user's labels of the operator's own, on the set or in a template, would say that an object belongs elsewhere.
+func TestOperatorsLabelsAreNotTakenFromUsers(t *testing.T) {
+	lws := newSet(2)
+	stray := map[string]string{
+		leaderworkersetv1.WorkerIndexLabelKey: "0",
+		leaderworkersetv1.GroupIndexLabelKey:  "7",
+		"team":                                "a",
+	}
+	lws.Labels = stray
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Labels = stray
+	template := revision.Of(lws)
+	leaders := desired.LeaderStatefulSet(lws, &template, "key", rollout.Step{Replicas: 1})
+	workers := desired.WorkerStatefulSet(lws, &template, "key", desired.Group{Leader: leaderPod(nil)})
+	for what, labels := range map[string]map[string]string{
+		"group-index of the leader StatefulSet": leaders.Labels,
+		"group-index of leader pods":            leaders.Spec.Template.Labels,
+	} {
+		if got, found := labels[leaderworkersetv1.GroupIndexLabelKey]; found {
+			t.Errorf("%s: got %q, want none", what, got)
+		}
+	}
+	if got, found := workers.Spec.Template.Labels[leaderworkersetv1.WorkerIndexLabelKey]; found {
+		t.Errorf("worker-index of worker pods: got %q, want none before admission", got)
+	}
+	for what, labels := range map[string]map[string]string{"StatefulSet": workers.Labels, "pods": workers.Spec.Template.Labels} {
+		if labels["team"] != "a" {
+			t.Errorf("the user's own label on %s is lost", what)
+		}
+	}
+}
+
 func TestClaimRetention(t *testing.T) {
 	type policy = appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy
 	const keep, drop = appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType
