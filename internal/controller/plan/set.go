@@ -47,7 +47,6 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	}
 	template := revision.Of(p.lws)
 	p.decide()
-	p.finishStep()
 	p.service(&template)
 	p.leaders(&template)
 	p.replaceGroups()
@@ -120,41 +119,45 @@ func (p *setPlanner) decide() {
 			current.Partition = max(replicas, ptr.Deref(leaders.Spec.Replicas, 1)) // A new revision: nothing is of it yet.
 		}
 	}
-	p.decision = rollout.Next(rollout.Input{
+	in := rollout.Input{
 		Replicas:       replicas,
 		MaxSurge:       surge,
 		MaxUnavailable: unavailable,
 		UserPartition:  userPartition,
 		Current:        current,
-		Groups:         p.rolloutGroups(current),
-	})
+		Groups:         p.rolloutGroups(current, p.key),
+	}
+	p.decision = rollout.Next(in)
 	p.outdated = p.decision.Outdated
+	p.finishStep(in)
 }
 
 // finishStep has the last step towards an earlier revision end before the first one towards the current: the StatefulSet controller may
 // be about to take down what that let go, though those groups still look ready. Afterwards, with another partition, nobody could tell.
-func (p *setPlanner) finishStep() {
+func (p *setPlanner) finishStep(in rollout.Input) {
 	leaders := p.ownLeaders()
 	if leaders == nil || leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key {
 		return
 	}
-	for _, group := range p.observed.Groups {
-		outdated := group.Revision() != leaders.Labels[leaderworkersetv1.RevisionLabelKey]
-		if outdated && group.Index >= partitionOf(leaders) && !group.Terminating() {
-			p.letGo = append(p.letGo, group.Index)
+	in.Current.Partition = partitionOf(leaders)
+	in.Groups = p.rolloutGroups(in.Current, leaders.Labels[leaderworkersetv1.RevisionLabelKey])
+	for _, index := range rollout.Next(in).Replace {
+		if index >= in.Current.Partition {
+			p.letGo = append(p.letGo, index)
 		}
 	}
 }
 
-// rolloutGroups are the groups as the arithmetic sees them. A terminating leader counts as what will come in its place.
-func (p *setPlanner) rolloutGroups(current rollout.Step) []rollout.Group {
+// rolloutGroups are the groups as the arithmetic of a rollout to a revision sees them. A terminating leader counts as what will come in
+// its place.
+func (p *setPlanner) rolloutGroups(current rollout.Step, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range p.observed.Groups {
 		for int(group.Index) >= len(groups) {
 			groups = append(groups, rollout.Group{UpToDate: int32(len(groups)) >= current.Partition})
 		}
 		if !group.Terminating() {
-			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == p.key}
+			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == key}
 		}
 	}
 	return groups
@@ -272,9 +275,9 @@ func (p *setPlanner) patch(from, to Object) {
 	}
 }
 
-// confirm has the writes end here if the object is no longer as it was observed.
-func (p *setPlanner) confirm(object Object) {
-	p.writes = append(p.writes, Write{Patch: &Patch{From: object, To: object}})
+// confirm has the writes end here if the leader StatefulSet is no longer as it was observed.
+func (p *setPlanner) confirm(leaders *appsv1.StatefulSet) {
+	p.writes = append(p.writes, Write{Patch: &Patch{From: leaders, To: leaders.DeepCopy()}})
 }
 
 // inTheWay reports an object that has the name of one of the set's children and belongs to someone else, unless it is about to go:
