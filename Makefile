@@ -27,7 +27,7 @@ export GOWORK := off
 
 BIN := $(CURDIR)/bin
 CONTROLLER_GEN := $(BIN)/controller-gen
-CRDTRIM := $(BIN)/crdtrim
+CRDFIT := $(BIN)/crdfit
 KUSTOMIZE := $(BIN)/kustomize
 GOLANGCI_LINT := $(BIN)/golangci-lint
 OPERATOR_SDK := $(BIN)/operator-sdk
@@ -63,9 +63,9 @@ generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types.
 CRD_TRIM_BELOW := leaderTemplate,workerTemplate,volumeClaimTemplates
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) $(CRDTRIM) $(KUSTOMIZE) ## Generate the CRD, the RBAC role, the webhook configurations and the released image's name.
+manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRD, the RBAC role, the webhook configurations and the released image's name.
 	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CRDTRIM) -below $(CRD_TRIM_BELOW) config/crd/bases/*.yaml
+	$(CRDFIT) -below $(CRD_TRIM_BELOW) config/crd/bases/*.yaml
 	$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/... output:rbac:artifacts:config=config/rbac output:webhook:artifacts:config=config/webhook
 	cd config/manager && $(KUSTOMIZE) edit set image controller=$(IMAGE_REPOSITORY):v$(VERSION)
 
@@ -93,7 +93,7 @@ verify-format: $(GOLANGCI_LINT)
 	@$(GOLANGCI_LINT) fmt --diff || { echo "The code isn't formatted: run 'make fmt'." >&2; exit 1; }
 
 .PHONY: verify-generated
-verify-generated: $(CONTROLLER_GEN) $(CRDTRIM) $(KUSTOMIZE)
+verify-generated: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE)
 	@tools/generate/verify.sh || { echo "Generated files aren't up to date: run 'make generate manifests'." >&2; exit 1; }
 
 .PHONY: verify-tidy
@@ -205,8 +205,8 @@ $(CONTROLLER_GEN): $(GENERATE_MODULE)
 $(KUSTOMIZE): $(GENERATE_MODULE)
 	$(call go-tool,tools/generate,sigs.k8s.io/kustomize/kustomize/v5)
 
-$(CRDTRIM): $(GENERATE_MODULE) $(wildcard tools/generate/crdtrim/*.go)
-	$(call go-tool,tools/generate,./crdtrim)
+$(CRDFIT): $(GENERATE_MODULE) $(wildcard tools/generate/crdfit/*.go)
+	$(call go-tool,tools/generate,./crdfit)
 
 $(GOLANGCI_LINT): $(LINT_MODULE)
 	$(call go-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)

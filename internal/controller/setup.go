@@ -183,6 +183,8 @@ func groupSources(cached cache.Cache) []source.Source {
 		source.Kind(cached, &corev1.Service{}, enqueueGroup[*corev1.Service](), isOfGroup[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
 		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup[*corev1.PersistentVolumeClaim](), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
+		// Leader pods may be seen before the StatefulSet that made them.
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroupsOfLeaders(cached), leadersAppear()),
 	}
 }
 

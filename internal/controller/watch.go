@@ -116,9 +116,19 @@ func enqueueGroup[T client.Object]() handler.TypedEventHandler[T, reconcile.Requ
 
 // enqueueGroupsOf has all groups of a LeaderWorkerSet looked at.
 func enqueueGroupsOf(reader client.Reader) handler.TypedEventHandler[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request] {
-	return enqueue(0, func(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) []types.NamespacedName {
+	return enqueue(0, groupsOf[*leaderworkersetv1.LeaderWorkerSet](reader))
+}
+
+// enqueueGroupsOfLeaders has all groups of a leader StatefulSet looked at.
+func enqueueGroupsOfLeaders(reader client.Reader) handler.TypedEventHandler[*appsv1.StatefulSet, reconcile.Request] {
+	return enqueue(0, groupsOf[*appsv1.StatefulSet](reader))
+}
+
+// groupsOf maps a LeaderWorkerSet, or its leader StatefulSet, which has the same name, to all its groups that have a leader pod.
+func groupsOf[T client.Object](reader client.Reader) func(context.Context, T) []types.NamespacedName {
+	return func(ctx context.Context, object T) []types.NamespacedName {
 		var leaders corev1.PodList
-		err := reader.List(ctx, &leaders, client.InNamespace(lws.Namespace), client.MatchingFields{leadersOfSet: lws.Name})
+		err := reader.List(ctx, &leaders, client.InNamespace(object.GetNamespace()), client.MatchingFields{leadersOfSet: object.GetName()})
 		if err != nil {
 			return nil // Only a cache that is being stopped fails.
 		}
@@ -127,7 +137,7 @@ func enqueueGroupsOf(reader client.Reader) handler.TypedEventHandler[*leaderwork
 			groups[i] = client.ObjectKeyFromObject(&leaders.Items[i])
 		}
 		return groups
-	})
+	}
 }
 
 // enqueue adds the keys that an event's object maps to. An update is both objects' concern: labels may have changed.
@@ -185,6 +195,17 @@ func isLeaderPod() predicate.TypedPredicate[*corev1.Pod] {
 // isOfGroup passes StatefulSets and Services of single groups.
 func isOfGroup[T client.Object]() predicate.TypedPredicate[T] {
 	return predicate.NewTypedPredicateFuncs(func(object T) bool { _, ok := groupOf(object); return ok })
+}
+
+// leadersAppear passes leader StatefulSets that are new, also in the place of another one of the same name.
+func leadersAppear() predicate.TypedPredicate[*appsv1.StatefulSet] {
+	return predicate.And(
+		predicate.Not(isOfGroup[*appsv1.StatefulSet]()),
+		predicate.TypedFuncs[*appsv1.StatefulSet]{
+			UpdateFunc: func(e event.TypedUpdateEvent[*appsv1.StatefulSet]) bool { return e.ObjectOld.UID != e.ObjectNew.UID },
+			DeleteFunc: func(event.TypedDeleteEvent[*appsv1.StatefulSet]) bool { return false },
+		},
+	)
 }
 
 // The cache keeps of every object what some pass reads, and nothing else: a pod's containers, volumes and managed fields are most of

@@ -93,7 +93,7 @@ type LeaderWorkerSetSpec struct {
 // LeaderWorkerTemplate is what a group is made of.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize <= self.size",message="must be no more than size",fieldPath=.subGroupPolicy.subGroupSize
-// +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || (self.size - 1) % self.subGroupPolicy.subGroupSize == 0 || (self.subGroupPolicy.subGroupPolicyType == 'LeaderWorker' && self.size % self.subGroupPolicy.subGroupSize == 0)",message="size - 1 must be divisible by it, or, with subGroupPolicyType LeaderWorker, size",fieldPath=.subGroupPolicy.subGroupSize
+// +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize < 1 || (self.size - 1) % self.subGroupPolicy.subGroupSize == 0 || (self.subGroupPolicy.subGroupPolicyType == 'LeaderWorker' && self.size % self.subGroupPolicy.subGroupSize == 0)",message="size - 1 must be divisible by it, or, with subGroupPolicyType LeaderWorker, size",fieldPath=.subGroupPolicy.subGroupSize
 // +kubebuilder:validation:XValidation:rule="has(self.subGroupPolicy) == has(oldSelf.subGroupPolicy) && (!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize == oldSelf.subGroupPolicy.subGroupSize)",message="subGroupSize can't be changed, added or removed",fieldPath=.subGroupPolicy
 // +kubebuilder:validation:XValidation:rule="has(self.volumeClaimTemplates) == has(oldSelf.volumeClaimTemplates) && (!has(self.volumeClaimTemplates) || self.volumeClaimTemplates == oldSelf.volumeClaimTemplates)",message="field is immutable",fieldPath=.volumeClaimTemplates
 type LeaderWorkerTemplate struct {

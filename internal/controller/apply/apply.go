@@ -120,8 +120,8 @@ func mergePatch(change *plan.Patch) client.Patch {
 
 func sameButForMetadata(change *plan.Patch) bool {
 	from, ok := change.From.DeepCopyObject().(plan.Object)
-	if !ok {
-		return false
+	if !ok || equality.Semantic.DeepEqual(change.From, change.To) {
+		return false // Nothing changes: the patch asks whether the version is still there.
 	}
 	from.SetLabels(change.To.GetLabels())
 	from.SetAnnotations(change.To.GetAnnotations())

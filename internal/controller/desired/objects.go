@@ -8,6 +8,7 @@ package desired
 import (
 	"cmp"
 	"maps"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,7 @@ func LeaderStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 	if template.Subdomain() == leaderworkersetv1.SubdomainUniquePerReplica {
 		pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = string(leaderworkersetv1.SubdomainUniquePerReplica)
 	}
-	labels := merged(lws.Labels, map[string]string{
+	labels := merged(othersLabels(lws.Labels), map[string]string{
 		leaderworkersetv1.SetNameLabelKey:  lws.Name,
 		leaderworkersetv1.RevisionLabelKey: key,
 	})
@@ -104,7 +105,7 @@ func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            identity.WorkerStatefulSet(lws.Name, group.Index),
 			Namespace:       lws.Namespace,
-			Labels:          merged(lws.Labels, labels),
+			Labels:          merged(othersLabels(lws.Labels), labels),
 			Annotations:     passedOn(lws.Annotations),
 			OwnerReferences: controlledByLeader(group.Leader),
 		},
@@ -170,10 +171,10 @@ func headlessService(lws *leaderworkersetv1.LeaderWorkerSet, name string, owners
 	}
 }
 
-// podTemplate is the user's template with the labels and annotations that every pod of a group carries. The operator's win.
+// podTemplate is the user's template with the labels and annotations that every pod of a group carries.
 func podTemplate(from *corev1.PodTemplateSpec, template *revision.Template, labels, annotations map[string]string) corev1.PodTemplateSpec {
 	pod := *from.DeepCopy()
-	pod.Labels = merged(pod.Labels, labels)
+	pod.Labels = merged(othersLabels(pod.Labels), labels)
 	pod.Annotations = merged(pod.Annotations, annotations)
 	pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = identity.FormatIndex(*template.LeaderWorkerTemplate.Size)
 	if policy := template.LeaderWorkerTemplate.SubGroupPolicy; policy != nil && policy.SubGroupSize != nil {
@@ -192,6 +193,14 @@ func topologyAnnotations(from map[string]string) map[string]string {
 		}
 	}
 	return annotations
+}
+
+// othersLabels are the labels that aren't the operator's own. Those tell where an object belongs: a user's worker-index: "0" would make
+// leaders of all workers.
+func othersLabels(labels map[string]string) map[string]string {
+	others := maps.Clone(labels)
+	maps.DeleteFunc(others, func(key, _ string) bool { return strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) })
+	return others
 }
 
 // passedOn are the annotations of the set that its StatefulSets get, too: all but the copy of the manifest that kubectl keeps.

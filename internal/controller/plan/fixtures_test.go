@@ -131,6 +131,16 @@ func readyGroup(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.Stateful
 	return snapshot.Group{Index: index, Leader: leader, Workers: workers}
 }
 
+// as is the object in its own type.
+func as[T plan.Object](t *testing.T, object plan.Object) T {
+	t.Helper()
+	typed, isOfType := object.(T)
+	if !isOfType {
+		t.Fatalf("got a %T, want a %T", object, typed)
+	}
+	return typed
+}
+
 // described are the writes in short: the verb, the type and the name.
 func described(writes []plan.Write) []string {
 	var lines []string

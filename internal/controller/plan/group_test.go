@@ -99,7 +99,7 @@ func TestForGroupWithAServiceOfItsOwn(t *testing.T) {
 	m := newMembers(t, lws)
 	planned := plan.ForGroup(m)
 	wantWrites(t, "without it", planned.Writes, "create *v1.Service llama-1")
-	m.Service = planned.Writes[0].Create.(*corev1.Service)
+	m.Service = as[*corev1.Service](t, planned.Writes[0].Create)
 	wantWrites(t, "with it", plan.ForGroup(m).Writes)
 }
 

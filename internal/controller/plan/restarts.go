@@ -34,7 +34,7 @@ const (
 // deletion, so that a crash in between neither loses a restart nor counts it twice.
 func (p *setPlanner) restarts() {
 	leaders := p.ownLeaders()
-	if leaders == nil {
+	if leaders == nil || len(p.letGo) > 0 { // Nothing can be written down before the step that let them go has ended.
 		return
 	}
 	remembered := record.Parse(leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])

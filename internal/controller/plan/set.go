@@ -91,6 +91,9 @@ type setPlanner struct {
 	crashes   map[int32]status.Crashes
 	after     time.Duration
 
+	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
+	letGo []int32
+
 	writes   []Write
 	events   []status.Event
 	failures []snapshot.Failure
@@ -137,26 +140,45 @@ func (p *setPlanner) decide() {
 			current.Partition = max(replicas, ptr.Deref(leaders.Spec.Replicas, 1)) // A new revision: nothing is of it yet.
 		}
 	}
-	p.decision = rollout.Next(rollout.Input{
+	in := rollout.Input{
 		Replicas:       replicas,
 		MaxSurge:       surge,
 		MaxUnavailable: unavailable,
 		UserPartition:  userPartition,
 		Current:        current,
-		Groups:         p.rolloutGroups(current),
-	})
+		Groups:         p.rolloutGroups(current, p.key),
+	}
+	p.decision = rollout.Next(in)
 	p.outdated = p.decision.Outdated
+	p.finishStep(in)
 }
 
-// rolloutGroups are the groups as the arithmetic sees them. A terminating leader counts as what will come in its place.
-func (p *setPlanner) rolloutGroups(current rollout.Step) []rollout.Group {
+// finishStep has the last step towards an earlier revision end before the first one towards the current: the StatefulSet controller may
+// be about to take down what that let go, though those groups still look ready. Afterwards, with another partition, nobody could tell.
+func (p *setPlanner) finishStep(in rollout.Input) {
+	leaders := p.ownLeaders()
+	if leaders == nil || leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key {
+		return
+	}
+	in.Current.Partition = partitionOf(leaders)
+	in.Groups = p.rolloutGroups(in.Current, leaders.Labels[leaderworkersetv1.RevisionLabelKey])
+	for _, index := range rollout.Next(in).Replace {
+		if index >= in.Current.Partition {
+			p.letGo = append(p.letGo, index)
+		}
+	}
+}
+
+// rolloutGroups are the groups as the arithmetic of a rollout to a revision sees them. A terminating leader counts as what will come in
+// its place.
+func (p *setPlanner) rolloutGroups(current rollout.Step, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range p.observed.Groups {
 		for int(group.Index) >= len(groups) {
 			groups = append(groups, rollout.Group{UpToDate: int32(len(groups)) >= current.Partition})
 		}
 		if !group.Terminating() {
-			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == p.key}
+			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == key}
 		}
 	}
 	return groups
@@ -188,7 +210,7 @@ func (p *setPlanner) leaders(template *revision.Template) {
 		p.create(wanted)
 	case !metav1.IsControlledBy(existing, p.lws):
 		p.inTheWay("StatefulSet", existing)
-	default:
+	case len(p.letGo) == 0:
 		p.patch(existing, adjusted(existing, wanted, existing.Labels[leaderworkersetv1.RevisionLabelKey] != p.key))
 	}
 }
@@ -236,13 +258,19 @@ func (p *setPlanner) takeDownGroups() {
 // create a leader at the earlier revision once more.
 func (p *setPlanner) replaced() []snapshot.Group {
 	leaders := p.ownLeaders()
-	if leaders == nil || partitionOf(leaders) != p.decision.Partition || leaders.Status.ObservedGeneration < leaders.Generation ||
-		leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
+	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {
 		return nil
+	}
+	replace := p.letGo
+	switch {
+	case leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && partitionOf(leaders) == p.decision.Partition:
+		replace = p.decision.Replace
+	case len(replace) > 0:
+		p.confirm(leaders)
 	}
 	var groups []snapshot.Group
 	for _, group := range p.observed.Groups {
-		if slices.Contains(p.decision.Replace, group.Index) {
+		if slices.Contains(replace, group.Index) {
 			groups = append(groups, group)
 		}
 	}
@@ -287,6 +315,11 @@ func (p *setPlanner) patch(from, to Object) {
 	if !equality.Semantic.DeepEqual(from, to) {
 		p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
 	}
+}
+
+// confirm has the writes end here if the leader StatefulSet is no longer as it was observed.
+func (p *setPlanner) confirm(leaders *appsv1.StatefulSet) {
+	p.writes = append(p.writes, Write{Patch: &Patch{From: leaders, To: leaders.DeepCopy()}})
 }
 
 // inTheWay reports an object that has the name of one of the set's children and belongs to someone else, unless it is about to go:

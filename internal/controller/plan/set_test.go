@@ -52,9 +52,8 @@ func TestForSetOnAnEmptyWorld(t *testing.T) {
 		"create *v1.ControllerRevision "+created.Name,
 		"create *v1.Service llama",
 		"create *v1.StatefulSet llama")
-	leaders, isStatefulSet := planned.Writes[2].Create.(*appsv1.StatefulSet)
-	if !isStatefulSet || *leaders.Spec.Replicas != 2 {
-		t.Errorf("got %v replicas, want exactly those asked for, 2", leaders.Spec.Replicas)
+	if got := *as[*appsv1.StatefulSet](t, planned.Writes[2].Create).Spec.Replicas; got != 2 {
+		t.Errorf("got %d replicas, want exactly those asked for, 2", got)
 	}
 	if diff := cmp.Diff([]string{leaderworkersetv1.ReasonCreatingRevision, leaderworkersetv1.ReasonGroupsProgressing}, reasons(planned)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
@@ -118,7 +117,7 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 
 	planned := forSet(t, observed)
 	wantWrites(t, "the change", planned.Writes, "create *v1.ControllerRevision "+next.Name, "patch *v1.StatefulSet llama")
-	changed := planned.Writes[1].Patch.To.(*appsv1.StatefulSet)
+	changed := as[*appsv1.StatefulSet](t, planned.Writes[1].Patch.To)
 	if got := changed.Spec.Template.Spec.Containers[0].Image; got != "serve:2" {
 		t.Errorf("image is %q, want serve:2", got)
 	}
@@ -216,7 +215,7 @@ func TestForSetPatchesOnlyMetadataAndBehavior(t *testing.T) {
 			change(observed.LWS)
 			planned := forSet(t, observed)
 			wantWrites(t, "the change", planned.Writes, "patch *v1.StatefulSet llama")
-			changed := planned.Writes[0].Patch.To.(*appsv1.StatefulSet)
+			changed := as[*appsv1.StatefulSet](t, planned.Writes[0].Patch.To)
 			if diff := cmp.Diff(before.Spec.Template, changed.Spec.Template); diff != "" {
 				t.Errorf("the pod template changed, which restarts pods (-before +after):\n%s", diff)
 			}
@@ -264,20 +263,23 @@ func TestForSetReturnsToAnEarlierRevision(t *testing.T) {
 	observed := settled(t, newSet())
 	first := observed.Revisions[0]
 	setImage(observed.LWS, "serve:2")
-	carryOut(observed, forSet(t, observed))
+	for range 2 { // Group 1 is let go, then deleted.
+		carryOut(observed, forSet(t, observed))
+		settle(observed)
+	}
 	setImage(observed.LWS, "serve:1")
 
 	planned := forSet(t, observed)
 	wantWrites(t, "the way back", planned.Writes, "patch *v1.ControllerRevision "+first.Name, "patch *v1.StatefulSet llama")
-	if got := planned.Writes[0].Patch.To.(*appsv1.ControllerRevision).Revision; got != 3 {
+	if got := as[*appsv1.ControllerRevision](t, planned.Writes[0].Patch.To).Revision; got != 3 {
 		t.Errorf("the earlier revision gets number %d, want 3", got)
 	}
-	if got, want := planned.Writes[1].Patch.To.(*appsv1.StatefulSet).Labels[leaderworkersetv1.RevisionLabelKey], revision.Key(first); got != want {
+	if got, want := as[*appsv1.StatefulSet](t, planned.Writes[1].Patch.To).Labels[leaderworkersetv1.RevisionLabelKey], revision.Key(first); got != want {
 		t.Errorf("key is %q, want the earlier one, %q", got, want)
 	}
 	carryOut(observed, planned)
 	settle(observed)
-	wantWrites(t, "when no group has left it", forSet(t, observed).Writes)
+	wantWrites(t, "for the group that had left it", forSet(t, observed).Writes, "delete *v1.StatefulSet llama-1", "delete *v1.Pod llama-1")
 }
 
 func TestForSetSwitchesServices(t *testing.T) {
@@ -329,7 +331,7 @@ func TestForSetMeetsForeignObjects(t *testing.T) {
 			planned := forSet(t, observed)
 			if len(planned.Writes) != 1 || planned.Writes[0].Create == nil {
 				t.Errorf("got writes %q, want only a revision of its own", described(planned.Writes))
-			} else if got := planned.Writes[0].Create.(*appsv1.ControllerRevision); revision.Find(old.Revisions, revision.Key(got)) != nil {
+			} else if got := as[*appsv1.ControllerRevision](t, planned.Writes[0].Create); revision.Find(old.Revisions, revision.Key(got)) != nil {
 				t.Errorf("revision %s has the key of another set's", got.Name)
 			}
 			condition := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)

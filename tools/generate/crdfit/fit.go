@@ -17,13 +17,13 @@ import (
 // the one that asks for a CA bundle.
 const maxJSONBytes = 256<<10 - 1<<10
 
-// trim returns the CustomResourceDefinition crd, in YAML, without the descriptions below each schema property that is
+// fit returns the CustomResourceDefinition crd, in YAML, made readable and without the descriptions below each schema property that is
 // named in fields. The properties keep their own description, and every other description stays. The output depends on
 // the input alone: keys are sorted.
 //
 // It is an error if crd isn't a CustomResourceDefinition, if it has no property of one of the names (so that renaming a
 // field doesn't silently bring its descriptions back), or if the result is still too large for `kubectl apply`.
-func trim(crd []byte, fields []string) ([]byte, error) {
+func fit(crd []byte, fields []string) ([]byte, error) {
 	object := map[string]any{}
 	if err := yaml.Unmarshal(crd, &object); err != nil {
 		return nil, err
@@ -38,6 +38,8 @@ func trim(crd []byte, fields []string) ([]byte, error) {
 		return nil, err
 	}
 
+	makeReadable(object["spec"])
+
 	compact, err := json.Marshal(object)
 	if err != nil {
 		return nil, err
@@ -45,11 +47,11 @@ func trim(crd []byte, fields []string) ([]byte, error) {
 	if len(compact) > maxJSONBytes {
 		return nil, fmt.Errorf("%d bytes as JSON, more than the %d that `kubectl apply` can store", len(compact), maxJSONBytes)
 	}
-	trimmed, err := yaml.Marshal(object)
+	fitted, err := yaml.Marshal(object)
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte("---\n"), trimmed...), nil
+	return append([]byte("---\n"), fitted...), nil
 }
 
 // trimmer walks a CustomResourceDefinition in search of the properties named in fields.

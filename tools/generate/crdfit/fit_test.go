@@ -86,7 +86,7 @@ spec:
 `
 
 func TestTrim(t *testing.T) {
-	got, err := trim([]byte(crd), []string{"claims", "template"})
+	got, err := fit([]byte(crd), []string{"claims", "template"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestTrim(t *testing.T) {
 		t.Errorf("trim (-want +got):\n%s", diff)
 	}
 
-	again, err := trim(got, []string{"claims", "template"})
+	again, err := fit(got, []string{"claims", "template"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestTrimRefuses(t *testing.T) {
 		"what would be too large": {crd: crd + strings.Repeat(" ", 20) + "note: " + strings.Repeat("x", maxJSONBytes), want: "more than the 261120"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := trim([]byte(test.crd), test.fields)
+			_, err := fit([]byte(test.crd), test.fields)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("want an error with %q, got %v", test.want, err)
 			}
@@ -123,18 +123,18 @@ func TestTrimRefuses(t *testing.T) {
 	}
 }
 
-func TestTrimFile(t *testing.T) {
+func TestFitFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "crd.yaml")
 	if err := os.WriteFile(file, []byte(crd), 0o600); err != nil {
 		t.Fatal(err)
 	}
 
-	if err := trimFile(file, []string{"tempo"}); err == nil {
+	if err := fitFile(file, []string{"tempo"}); err == nil {
 		t.Error("want an error for an unknown field, got none")
 	}
 	expectContent(t, file, crd)
 
-	if err := trimFile(file, []string{"claims", "template"}); err != nil {
+	if err := fitFile(file, []string{"claims", "template"}); err != nil {
 		t.Fatal(err)
 	}
 	expectContent(t, file, trimmed)

@@ -1,0 +1,39 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// newWebhook checks against an API server that holds the sets and answers creations as the interceptors say.
+func newWebhook(tb testing.TB, answers interceptor.Funcs, sets ...client.Object) *leaderWorkerSetWebhook {
+	tb.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
+		tb.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(sets...).WithInterceptorFuncs(answers).Build()
+	return &leaderWorkerSetWebhook{reader: c, dryRun: client.NewDryRunClient(c)}
+}
+
+func newSet(name string, replicas, size int32) *leaderworkersetv1.LeaderWorkerSet {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}}
+	lws.Spec.Replicas = ptr.To(replicas)
+	lws.Spec.LeaderWorkerTemplate.Size = ptr.To(size)
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "main", Image: "serve:1"}}
+	return lws
+}

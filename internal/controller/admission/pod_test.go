@@ -1,0 +1,74 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// newLeaderPod is a pod as the StatefulSet controller creates it.
+func newLeaderPod() *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            "a-0",
+			Namespace:       "default",
+			Labels:          map[string]string{leaderworkersetv1.SetNameLabelKey: "a", leaderworkersetv1.WorkerIndexLabelKey: "0"},
+			Annotations:     map[string]string{leaderworkersetv1.SizeAnnotationKey: "1"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "StatefulSet", Name: "a", Controller: ptr.To(true)}},
+		},
+		Spec: corev1.PodSpec{Subdomain: "a", Containers: []corev1.Container{{Name: "main"}}},
+	}
+}
+
+func TestPodsOfStatefulSetsAreInjected(t *testing.T) {
+	for _, namespace := range []string{"default", ""} {
+		pod := newLeaderPod()
+		pod.Namespace = namespace
+		request := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default"}}
+		if err := (podWebhook{}).Default(ctrladmission.NewContextWithRequest(t.Context(), request), pod); err != nil {
+			t.Fatal(err)
+		}
+		want := corev1.EnvVar{Name: leaderworkersetv1.LeaderAddressEnvVar, Value: "a-0.a.default"}
+		if diff := cmp.Diff(want, pod.Spec.Containers[0].Env[0]); diff != "" {
+			t.Errorf("namespace %q: first variable (-want +got):\n%s", namespace, diff)
+		}
+	}
+}
+
+func TestOtherPodsAreLeftAlone(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){
+		"a copy to debug":             func(p *corev1.Pod) { p.OwnerReferences = nil },
+		"a pod of something else":     func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" },
+		"a pod that is owned loosely": func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil },
+		"a pod without the label":     func(p *corev1.Pod) { p.Labels = nil },
+	} {
+		pod := newLeaderPod()
+		change(pod)
+		before := pod.DeepCopy()
+		if err := (podWebhook{}).Default(t.Context(), pod); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(before, pod); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", name, diff)
+		}
+	}
+}
+
+func TestMalformedPodsAreRefused(t *testing.T) {
+	pod := newLeaderPod()
+	pod.Annotations = nil
+	if err := (podWebhook{}).Default(t.Context(), pod); !apierrors.IsBadRequest(err) {
+		t.Errorf("got %v, want a bad request", err)
+	}
+}

@@ -1,0 +1,303 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package apply_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
+	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/status"
+)
+
+// statefulSets is what errors of the API server are about.
+var statefulSets = schema.GroupResource{Group: "apps", Resource: "statefulsets"}
+
+// newApplier writes to an API server that holds the objects and answers as the interceptors say.
+func newApplier(t *testing.T, answers interceptor.Funcs, objects ...client.Object) *apply.Applier {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&leaderworkersetv1.LeaderWorkerSet{}).WithInterceptorFuncs(answers).Build()
+	return &apply.Applier{Client: c, Live: c}
+}
+
+func newStatefulSet(name, ownerUID string) *appsv1.StatefulSet {
+	sts := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of " + name)}}
+	if ownerUID != "" {
+		sts.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "x", UID: types.UID(ownerUID), Controller: ptr.To(true)}}
+	}
+	return sts
+}
+
+// names are the StatefulSets that exist.
+func names(t *testing.T, applier *apply.Applier) []string {
+	t.Helper()
+	var list appsv1.StatefulSetList
+	if err := applier.Client.List(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for i := range list.Items {
+		all = append(all, list.Items[i].Name)
+	}
+	return all
+}
+
+func TestWritesCarriesOutInOrder(t *testing.T) {
+	existing, doomed := newStatefulSet("existing", "me"), newStatefulSet("doomed", "me")
+	applier := newApplier(t, interceptor.Funcs{}, existing, doomed)
+	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(existing), existing); err != nil {
+		t.Fatal(err)
+	}
+	changed := existing.DeepCopy()
+	changed.Spec.Replicas = ptr.To[int32](7)
+	err := applier.Writes(t.Context(), []plan.Write{
+		{Create: newStatefulSet("new", "me")},
+		{Patch: &plan.Patch{From: existing, To: changed}},
+		{Delete: doomed},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"existing", "new"}, names(t, applier)); diff != "" {
+		t.Errorf("StatefulSets (-want +got):\n%s", diff)
+	}
+	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(existing), existing); err != nil || *existing.Spec.Replicas != 7 {
+		t.Errorf("got %v replicas and error %v, want 7", existing.Spec.Replicas, err)
+	}
+}
+
+func TestWritesStopsAtTheFirstError(t *testing.T) {
+	applier := newApplier(t, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+			if object.GetName() == "b" {
+				return apierrors.NewForbidden(statefulSets, "b", errors.New("quota"))
+			}
+			return c.Create(ctx, object, options...)
+		},
+	})
+	err := applier.Writes(t.Context(), []plan.Write{
+		{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}, {Create: newStatefulSet("c", "me")},
+	})
+	if !apierrors.IsForbidden(err) {
+		t.Errorf("got %v, want the API server's error", err)
+	}
+	if diff := cmp.Diff([]string{"a"}, names(t, applier)); diff != "" {
+		t.Errorf("StatefulSets (-want +got):\n%s", diff)
+	}
+}
+
+func TestWritesMarksWhatTheUserHasToKnow(t *testing.T) {
+	terminating := apierrors.NewForbidden(statefulSets, "a", errors.New("namespace is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	for _, tc := range []struct {
+		name            string
+		err             error
+		refused, passes bool
+	}{
+		{name: "forbidden", err: apierrors.NewForbidden(statefulSets, "a", errors.New("quota")), refused: true},
+		{name: "invalid", err: apierrors.NewInvalid(schema.GroupKind{}, "a", nil), refused: true},
+		{name: "bad request", err: apierrors.NewBadRequest("no"), refused: true},
+		{name: "a webhook that fails", err: apierrors.NewInternalError(errors.New("no")), refused: true},
+		{name: "too large", err: apierrors.NewRequestEntityTooLargeError("no"), refused: true},
+		{name: "namespace terminating", err: terminating, passes: true},
+		{name: "overload", err: apierrors.NewTooManyRequests("later", 1)},
+		{name: "timeout", err: apierrors.NewTimeoutError("later", 1)},
+		{name: "server away", err: errors.New("connection refused")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{
+				Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return tc.err },
+				Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+					return tc.err
+				},
+				Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error { return tc.err },
+			})
+			sts := newStatefulSet("a", "me")
+			for reason, write := range map[string]plan.Write{
+				leaderworkersetv1.ReasonFailedCreate: {Create: sts},
+				leaderworkersetv1.ReasonFailedUpdate: {Patch: &plan.Patch{From: sts, To: sts}},
+			} {
+				checkRefusal(t, applier.Writes(t.Context(), []plan.Write{write}), reason, tc.err, tc.refused, tc.passes)
+			}
+			checkRefusal(t, applier.Writes(t.Context(), []plan.Write{{Delete: sts}}), leaderworkersetv1.ReasonFailedUpdate, tc.err, tc.refused, tc.passes)
+		})
+	}
+}
+
+func checkRefusal(t *testing.T, got error, reason string, cause error, refused, passes bool) {
+	t.Helper()
+	var refusal *apply.RefusedError
+	switch {
+	case passes && got != nil:
+		t.Errorf("got %v, want no error", got)
+	case !passes && !errors.Is(got, cause):
+		t.Errorf("got %v, want %v", got, cause)
+	case errors.As(got, &refusal) != refused:
+		t.Errorf("%v is marked as refused: %t, want %t", got, !refused, refused)
+	case refused && (refusal.Reason != reason || refusal.Error() != cause.Error()):
+		t.Errorf("got reason %s and message %q, want %s and %q", refusal.Reason, refusal.Error(), reason, cause)
+	}
+}
+
+func TestCreateWhatExists(t *testing.T) {
+	for _, tc := range []struct {
+		name, owner string
+		want        string // What the user is told.
+	}{
+		{"an earlier creation of ours", "me", ""},
+		{"a stranger's", "stranger", `StatefulSet "a" exists and does not belong to this LeaderWorkerSet`},
+		{"nobody's", "", `StatefulSet "a" exists and does not belong to this LeaderWorkerSet`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", tc.owner))
+			err := applier.Writes(t.Context(), []plan.Write{{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}})
+			var refusal *apply.RefusedError
+			switch {
+			case tc.want == "" && err != nil:
+				t.Errorf("got %v, want no error", err)
+			case tc.want != "" && (!errors.As(err, &refusal) || refusal.Error() != tc.want || refusal.Reason != leaderworkersetv1.ReasonFailedCreate):
+				t.Errorf("got %v, want to be refused: %q", err, tc.want)
+			}
+			if got, want := slices.Contains(names(t, applier), "b"), tc.want == ""; got != want {
+				t.Errorf("the next write was made: %t, want %t", got, want)
+			}
+		})
+	}
+}
+
+// TestCreateWhatExistedAMomentAgo has the object in the way go before it is looked at: trying again helps.
+func TestCreateWhatExistedAMomentAgo(t *testing.T) {
+	applier := newApplier(t, interceptor.Funcs{
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+			return apierrors.NewAlreadyExists(statefulSets, "a")
+		},
+	})
+	err := applier.Writes(t.Context(), []plan.Write{{Create: newStatefulSet("a", "me")}})
+	var refusal *apply.RefusedError
+	if err == nil || errors.As(err, &refusal) {
+		t.Errorf("got %v, want an error that isn't told", err)
+	}
+}
+
+func TestPatchOfAnOldVersionConflicts(t *testing.T) {
+	applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", "me"))
+	observed := &appsv1.StatefulSet{}
+	if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
+		t.Fatal(err)
+	}
+	newer := observed.DeepCopy()
+	newer.Spec.Replicas = ptr.To[int32](3)
+	if err := applier.Client.Update(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	changed := observed.DeepCopy()
+	changed.Spec.ServiceName = "x"
+	err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: observed, To: changed}}})
+	var refusal *apply.RefusedError
+	if !apierrors.IsConflict(err) || errors.As(err, &refusal) {
+		t.Errorf("got %v, want a conflict that isn't told", err)
+	}
+}
+
+func TestDeleteWhatIsGone(t *testing.T) {
+	applier := newApplier(t, interceptor.Funcs{})
+	if err := applier.Writes(t.Context(), []plan.Write{{Delete: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}}); err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
+	if diff := cmp.Diff([]string{"b"}, names(t, applier)); diff != "" {
+		t.Errorf("StatefulSets (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeleteCarriesTheUID: something else may have the name by now.
+func TestDeleteCarriesTheUID(t *testing.T) {
+	var got client.DeleteOptions
+	applier := newApplier(t, interceptor.Funcs{
+		Delete: func(_ context.Context, _ client.WithWatch, _ client.Object, options ...client.DeleteOption) error {
+			got.ApplyOptions(options)
+			return apierrors.NewConflict(statefulSets, "a", errors.New("the UID is another one"))
+		},
+	})
+	if err := applier.Writes(t.Context(), []plan.Write{{Delete: newStatefulSet("a", "me")}}); err != nil {
+		t.Errorf("got %v, want no error", err)
+	}
+	if got.Preconditions == nil || ptr.Deref(got.Preconditions.UID, "") != "uid of a" {
+		t.Errorf("preconditions are %v, want the UID", got.Preconditions)
+	}
+	if ptr.Deref(got.PropagationPolicy, "") != metav1.DeletePropagationBackground {
+		t.Errorf("propagation is %v, want Background", got.PropagationPolicy)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	writes := 0
+	applier := newApplier(t, interceptor.Funcs{
+		SubResourcePatch: func(ctx context.Context, c client.Client, subResource string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			writes++
+			return c.SubResource(subResource).Patch(ctx, object, patch, options...)
+		},
+	}, &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default"}})
+	read := func() *leaderworkersetv1.LeaderWorkerSet {
+		lws := &leaderworkersetv1.LeaderWorkerSet{}
+		if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama"}, lws); err != nil {
+			t.Fatal(err)
+		}
+		return lws
+	}
+	observed, next := read(), leaderworkersetv1.LeaderWorkerSetStatus{Replicas: 3}
+
+	if err := applier.Status(t.Context(), observed, next); err != nil {
+		t.Fatal(err)
+	}
+	if observed.Status.Replicas != 0 {
+		t.Error("what was observed was changed in place")
+	}
+	if got := read().Status.Replicas; got != 3 {
+		t.Errorf("status.replicas is %d, want 3", got)
+	}
+	if err := applier.Status(t.Context(), read(), next); err != nil || writes != 1 {
+		t.Errorf("an unchanged status: error %v and %d writes, want none and only the first", err, writes)
+	}
+	next.Replicas = 4
+	if err := applier.Status(t.Context(), observed, next); !apierrors.IsConflict(err) {
+		t.Errorf("on what was observed before: got %v, want a conflict", err)
+	}
+}
+
+func TestTell(t *testing.T) {
+	recorder := events.NewFakeRecorder(2)
+	(&apply.Applier{Recorder: recorder}).Tell(&leaderworkersetv1.LeaderWorkerSet{}, []status.Event{
+		{Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonAllGroupsReady, Action: "Reconcile", Note: "100% of groups"},
+		{Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate, Action: "Reconcile", Note: "quota"},
+	})
+	for _, want := range []string{"Normal AllGroupsReady 100% of groups", "Warning FailedCreate quota"} {
+		if got := <-recorder.Events; got != want {
+			t.Errorf("got event %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,222 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
+)
+
+// lateCache is a cache whose kinds each show an older state of the API, and catch up change by change. It selects and trims
+// objects as the operator's own cache does, and tells the operator's watches of what it has caught up with.
+type lateCache struct {
+	informertest.FakeInformers
+	api     *API
+	views   map[string]*view
+	indexes map[string]client.IndexerFunc // by kind and field
+}
+
+// view is one kind of objects in the cache.
+type view struct {
+	selector  labels.Selector
+	transform toolscache.TransformFunc
+	seen      int       // changes of the API's history
+	stalled   time.Time // until when it sees nothing
+	objects   map[types.NamespacedName]client.Object
+}
+
+// newLateCache is a cache that has just been filled. It starts to lag from here: the first lists and watches of informers are consistent.
+func newLateCache(api *API, options cache.Options) *lateCache {
+	c := &lateCache{
+		FakeInformers: informertest.FakeInformers{Scheme: api.scheme},
+		api:           api,
+		views:         map[string]*view{},
+		indexes:       map[string]client.IndexerFunc{},
+	}
+	for _, kind := range kinds {
+		c.views[kind] = &view{selector: labels.Everything(), transform: options.DefaultTransform, objects: map[types.NamespacedName]client.Object{}}
+	}
+	for object, by := range options.ByObject {
+		v := c.views[api.kindOf(object).Kind]
+		if by.Label != nil {
+			v.selector = by.Label
+		}
+		if by.Transform != nil {
+			v.transform = by.Transform
+		}
+	}
+	for _, kind := range kinds {
+		for c.behind(kind) {
+			c.views[kind].next(api.history[kind])
+		}
+	}
+	return c
+}
+
+// next catches up with one change, and says what it means for what is selected: before and after are nil for nothing.
+func (v *view) next(history []Change) (before, after client.Object) {
+	change := history[v.seen]
+	v.seen++
+	object := change.New
+	if object == nil {
+		object = change.Old
+	}
+	key := client.ObjectKeyFromObject(object)
+	before = v.objects[key]
+	if change.New == nil || !v.selector.Matches(labels.Set(change.New.GetLabels())) {
+		delete(v.objects, key)
+		return before, nil
+	}
+	after = v.trimmed(change.New)
+	v.objects[key] = after
+	return before, after
+}
+
+func (v *view) trimmed(object client.Object) client.Object {
+	transformed, err := v.transform(object)
+	if err != nil {
+		panic(err)
+	}
+	trimmed, ok := transformed.(client.Object)
+	if !ok {
+		panic(fmt.Sprintf("%T became %T", object, transformed))
+	}
+	return trimmed
+}
+
+func (c *lateCache) behind(kind string) bool { return c.views[kind].seen < len(c.api.history[kind]) }
+
+// watched are the kinds that have something new to see, and aren't stalled.
+func (c *lateCache) watched() []string {
+	return slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool {
+		return !c.behind(kind) || c.views[kind].stalled.After(c.api.clock.Now())
+	})
+}
+
+// stall has a kind see nothing for some time.
+func (c *lateCache) stall(kind string, until time.Time) { c.views[kind].stalled = until }
+
+// next is when the next kind that is stalled, and has something new to see, goes on; the zero time if there is none.
+func (c *lateCache) next() time.Time {
+	var next time.Time
+	for _, kind := range kinds {
+		if v := c.views[kind]; c.behind(kind) && v.stalled.After(c.api.clock.Now()) {
+			next = earlier(next, v.stalled)
+		}
+	}
+	return next
+}
+
+// catchUp has a kind see its next change, and the watches told.
+func (c *lateCache) catchUp(kind string) {
+	before, after := c.views[kind].next(c.api.history[kind])
+	c.notify(kind, before, after)
+}
+
+// relist has a kind see everything that has changed at once, as after a watch that broke: of an object that went and came back, watches
+// see one change.
+func (c *lateCache) relist(kind string) {
+	v := c.views[kind]
+	before := maps.Clone(v.objects)
+	for c.behind(kind) {
+		v.next(c.api.history[kind])
+	}
+	keys := maps.Clone(before)
+	maps.Copy(keys, v.objects)
+	for _, key := range slices.SortedFunc(maps.Keys(keys), compareKeys) {
+		if before[key] != v.objects[key] {
+			c.notify(kind, before[key], v.objects[key])
+		}
+	}
+}
+
+func (c *lateCache) notify(kind string, before, after client.Object) {
+	informer := c.informer(kind)
+	switch {
+	case before == nil && after == nil:
+	case before == nil:
+		informer.Add(after)
+	case after == nil:
+		informer.Delete(before)
+	default:
+		informer.Update(before, after)
+	}
+}
+
+// announce tells the watches of everything that is there, as when the operator starts.
+func (c *lateCache) announce() {
+	for _, kind := range kinds {
+		for _, object := range slices.SortedFunc(maps.Values(c.views[kind].objects), byName) {
+			c.notify(kind, nil, object)
+		}
+	}
+}
+
+// informer is the one that the watches of a kind have asked for; one that nobody listens to if there are none.
+func (c *lateCache) informer(kind string) *controllertest.FakeInformer {
+	for gvk, informer := range c.InformersByGVK {
+		if fake, ok := informer.(*controllertest.FakeInformer); ok && gvk.Kind == kind {
+			return fake
+		}
+	}
+	return controllertest.NewFakeInformer()
+}
+
+// IndexField implements [cache.Cache].
+func (c *lateCache) IndexField(_ context.Context, object client.Object, field string, value client.IndexerFunc) error {
+	c.indexes[c.api.kindOf(object).Kind+"/"+field] = value
+	return nil
+}
+
+// Get implements [cache.Cache].
+func (c *lateCache) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	kind := c.api.kindOf(into).Kind
+	return read(c.views[kind].objects[key], kind, key, into)
+}
+
+// List implements [cache.Cache]. It knows namespaces, and fields that are indexed.
+func (c *lateCache) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	kind := c.api.kindOf(list).Kind
+	kind = kind[:len(kind)-len("List")]
+	wanted := (&client.ListOptions{}).ApplyOptions(options)
+	var found []runtime.Object
+	for _, object := range slices.SortedFunc(maps.Values(c.views[kind].objects), byName) {
+		if object.GetNamespace() == wanted.Namespace && c.matches(kind, object, wanted) {
+			found = append(found, object)
+		}
+	}
+	return meta.SetList(list, found)
+}
+
+func (c *lateCache) matches(kind string, object client.Object, wanted *client.ListOptions) bool {
+	for _, required := range wanted.FieldSelector.Requirements() {
+		if !slices.Contains(c.indexes[kind+"/"+required.Field](object), required.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// read copies an object into one of its type, or of metadata only.
+func read(object client.Object, kind string, key types.NamespacedName, into client.Object) error {
+	if object == nil {
+		return apierrors.NewNotFound(resource(kind), key.Name)
+	}
+	copyInto(into, object)
+	return nil
+}

@@ -1,0 +1,184 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+)
+
+// Operator is the operator under test.
+type Operator struct {
+	// Scheme knows the types it reads and writes.
+	Scheme *runtime.Scheme
+
+	// Cache selects and trims what it sees.
+	Cache cache.Options
+
+	// Start begins a run of it. Nothing that it keeps in memory may come from an earlier run.
+	Start func(Environment) ([]Controller, error)
+}
+
+// Environment is what a run of the operator gets.
+type Environment struct {
+	Cache    cache.Cache
+	Client   client.Client
+	Live     client.Reader
+	Recorder Recorder
+	Clock    clock.PassiveClock
+}
+
+// Recorder takes the operator's events, as an EventRecorder of client-go does.
+type Recorder interface {
+	Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any)
+}
+
+// Controller is one of the operator's reconcilers, and what starts its passes.
+type Controller struct {
+	// Name is what films call it, such as "set".
+	Name string
+
+	Reconciler reconcile.Reconciler
+	Sources    []source.Source
+	Limiter    workqueue.TypedRateLimiter[reconcile.Request]
+}
+
+// run is one run of the operator.
+type run struct {
+	world       *World
+	cache       *lateCache
+	controllers []controller
+	passes      []*pass // that have begun, the one that does something now last
+	ended       bool
+}
+
+type controller struct {
+	Controller
+	queue *queue
+}
+
+// pass is a reconciliation that has begun.
+type pass struct {
+	name    string
+	request reconcile.Request
+
+	// saw are the groups of the set that were ready in the cache when it began.
+	saw readyGroups
+}
+
+// begin starts the operator: it fills its cache, and is told of everything that is there.
+func begin(world *World, operator Operator) (*run, error) {
+	r := &run{world: world, cache: newLateCache(world.API, operator.Cache)}
+	controllers, err := operator.Start(Environment{
+		Cache:    r.cache,
+		Client:   &operatorClient{world: world, run: r},
+		Live:     &liveReader{api: world.API},
+		Recorder: &recorder{run: r},
+		Clock:    world.clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	for _, c := range controllers {
+		q := &queue{clock: world.clock, limiter: c.Limiter, due: map[reconcile.Request]time.Time{}}
+		r.controllers = append(r.controllers, controller{Controller: c, queue: q})
+		for _, s := range c.Sources {
+			if err := startSource(ctx, s, q); err != nil {
+				return nil, err
+			}
+		}
+	}
+	r.cache.announce()
+	return r, nil
+}
+
+func startSource(ctx context.Context, s source.Source, q *queue) error {
+	if err := s.Start(ctx, q); err != nil {
+		return err
+	}
+	if syncing, ok := s.(source.SyncingSource); ok {
+		return syncing.WaitForSync(ctx)
+	}
+	return nil
+}
+
+// actions are the passes whose time has come. No two of one controller are for the same request.
+func (r *run) actions() []action {
+	var actions []action
+	for _, c := range r.controllers {
+		for _, request := range c.queue.ready() {
+			name := "operator, " + c.Name + " " + request.Name
+			if !slices.ContainsFunc(r.passes, func(p *pass) bool { return p.name == name && p.request == request }) {
+				actions = append(actions, func() { r.reconcile(c, &pass{name: name, request: request}) })
+			}
+		}
+	}
+	return actions
+}
+
+// next is when the next pass is due.
+func (r *run) next() time.Time {
+	var next time.Time
+	for _, c := range r.controllers {
+		next = earlier(next, c.queue.next())
+	}
+	return next
+}
+
+// reconcile makes one pass, and asks for another one if it has to.
+func (r *run) reconcile(c controller, p *pass) {
+	delete(c.queue.due, p.request)
+	p.saw = readyInCache(r.cache, p.request.NamespacedName)
+	r.passes = append(r.passes, p)
+	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.Discard()), p.request)
+	r.passes = r.passes[:len(r.passes)-1]
+	switch {
+	case errors.Is(err, reconcile.TerminalError(nil)):
+		c.queue.Forget(p.request)
+	case err != nil:
+		c.queue.AddRateLimited(p.request)
+	default:
+		c.queue.Forget(p.request)
+		if result.RequeueAfter > 0 {
+			c.queue.AddAfter(p.request, result.RequeueAfter)
+		}
+	}
+}
+
+// current is the pass that does something now; nil if none does.
+func (r *run) current() *pass {
+	if len(r.passes) == 0 {
+		return nil
+	}
+	return r.passes[len(r.passes)-1]
+}
+
+func (r *run) name() string { return r.current().name }
+
+// recorder has events told.
+type recorder struct{ run *run }
+
+// Eventf implements [Recorder].
+func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	verb := "event " + reason + ":"
+	if kind == corev1.EventTypeWarning {
+		verb = "warning " + reason + ":"
+	}
+	r.run.world.tell(r.run.name(), verb, r.run.world.film.withoutKeys(fmt.Sprintf(note, args...)))
+}

@@ -1,0 +1,328 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// part is the metadata of an object of set "llama": labels are pairs of a label without its prefix and its value.
+func part(name string, labels ...string) metav1.ObjectMeta {
+	all := map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
+	for pair := range slices.Chunk(labels, 2) {
+		all[leaderworkersetv1.MetadataPrefix+pair[0]] = pair[1]
+	}
+	return metav1.ObjectMeta{Name: name, Namespace: "default", Labels: all}
+}
+
+func leaderOf(group int32) *corev1.Pod {
+	name := fmt.Sprintf("llama-%d", group)
+	return &corev1.Pod{ObjectMeta: part(name, "group-index", strconv.Itoa(int(group)), "worker-index", "0")}
+}
+
+func workerOf(group, worker int32) *corev1.Pod {
+	name := fmt.Sprintf("llama-%d-%d", group, worker)
+	return &corev1.Pod{ObjectMeta: part(name, "group-index", strconv.Itoa(int(group)), "worker-index", strconv.Itoa(int(worker)))}
+}
+
+func TestIndexes(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		index client.IndexerFunc
+		of    client.Object
+		want  []string
+	}{
+		{"leader of a set", indexLeadersOfSet, leaderOf(1), []string{"llama"}},
+		{"worker is no leader", indexLeadersOfSet, workerOf(1, 2), nil},
+		{"pod without labels is no leader", indexLeadersOfSet, &corev1.Pod{}, nil},
+		{"worker StatefulSet of a set", indexWorkersOfSet, &appsv1.StatefulSet{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"llama"}},
+		{"leader StatefulSet is no workers'", indexWorkersOfSet, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
+		{"worker of a group", indexWorkersOfGroup, workerOf(1, 2), []string{"llama-1"}},
+		{"leader is no worker", indexWorkersOfGroup, leaderOf(1), nil},
+		{"pod without a group", indexWorkersOfGroup, &corev1.Pod{ObjectMeta: part("debug")}, nil},
+		{"pod of a group that isn't one", indexWorkersOfGroup, &corev1.Pod{ObjectMeta: part("debug", "group-index", "one")}, nil},
+		{"revision of a set", indexBySet, &appsv1.ControllerRevision{ObjectMeta: part("llama-abc-1")}, []string{"llama"}},
+	} {
+		if diff := cmp.Diff(tc.want, tc.index(tc.of)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+	}
+}
+
+// recordingQueue remembers what was added, and when it is due.
+type recordingQueue struct {
+	workqueue.TypedRateLimitingInterface[reconcile.Request]
+	added []string
+}
+
+func (q *recordingQueue) AddAfter(request reconcile.Request, delay time.Duration) {
+	q.added = append(q.added, fmt.Sprintf("%s in %s", request, delay))
+}
+
+// updated delivers an update as the watch does: through the predicates, then to the handler.
+func updated[T client.Object](t *testing.T, q *recordingQueue, to handler.TypedEventHandler[T, reconcile.Request], before, after T, predicates ...predicate.TypedPredicate[T]) {
+	t.Helper()
+	update := event.TypedUpdateEvent[T]{ObjectOld: before, ObjectNew: after}
+	for _, passes := range predicates {
+		if !passes.Update(update) {
+			return
+		}
+	}
+	to.Update(t.Context(), update, q)
+}
+
+func TestEnqueue(t *testing.T) {
+	sets, groups := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object]()
+	for _, tc := range []struct {
+		name string
+		to   handler.TypedEventHandler[client.Object, reconcile.Request]
+		of   client.Object
+		want []string
+	}{
+		{"the set of a pod, a moment later", sets, leaderOf(1), []string{"default/llama in 100ms"}},
+		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 100ms"}},
+		{"the group of a leader", groups, leaderOf(1), []string{"default/llama-1 in 0s"}},
+		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
+		{"the group of a Service", groups, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
+		{"no group of the leader StatefulSet", groups, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
+	} {
+		for kind, deliver := range map[string]func(*recordingQueue){
+			"creation": func(q *recordingQueue) { tc.to.Create(t.Context(), event.CreateEvent{Object: tc.of}, q) },
+			"deletion": func(q *recordingQueue) { tc.to.Delete(t.Context(), event.DeleteEvent{Object: tc.of}, q) },
+			"news":     func(q *recordingQueue) { tc.to.Generic(t.Context(), event.GenericEvent{Object: tc.of}, q) },
+		} {
+			q := &recordingQueue{}
+			deliver(q)
+			if diff := cmp.Diff(tc.want, q.added); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", tc.name, kind, diff)
+			}
+		}
+	}
+}
+
+func TestAnUpdateConcernsBothGroups(t *testing.T) {
+	q := &recordingQueue{}
+	updated(t, q, enqueueGroup[*corev1.Pod](), leaderOf(1), leaderOf(2))
+	if diff := cmp.Diff([]string{"default/llama-1 in 0s", "default/llama-2 in 0s"}, q.added); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestAWishConcernsAllGroups(t *testing.T) {
+	stranger := leaderOf(7)
+	stranger.Labels[leaderworkersetv1.SetNameLabelKey] = "other"
+	reader := cacheOf(t, leaderOf(0), leaderOf(1), workerOf(0, 1), stranger)
+	q := &recordingQueue{}
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: part("llama")}
+	enqueueGroupsOf(reader).Create(t.Context(), event.TypedCreateEvent[*leaderworkersetv1.LeaderWorkerSet]{Object: lws}, q)
+	if diff := cmp.Diff([]string{"default/llama-0 in 0s", "default/llama-1 in 0s"}, q.added); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+// TestUnrelatedEventsEnqueueNothing has a busy cluster change what no pass reads.
+func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
+	q := &recordingQueue{}
+	leader, worker := leaderOf(1), workerOf(1, 2)
+	leaders := &appsv1.StatefulSet{ObjectMeta: part("llama")}
+	service := &corev1.Service{ObjectMeta: part("llama")}
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: part("llama")}
+	for i := range 1000 {
+		version := strconv.Itoa(i)
+		pod := leader.DeepCopy()
+		pod.ResourceVersion = version
+		pod.Annotations = map[string]string{"sidecar": version}
+		pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: version}}
+		pod.Status.PodIP = version
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: version}}
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Message: version}}
+		before, after := trimmed(t, trimPod, leader), trimmed(t, trimPod, pod)
+		updated(t, q, enqueueSet[*corev1.Pod](coalescing), before, after, isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())
+		updated(t, q, enqueueGroup[*corev1.Pod](), before, after, somethingWeUseChanged[*corev1.Pod]())
+
+		ready := worker.DeepCopy()
+		ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		updated(t, q, enqueueSet[*corev1.Pod](coalescing), worker, ready, isLeaderPod())
+
+		sts := leaders.DeepCopy()
+		sts.ResourceVersion, sts.Status.CurrentRevision, sts.Status.AvailableReplicas = version, version, int32(i)
+		updated(t, q, enqueueSet[*appsv1.StatefulSet](0), trimmed(t, trimStatefulSet, leaders), trimmed(t, trimStatefulSet, sts), somethingWeUseChanged[*appsv1.StatefulSet]())
+		scaled := sts.DeepCopy()
+		scaled.Spec.Replicas = ptr.To(int32(i))
+		updated(t, q, enqueueGroup[*appsv1.StatefulSet](), sts, scaled, isOfGroup[*appsv1.StatefulSet]())
+
+		exposed := service.DeepCopy()
+		exposed.ResourceVersion, exposed.Spec.ClusterIPs = version, []string{version}
+		updated(t, q, enqueueSet[*corev1.Service](0), trimmed(t, trimService, service), trimmed(t, trimService, exposed), somethingWeUseChanged[*corev1.Service]())
+
+		status := lws.DeepCopy()
+		status.ResourceVersion, status.Status.Replicas = version, int32(i)
+		updated(t, q, enqueueSet[*leaderworkersetv1.LeaderWorkerSet](0), lws, status, wishChanged())
+	}
+	if len(q.added) > 0 {
+		t.Errorf("%d passes are started, the first of %s", len(q.added), q.added[0])
+	}
+}
+
+func trimmed[T client.Object](t *testing.T, trim func(any) (any, error), object T) T {
+	t.Helper()
+	result, err := trim(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, isObject := result.(T)
+	if !isObject {
+		t.Fatalf("trimmed to a %T", result)
+	}
+	return kept
+}
+
+func TestWishChanged(t *testing.T) {
+	type set = leaderworkersetv1.LeaderWorkerSet
+	for _, tc := range []struct {
+		name   string
+		change func(*set)
+		want   bool
+	}{
+		{"nothing", func(*set) {}, false},
+		{"status", func(s *set) { s.Status.Replicas = 3 }, false},
+		{"finalizers", func(s *set) { s.Finalizers = []string{"x"} }, false},
+		{"spec", func(s *set) { s.Generation++ }, true},
+		{"labels", func(s *set) { s.Labels = map[string]string{"x": "y"} }, true},
+		{"annotations", func(s *set) { s.Annotations = map[string]string{"x": "y"} }, true},
+		{"deletion", func(s *set) { s.DeletionTimestamp = &metav1.Time{} }, true},
+		{"another set of the same name", func(s *set) { s.UID = "new" }, true},
+	} {
+		before := &set{ObjectMeta: part("llama")}
+		after := before.DeepCopy()
+		tc.change(after)
+		got := wishChanged().Update(event.TypedUpdateEvent[*set]{ObjectOld: before, ObjectNew: after})
+		if got != tc.want {
+			t.Errorf("%s: passes: %t, want %t", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestSomethingWeUseChanged(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*corev1.Pod)
+		want   bool
+	}{
+		{"resource version only", func(p *corev1.Pod) { p.ResourceVersion = "2" }, false},
+		{"node", func(p *corev1.Pod) { p.Spec.NodeName = "n1" }, true},
+		{"owner", func(p *corev1.Pod) { p.OwnerReferences = []metav1.OwnerReference{{UID: "x"}} }, true},
+		{"deletion", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }, true},
+		{"UID", func(p *corev1.Pod) { p.UID = "new" }, true},
+	} {
+		before := leaderOf(1)
+		before.ResourceVersion = "1"
+		after := before.DeepCopy()
+		tc.change(after)
+		got := somethingWeUseChanged[*corev1.Pod]().Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: before, ObjectNew: after})
+		if got != tc.want {
+			t.Errorf("%s: passes: %t, want %t", tc.name, got, tc.want)
+		}
+		if before.ResourceVersion != "1" {
+			t.Errorf("%s: the cache's object was changed", tc.name)
+		}
+	}
+	if !somethingWeUseChanged[*corev1.Pod]().Create(event.TypedCreateEvent[*corev1.Pod]{Object: leaderOf(1)}) {
+		t.Error("creations are dropped")
+	}
+}
+
+func TestTrimPodKeepsWhatIsRead(t *testing.T) {
+	full := leaderOf(1)
+	full.UID, full.ResourceVersion, full.DeletionTimestamp = types.UID("uid"), "7", &metav1.Time{}
+	full.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: "leaders", Controller: ptr.To(true)}}
+	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2"}
+	full.Spec.NodeName = "n1"
+	full.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	want := full.DeepCopy()
+
+	full.Labels["app"], full.Annotations["note"] = "x", "y"
+	full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
+	full.Spec.Containers = []corev1.Container{{Name: "main"}}
+	full.Status.PodIP = "10.0.0.1"
+	full.Status.Conditions[0].Message = "since a while"
+	full.Status.Conditions = append(full.Status.Conditions, corev1.PodCondition{Type: corev1.PodScheduled})
+	before := full.DeepCopy()
+	if diff := cmp.Diff(want, trimmed(t, trimPod, full)); diff != "" {
+		t.Errorf("pod (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, full); diff != "" {
+		t.Errorf("the pod was changed in place (-before +after):\n%s", diff)
+	}
+}
+
+func TestTrimStatefulSetKeepsWhatIsRead(t *testing.T) {
+	spec := appsv1.StatefulSetSpec{
+		Replicas:             ptr.To[int32](3),
+		ServiceName:          "llama",
+		Template:             corev1.PodTemplateSpec{Spec: corev1.PodSpec{Hostname: "h"}},
+		VolumeClaimTemplates: []corev1.PersistentVolumeClaim{{}},
+		UpdateStrategy:       appsv1.StatefulSetUpdateStrategy{RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To[int32](2)}},
+	}
+	workersSpec := *spec.DeepCopy()
+	workersSpec.Template, workersSpec.VolumeClaimTemplates = corev1.PodTemplateSpec{}, nil
+	for _, tc := range []struct {
+		meta metav1.ObjectMeta
+		want appsv1.StatefulSetSpec
+	}{
+		{part("llama"), spec}, // Its template is compared, and patched.
+		{part("llama-1", "group-index", "1"), workersSpec},
+	} {
+		full := &appsv1.StatefulSet{ObjectMeta: tc.meta, Spec: spec}
+		full.Generation = 4
+		want := full.DeepCopy()
+		want.Spec = tc.want
+		want.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2}
+
+		full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
+		full.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2, Replicas: 3, CurrentRevision: "x", AvailableReplicas: 1}
+		if diff := cmp.Diff(want, trimmed(t, trimStatefulSet, full)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.meta.Name, diff)
+		}
+	}
+}
+
+func TestTrimServiceKeepsWhatIsRead(t *testing.T) {
+	full := &corev1.Service{ObjectMeta: part("llama"), Spec: corev1.ServiceSpec{ClusterIP: "None"}}
+	full.UID, full.OwnerReferences = "uid", []metav1.OwnerReference{{UID: "set"}}
+	want := full.DeepCopy()
+	want.Spec = corev1.ServiceSpec{}
+	full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
+	if diff := cmp.Diff(want, trimmed(t, trimService, full)); diff != "" {
+		t.Errorf("Service (-want +got):\n%s", diff)
+	}
+}
+
+// TestTrimPassesOnWhatItDoesNotKnow: informers also deliver tombstones.
+func TestTrimPassesOnWhatItDoesNotKnow(t *testing.T) {
+	for name, trim := range map[string]func(any) (any, error){"pod": trimPod, "StatefulSet": trimStatefulSet, "Service": trimService} {
+		if got, err := trim("tombstone"); err != nil || got != "tombstone" {
+			t.Errorf("%s: got %v and error %v", name, got, err)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// minimal is the least that a LeaderWorkerSet has to say.
+const minimal = `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: server, image: registry.k8s.io/pause:3.10}]}}}}`
+
+// dryRun has the API server check a request, and keep nothing of it.
+var dryRun = client.DryRunAll
+
+// newNamespace makes a namespace for one test.
+func newNamespace(t *testing.T, m mode) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: map[string]string{webhooksLabel: string(m)}}}
+	if err := suite.client.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// switchTo changes what becomes of requests in a namespace, and waits until it is so.
+func switchTo(t *testing.T, namespace string, m mode) {
+	t.Helper()
+	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	label := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata": {"labels": {%q: %q}}}`, webhooksLabel, m))
+	if err := suite.client.Patch(t.Context(), object, label); err != nil {
+		t.Fatal(err)
+	}
+	probe := newSet(t, namespace, "probe", `{leaderWorkerTemplate: {restartPolicy: Default}}`)
+	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
+		return modeOf(ctx, probe) == m, nil
+	})
+	if err != nil {
+		t.Fatalf("webhooks aren't %s: %v", m, err)
+	}
+}
+
+// modeOf says how the API server treats a set with the old restartPolicy "Default" at the moment.
+func modeOf(ctx context.Context, probe *unstructured.Unstructured) mode {
+	set := probe.DeepCopy()
+	if err := suite.client.Create(ctx, set, dryRun); err != nil {
+		return webhooksDown
+	}
+	if policy, _, _ := unstructured.NestedString(set.Object, "spec", "leaderWorkerTemplate", "restartPolicy"); policy == "Default" {
+		return webhooksOff
+	}
+	return webhooksOn
+}
+
+// newSet is a manifest: the minimal one, with a spec merged into its own. Both are YAML.
+func newSet(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
+	t.Helper()
+	set, err := manifest(namespace, name, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func manifest(namespace, name, spec string) (*unstructured.Unstructured, error) {
+	base, err := yaml.YAMLToJSON([]byte(minimal))
+	if err != nil {
+		return nil, err
+	}
+	patch, err := yaml.YAMLToJSON([]byte(spec))
+	if err != nil {
+		return nil, err
+	}
+	merged, err := jsonpatch.MergePatch(base, patch)
+	if err != nil {
+		return nil, err
+	}
+	set := &unstructured.Unstructured{}
+	if err := set.UnmarshalJSON(fmt.Appendf(nil, `{"apiVersion": %q, "kind": "LeaderWorkerSet", "spec": %s}`, leaderworkersetv1.GroupVersion, merged)); err != nil {
+		return nil, err
+	}
+	set.SetNamespace(namespace)
+	set.SetName(name)
+	return set, nil
+}
+
+// create creates a set from a manifest, which must be accepted.
+func create(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
+	t.Helper()
+	set := newSet(t, namespace, name, spec)
+	if err := suite.client.Create(t.Context(), set); err != nil {
+		t.Fatalf("create %s with spec %s: %v", name, spec, err)
+	}
+	return set
+}
+
+// edit merges a spec, in YAML, into that of a set.
+func edit(t *testing.T, set client.Object, spec string, options ...client.PatchOption) error {
+	t.Helper()
+	patch, err := yaml.YAMLToJSON([]byte("spec: " + spec))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return suite.client.Patch(t.Context(), set, client.RawPatch(types.MergePatchType, patch), options...)
+}
+
+// statusOf is a merge patch of a status, in YAML.
+func statusOf(t *testing.T, status string) client.Patch {
+	t.Helper()
+	patch, err := yaml.YAMLToJSON([]byte("status: " + status))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.RawPatch(types.MergePatchType, patch)
+}
+
+// read is a set as the operator understands it.
+func read(t *testing.T, set client.Object) *leaderworkersetv1.LeaderWorkerSet {
+	t.Helper()
+	lws := &leaderworkersetv1.LeaderWorkerSet{}
+	if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(set), lws); err != nil {
+		t.Fatal(err)
+	}
+	return lws
+}
+
+// parse reads a value in YAML.
+func parse(t *testing.T, text string) map[string]any {
+	t.Helper()
+	var value map[string]any
+	if err := yaml.UnmarshalStrict([]byte(text), &value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// normal is a value as parse would have read it.
+func normal(t *testing.T, value any) map[string]any {
+	t.Helper()
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, string(text))
+}
+
+// convert reads a manifest into a typed object, as the operator would.
+func convert(t *testing.T, from *unstructured.Unstructured, into any) {
+	t.Helper()
+	data, err := from.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// untilOperatorSees waits until the webhooks know the set in the version of the object.
+func untilOperatorSees(t *testing.T, set client.Object) {
+	t.Helper()
+	seen := &leaderworkersetv1.LeaderWorkerSet{}
+	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
+		err := suite.operatorsView.Get(ctx, client.ObjectKeyFromObject(set), seen)
+		return err == nil && seen.ResourceVersion == set.GetResourceVersion(), client.IgnoreNotFound(err)
+	})
+	if err != nil {
+		t.Fatalf("the operator doesn't see %s: %v", set.GetName(), err)
+	}
+}
+
+// refusal is what a request must be refused for.
+type refusal struct {
+	// field is the path of the field at fault.
+	field string
+
+	// message is part of what is said about it.
+	message string
+}
+
+// check compares an error with the refusal that was expected. Everything that is refused is refused as invalid.
+func (want refusal) check(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("accepted; want a refusal of %s: %s", want.field, want.message)
+		return
+	}
+	if !apierrors.IsInvalid(err) {
+		t.Errorf("want a refusal as invalid of %s: %s; got: %v", want.field, want.message, err)
+		return
+	}
+	found := causes(err)
+	if !slices.ContainsFunc(found, func(cause metav1.StatusCause) bool {
+		return cause.Field == want.field && strings.Contains(cause.Message, want.message)
+	}) {
+		t.Errorf("want a refusal of %s: %s; got %v; causes: %+v", want.field, want.message, err, found)
+	}
+	if strings.Contains(err.Error(), "evaluating rule") {
+		t.Errorf("a rule can't cope with that: %v", err)
+	}
+}
+
+// causes are the faults that the API server finds, field by field.
+func causes(err error) []metav1.StatusCause {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return nil
+	}
+	return status.Status().Details.Causes
+}
+
+// nameOf is a name for one of many sets. None of them is the name of a group of another one.
+func nameOf(i int) string { return fmt.Sprintf("set-%d-x", i) }

@@ -1,0 +1,296 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/admission"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+)
+
+const (
+	// webhooksLabel is on namespaces, and says what becomes of requests there that the webhooks are configured for.
+	webhooksLabel = "integration.lws-operator.dev/webhooks"
+
+	// poll and deadline are for what takes a moment, such as a cache that follows the API server.
+	poll     = 20 * time.Millisecond
+	deadline = 30 * time.Second
+
+	// nobody is an address where nobody answers.
+	nobody = "https://127.0.0.1:1/"
+
+	// operatorUser is the service account of config/default.
+	operatorNamespace = "lws-system"
+	operatorUser      = "system:serviceaccount:" + operatorNamespace + ":lws-controller-manager"
+)
+
+// mode is a value of webhooksLabel.
+type mode string
+
+const (
+	// webhooksOn has the operator's webhooks called, as config/default says.
+	webhooksOn mode = "on"
+
+	// webhooksOff has none called: the schema and its rules are alone.
+	webhooksOff mode = "off"
+
+	// webhooksDown has the same webhooks called as webhooksOn, and nobody answer.
+	webhooksDown mode = "down"
+)
+
+// bothModes are those that what the schema says holds in.
+var bothModes = []mode{webhooksOff, webhooksOn}
+
+// suite is what all tests share. TestMain sets it before the first one.
+var suite struct {
+	root       string
+	kubectl    string
+	kubeconfig string
+	config     *rest.Config
+	client     client.Client
+
+	// operatorsView is what the webhooks read: a cache, which is a moment late.
+	operatorsView client.Reader
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	code, err := run(context.Background(), m)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run runs the tests against an API server that exists only for them.
+func run(ctx context.Context, m *testing.M) (code int, err error) {
+	if suite.root, err = cluster.Root(); err != nil {
+		return 0, err
+	}
+	bin, err := cluster.Build(ctx, suite.root, os.Stderr)
+	if err != nil {
+		return 0, err
+	}
+	suite.kubectl = filepath.Join(bin, "kubectl")
+	dir, err := os.MkdirTemp("", "lws-operator-integration-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	manifests := filepath.Join(dir, "manifests")
+	if err := kustomize(ctx, manifests); err != nil {
+		return 0, err
+	}
+
+	environment := &envtest.Environment{
+		BinaryAssetsDirectory: bin,
+		CRDDirectoryPaths:     []string{manifests},
+		ErrorIfCRDPathMissing: true,
+	}
+	defer func() { err = errors.Join(err, environment.Stop()) }()
+	if suite.config, err = environment.Start(); err != nil {
+		return 0, err
+	}
+	suite.kubeconfig = filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(suite.kubeconfig, environment.KubeConfig, 0o600); err != nil {
+		return 0, err
+	}
+	if err := connect(); err != nil {
+		return 0, err
+	}
+	if err := installRBAC(ctx, manifests); err != nil {
+		return 0, err
+	}
+	webhooks := &envtest.WebhookInstallOptions{Paths: []string{manifests}}
+	defer func() { err = errors.Join(err, webhooks.Cleanup()) }()
+	return runWithWebhooks(ctx, m, webhooks)
+}
+
+// runWithWebhooks runs the tests while the operator serves its webhooks.
+func runWithWebhooks(ctx context.Context, m *testing.M, webhooks *envtest.WebhookInstallOptions) (code int, err error) {
+	if err := installWebhooks(ctx, webhooks); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	mgr, err := newManager(webhooks)
+	if err != nil {
+		cancel()
+		return 0, err
+	}
+	suite.operatorsView = mgr.GetCache()
+	go func() { ended <- mgr.Start(ctx) }()
+	defer func() {
+		cancel()
+		err = errors.Join(err, <-ended)
+	}()
+	if err := untilWebhooksAreCalled(ctx); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// kustomize builds config/default into a directory, a file for each object.
+func kustomize(ctx context.Context, into string) error {
+	if err := os.Mkdir(into, 0o700); err != nil {
+		return err
+	}
+	_, err := kubectl(ctx, "kustomize", filepath.Join(suite.root, "config", "default"), "--output", into)
+	return err
+}
+
+// connect makes the client of all tests, which reads what was written last.
+func connect() error {
+	scheme, err := controller.Scheme()
+	if err != nil {
+		return err
+	}
+	suite.client, err = client.New(suite.config, client.Options{Scheme: scheme})
+	return err
+}
+
+// installRBAC allows the operator what config/default does.
+func installRBAC(ctx context.Context, manifests string) error {
+	for _, pattern := range []string{"v1_namespace_*", "v1_serviceaccount_*", "rbac.*"} {
+		files, err := filepath.Glob(filepath.Join(manifests, pattern))
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			if _, err := kubectl(ctx, "create", "--filename", file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// installWebhooks installs the configurations of config/default twice: as they are, for namespaces of webhooksOn, and with nobody at
+// their address, for those of webhooksDown.
+func installWebhooks(ctx context.Context, webhooks *envtest.WebhookInstallOptions) error {
+	if err := webhooks.PrepWithoutInstalling(); err != nil {
+		return err
+	}
+	for _, on := range webhooks.MutatingWebhooks {
+		down := on.DeepCopy()
+		down.Name += "-down"
+		for i := range on.Webhooks {
+			on.Webhooks[i].NamespaceSelector = namespacesOf(webhooksOn)
+			down.Webhooks[i].NamespaceSelector = namespacesOf(webhooksDown)
+			down.Webhooks[i].ClientConfig.URL = ptr.To(nobody)
+		}
+		if err := suite.client.Create(ctx, down); err != nil {
+			return err
+		}
+	}
+	for _, on := range webhooks.ValidatingWebhooks {
+		down := on.DeepCopy()
+		down.Name += "-down"
+		for i := range on.Webhooks {
+			on.Webhooks[i].NamespaceSelector = namespacesOf(webhooksOn)
+			down.Webhooks[i].NamespaceSelector = namespacesOf(webhooksDown)
+			down.Webhooks[i].ClientConfig.URL = ptr.To(nobody)
+		}
+		if err := suite.client.Create(ctx, down); err != nil {
+			return err
+		}
+	}
+	return webhooks.Install(suite.config)
+}
+
+func namespacesOf(m mode) *metav1.LabelSelector {
+	return &metav1.LabelSelector{MatchLabels: map[string]string{webhooksLabel: string(m)}}
+}
+
+// newManager has the operator's webhooks served in this process, with the permissions that the operator has.
+func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
+	scheme, err := controller.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	config := rest.CopyConfig(suite.config)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: operatorUser,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:  scheme,
+		Cache:   controller.CacheOptions(),
+		Client:  controller.ClientOptions(),
+		Metrics: metricsserver.Options{BindAddress: "0"},
+		WebhookServer: webhook.NewServer(webhook.Options{
+			Host:    webhooks.LocalServingHost,
+			Port:    webhooks.LocalServingPort,
+			CertDir: webhooks.LocalServingCertDir,
+		}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return mgr, admission.Setup(mgr)
+}
+
+// untilWebhooksAreCalled waits until the API server knows all of the webhook configurations, and the operator answers.
+func untilWebhooksAreCalled(ctx context.Context) error {
+	probes := map[mode]*unstructured.Unstructured{}
+	for _, m := range []mode{webhooksOn, webhooksDown} {
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name: "webhooks-" + string(m), Labels: map[string]string{webhooksLabel: string(m)},
+		}}
+		if err := suite.client.Create(ctx, namespace); err != nil {
+			return err
+		}
+		var err error
+		if probes[m], err = manifest(namespace.Name, "probe", `{leaderWorkerTemplate: {restartPolicy: Default}}`); err != nil {
+			return err
+		}
+	}
+	unfit, err := manifest(probes[webhooksOn].GetNamespace(), "unfit", `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: unfit}]}}}}`)
+	if err != nil {
+		return err
+	}
+	err = wait.PollUntilContextTimeout(ctx, poll, deadline, true, func(ctx context.Context) (bool, error) {
+		mutated := modeOf(ctx, probes[webhooksOn]) == webhooksOn && modeOf(ctx, probes[webhooksDown]) == webhooksDown
+		return mutated && apierrors.IsInvalid(suite.client.Create(ctx, unfit.DeepCopy(), dryRun)), nil
+	})
+	if err != nil {
+		return fmt.Errorf("the webhooks aren't called as they should: %w", err)
+	}
+	return nil
+}
+
+// kubectl runs the kubectl that belongs to the API server, and returns what it writes.
+func kubectl(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, suite.kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
+	}
+	return string(out), nil
+}

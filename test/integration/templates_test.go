@@ -1,0 +1,247 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"context"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// unfit are templates that the schema takes and a StatefulSet doesn't.
+var unfit = []struct {
+	name string
+	spec string
+	want []refusal
+}{
+	{
+		"no image",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: ""}]}}}}`,
+		[]refusal{{workerTemplate + ".spec.containers[0].image", "Required value"}},
+	},
+	{
+		"container name that is no label",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: A_b, image: a}]}}}}`,
+		[]refusal{{workerTemplate + ".spec.containers[0].name", "RFC 1123 label"}},
+	},
+	{
+		"more requested than allowed",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, resources: {requests: {cpu: 2}, limits: {cpu: 1}}}]}}}}`,
+		[]refusal{{workerTemplate + ".spec.containers[0].resources.requests", "must be less than or equal to cpu limit of 1"}},
+	},
+	{
+		"negative request",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, resources: {requests: {memory: -1Gi}}}]}}}}`,
+		[]refusal{{workerTemplate + ".spec.containers[0].resources.requests[memory]", "must be greater than or equal to 0"}},
+	},
+	{
+		"mount of no volume",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, volumeMounts: [{name: data, mountPath: /data}]}]}}}}`,
+		[]refusal{{workerTemplate + ".spec.containers[0].volumeMounts[0].name", `Not found: "data"`}},
+	},
+	{
+		"pull policy",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, imagePullPolicy: Sometimes}]}}}}`,
+		[]refusal{{workerTemplate + ".spec.containers[0].imagePullPolicy", "Unsupported value"}},
+	},
+	{
+		"deadline, which StatefulSets don't have",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {activeDeadlineSeconds: 5}}}}`,
+		[]refusal{{workerTemplate + ".spec.activeDeadlineSeconds", "Forbidden"}},
+	},
+	{
+		"label of the template",
+		`{leaderWorkerTemplate: {workerTemplate: {metadata: {labels: {a: b c}}}}}`,
+		[]refusal{{workerTemplate + ".labels", "a valid label must"}},
+	},
+	{
+		"leaderTemplate",
+		`{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: [{name: a, image: ""}]}}}}`,
+		[]refusal{{leaderTemplate + ".spec.containers[0].image", "Required value"}},
+	},
+	{
+		"workerTemplate next to a leaderTemplate, and both",
+		`{leaderWorkerTemplate: {size: 2, leaderTemplate: {spec: {containers: [{name: a, image: ""}]}}, workerTemplate: {spec: {containers: [{name: "", image: a}]}}}}`,
+		[]refusal{
+			{leaderTemplate + ".spec.containers[0].image", "Required value"},
+			{workerTemplate + ".spec.containers[0].name", "Required value"},
+		},
+	},
+}
+
+// TestUnfitTemplates checks that what a StatefulSet would be refused for is refused of the set, in the words of the set.
+func TestUnfitTemplates(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	fine := create(t, namespace, "fine", `{}`)
+	for _, tc := range unfit {
+		t.Run(tc.name, func(t *testing.T) {
+			created := suite.client.Create(t.Context(), newSet(t, namespace, "set", tc.spec))
+			edited := edit(t, fine.DeepCopy(), tc.spec)
+			for _, want := range tc.want {
+				want.check(t, created)
+				want.check(t, edited)
+			}
+		})
+	}
+}
+
+// TestUnfitClaims checks the same for claims, which no edit can change.
+func TestUnfitClaims(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	for _, tc := range []struct {
+		claim string
+		want  refusal
+	}{
+		{
+			`{metadata: {name: data}, spec: {resources: {requests: {storage: 1Gi}}}}`,
+			refusal{claimTemplates + "[0].spec.accessModes", "at least 1 access mode is required"},
+		},
+		{
+			`{metadata: {name: data}, spec: {accessModes: [Often], resources: {requests: {storage: 1Gi}}}}`,
+			refusal{claimTemplates + "[0].spec.accessModes", `Unsupported value: "Often"`},
+		},
+		{
+			`{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}`,
+			refusal{claimTemplates + "[0].spec.resources[storage]", "Required value"},
+		},
+		{
+			`{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: -1Gi}}}}`,
+			refusal{claimTemplates + "[0].spec.resources[storage]", "must be greater than zero"},
+		},
+		{
+			`{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: _}}`,
+			refusal{claimTemplates + "[0].spec.storageClassName", "RFC 1123 subdomain"},
+		},
+		{
+			// Names are checked where the StatefulSet uses them: each pod has a volume for each claim.
+			`{metadata: {name: A_b}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}`,
+			refusal{workerTemplate + ".spec.volumes[0].name", `Invalid value: "A_b"`},
+		},
+	} {
+		t.Run(shortened(tc.claim), func(t *testing.T) {
+			spec := `{leaderWorkerTemplate: {volumeClaimTemplates: [` + tc.claim + `]}}`
+			tc.want.check(t, suite.client.Create(t.Context(), newSet(t, namespace, "set", spec), dryRun))
+		})
+	}
+}
+
+// TestFitTemplates checks that templates that only look unfit outside of a StatefulSet, or that the cluster might refuse at the moment,
+// are accepted.
+func TestFitTemplates(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	for name, spec := range map[string]string{
+		"mount of a claim": `{leaderWorkerTemplate: {
+			workerTemplate: {spec: {containers: [{name: a, image: a, volumeMounts: [{name: data, mountPath: /data}]}]}},
+			volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}`,
+		"the operator's own labels": `{leaderWorkerTemplate: {workerTemplate: {metadata: {
+			labels: {leaderworkerset.sigs.k8s.io/name: other, leaderworkerset.sigs.k8s.io/worker-index: "7"}}}}}`,
+		"the operator's own variables": `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, env: [{name: LWS_GROUP_SIZE, value: "7"}]}]}}}}`,
+		"unknown service account":      `{leaderWorkerTemplate: {workerTemplate: {spec: {serviceAccountName: nobody}}}}`,
+		"unknown priority class":       `{leaderWorkerTemplate: {workerTemplate: {spec: {priorityClassName: unknown}}}}`,
+		"sidecar":                      `{leaderWorkerTemplate: {workerTemplate: {spec: {initContainers: [{name: s, image: s, restartPolicy: Always}]}}}}`,
+	} {
+		if err := suite.client.Create(t.Context(), newSet(t, namespace, "set", spec), dryRun); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNothingIsKeptOfTheCheck checks that asking the API server about StatefulSets makes none.
+func TestNothingIsKeptOfTheCheck(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	create(t, namespace, "set", `{leaderWorkerTemplate: {size: 2, leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`)
+	var made appsv1.StatefulSetList
+	if err := suite.client.List(t.Context(), &made, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	if len(made.Items) > 0 {
+		t.Errorf("%d StatefulSets exist; want none", len(made.Items))
+	}
+}
+
+// TestQuotaRefusesNothing checks that a set is accepted while a quota has no room for its StatefulSets: there may be room later.
+func TestQuotaRefusesNothing(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	none := corev1.ResourceList{"count/statefulsets.apps": resource.MustParse("0")}
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: none},
+	}
+	if err := suite.client.Create(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none} // No controller does it here.
+	if err := suite.client.Status().Update(t.Context(), quota); err != nil {
+		t.Fatal(err)
+	}
+	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
+		return apierrors.IsForbidden(suite.client.Create(ctx, statefulSet(namespace), dryRun)), nil
+	})
+	if err != nil {
+		t.Fatalf("the quota isn't in force: %v", err)
+	}
+	create(t, namespace, "set", `{}`)
+
+	err = suite.client.Create(t.Context(), newSet(t, namespace, "unfit", unfit[0].spec))
+	if !apierrors.IsInvalid(err) {
+		t.Errorf("an unfit template while the quota is used up: %v; want it refused as ever", err)
+	}
+}
+
+// statefulSet is one that the API server takes.
+func statefulSet(namespace string) *appsv1.StatefulSet {
+	labels := map[string]string{"a": "b"}
+	return &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "plain"},
+		Spec: appsv1.StatefulSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}},
+			},
+		},
+	}
+}
+
+// TestOldSetsCanBeEdited checks that a set from before a rule existed, which could not be created any more, can be edited where it isn't
+// about that, and go.
+func TestOldSetsCanBeEdited(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOff)
+	old := newSet(t, namespace, "old", unfit[0].spec)
+	old.SetFinalizers([]string{"example.com/wait"})
+	if err := suite.client.Create(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	switchTo(t, namespace, webhooksOn)
+	for _, change := range []string{`{replicas: 2}`, `{startupPolicy: LeaderReady}`, `{leaderWorkerTemplate: {restartPolicy: None}}`} {
+		if err := edit(t, old, change); err != nil {
+			t.Errorf("edit %s: %v", change, err)
+		}
+	}
+	unfit[0].want[0].check(t, edit(t, old, `{leaderWorkerTemplate: {size: 2}}`))
+	if err := suite.client.Delete(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	lws := read(t, old)
+	lws.Finalizers = nil
+	if err := suite.client.Update(t.Context(), lws); err != nil {
+		t.Errorf("taking a finalizer off: %v", err)
+	}
+	if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(old), lws); !apierrors.IsNotFound(err) {
+		t.Errorf("after that: %v; want the set gone", err)
+	}
+}
