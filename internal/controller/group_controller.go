@@ -39,15 +39,13 @@ type groupReconciler struct {
 
 // Reconcile makes one pass over the group whose leader pod the request names.
 func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	name, _, _ := identity.Parse(request.Name)
+	set := at(request.NamespacedName, name)
 	members, err := r.observer.group(ctx, request.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	set, _, _ := identity.Parse(request.Name)
-	life := group.Observe(r.observer.life(at(request.NamespacedName, set), members), members)
-	if r.lives.put(at(request.NamespacedName, set), members.Index, life) && members.LWS != nil {
-		r.enqueue(ctx, members.LWS)
-	}
+	life := group.Observe(r.observer.life(set, members), members)
 	planned := plan.ForGroup(members)
 	log.FromContext(ctx).V(1).Info("Decided", "action", planned.Verdict.Action, "reason", planned.Verdict.Reason)
 
@@ -56,25 +54,24 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	if failure == nil {
 		failure = failureOf(members.Index, written)
 	}
-	r.tell(ctx, request.NamespacedName, members, failure)
+	r.tell(ctx, set, members, life, failure)
 	if planned.Failure != nil {
 		return ctrl.Result{RequeueAfter: blockedRetry}, nil
 	}
 	return ctrl.Result{}, written
 }
 
-// tell has the set's status updated if there is news of what stands in the group's way.
-func (r *groupReconciler) tell(ctx context.Context, key types.NamespacedName, members *snapshot.GroupMembers, failure *snapshot.Failure) {
-	set, _, _ := identity.Parse(key.Name)
-	if members.LWS != nil && r.failures.note(at(key, set), members.Index, failure) {
-		r.enqueue(ctx, members.LWS)
+// tell has the set looked at if there is news of the group's life, or of what stands in its way.
+func (r *groupReconciler) tell(ctx context.Context, set types.NamespacedName, members *snapshot.GroupMembers, life snapshot.Life, failure *snapshot.Failure) {
+	lived := r.lives.put(set, members.Index, life)
+	if members.LWS == nil {
+		return
 	}
-}
-
-// enqueue has the set looked at.
-func (r *groupReconciler) enqueue(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) {
+	if failed := r.failures.note(set, members.Index, failure); !lived && !failed {
+		return
+	}
 	select {
-	case r.sets <- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]{Object: lws}:
+	case r.sets <- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]{Object: members.LWS}:
 	case <-ctx.Done():
 	}
 }

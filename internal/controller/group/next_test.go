@@ -182,7 +182,7 @@ func TestNext(t *testing.T) {
 		},
 		{
 			"workers are the previous leader's", unchanged, func(m *members) { m.Workers = workersOf("earlier") },
-			group.Wait, "the StatefulSet of the previous workers is still there",
+			group.StopWorkers, "the previous workers outlived their leader",
 		},
 		{
 			"workers' name is taken", unchanged,
@@ -281,7 +281,7 @@ func TestOrder(t *testing.T) {
 		{notOurs, func() { m.LWS = lws }},
 		{`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`, func() { m.Revisions = revisions }},
 		{"the group's Service is missing", func() { m.Service = serviceOf("leader") }},
-		{"the StatefulSet of the previous workers is still there", func() { m.Workers = nil }},
+		{"the previous workers outlived their leader", func() { m.Workers = nil }},
 		{"1 previous workers are still there", func() { m.WorkerPods = nil }},
 		{"the leader pod isn't ready, which startupPolicy LeaderReady waits for", func() {
 			leader.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}

@@ -103,9 +103,16 @@ func TestForGroupWithAServiceOfItsOwn(t *testing.T) {
 	wantWrites(t, "with it", plan.ForGroup(m).Writes)
 }
 
-func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
+// A leader that was deleted with --cascade=orphan leaves workers that belong to nobody: the next leader gets new ones.
+func TestForGroupTakesOrphansAway(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers.OwnerReferences = nil
+	wantWrites(t, "with orphaned workers", plan.ForGroup(m).Writes, "delete *v1.StatefulSet llama-1")
+}
+
+func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
+	m := newMembers(t, newSet())
+	m.Workers.OwnerReferences, m.Workers.Labels = nil, map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
 	planned := plan.ForGroup(m)
 	want := &snapshot.Failure{
 		Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate,

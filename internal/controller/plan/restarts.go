@@ -85,7 +85,8 @@ func (p *setPlanner) judge(group snapshot.Group, next record.Groups) {
 		p.lookAgainAfter(wait)
 		p.crashes[group.Index] = status.Crashes{Waiting: life.Failure}
 	default:
-		entry.Restarts, entry.LastRestart = entry.Restarts+1, p.now.Unix()
+		// Whole seconds are written down, rounded up: the next delay is never shorter than it has to be.
+		entry.Restarts, entry.LastRestart = entry.Restarts+1, p.now.Add(time.Second-time.Nanosecond).Unix()
 		next[group.Index] = entry
 		p.recreated = append(p.recreated, group)
 	}

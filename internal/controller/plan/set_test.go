@@ -136,8 +136,8 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	planned = forSet(t, observed)
-	wantWrites(t, "after it", planned.Writes, "delete *v1.StatefulSet llama-1", "delete *v1.Pod llama-1")
-	for i, uid := range []string{"workers-1-" + oldKey, "leader-1-" + oldKey} {
+	wantWrites(t, "after it", planned.Writes, "delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1")
+	for i, uid := range []string{"leader-1-" + oldKey, "workers-1-" + oldKey} {
 		if got := string(planned.Writes[i].Delete.GetUID()); got != uid {
 			t.Errorf("deletion %d is of UID %q, want %q", i, got, uid)
 		}
@@ -150,7 +150,7 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 	wantWrites(t, "once group 1 is ready", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
 	carryOut(observed, forSet(t, observed))
 	settle(observed)
-	wantWrites(t, "then", forSet(t, observed).Writes, "delete *v1.StatefulSet llama-0", "delete *v1.Pod llama-0")
+	wantWrites(t, "then", forSet(t, observed).Writes, "delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0")
 	carryOut(observed, forSet(t, observed))
 	settle(observed)
 	planned = forSet(t, observed)
@@ -279,7 +279,7 @@ func TestForSetReturnsToAnEarlierRevision(t *testing.T) {
 	}
 	carryOut(observed, planned)
 	settle(observed)
-	wantWrites(t, "for the group that had left it", forSet(t, observed).Writes, "delete *v1.StatefulSet llama-1", "delete *v1.Pod llama-1")
+	wantWrites(t, "for the group that had left it", forSet(t, observed).Writes, "delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1")
 }
 
 func TestForSetSwitchesServices(t *testing.T) {

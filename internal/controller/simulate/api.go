@@ -34,13 +34,14 @@ const (
 	kindLeaderWorkerSet    = "LeaderWorkerSet"
 	kindStatefulSet        = "StatefulSet"
 	kindControllerRevision = "ControllerRevision"
+	kindClaim              = "PersistentVolumeClaim"
 	kindService            = "Service"
 	kindPod                = "Pod"
 	kindNode               = "Node"
 )
 
 // kinds are all kinds, in the order in which the world looks at them.
-var kinds = []string{kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindNode}
+var kinds = []string{kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode}
 
 // Change is what a write did to one object: Old is nil for one that was created, New for one that is gone.
 type Change struct {
