@@ -20,6 +20,7 @@
 //	operator.go     one run of the operator, from start to restart
 //	queue.go        its work queues, by the world's clock
 //	invariants.go   what has to hold all the time
+//	rest.go         what has to hold once nothing happens any more
 //	film.go         what happened, in words
 //
 // Another actor is a type with the methods of actor, added to the world's list. A film of a failure needs a change of a pod in between:
