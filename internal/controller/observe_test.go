@@ -83,7 +83,7 @@ func TestObserveSet(t *testing.T) {
 	known := newFailures()
 	failure := snapshot.Failure{Group: 1, Message: "quota"}
 	known.note(llama, 1, &failure)
-	observed, err := (&observer{Reader: someWorld(t), failures: known}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: someWorld(t), failures: known, lives: newLives()}).set(t.Context(), llama)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,14 +102,14 @@ func TestObserveSet(t *testing.T) {
 }
 
 func TestObserveSetThatIsGone(t *testing.T) {
-	observed, err := (&observer{Reader: cacheOf(t), failures: newFailures()}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: cacheOf(t), failures: newFailures(), lives: newLives()}).set(t.Context(), llama)
 	if observed != nil || err != nil {
 		t.Errorf("got %+v and error %v, want neither", observed, err)
 	}
 }
 
 func TestObserveGroup(t *testing.T) {
-	o := &observer{Reader: someWorld(t), failures: newFailures()}
+	o := &observer{Reader: someWorld(t), failures: newFailures(), lives: newLives()}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"})
 	if err != nil {
 		t.Fatal(err)
@@ -131,12 +131,12 @@ func TestObserveGroup(t *testing.T) {
 }
 
 func TestObserveGroupOfNothing(t *testing.T) {
-	o := &observer{Reader: cacheOf(t), failures: newFailures()}
+	o := &observer{Reader: cacheOf(t), failures: newFailures(), lives: newLives()}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-7"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &snapshot.GroupMembers{Index: 7, WorkerPods: []*corev1.Pod{}, Revisions: []*appsv1.ControllerRevision{}}
+	want := &snapshot.GroupMembers{Index: 7, WorkerPods: []*corev1.Pod{}, Claims: []*corev1.PersistentVolumeClaim{}, Revisions: []*appsv1.ControllerRevision{}}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
@@ -166,7 +166,7 @@ func TestObserveFailsAsAWhole(t *testing.T) {
 			return c.List(ctx, list, options...)
 		},
 	})
-	o := &observer{Reader: reader, failures: newFailures()}
+	o := &observer{Reader: reader, failures: newFailures(), lives: newLives()}
 	for what, tc := range map[string]struct {
 		reads   int
 		observe func() error
@@ -175,7 +175,7 @@ func TestObserveFailsAsAWhole(t *testing.T) {
 			_, err := o.set(t.Context(), llama)
 			return err
 		}},
-		"group": {8, func() error {
+		"group": {9, func() error {
 			_, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"})
 			return err
 		}},

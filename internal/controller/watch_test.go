@@ -258,7 +258,13 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: "leaders", Controller: ptr.To(true)}}
 	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2"}
 	full.Spec.NodeName = "n1"
-	full.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	full.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionTrue},
+		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available"},
+	}
+	full.Status.Phase, full.Status.Reason = corev1.PodFailed, "Evicted"
+	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1}}
+	full.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 2}}
 	want := full.DeepCopy()
 
 	full.Labels["app"], full.Annotations["note"] = "x", "y"
@@ -266,7 +272,9 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.Spec.Containers = []corev1.Container{{Name: "main"}}
 	full.Status.PodIP = "10.0.0.1"
 	full.Status.Conditions[0].Message = "since a while"
-	full.Status.Conditions = append(full.Status.Conditions, corev1.PodCondition{Type: corev1.PodScheduled})
+	full.Status.Conditions = append(full.Status.Conditions, corev1.PodCondition{Type: corev1.PodInitialized})
+	full.Status.ContainerStatuses[0].Image = "serve:1"
+	full.Status.ContainerStatuses = append(full.Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar"})
 	before := full.DeepCopy()
 	if diff := cmp.Diff(want, trimmed(t, trimPod, full)); diff != "" {
 		t.Errorf("pod (-want +got):\n%s", diff)

@@ -106,8 +106,8 @@ func TestDelayOfCrashes(t *testing.T) {
 	alive(observed)
 	carryOut(observed, forSet(t, observed))
 	clock := time.Duration(0)
-	for crash, wait := range []time.Duration{0, 10, 20, 40, 80, 160, 300, 300} {
-		wait *= time.Second
+	for crash, seconds := range []int{0, 10, 20, 40, 80, 160, 300, 300} {
+		wait := time.Duration(seconds) * time.Second
 		fail(observed, 1, "a container restarted in pod llama-1", true)
 		if wait > 0 {
 			early := at(t, observed, clock+wait-time.Second)
