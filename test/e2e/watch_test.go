@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	watchtools "k8s.io/client-go/tools/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -34,7 +36,8 @@ type change[T client.Object] struct {
 	object T
 }
 
-// record begins to record, until the test ends. list is an empty list of the kind.
+// record begins to record, until the test ends. list is an empty list of the kind. An API server that ends a watch, as it does when it is
+// busy, is asked to go on from there.
 func record[T client.Object](t *testing.T, namespace string, list client.ObjectList) *recording[T] {
 	t.Helper()
 	r := &recording[T]{}
@@ -49,8 +52,11 @@ func record[T client.Object](t *testing.T, namespace string, list client.ObjectL
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}}
-	stream, err := suite.client.Watch(t.Context(), list, client.InNamespace(namespace), from)
+	stream, err := watchtools.NewRetryWatcherWithContext(t.Context(), list.GetResourceVersion(), &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return suite.client.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &options})
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

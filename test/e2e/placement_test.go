@@ -1,0 +1,272 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+)
+
+// The tests of this file know where the nodes of the local cluster stand: 20 nodes in 10 racks in 2 zones.
+const racks = 10
+
+// TestLocalExclusive gives each group a rack of its own. Groups that find none wait, and say so.
+func TestLocalExclusive(t *testing.T) {
+	t.Parallel()
+	const size, surplus = 3, 2
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "racks", racks, size, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel))
+	create(t, lws)
+	untilAvailable(t, lws)
+	pods := listed(t, podsIn(namespace))
+	check(t, "pods", slices.Sorted(slices.Values(podNames("racks", racks, size))), namesOf(pods))
+	check(t, "racks", racks, len(exclusivePlaces(t, pods, cluster.RackLabel, leaderworkersetv1.GroupUniqueHashLabelKey)))
+
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(racks + surplus)) })
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
+			return err
+		}
+		unschedulable := 0
+		for _, group := range lws.Status.UnreadyGroups {
+			if group.Index >= racks && group.Reason == leaderworkersetv1.UnreadyUnschedulable && group.Message != "" {
+				unschedulable++
+			}
+		}
+		return unless(unschedulable == surplus && len(lws.Status.UnreadyGroups) == surplus, "unreadyGroups: %+v", lws.Status.UnreadyGroups)
+	})
+	waiting := []string{fmt.Sprintf("racks-%d", racks), fmt.Sprintf("racks-%d", racks+1)}
+	untilNamed(t, podsIn(namespace), append(podNames("racks", racks, size), waiting...)...)
+
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(racks)) })
+	untilNamed(t, podsIn(namespace), podNames("racks", racks, size)...)
+	untilAvailable(t, lws)
+	check(t, "UIDs of the pods that have their place", uidsOf(pods), uidsOf(listed(t, podsIn(namespace))))
+}
+
+// TestLocalExclusiveBesideAffinity keeps what the user asks for on top.
+func TestLocalExclusiveBesideAffinity(t *testing.T) {
+	t.Parallel()
+	const replicas, size, zone = 3, 2, "zone-1"
+	own := &corev1.Affinity{
+		NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{
+				Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{zone},
+			}}}},
+		}},
+		PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "model"}},
+		}}},
+	}
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "both", replicas, size, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
+		func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
+			template.Labels = map[string]string{"app": "model"}
+			template.Spec.Affinity = own.DeepCopy()
+		})
+	create(t, lws)
+	untilAvailable(t, lws)
+	pods := listed(t, podsIn(namespace))
+	check(t, "racks", replicas, len(exclusivePlaces(t, pods, cluster.RackLabel, leaderworkersetv1.GroupUniqueHashLabelKey)))
+	nodes := map[string]bool{}
+	for _, pod := range pods {
+		nodes[pod.Spec.NodeName] = true
+		check(t, "zone of "+pod.Name, zone, placeOf(t, pod, corev1.LabelTopologyZone))
+		check(t, "node affinity of "+pod.Name, own.NodeAffinity, pod.Spec.Affinity.NodeAffinity)
+		check(t, "first anti-affinity of "+pod.Name, own.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0],
+			pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0])
+	}
+	check(t, "nodes", replicas*size, len(nodes))
+}
+
+// TestLocalUnlabeledNode has the leader on a node that doesn't say where it stands. There is no place for the workers to follow to until
+// it does.
+func TestLocalUnlabeledNode(t *testing.T) {
+	t.Parallel()
+	const island = "example.com/island"
+	node := &corev1.Node{}
+	node.Name = "node-0"
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "lost", 1, 3, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, island),
+		func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			// The scheduler wouldn't put it there.
+			leader := podTemplate()
+			leader.Spec.NodeName = node.Name
+			lws.Spec.LeaderWorkerTemplate.LeaderTemplate = &leader
+		})
+	create(t, lws)
+	untilFailing(t, lws, "node node-0 of leader pod lost-0 has no label "+island)
+	untilUnready(t, lws, leaderworkersetv1.UnreadyGroup{
+		Reason: leaderworkersetv1.UnreadyBlocked, Message: failureIn(lws),
+	})
+	check(t, "pods", []string{"lost-0"}, namesOf(listed(t, podsIn(namespace))))
+	check(t, "StatefulSets", []string{"lost"}, namesOf(listed(t, statefulSetsIn(namespace))))
+
+	edit(t, node, func(node *corev1.Node) { node.Labels[island] = "one" })
+	untilRecovered(t, lws)
+	pods := listed(t, podsIn(namespace))
+	check(t, "pods", podNames("lost", 1, 3), namesOf(pods))
+	for _, pod := range pods {
+		check(t, "node of "+pod.Name, node.Name, pod.Spec.NodeName)
+	}
+}
+
+// failureIn is what the set says that can't be created.
+func failureIn(lws *leaderworkersetv1.LeaderWorkerSet) string {
+	condition := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
+	if condition == nil {
+		return ""
+	}
+	return condition.Message
+}
+
+// TestLocalExclusiveSubGroups gives each subgroup a rack of its own, in the zone of its group if groups are exclusive, too.
+func TestLocalExclusiveSubGroups(t *testing.T) {
+	t.Parallel()
+	const subGroupSize = 2
+	type set = leaderworkersetv1.LeaderWorkerSet
+	tests := map[string]struct {
+		policy                    leaderworkersetv1.SubGroupPolicyType
+		replicas, size, subGroups int32
+		exclusiveZones            bool
+	}{
+		"LeaderWorker":              {leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, 4, 4, 8, false},
+		"LeaderWorker and one more": {leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, 4, 5, 8, false},
+		"LeaderWorker in zones":     {leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, 2, 4, 4, true},
+		"LeaderExcluded":            {leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded, 4, 5, 8, false},
+		"LeaderExcluded in zones":   {leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded, 2, 5, 4, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			lws := newSet(namespace, "sub", test.replicas, test.size,
+				exclusive(leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey, cluster.RackLabel), func(lws *set) {
+					lws.Spec.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{
+						SubGroupSize: ptr.To(int32(subGroupSize)), Type: test.policy,
+					}
+				})
+			if test.exclusiveZones {
+				exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, corev1.LabelTopologyZone)(lws)
+			}
+			create(t, lws)
+			untilAvailable(t, lws)
+			pods := listed(t, podsIn(namespace))
+			check(t, "pods", slices.Sorted(slices.Values(podNames("sub", test.replicas, test.size))), namesOf(pods))
+			places := exclusivePlaces(t, pods, cluster.RackLabel, leaderworkersetv1.SubGroupUniqueHashLabelKey)
+			check(t, "subgroups", int(test.subGroups), len(places))
+			if test.exclusiveZones {
+				zones := exclusivePlaces(t, pods, corev1.LabelTopologyZone, leaderworkersetv1.GroupUniqueHashLabelKey)
+				check(t, "zones", int(test.replicas), len(zones))
+			}
+		})
+	}
+}
+
+// TestLocalLostNode has a pod that stays, because nobody is there to say that it has ended. The rest of its group doesn't wait for it, and
+// the group is back as soon as the name is free.
+func TestLocalLostNode(t *testing.T) {
+	t.Parallel()
+	const unreachable = "example.com/unreachable"
+	for name, lost := range map[string]string{"of a worker": "held-1-2", "of the leader": "held-1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+			lws := newSet(namespace, "held", 2, 4)
+			create(t, lws)
+			untilAvailable(t, lws)
+			pods.until(t, isExactly(podNames("held", 2, 4), image))
+			before := pods.current(t)
+			pod := before[lost].DeepCopy()
+			edit(t, pod, func(pod *corev1.Pod) { pod.Finalizers = append(pod.Finalizers, unreachable) })
+
+			began := time.Now()
+			remove(t, pod)
+			pods.until(t, func(state map[string]*corev1.Pod) error {
+				for _, name := range groupNames("held", 1, 4) {
+					if now := state[name]; name != lost && now != nil && now.UID == before[name].UID {
+						return fmt.Errorf("%s is still there", name)
+					}
+				}
+				return nil
+			})
+			t.Logf("the rest of the group was gone after %.1f s", time.Since(began).Seconds())
+			stays(t, 2*time.Second, func() error {
+				state := pods.current(t)
+				for _, worker := range []string{"held-1-1", "held-1-3"} {
+					if state[worker] != nil {
+						return fmt.Errorf("%s is there before %s is gone", worker, lost)
+					}
+				}
+				return unless(state[lost] != nil && state[lost].UID == before[lost].UID, "%s is gone", lost)
+			})
+
+			edit(t, pod, func(pod *corev1.Pod) { pod.Finalizers = nil })
+			pods.until(t, func(state map[string]*corev1.Pod) error {
+				for _, name := range groupNames("held", 1, 4) {
+					if now := state[name]; now == nil || now.UID == before[name].UID || !podReady(now) {
+						return fmt.Errorf("%s isn't back", name)
+					}
+				}
+				return nil
+			})
+			untilAvailable(t, lws)
+			want := with(each(podNames("held", 1, 4), 1), each(groupNames("held", 1, 4), 2))
+			check(t, "pods that there were", want, pods.lives(t))
+		})
+	}
+}
+
+// exclusive asks for exclusive placement, by one of the annotations, in the places of a node label.
+func exclusive(annotation, nodeLabel string) func(*leaderworkersetv1.LeaderWorkerSet) {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		metav1.SetMetaDataAnnotation(&lws.ObjectMeta, annotation, nodeLabel)
+	}
+}
+
+// placeOf is the value of the label of the node that a pod runs on.
+func placeOf(t *testing.T, pod *corev1.Pod, nodeLabel string) string {
+	t.Helper()
+	node := &corev1.Node{}
+	if err := suite.client.Get(t.Context(), client.ObjectKey{Name: pod.Spec.NodeName}, node); err != nil {
+		t.Fatalf("node of pod %s: %v", pod.Name, err)
+	}
+	return node.Labels[nodeLabel]
+}
+
+// exclusivePlaces are the places, by a node label, of those pods that have a label of their own, by its value. It checks that each value
+// has one place, and that no two have the same.
+func exclusivePlaces(t *testing.T, pods []*corev1.Pod, nodeLabel, podLabel string) map[string]string {
+	t.Helper()
+	places, taken := map[string]string{}, map[string]string{}
+	for _, pod := range pods {
+		key := pod.Labels[podLabel]
+		if key == "" {
+			continue
+		}
+		place := placeOf(t, pod, nodeLabel)
+		if known, ok := places[key]; ok && known != place {
+			t.Errorf("%s is in %s, others with the same %s are in %s", pod.Name, place, podLabel, known)
+		}
+		if other, ok := taken[place]; ok && other != key {
+			t.Errorf("%s shares %s with pods that have another %s", pod.Name, place, podLabel)
+		}
+		places[key], taken[place] = place, key
+	}
+	return places
+}

@@ -1,0 +1,598 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// TestRestartRounds deletes a worker in each of many groups at once, again and again. Each time each group is recreated once. It doesn't
+// run in parallel: it keeps the machine busy enough.
+func TestRestartRounds(t *testing.T) {
+	const replicas, size, rounds, seed = 50, 3, 20, 1
+	g := newGroups(t, replicas, size)
+	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // Which pods are deleted is no secret.
+	for round := range rounds {
+		var options []client.DeleteOption
+		if round%2 == 1 {
+			options = append(options, client.GracePeriodSeconds(0))
+		}
+		before := g.ready(t)
+		victims := g.oneWorkerOfEach(random, before)
+		began := time.Now()
+		deleteTogether(t, victims, options...)
+		g.untilRecreated(t, before, g.all())
+		t.Logf("round %d: %d groups were back after %.1f s", round+1, replicas, time.Since(began).Seconds())
+	}
+	g.checkLives(t)
+}
+
+// TestLocalRestartWhileAway has pods deleted of which the operator learns only when it is back: because it was killed just before, or
+// just after.
+func TestLocalRestartWhileAway(t *testing.T) {
+	const replicas, size, rounds, seed = 10, 3, 20, 2
+	g := newGroups(t, replicas, size)
+	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // Which pods are deleted is no secret.
+	for round := range rounds {
+		before := g.ready(t)
+		victims := g.oneWorkerOfEach(random, before)
+		began := time.Now()
+		order := "before"
+		if round%2 == 0 {
+			whileAway(t, func() { deleteTogether(t, victims) })
+		} else {
+			order = "after"
+			deleteTogether(t, victims)
+			whileAway(t, func() {})
+		}
+		g.untilRecreated(t, before, g.all())
+		t.Logf("round %d: killed %s the deletions, %d groups were back after %.1f s", round+1, order, replicas, time.Since(began).Seconds())
+	}
+	g.checkLives(t)
+}
+
+// TestLocalOrphanedWhileAway deletes leaders, but not what belongs to them, while the operator is away: nobody but the operator can clean
+// that up.
+func TestLocalOrphanedWhileAway(t *testing.T) {
+	const replicas, size = 5, 3
+	g := newGroups(t, replicas, size)
+	before := g.ready(t)
+	whileAway(t, func() {
+		var leaders []*corev1.Pod
+		for _, index := range g.all() {
+			leaders = append(leaders, g.group(before, index)[0])
+		}
+		deleteTogether(t, leaders, client.PropagationPolicy(metav1.DeletePropagationOrphan))
+		eventually(t, func(ctx context.Context) error {
+			statefulSets, err := statefulSetsIn(g.lws.Namespace)(ctx)
+			orphans := 0
+			for _, sts := range statefulSets {
+				if metav1.GetControllerOf(sts) == nil {
+					orphans++
+				}
+			}
+			return errors.Join(err, unless(orphans == replicas, "%d orphans", orphans))
+		})
+	})
+	g.untilRecreated(t, before, g.all())
+	g.checkLives(t)
+}
+
+// whileAway does something while the operator is away, because it was killed.
+func whileAway(t *testing.T, during func()) {
+	t.Helper()
+	if err := suite.operator.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := suite.operator.Start(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	during()
+}
+
+// TestLocalFailures has the pods of a group fail in all ways, group by group. Each failure recreates its group once, and no other one.
+func TestLocalFailures(t *testing.T) {
+	t.Parallel()
+	const replicas, size = 20, 3
+	deleteLeader := func(policy metav1.DeletionPropagation) func(*testing.T, []*corev1.Pod) {
+		return func(t *testing.T, group []*corev1.Pod) {
+			t.Helper()
+			remove(t, group[0], client.PropagationPolicy(policy))
+		}
+	}
+	tests := map[string]func(t *testing.T, group []*corev1.Pod){
+		"container of a worker restarts":   func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartContainer, group[2]) },
+		"container of the leader restarts": func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartContainer, group[0]) },
+		"init container restarts":          func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartInitContainer, group[1]) },
+		"all containers restart":           func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartContainer, group...) },
+		"worker is evicted":                func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, evict, group[1]) },
+		"leader is evicted":                func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, evict, group[0]) },
+		"all workers are deleted":          func(t *testing.T, group []*corev1.Pod) { t.Helper(); deleteTogether(t, group[1:]) },
+		"leader is deleted, background":    deleteLeader(metav1.DeletePropagationBackground),
+		"leader is deleted, foreground":    deleteLeader(metav1.DeletePropagationForeground),
+		"leader is deleted, orphan":        deleteLeader(metav1.DeletePropagationOrphan),
+	}
+	for name, fail := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGroups(t, replicas, size, withInitContainer)
+			began := time.Now()
+			for index := range int32(replicas) {
+				before := g.ready(t)
+				fail(t, g.group(before, index))
+				g.untilRecreated(t, before, []int32{index})
+			}
+			t.Logf("%d failures, one after the other, took %.1f s", replicas, time.Since(began).Seconds())
+			g.checkLives(t)
+		})
+	}
+}
+
+// TestLocalRecreateGroupAfterStart has failures count only once all pods of the group have run.
+func TestLocalRecreateGroupAfterStart(t *testing.T) {
+	t.Parallel()
+	const gate = "example.com/later"
+	namespace := newNamespace(t)
+	pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+	lws := newSet(namespace, "late", 1, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		template := &lws.Spec.LeaderWorkerTemplate
+		template.RestartPolicy = leaderworkersetv1.RecreateGroupAfterStart
+		template.LeaderTemplate = ptr.To(podTemplate())
+		template.WorkerTemplate.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: gate}}
+	})
+	create(t, lws)
+	untilRecorded := func(lives map[string]int, ready ...string) {
+		t.Helper()
+		eventually(t, func(context.Context) error {
+			state := pods.current(t)
+			for _, name := range ready {
+				if state[name] == nil || !podReady(state[name]) {
+					return fmt.Errorf("%s isn't ready", name)
+				}
+			}
+			return differs("pods that there were", lives, pods.lives(t))
+		})
+	}
+	start := func() {
+		t.Helper()
+		for _, name := range []string{"late-0-1", "late-0-2"} {
+			edit(t, pods.current(t)[name], func(pod *corev1.Pod) { pod.Spec.SchedulingGates = nil })
+		}
+	}
+	untilRecorded(map[string]int{"late-0": 1, "late-0-1": 1, "late-0-2": 1}, "late-0")
+
+	crash(t, restartContainer, pods.current(t)["late-0"])
+	remove(t, pods.current(t)["late-0-1"])
+	replaced := map[string]int{"late-0": 1, "late-0-1": 2, "late-0-2": 1}
+	untilRecorded(replaced, "late-0")
+	start()
+	untilRecorded(replaced, podNames("late", 1, 3)...)
+	stays(t, 2*time.Second, func() error { return differs("pods that there were", replaced, pods.lives(t)) })
+
+	crash(t, restartContainer, pods.current(t)["late-0"])
+	recreated := map[string]int{"late-0": 2, "late-0-1": 3, "late-0-2": 2}
+	untilRecorded(recreated, "late-0")
+	start()
+	untilRecorded(recreated, podNames("late", 1, 3)...)
+}
+
+// TestLocalNone leaves a group to its pods: one that is deleted comes back alone, and a container that restarts stays where it is.
+func TestLocalNone(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []leaderworkersetv1.RestartPolicyType{
+		leaderworkersetv1.NoneRestartPolicy, leaderworkersetv1.DeprecatedDefaultRestartPolicy,
+	} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			g := newGroups(t, 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				lws.Spec.LeaderWorkerTemplate.RestartPolicy = policy
+			})
+			check(t, "policy as it was stored", leaderworkersetv1.NoneRestartPolicy, g.lws.Spec.LeaderWorkerTemplate.RestartPolicy)
+			before := g.ready(t)
+			group := g.group(before, 0)
+			crash(t, restartContainer, group[0], group[2])
+			remove(t, group[1])
+			g.until(t, func(state map[string]*corev1.Pod) error {
+				next := state[group[1].Name]
+				return unless(next != nil && next.UID != group[1].UID && podReady(next), "%s isn't back", group[1].Name)
+			})
+			want := each(append(podNames("other", 1, 2), podNames(g.lws.Name, 2, 3)...), 1)
+			want[group[1].Name] = 2
+			stays(t, 2*time.Second, func() error { return differs("pods that there were", want, g.pods.lives(t)) })
+		})
+	}
+}
+
+// TestLocalCrashLoop has a group crash as soon as it is back. It is recreated later each time, and the operator doesn't write much for
+// that.
+func TestLocalCrashLoop(t *testing.T) {
+	t.Parallel()
+	const (
+		slack     = 5 * time.Second        // on a busy machine
+		precision = 250 * time.Millisecond // of the times at which a restart is seen here
+		maxWrites = 30                     // for one restart
+	)
+	g := newGroups(t, 1, 3)
+	mark := now(t)
+	var last time.Time
+	var table strings.Builder
+	table.WriteString("crash | recreated after the last time | the earliest\n")
+	delays := []time.Duration{0, 10 * time.Second, 20 * time.Second, 40 * time.Second}
+	for crashes, delay := range delays {
+		before := g.ready(t)
+		leader := g.group(before, 0)[0]
+		crash(t, restartContainer, leader)
+		if delay > 0 {
+			untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
+				Reason: leaderworkersetv1.UnreadyCrashed, Message: "a container restarted in pod " + leader.Name, Restarts: int32(crashes), //nolint:gosec // 4 at most.
+			})
+			crash(t, restartContainer, g.current(t)[leader.Name]) // The kubelet doesn't wait.
+		}
+		g.until(t, func(state map[string]*corev1.Pod) error {
+			pod := state[leader.Name]
+			return unless(pod == nil || pod.UID != leader.UID || pod.DeletionTimestamp != nil, "crash %d: the group hasn't been recreated", crashes+1)
+		})
+		seen := time.Now()
+		if crashes == 0 {
+			last = seen
+		}
+		took := seen.Sub(last)
+		fmt.Fprintf(&table, "%5d | %28.1f s | %8.0f s\n", crashes+1, took.Seconds(), delay.Seconds())
+		if took < delay-precision || took > delay+slack {
+			t.Errorf("crash %d: the group was recreated %.1f s after the last time, want %.0f s", crashes+1, took.Seconds(), delay.Seconds())
+		}
+		last = seen
+		g.untilRecreated(t, before, []int32{0})
+	}
+	g.checkLives(t)
+	writes := writesIn(t, mark, g.lws.Namespace)
+	if total := sum(writes); total >= maxWrites*len(delays) {
+		t.Errorf("%d writes for %d restarts", total, len(delays))
+	}
+	t.Logf("A group that crashes as soon as it is back:\n%s%d writes of the operator: %v", table.String(), sum(writes), writes)
+}
+
+// TestLocalMaxGroupRestarts gives a group up after its second crash, and tries again when its leader is deleted or the limit is raised.
+func TestLocalMaxGroupRestarts(t *testing.T) {
+	t.Parallel()
+	g := newGroups(t, 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To(int32(1))
+	})
+	recreatedAfter := func(fail func(pods []*corev1.Pod)) {
+		t.Helper()
+		before := g.ready(t)
+		fail(g.group(before, 1))
+		g.untilRecreated(t, before, []int32{1})
+	}
+	crashOnce := func(pods []*corev1.Pod) { t.Helper(); crash(t, restartContainer, pods[2]) }
+	giveUp := func() {
+		t.Helper()
+		crashOnce(g.group(g.ready(t), 1))
+		untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
+			Index: 1, Reason: leaderworkersetv1.UnreadyFailed, Message: "a container restarted in pod " + g.lws.Name + "-1-2", Restarts: 1,
+		})
+		refresh(t, g.lws)
+		failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
+		for _, part := range []string{"Group 1:", g.lws.Name + "-1-2", "delete pod " + g.lws.Name + "-1"} {
+			if failed == nil || failed.Status != metav1.ConditionTrue || !strings.Contains(failed.Message, part) {
+				t.Errorf("condition Failed with %q: got %+v", part, failed)
+			}
+		}
+		stays(t, time.Second, func() error { return g.wrongLives(t) })
+	}
+	untilForgotten := func() {
+		t.Helper()
+		eventually(t, func(ctx context.Context) error {
+			if err := suite.client.Get(ctx, client.ObjectKeyFromObject(g.lws), g.lws); err != nil {
+				return err
+			}
+			failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
+			return unless(failed == nil && len(g.lws.Status.UnreadyGroups) == 0 && available(g.lws), "status %+v", g.lws.Status)
+		})
+	}
+
+	recreatedAfter(crashOnce)
+	giveUp()
+	recreatedAfter(func(pods []*corev1.Pod) { t.Helper(); remove(t, pods[0]) })
+	untilForgotten()
+
+	recreatedAfter(crashOnce)
+	giveUp()
+	recreatedAfter(func([]*corev1.Pod) {
+		edit(t, g.lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To(int32(2))
+		})
+	})
+	untilForgotten()
+	g.checkLives(t)
+	check(t, "warnings", map[string]int{leaderworkersetv1.ReasonGroupsFailed: 2}, warningsOf(t, g.lws))
+}
+
+// groups is a set whose groups are made to fail, beside another one that isn't touched, with all that happens to their pods.
+type groups struct {
+	lws            *leaderworkersetv1.LeaderWorkerSet
+	replicas, size int32
+	pods           *recording[*corev1.Pod]
+	statefulSets   *recording[*appsv1.StatefulSet]
+
+	// state are the pods as of the first changes that were recorded; the rest are applied when somebody asks.
+	state   map[string]*corev1.Pod
+	changes int
+
+	// recreated counts how often groups had to be recreated until now.
+	recreated map[int32]int
+}
+
+// newGroups creates the sets in a namespace of their own.
+func newGroups(t *testing.T, replicas, size int32, changes ...func(*leaderworkersetv1.LeaderWorkerSet)) *groups {
+	t.Helper()
+	namespace := newNamespace(t)
+	g := &groups{
+		lws:          newSet(namespace, "restarted", replicas, size, changes...),
+		replicas:     replicas,
+		size:         size,
+		pods:         record[*corev1.Pod](t, namespace, &corev1.PodList{}),
+		statefulSets: record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{}),
+		state:        map[string]*corev1.Pod{},
+		recreated:    map[int32]int{},
+	}
+	other := newSet(namespace, "other", 1, 2)
+	create(t, g.lws, other)
+	untilAvailable(t, other)
+	untilAvailable(t, g.lws)
+	return g
+}
+
+// current is the last recorded state of the pods, by name.
+func (g *groups) current(t *testing.T) map[string]*corev1.Pod {
+	t.Helper()
+	changes := g.pods.sofar(t)
+	for _, change := range changes[g.changes:] {
+		change.apply(g.state)
+	}
+	g.changes = len(changes)
+	return maps.Clone(g.state)
+}
+
+// until waits until the pods have come to a state that passes the check.
+func (g *groups) until(t *testing.T, check func(map[string]*corev1.Pod) error) {
+	t.Helper()
+	eventually(t, func(context.Context) error { return check(g.current(t)) })
+}
+
+// all are the indices of all groups.
+func (g *groups) all() []int32 {
+	var indices []int32
+	for index := range g.replicas {
+		indices = append(indices, index)
+	}
+	return indices
+}
+
+// ready waits until all groups are ready, which the set has to say as well, and returns their pods by name.
+func (g *groups) ready(t *testing.T) map[string]*corev1.Pod {
+	t.Helper()
+	g.until(t, func(state map[string]*corev1.Pod) error {
+		for _, name := range podNames(g.lws.Name, g.replicas, g.size) {
+			if state[name] == nil || !podReady(state[name]) {
+				return fmt.Errorf("%s isn't ready", name)
+			}
+		}
+		return nil
+	})
+	untilAvailable(t, g.lws)
+	return g.current(t)
+}
+
+// group are the pods of one group by worker index, the leader first.
+func (g *groups) group(state map[string]*corev1.Pod, index int32) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, name := range groupNames(g.lws.Name, index, g.size) {
+		pods = append(pods, state[name])
+	}
+	return pods
+}
+
+// groupNames are the names of the pods of one group by worker index.
+func groupNames(set string, index, size int32) []string {
+	names := []string{fmt.Sprintf("%s-%d", set, index)}
+	for worker := int32(1); worker < size; worker++ {
+		names = append(names, fmt.Sprintf("%s-%d", names[0], worker))
+	}
+	return names
+}
+
+// oneWorkerOfEach picks a worker of each group.
+func (g *groups) oneWorkerOfEach(random *rand.Rand, state map[string]*corev1.Pod) []*corev1.Pod {
+	var picked []*corev1.Pod
+	for _, index := range g.all() {
+		picked = append(picked, g.group(state, index)[1+random.Int32N(g.size-1)])
+	}
+	return picked
+}
+
+// untilRecreated waits until all pods of these groups are other ones than before, and ready.
+func (g *groups) untilRecreated(t *testing.T, before map[string]*corev1.Pod, indices []int32) {
+	t.Helper()
+	g.until(t, func(state map[string]*corev1.Pod) error {
+		for _, index := range indices {
+			for i, pod := range g.group(state, index) {
+				if old := g.group(before, index)[i]; pod == nil || pod.UID == old.UID || !podReady(pod) {
+					return fmt.Errorf("%s hasn't been recreated", old.Name)
+				}
+			}
+		}
+		return nil
+	})
+	for _, index := range indices {
+		g.recreated[index]++
+	}
+}
+
+// checkLives checks that groups were recreated once for each time that they had to be, and nothing else was.
+func (g *groups) checkLives(t *testing.T) {
+	t.Helper()
+	g.ready(t)
+	stays(t, 2*time.Second, func() error { return g.wrongLives(t) })
+}
+
+// wrongLives is an error if there were more or fewer pods or StatefulSets than those of the groups' lives.
+func (g *groups) wrongLives(t *testing.T) error {
+	t.Helper()
+	wantPods := each(podNames("other", 1, 2), 1)
+	wantStatefulSets := each(append(statefulSetNames("other", 1), g.lws.Name), 1)
+	for _, index := range g.all() {
+		lives := 1 + g.recreated[index]
+		wantStatefulSets[fmt.Sprintf("%s-%d", g.lws.Name, index)] = lives
+		for _, name := range groupNames(g.lws.Name, index, g.size) {
+			wantPods[name] = lives
+		}
+	}
+	return errors.Join(
+		differs("pods that there were", wantPods, g.lives(t)),
+		differs("StatefulSets that there were", wantStatefulSets, g.statefulSets.lives(t)))
+}
+
+// lives counts the lives of each pod. Workers of one StatefulSet belong to one life, however many there were: the StatefulSet controller
+// puts another one in the place of one that is gone until it has learned that the StatefulSet is gone, too.
+func (g *groups) lives(t *testing.T) map[string]int {
+	t.Helper()
+	type life struct {
+		pod string
+		uid types.UID
+	}
+	seen := map[life]bool{}
+	lives := map[string]int{}
+	for _, change := range g.pods.sofar(t) {
+		pod := change.object
+		key := life{pod.Name, pod.UID}
+		if owner := metav1.GetControllerOf(pod); owner != nil && pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != "0" {
+			key.uid = owner.UID
+		}
+		if !seen[key] {
+			seen[key] = true
+			lives[pod.Name]++
+		}
+	}
+	return lives
+}
+
+// differs is an error if the two aren't equal.
+func differs(what string, want, got any) error {
+	diff := cmp.Diff(want, got)
+	return unless(diff == "", "%s (-want +got):\n%s", what, diff)
+}
+
+// deleteTogether deletes pods at the same time.
+func deleteTogether(t *testing.T, pods []*corev1.Pod, options ...client.DeleteOption) {
+	t.Helper()
+	workqueue.ParallelizeUntil(t.Context(), len(pods), len(pods), func(i int) {
+		options := append(slices.Clone(options), client.Preconditions{UID: &pods[i].UID})
+		if err := suite.client.Delete(t.Context(), pods[i], options...); err != nil {
+			t.Errorf("delete pod %s: %v", pods[i].Name, err)
+		}
+	})
+}
+
+// crash has simulated pods fail at the same time. Those that are gone by then can't: the first failure is enough.
+func crash(t *testing.T, how func(*corev1.PodStatus), pods ...*corev1.Pod) {
+	t.Helper()
+	workqueue.ParallelizeUntil(t.Context(), len(pods), len(pods), func(i int) {
+		failed := pods[i].DeepCopy()
+		failed.ResourceVersion = "" // Any version of the pod with this UID.
+		how(&failed.Status)
+		err := suite.client.Status().Update(t.Context(), failed)
+		gone := apierrors.IsNotFound(err) || apierrors.IsConflict(err)
+		if err != nil && (!gone || len(pods) == 1) {
+			t.Errorf("status of pod %s: %v", failed.Name, err)
+		}
+	})
+}
+
+// restartContainer is the status of a pod whose container has ended and runs again.
+func restartContainer(status *corev1.PodStatus) { restart(status.ContainerStatuses) }
+
+// restartInitContainer is the status of a pod whose init container has ended, and runs again.
+func restartInitContainer(status *corev1.PodStatus) { restart(status.InitContainerStatuses) }
+
+func restart(statuses []corev1.ContainerStatus) {
+	statuses[0].RestartCount++
+	statuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}
+}
+
+// evict is the status of a pod that the kubelet has evicted.
+func evict(status *corev1.PodStatus) {
+	status.Phase, status.Reason, status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
+}
+
+// withInitContainer adds an init container to all pods of the set.
+func withInitContainer(lws *leaderworkersetv1.LeaderWorkerSet) {
+	template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
+	template.Spec.InitContainers = []corev1.Container{{Name: "init", Image: image}}
+}
+
+// untilUnready waits until the set says that one of its groups isn't ready, and only that one.
+func untilUnready(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want leaderworkersetv1.UnreadyGroup) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
+			return err
+		}
+		got := slices.Clone(lws.Status.UnreadyGroups)
+		for i := range got {
+			if got[i].Since.IsZero() {
+				return fmt.Errorf("group %d isn't ready since no time", got[i].Index)
+			}
+			got[i].Since = metav1.Time{}
+		}
+		return differs("unreadyGroups", []leaderworkersetv1.UnreadyGroup{want}, got)
+	})
+}
+
+// writesIn counts what the operator has written in a namespace since the mark, by verb and resource.
+func writesIn(t *testing.T, since auditMark, namespace string) map[string]int {
+	t.Helper()
+	writes, err := operatorRequests(since, "create", "update", "patch", "apply", "delete", "deletecollection")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for _, write := range writes {
+		if strings.Contains(write.RequestURI, "/namespaces/"+namespace+"/") {
+			counts[write.Verb+" "+write.ObjectRef.Resource]++
+		}
+	}
+	return counts
+}
+
+func sum(counts map[string]int) int {
+	total := 0
+	for _, count := range counts {
+		total += count
+	}
+	return total
+}
