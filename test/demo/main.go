@@ -17,6 +17,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
@@ -37,6 +40,7 @@ func main() {
 }
 
 func run(args []string) error {
+	log.SetLogger(logr.Discard()) // What the clients have to say is no part of the show.
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	root, err := cluster.Root()

@@ -175,3 +175,21 @@ func addNames[T client.Object](ctx context.Context, names map[string]string, lis
 	}
 	return err
 }
+
+// TestOrphanWorkers deletes a worker StatefulSet and leaves its pods: the group comes back whole, and the pods don't stand in its way.
+func TestOrphanWorkers(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "left", 1, 3)
+	create(t, lws)
+	untilAvailable(t, lws)
+	before := map[string]string{}
+	if err := addNames(t.Context(), before, podsIn(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	workers := named(t, listed(t, statefulSetsIn(namespace)), "left-0")
+	remove(t, workers, client.PropagationPolicy(metav1.DeletePropagationOrphan))
+	eventually(t, func(ctx context.Context) error { return noneOf(ctx, before, namespace) })
+	untilAvailable(t, lws)
+	untilNamed(t, podsIn(namespace), podNames("left", 1, 3)...)
+}

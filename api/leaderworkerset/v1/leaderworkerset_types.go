@@ -307,16 +307,19 @@ type LeaderWorkerSetStatus struct {
 	// replicas is the number of leader pods that exist, those of surge groups included.
 	//
 	// +optional
+	// +kubebuilder:default=0
 	Replicas int32 `json:"replicas"`
 
 	// readyReplicas is the number of groups whose pods all are ready.
 	//
 	// +optional
+	// +kubebuilder:default=0
 	ReadyReplicas int32 `json:"readyReplicas"`
 
 	// updatedReplicas is the number of groups made from the current templates, ready or not.
 	//
 	// +optional
+	// +kubebuilder:default=0
 	UpdatedReplicas int32 `json:"updatedReplicas"`
 
 	// unreadyGroups are groups that aren't ready and why, those with the lowest indices, 10 at most.

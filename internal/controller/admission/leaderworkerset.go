@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -55,6 +56,9 @@ func (w *leaderWorkerSetWebhook) Default(_ context.Context, lws *leaderworkerset
 // ValidateCreate refuses what could never run: a name that a sibling's children have, templates that StatefulSets can't have.
 func (w *leaderWorkerSetWebhook) ValidateCreate(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) (ctrladmission.Warnings, error) {
 	lws = defaulted(lws)
+	if err := checkTopologies(nil, lws); err != nil {
+		return nil, err
+	}
 	if err := w.checkSiblings(ctx, nil, lws); err != nil {
 		return nil, err
 	}
@@ -64,7 +68,13 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(ctx context.Context, lws *leader
 // ValidateUpdate refuses the same, where the update may have changed it. One that only takes finalizers off passes always.
 func (w *leaderWorkerSetWebhook) ValidateUpdate(ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet) (ctrladmission.Warnings, error) {
 	before, lws = defaulted(before), defaulted(lws)
-	if lws.DeletionTimestamp != nil || equality.Semantic.DeepEqual(before.Spec, lws.Spec) {
+	if lws.DeletionTimestamp != nil {
+		return nil, nil
+	}
+	if err := checkTopologies(before, lws); err != nil {
+		return nil, err
+	}
+	if equality.Semantic.DeepEqual(before.Spec, lws.Spec) {
 		return nil, nil
 	}
 	if err := w.checkSiblings(ctx, before, lws); err != nil {
@@ -85,6 +95,21 @@ func defaulted(lws *leaderworkersetv1.LeaderWorkerSet) *leaderworkersetv1.Leader
 	lws = lws.DeepCopy()
 	lws.Default()
 	return lws
+}
+
+// checkTopologies refuses annotations for exclusive placement that are no keys of node labels: pods that have them could never be made.
+func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	for _, annotation := range []string{leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey} {
+		key := lws.Annotations[annotation]
+		if key == "" || (before != nil && before.Annotations[annotation] == key) {
+			continue
+		}
+		if problems := validation.IsQualifiedName(key); len(problems) > 0 {
+			path := field.NewPath("metadata", "annotations").Key(annotation)
+			return invalid(lws, field.Invalid(path, key, strings.Join(problems, "; ")))
+		}
+	}
+	return nil
 }
 
 // checkSiblings refuses a set whose children would have the names of another set's, unless they had them before this update: it may be

@@ -6,6 +6,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -251,5 +252,26 @@ func TestDefaultFillsIn(t *testing.T) {
 	}
 	if lws.Spec.Replicas == nil || *lws.Spec.Replicas != 1 {
 		t.Errorf("replicas are %v, want 1", lws.Spec.Replicas)
+	}
+}
+
+// Pods with an annotation that is no key of a node label could never be made. One that is stored already doesn't stand in the way of edits.
+func TestTopologies(t *testing.T) {
+	annotated := func(key string) *leaderworkersetv1.LeaderWorkerSet {
+		lws := newSet("a", 1, 1)
+		lws.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: key}
+		return lws
+	}
+	for key, valid := range map[string]bool{"": true, "rack": true, "topology.kubernetes.io/zone": true, "bad key!": false, "a/b/c": false} {
+		err := checkTopologies(nil, annotated(key))
+		if (err == nil) != valid {
+			t.Errorf("%q: got %v, want it to be valid: %v", key, err, valid)
+		}
+		if err != nil && !strings.Contains(err.Error(), "metadata.annotations["+leaderworkersetv1.ExclusiveKeyAnnotationKey+"]") {
+			t.Errorf("%q: the error doesn't name the annotation: %v", key, err)
+		}
+	}
+	if err := checkTopologies(annotated("bad key!"), annotated("bad key!")); err != nil {
+		t.Errorf("an edit is refused for what was there before: %v", err)
 	}
 }

@@ -33,6 +33,9 @@ const (
 	// StopWorkers has the workers go: at the same time as their leader, or because they outlived it.
 	StopWorkers Action = "StopWorkers"
 
+	// StopOrphans has worker pods go that belong to nobody and have the names that the next workers need.
+	StopOrphans Action = "StopOrphans"
+
 	// CreateService makes up for the group's own headless Service, which is missing.
 	CreateService Action = "CreateService"
 
@@ -66,6 +69,7 @@ func Next(members *snapshot.GroupMembers) Verdict {
 		serviceIsMissing,
 		groupHasNoWorkers,
 		workersExist,
+		orphansRemain,
 		previousWorkersRemain,
 		leaderHasToBeReady,
 		topologyIsUnknown,
@@ -151,6 +155,12 @@ func workersExist(m *snapshot.GroupMembers, v *Verdict) bool {
 		v.Action, v.Reason = Blocked, snapshot.InTheWay("StatefulSet", m.Workers.Name)
 	}
 	return true
+}
+
+// orphansRemain takes away pods whose StatefulSet was deleted without them: nobody else would, and the group couldn't come back.
+func orphansRemain(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = StopOrphans, "worker pods outlived their StatefulSet"
+	return len(m.Orphans()) > 0
 }
 
 // previousWorkersRemain holds the next workers back while pods of their names exist: the StatefulSet controller could only fail.

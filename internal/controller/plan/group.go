@@ -34,6 +34,10 @@ func ForGroup(members *snapshot.GroupMembers) Group {
 	switch verdict.Action {
 	case group.StopWorkers:
 		planned.Writes = []Write{{Delete: members.Workers}}
+	case group.StopOrphans:
+		for _, pod := range members.Orphans() {
+			planned.Writes = append(planned.Writes, Write{Delete: pod})
+		}
 	case group.CreateService:
 		planned.Writes = []Write{{Create: desired.GroupService(members.LWS, desiredGroup(members, verdict))}}
 	case group.CreateWorkers:

@@ -14,6 +14,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
@@ -108,6 +109,21 @@ func TestForGroupTakesOrphansAway(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers.OwnerReferences = nil
 	wantWrites(t, "with orphaned workers", plan.ForGroup(m).Writes, "delete *v1.StatefulSet llama-1")
+}
+
+// A worker StatefulSet that was deleted with --cascade=orphan leaves pods that belong to nobody, under the names of the next ones.
+func TestForGroupTakesOrphanedPodsAway(t *testing.T) {
+	m := newMembers(t, newSet())
+	m.Workers = nil
+	m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1-1", Namespace: "default",
+		Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1")},
+	}}}
+	wantWrites(t, "with an orphaned pod", plan.ForGroup(m).Writes, "delete *v1.Pod llama-1-1")
+	m.WorkerPods[0].DeletionTimestamp = &now
+	wantWrites(t, "while it terminates", plan.ForGroup(m).Writes)
+	m.WorkerPods = nil
+	wantWrites(t, "once it is gone", plan.ForGroup(m).Writes, "create *v1.StatefulSet llama-1")
 }
 
 func TestForGroupTellsWhatIsInTheWay(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 )
 
 // GroupMembers is what a pass over one group looks at: everything that carries the group's name, of this life and of earlier ones.
@@ -60,6 +61,19 @@ func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
 		return nil
 	}
 	return m.Workers
+}
+
+// Orphans are the worker pods that belong to nobody, such as those of a StatefulSet that was deleted without them. Only pods that were
+// made for this group count.
+func (m *GroupMembers) Orphans() []*corev1.Pod {
+	var orphans []*corev1.Pod
+	for _, pod := range m.WorkerPods {
+		made := m.Leader != nil && pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
+		if made && metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil {
+			orphans = append(orphans, pod)
+		}
+	}
+	return orphans
 }
 
 // PreviousWorkers counts the worker pods that belong to an earlier life of the group: not controlled by the worker StatefulSet of
