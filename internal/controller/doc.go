@@ -9,9 +9,9 @@
 //	              └───────────── the next pass sees at least what this one wrote ◀──────────────┘
 //
 // The set reconciler, one pass for each LeaderWorkerSet, costs O(groups): it writes the revision, the shared Service, the leader
-// StatefulSet and the status, and takes down groups: those that have failed, and those that a rollout replaces. The group reconciler, one pass for each group, costs O(size): it
-// writes the worker StatefulSet and the group's own Service. No event of a single pod costs O(groups): those that concern the set are
-// gathered first.
+// StatefulSet and the status, and takes down groups: those that have failed, and those that a rollout replaces. The group reconciler,
+// one pass for each group, costs O(size): it writes the worker StatefulSet and the group's own Service, and looks after the workers'
+// volume claims. No event of a single pod costs O(groups): those that concern the set are gathered first.
 //
 // What holds after every step:
 //
