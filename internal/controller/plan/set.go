@@ -62,7 +62,7 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	next, events := status.Next(status.Input{
 		Set:      observed,
 		Revision: p.key,
-		Outdated: p.outdated,
+		Outdated: p.decision.Outdated,
 		Failures: p.failures,
 		Crashes:  p.crashes,
 		Now:      now,
@@ -84,7 +84,6 @@ type setPlanner struct {
 
 	key      string // of the current revision
 	decision rollout.Decision
-	outdated int32
 
 	recreated []snapshot.Group // groups that have failed
 	remember  *string          // what to write down of groups, if that changed
@@ -149,7 +148,6 @@ func (p *setPlanner) decide() {
 		Groups:         p.rolloutGroups(current, p.key),
 	}
 	p.decision = rollout.Next(in)
-	p.outdated = p.decision.Outdated
 	p.finishStep(in)
 }
 
