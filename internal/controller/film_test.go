@@ -21,12 +21,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/simulate"
 )
 
@@ -119,6 +121,10 @@ func withImage(version int) change {
 	}
 }
 
+func withBrokenImage(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = simulate.BrokenImage
+}
+
 func withSize(size int32) change {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.Size = &size }
 }
@@ -160,6 +166,18 @@ func (s scene) deletes(policy metav1.DeletionPropagation) {
 	s.Helper()
 	s.User(fmt.Sprintf("deletes LeaderWorkerSet a, propagation %s", policy), func() error {
 		return s.API.Delete("LeaderWorkerSet", theSet, nil, policy)
+	})
+}
+
+func (s scene) breaks(pod string) {
+	s.Helper()
+	s.User("sees pod "+pod+" never ready again", func() error { s.API.Break(at(theSet, pod)); return nil })
+}
+
+func (s scene) removes(pod string) {
+	s.Helper()
+	s.User("deletes pod "+pod, func() error {
+		return client.IgnoreNotFound(s.API.Delete("Pod", at(theSet, pod), nil, metav1.DeletePropagationBackground))
 	})
 }
 
@@ -234,6 +252,31 @@ func TestFilms(t *testing.T) {
 			s.runs("2 groups of 2, maxUnavailable 0, maxSurge 1", newSet(2, 2, withBudget(0, 1)))
 			s.becomes("image:2", withImage(2))
 		},
+		"update-broken-group": func(s scene) {
+			s.runs("4 groups of 2, maxUnavailable 1", newSet(4, 2, withBudget(1, 0)))
+			s.breaks("a-0-1")
+			s.becomes("image:2", withImage(2))
+		},
+		"update-broken-group-while-another-fails": func(s scene) {
+			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
+			s.breaks("a-0-1")
+			s.changes("image:2", withImage(2))
+			s.Elapse(time.Second)
+			s.removes("a-1")
+			s.Settle()
+			s.CheckGranted(theSet)
+		},
+		"update-all-broken": func(s scene) {
+			s.creates("4 groups of 2, an image that doesn't work", newSet(4, 2, withBudget(1, 0), withBrokenImage))
+			s.Settle()
+			s.becomes("image:2", withImage(2))
+		},
+		"update-bad-image": func(s scene) {
+			s.runs("1 group of 2, maxUnavailable 0, maxSurge 1", newSet(1, 2, withBudget(0, 1)))
+			s.changes("an image that doesn't work", withBrokenImage)
+			s.Settle()
+			s.becomes("image:1, as it was", withImage(1))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			world := simulate.New(t, operatorUnderTest(t))
@@ -301,6 +344,9 @@ func TestRandomWorlds(t *testing.T) {
 	}
 }
 
+// most bounds the groups of random worlds.
+const most int32 = 5
+
 // playRandomly plays one random world and gives its film.
 func playRandomly(t *testing.T, seed uint64) string {
 	t.Helper()
@@ -312,7 +358,7 @@ func playRandomly(t *testing.T, seed uint64) string {
 	if unavailable == 0 && surge == 0 {
 		unavailable = 1
 	}
-	lws := newSet(random.Int32N(5), 1+random.Int32N(3), withBudget(unavailable, surge))
+	lws := newSet(random.Int32N(most), 1+random.Int32N(3), withBudget(unavailable, surge))
 	if random.IntN(3) == 0 {
 		leaderReady(lws)
 	}
@@ -325,9 +371,25 @@ func playRandomly(t *testing.T, seed uint64) string {
 		s.pass(random)
 		changeRandomly(s, random, lws)
 	}
+	s.becomesGood(lws)
+	return s.Film()
+}
+
+// becomesGood ends a random world: with an image that works, the rollout comes to its end although groups are broken; when those that
+// are of the latest revision are mended too, the world is as the user wants it.
+func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
+	s.Helper()
+	s.changes("image:5", withImage(5))
+	s.Settle()
+	s.CheckRolledOut(theSet)
+	for index := range 2 * most {
+		leader := identity.Leader(lws.Name, index)
+		if s.API.IsBroken(at(theSet, leader)) {
+			s.removes(leader)
+		}
+	}
 	s.Settle()
 	s.CheckGranted(theSet)
-	return s.Film()
 }
 
 // pass has a random number of things happen, or everything until the world is at rest.
@@ -344,9 +406,10 @@ func (s scene) pass(random *rand.Rand) {
 
 func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
-	switch random.IntN(11) {
+	leader := identity.Leader(lws.Name, random.Int32N(most))
+	switch random.IntN(16) {
 	case 0, 1, 2, 3:
-		replicas := random.Int32N(5)
+		replicas := random.Int32N(most)
 		s.changes(fmt.Sprintf("%d groups", replicas), scaledTo(replicas))
 	case 4, 5, 6, 7:
 		version := 1 + random.IntN(4)
@@ -354,6 +417,12 @@ func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWor
 	case 8, 9:
 		size := 1 + random.Int32N(3)
 		s.changes(fmt.Sprintf("size %d", size), withSize(size))
+	case 10, 11, 12:
+		s.breaks(leader)
+	case 13:
+		s.changes("an image that doesn't work", withBrokenImage)
+	case 14:
+		s.removes(leader)
 	default:
 		s.deletes(metav1.DeletePropagationBackground)
 		for range random.IntN(20) {

@@ -68,6 +68,10 @@ const (
 	// failed meanwhile. Its format is the operator's own.
 	GroupRecordAnnotationKey = MetadataPrefix + "group-record"
 
+	// AheadAnnotationKey is on the leader StatefulSet while a rolling update replaces groups that its partition can't reach yet, as JSON:
+	// the partition, and the indices of those groups. The pod webhook holds the StatefulSet controller to it.
+	AheadAnnotationKey = MetadataPrefix + "ahead-of-partition"
+
 	// RecreateGroupAfterStartAnnotationKey is set by users on a LeaderWorkerSet: with any value but "false" its
 	// restartPolicy counts as RecreateGroupAfterStart. From before that policy existed.
 	RecreateGroupAfterStartAnnotationKey = MetadataPrefix + "experimental-recreate-group-after-start"

@@ -8,10 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -31,12 +34,17 @@ func newLeaderPod() *corev1.Pod {
 	}
 }
 
+// newPodWebhook is one in a cluster with these objects.
+func newPodWebhook(objects ...client.Object) podWebhook {
+	return podWebhook{live: fake.NewClientBuilder().WithObjects(objects...).Build()}
+}
+
 func TestPodsOfStatefulSetsAreInjected(t *testing.T) {
 	for _, namespace := range []string{"default", ""} {
 		pod := newLeaderPod()
 		pod.Namespace = namespace
 		request := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default"}}
-		if err := (podWebhook{}).Default(ctrladmission.NewContextWithRequest(t.Context(), request), pod); err != nil {
+		if err := newPodWebhook().Default(ctrladmission.NewContextWithRequest(t.Context(), request), pod); err != nil {
 			t.Fatal(err)
 		}
 		want := corev1.EnvVar{Name: leaderworkersetv1.LeaderAddressEnvVar, Value: "a-0.a.default"}
@@ -56,7 +64,7 @@ func TestOtherPodsAreLeftAlone(t *testing.T) {
 		pod := newLeaderPod()
 		change(pod)
 		before := pod.DeepCopy()
-		if err := (podWebhook{}).Default(t.Context(), pod); err != nil {
+		if err := newPodWebhook().Default(t.Context(), pod); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(before, pod); diff != "" {
@@ -68,7 +76,40 @@ func TestOtherPodsAreLeftAlone(t *testing.T) {
 func TestMalformedPodsAreRefused(t *testing.T) {
 	pod := newLeaderPod()
 	pod.Annotations = nil
-	if err := (podWebhook{}).Default(t.Context(), pod); !apierrors.IsBadRequest(err) {
+	if err := newPodWebhook().Default(t.Context(), pod); !apierrors.IsBadRequest(err) {
 		t.Errorf("got %v, want a bad request", err)
+	}
+}
+
+// TestLeadersComeInOrder has a rolling update to revision "new" with group 0 ahead of the partition.
+func TestLeadersComeInOrder(t *testing.T) {
+	leaders := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "a",
+			Namespace:   "default",
+			UID:         "leaders",
+			Labels:      map[string]string{leaderworkersetv1.RevisionLabelKey: "new"},
+			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0]}`},
+		},
+		Spec:   appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}},
+		Status: appsv1.StatefulSetStatus{CurrentRevision: "a-old"},
+	}
+	for _, tc := range []struct {
+		pod, revision string
+		refused       bool
+	}{
+		{pod: "a-0", revision: "old", refused: true},
+		{pod: "a-0", revision: "new"},
+		{pod: "a-2", revision: "old"},
+		{pod: "a-2", revision: "new", refused: true},
+		{pod: "a-3", revision: "new"},
+	} {
+		pod := newLeaderPod()
+		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID
+		pod.Labels[leaderworkersetv1.RevisionLabelKey] = tc.revision
+		pod.Labels[appsv1.StatefulSetRevisionLabel] = "a-" + tc.revision
+		if err := newPodWebhook(leaders).Default(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
+			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.refused)
+		}
 	}
 }

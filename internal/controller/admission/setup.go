@@ -23,5 +23,5 @@ func Setup(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	return ctrl.NewWebhookManagedBy(mgr, &corev1.Pod{}).WithDefaulter(podWebhook{}).Complete()
+	return ctrl.NewWebhookManagedBy(mgr, &corev1.Pod{}).WithDefaulter(podWebhook{live: mgr.GetAPIReader()}).Complete()
 }

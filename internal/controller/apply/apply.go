@@ -110,7 +110,8 @@ func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {
 }
 
 // mergePatch holds for the version that was observed, unless all that changes is labels and annotations: those are merged with whatever
-// others write, and a version that only has another status would be refused for nothing.
+// others write, and a version that only has another status would be refused for nothing. The order of groups in a rolling update is no
+// such annotation: it is decided on what was observed.
 func mergePatch(change *plan.Patch) client.Patch {
 	if sameButForMetadata(change) {
 		return client.MergeFrom(change.From)
@@ -125,7 +126,8 @@ func sameButForMetadata(change *plan.Patch) bool {
 	}
 	from.SetLabels(change.To.GetLabels())
 	from.SetAnnotations(change.To.GetAnnotations())
-	return equality.Semantic.DeepEqual(from, change.To)
+	sameOrder := change.From.GetAnnotations()[leaderworkersetv1.AheadAnnotationKey] == change.To.GetAnnotations()[leaderworkersetv1.AheadAnnotationKey]
+	return sameOrder && equality.Semantic.DeepEqual(from, change.To)
 }
 
 func (a *Applier) delete(ctx context.Context, object plan.Object) error {

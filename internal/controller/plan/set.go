@@ -82,7 +82,8 @@ type setPlanner struct {
 	lws      *leaderworkersetv1.LeaderWorkerSet
 	now      time.Time
 
-	key      string // of the current revision
+	key      string         // of the current revision
+	order    snapshot.Order // of the leader StatefulSet as it is
 	decision rollout.Decision
 
 	recreated []snapshot.Group // groups that have failed
@@ -132,12 +133,15 @@ func (p *setPlanner) decide() {
 	userPartition := max(*config.Partition, 0)
 	surge, unavailable := snapshot.Budget(p.lws)
 	current := rollout.Step{Partition: userPartition, Replicas: replicas}
+	order := snapshot.Order{Partition: userPartition}
 	if leaders := p.ownLeaders(); leaders != nil {
+		p.order = snapshot.OrderOf(leaders)
+		order = p.order
 		current.Replicas = replicas + surgeOf(leaders, replicas)
-		current.Partition = partitionOf(leaders)
-		if leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key {
-			current.Partition = max(replicas, ptr.Deref(leaders.Spec.Replicas, 1)) // A new revision: nothing is of it yet.
+		if leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key { // A new revision: nothing is of it yet.
+			order = snapshot.Order{Partition: max(replicas, ptr.Deref(leaders.Spec.Replicas, 1))}
 		}
+		current.Partition = order.Partition
 	}
 	in := rollout.Input{
 		Replicas:       replicas,
@@ -145,7 +149,8 @@ func (p *setPlanner) decide() {
 		MaxUnavailable: unavailable,
 		UserPartition:  userPartition,
 		Current:        current,
-		Groups:         p.rolloutGroups(current, p.key),
+		Ahead:          order.Ahead,
+		Groups:         p.rolloutGroups(order, p.key),
 	}
 	p.decision = rollout.Next(in)
 	p.finishStep(in)
@@ -158,10 +163,10 @@ func (p *setPlanner) finishStep(in rollout.Input) {
 	if leaders == nil || leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key {
 		return
 	}
-	in.Current.Partition = partitionOf(leaders)
-	in.Groups = p.rolloutGroups(in.Current, leaders.Labels[leaderworkersetv1.RevisionLabelKey])
+	in.Current.Partition, in.Ahead = p.order.Partition, p.order.Ahead
+	in.Groups = p.rolloutGroups(p.order, leaders.Labels[leaderworkersetv1.RevisionLabelKey])
 	for _, index := range rollout.Next(in).Replace {
-		if index >= in.Current.Partition {
+		if p.order.LetsGo(index) {
 			p.letGo = append(p.letGo, index)
 		}
 	}
@@ -169,11 +174,11 @@ func (p *setPlanner) finishStep(in rollout.Input) {
 
 // rolloutGroups are the groups as the arithmetic of a rollout to a revision sees them. A terminating leader counts as what will come in
 // its place.
-func (p *setPlanner) rolloutGroups(current rollout.Step, key string) []rollout.Group {
+func (p *setPlanner) rolloutGroups(order snapshot.Order, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range p.observed.Groups {
 		for int(group.Index) >= len(groups) {
-			groups = append(groups, rollout.Group{UpToDate: int32(len(groups)) >= current.Partition})
+			groups = append(groups, rollout.Group{UpToDate: order.LetsGo(int32(len(groups)))}) //nolint:gosec // An index.
 		}
 		if !group.Terminating() {
 			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == key}
@@ -200,6 +205,7 @@ func (p *setPlanner) service(template *revision.Template) {
 // leaders has the leader StatefulSet created, or changed where it differs.
 func (p *setPlanner) leaders(template *revision.Template) {
 	wanted := desired.LeaderStatefulSet(p.lws, template, p.key, p.decision.Step)
+	p.orderAhead(wanted)
 	if p.remember != nil {
 		wanted.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = *p.remember
 	}
@@ -209,8 +215,51 @@ func (p *setPlanner) leaders(template *revision.Template) {
 	case !metav1.IsControlledBy(existing, p.lws):
 		p.inTheWay("StatefulSet", existing)
 	case len(p.letGo) == 0:
-		p.patch(existing, adjusted(existing, wanted, existing.Labels[leaderworkersetv1.RevisionLabelKey] != p.key))
+		changed := adjusted(existing, wanted, existing.Labels[leaderworkersetv1.RevisionLabelKey] != p.key)
+		if wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] == "" {
+			delete(changed.Annotations, leaderworkersetv1.AheadAnnotationKey)
+		}
+		p.patch(existing, changed)
 	}
+}
+
+// orderAhead has the leader StatefulSet create the groups that go ahead of its partition. The order stays there until the StatefulSet
+// controller has been seen to go by the partition again: until then it might create another group at the current revision.
+func (p *setPlanner) orderAhead(wanted *appsv1.StatefulSet) {
+	order := p.nextOrder()
+	if len(order.Ahead) == 0 && !p.mayBeOnDelete() {
+		return
+	}
+	wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] = order.Annotation()
+	if slices.Contains(order.Ahead, p.firstMissing()) {
+		wanted.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}
+	}
+}
+
+// nextOrder is the order that was decided on.
+func (p *setPlanner) nextOrder() snapshot.Order {
+	return snapshot.Order{Partition: p.decision.Partition, Ahead: p.decision.Ahead}
+}
+
+// mayBeOnDelete says whether the StatefulSet controller may still go by the strategy OnDelete for the current revision.
+func (p *setPlanner) mayBeOnDelete() bool {
+	leaders := p.ownLeaders()
+	return leaders != nil && leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] != "" &&
+		leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key &&
+		(leaders.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || leaders.Status.ObservedGeneration < leaders.Generation)
+}
+
+// firstMissing is the lowest index of a group without a leader: the one that the StatefulSet controller creates next. One that it can't
+// create, because it goes by the wrong strategy, keeps it from creating those above.
+func (p *setPlanner) firstMissing() int32 {
+	missing := int32(0)
+	for _, group := range p.observed.Groups {
+		if group.Index > missing {
+			break
+		}
+		missing = group.Index + 1
+	}
+	return missing
 }
 
 // adjusted is an existing StatefulSet with what a change of the LeaderWorkerSet may change of it. Its pod template is replaced only
@@ -261,7 +310,7 @@ func (p *setPlanner) replaced() []snapshot.Group {
 	}
 	replace := p.letGo
 	switch {
-	case leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && partitionOf(leaders) == p.decision.Partition:
+	case leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && p.order.Equal(p.nextOrder()):
 		replace = p.decision.Replace
 	case len(replace) > 0:
 		p.confirm(leaders)
@@ -333,13 +382,6 @@ func (p *setPlanner) inTheWay(kind string, object metav1.Object) {
 		Reason:  leaderworkersetv1.ReasonFailedCreate,
 		Message: snapshot.InTheWay(kind, object.GetName()),
 	})
-}
-
-func partitionOf(leaders *appsv1.StatefulSet) int32 {
-	if rolling := leaders.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
-		return ptr.Deref(rolling.Partition, 0)
-	}
-	return 0
 }
 
 // surgeOf is how many of the leader StatefulSet's groups are there on top of those that the set had asked for when it was last written.

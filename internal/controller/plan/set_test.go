@@ -170,7 +170,8 @@ func TestForSetDoesNotReplaceATerminatingGroupAgain(t *testing.T) {
 }
 
 // TestForSetAtAnotherPush has groups and a surge group in the middle of a rollout when the templates change again: the partition
-// first protects them all, or the StatefulSet controller would replace them on its own.
+// first protects them all, or the StatefulSet controller would replace them on its own. The group that is missing comes back at the
+// latest revision, ahead of the partition.
 func TestForSetAtAnotherPush(t *testing.T) {
 	lws := newSet()
 	lws.Spec.Replicas = ptr.To[int32](1)
@@ -186,8 +187,11 @@ func TestForSetAtAnotherPush(t *testing.T) {
 
 	setImage(lws, "serve:3")
 	carryOut(observed, forSet(t, observed))
-	if got := *observed.Leaders.Spec.UpdateStrategy.RollingUpdate.Partition; got != 2 {
-		t.Errorf("partition is %d, want 2: above the surge group, the only ready one", got)
+	if got, want := snapshot.OrderOf(observed.Leaders), (snapshot.Order{Partition: 2, Ahead: []int32{0}}); !got.Equal(want) {
+		t.Errorf("order is %+v, want %+v: the partition above the surge group, the only ready one", got, want)
+	}
+	if got := observed.Leaders.Spec.UpdateStrategy.Type; got != appsv1.OnDeleteStatefulSetStrategyType {
+		t.Errorf("strategy is %s, want OnDelete, by which group 0 is created at the latest revision", got)
 	}
 	if got := *observed.Leaders.Spec.Replicas; got != 2 {
 		t.Errorf("replicas are %d, want 2", got)

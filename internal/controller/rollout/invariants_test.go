@@ -28,10 +28,12 @@ func TestEveryState(t *testing.T) {
 				for existing := range int32(5) {
 					for current := range max(replicas, existing) + 1 {
 						forEachGroups(existing, func(groups []rollout.Group) {
-							states++
-							checkRollout(t, rollout.Input{
-								Replicas: replicas, MaxSurge: surge, MaxUnavailable: unavailable, UserPartition: partition,
-								Current: rollout.Step{Partition: current, Replicas: existing}, Groups: groups,
+							forEachAhead(partition, current, func(ahead []int32) {
+								states++
+								checkRollout(t, rollout.Input{
+									Replicas: replicas, MaxSurge: surge, MaxUnavailable: unavailable, UserPartition: partition,
+									Current: rollout.Step{Partition: current, Replicas: existing}, Ahead: ahead, Groups: groups,
+								})
 							})
 						})
 					}
@@ -44,10 +46,10 @@ func TestEveryState(t *testing.T) {
 
 // FuzzRollout does the same with more groups.
 func FuzzRollout(f *testing.F) {
-	f.Add(uint8(20), uint8(3), uint8(2), uint8(5), uint8(20), uint8(21), []byte{1, 1, 1, 0, 3, 2, 1})
-	f.Add(uint8(7), uint8(0), uint8(1), uint8(0), uint8(7), uint8(7), []byte{1})
-	f.Add(uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), []byte{})
-	f.Fuzz(func(t *testing.T, replicas, surge, unavailable, partition, current, existing uint8, groups []byte) {
+	f.Add(uint8(20), uint8(3), uint8(2), uint8(5), uint8(20), uint8(21), uint64(0b100100), []byte{1, 1, 1, 0, 3, 2, 1})
+	f.Add(uint8(7), uint8(0), uint8(1), uint8(0), uint8(7), uint8(7), uint64(0), []byte{1})
+	f.Add(uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint64(0), []byte{})
+	f.Fuzz(func(t *testing.T, replicas, surge, unavailable, partition, current, existing uint8, ahead uint64, groups []byte) {
 		in := rollout.Input{
 			Replicas:       int32(replicas % 64),
 			MaxUnavailable: int32(unavailable),
@@ -67,6 +69,11 @@ func FuzzRollout(f *testing.F) {
 			}
 			in.Groups = append(in.Groups, kind)
 		}
+		for index := in.Current.Partition - 1; index >= in.UserPartition; index-- {
+			if ahead>>index&1 == 1 {
+				in.Ahead = append(in.Ahead, index)
+			}
+		}
 		checkRollout(t, in)
 	})
 }
@@ -81,7 +88,7 @@ func checkRollout(t *testing.T, in rollout.Input) {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
 		next := after(in, decision)
-		if in.Current == next.Current && slices.Equal(in.Groups, next.Groups) {
+		if in.Current == next.Current && slices.Equal(in.Ahead, next.Ahead) && slices.Equal(in.Groups, next.Groups) {
 			checkEnd(t, in, decision)
 			return
 		}
@@ -104,24 +111,63 @@ func broken(in rollout.Input, decision rollout.Decision) string {
 	case len(slices.Compact(slices.Clone(decision.Replace))) != len(decision.Replace):
 		return "a group goes twice"
 	}
+	for _, index := range decision.Ahead {
+		if index < in.UserPartition || index >= decision.Partition {
+			return fmt.Sprintf("group %d is not ahead of the partition", index)
+		}
+	}
+	for _, index := range in.Ahead {
+		if index >= in.UserPartition && index < decision.Replicas && !letGo(decision.Partition, decision.Ahead, index) {
+			return fmt.Sprintf("group %d was let go, and is held again", index)
+		}
+	}
 	for _, index := range decision.Replace {
 		switch {
-		case index < decision.Partition || index >= decision.Replicas:
+		case !letGo(decision.Partition, decision.Ahead, index) || index >= decision.Replicas:
 			return fmt.Sprintf("group %d would not come back up to date", index)
 		case groupAt(in, index).UpToDate:
 			return fmt.Sprintf("group %d is up to date already", index)
 		}
 	}
-	// From the new partition on the StatefulSet controller takes old groups down by itself: none may be released beyond the budget.
-	for index := decision.Partition; index < min(in.Current.Partition, decision.Replicas); index++ {
-		if !groupAt(in, index).UpToDate && !slices.Contains(decision.Replace, index) {
+	released, reclaimed := false, in.Current.Replicas > decision.Replicas && in.Current.Replicas <= in.Replicas+in.MaxSurge &&
+		groupAt(in, decision.Replicas).Ready
+	for index := in.UserPartition; index < decision.Replicas; index++ {
+		if groupAt(in, index).UpToDate || letGo(in.Current.Partition, in.Ahead, index) || !letGo(decision.Partition, decision.Ahead, index) {
+			continue
+		}
+		released = true
+		if !slices.Contains(decision.Replace, index) { // The StatefulSet controller would take it down all the same.
 			return fmt.Sprintf("group %d is released, and not replaced", index)
 		}
+	}
+	proven := slices.Contains(in.Groups[:min(len(in.Groups), int(decision.Replicas))], rollout.Group{Ready: true, UpToDate: true})
+	if most := decision.Replicas - in.Replicas + in.MaxUnavailable; released && !proven && onTheirWay(in, decision) > most {
+		return fmt.Sprintf("%d groups are on their way at once, of at most %d", onTheirWay(in, decision), most)
+	}
+	if reclaimed && staying(in, decision) < in.Replicas-in.MaxUnavailable {
+		return fmt.Sprintf("surge is reclaimed, %d ready groups stay", staying(in, decision))
 	}
 	if readyGroupGoes(in, decision) && readyAfter(in, decision) < in.Replicas-in.MaxUnavailable {
 		return fmt.Sprintf("a ready group goes, %d remain ready", readyAfter(in, decision))
 	}
 	return ""
+}
+
+// letGo says whether a group comes back at the current revision, with that partition and those groups ahead of it.
+func letGo(partition int32, ahead []int32, index int32) bool {
+	return index >= partition || slices.Contains(ahead, index)
+}
+
+// onTheirWay counts the groups that are updated and not ready, or about to be updated.
+func onTheirWay(in rollout.Input, decision rollout.Decision) int32 {
+	count := int32(0)
+	for index := range decision.Replicas {
+		group := groupAt(in, index)
+		if (group.UpToDate && !group.Ready) || slices.Contains(decision.Replace, index) {
+			count++
+		}
+	}
+	return count
 }
 
 // readyGroupGoes says whether a ready group is replaced, or is of a surge that is reclaimed. Groups that a user scaled down don't count.
@@ -144,6 +190,17 @@ func readyAfter(in rollout.Input, decision rollout.Decision) int32 {
 	return count
 }
 
+// staying counts the ready groups that the decision neither reclaims nor lets go, nor an earlier one did.
+func staying(in rollout.Input, decision rollout.Decision) int32 {
+	count := int32(0)
+	for index, group := range in.Groups[:min(len(in.Groups), int(decision.Replicas))] {
+		if group.Ready && (group.UpToDate || !letGo(decision.Partition, decision.Ahead, int32(index)) || int32(index) < in.UserPartition) {
+			count++
+		}
+	}
+	return count
+}
+
 func goes(decision rollout.Decision, index int32) bool {
 	return index >= decision.Replicas || slices.Contains(decision.Replace, index)
 }
@@ -153,7 +210,7 @@ func groupAt(in rollout.Input, index int32) rollout.Group {
 	if int(index) < len(in.Groups) {
 		return in.Groups[index]
 	}
-	return rollout.Group{UpToDate: index >= in.Current.Partition}
+	return rollout.Group{UpToDate: letGo(in.Current.Partition, in.Ahead, index)}
 }
 
 // after is what comes of a decision when groups become ready after they were created, and broken old ones never do.
@@ -162,7 +219,7 @@ func after(in rollout.Input, decision rollout.Decision) rollout.Input {
 	for index := range decision.Replicas {
 		created := int(index) >= len(in.Groups)
 		switch {
-		case slices.Contains(decision.Replace, index) || (created && index >= decision.Partition):
+		case slices.Contains(decision.Replace, index) || (created && letGo(decision.Partition, decision.Ahead, index)):
 			groups[index] = rollout.Group{UpToDate: true}
 		case created:
 			groups[index] = rollout.Group{Ready: true}
@@ -172,22 +229,24 @@ func after(in rollout.Input, decision rollout.Decision) rollout.Input {
 			groups[index] = in.Groups[index]
 		}
 	}
-	in.Current, in.Groups = decision.Step, groups
+	in.Current, in.Ahead, in.Groups = decision.Step, decision.Ahead, groups
 	return in
 }
 
-// checkEnd checks that a rollout in which nothing moves any more is over.
-//
-// There is one exception, a known limitation: an old group that isn't ready and doesn't become ready, below one that is old and ready,
-// while no more ready groups may go. The partition comes down group by group from the highest, so the broken group can't go before the
-// ready one above it; and it counts as unavailable, so that the ready one can't go either.
+// checkEnd checks that a rollout in which nothing moves any more is over, or can't go on because groups that the user's partition
+// protects are broken, and with them as many are down as may be.
 func checkEnd(t *testing.T, in rollout.Input, decision rollout.Decision) {
 	t.Helper()
 	if isOver(in, decision) {
 		return
 	}
-	spent := readyAfter(in, decision) <= in.Replicas-in.MaxUnavailable
-	if !spent || !hasBrokenBelowReady(in) || decision.Outdated == 0 || decision.Reason != rollout.WaitingForGroups {
+	protected := int32(0)
+	for index := range min(in.UserPartition, in.Replicas) {
+		if !in.Groups[index].Ready {
+			protected++
+		}
+	}
+	if protected == 0 || readyAfter(in, decision) > in.Replicas-in.MaxUnavailable || decision.Reason != rollout.WaitingForGroups {
 		t.Fatalf("nothing moves any more at %+v: %+v", in, decision)
 	}
 }
@@ -210,17 +269,6 @@ func isOver(in rollout.Input, decision rollout.Decision) bool {
 	}
 	surgeIsNeeded := readyAfter(in, decision) <= in.Replicas-in.MaxUnavailable
 	return decision.Outdated == 0 && decision.Reason == reason && (decision.Replicas == in.Replicas || surgeIsNeeded)
-}
-
-// hasBrokenBelowReady looks for the pair of groups in which the known limitation shows.
-func hasBrokenBelowReady(in rollout.Input) bool {
-	broken := slices.Index(in.Groups, rollout.Group{})
-	for index, group := range in.Groups {
-		if group == (rollout.Group{Ready: true}) && int32(index) >= in.UserPartition && broken >= 0 && broken < index {
-			return true
-		}
-	}
-	return false
 }
 
 // forEachBudget calls with every small budget that a set of that many replicas can have.
@@ -255,4 +303,14 @@ func forEachGroups(count int32, call func(groups []rollout.Group)) {
 			return
 		}
 	}
+}
+
+// forEachAhead calls with every combination of groups, highest first, that may be ahead of a partition.
+func forEachAhead(lowest, partition int32, call func(ahead []int32)) {
+	if lowest >= partition {
+		call(nil)
+		return
+	}
+	forEachAhead(lowest+1, partition, call)
+	forEachAhead(lowest+1, partition, func(ahead []int32) { call(append(slices.Clone(ahead), lowest)) })
 }

@@ -2,8 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package rollout is the arithmetic of a rolling update over groups: which partition and how many replicas the leader StatefulSet
-// gets next, and which groups may be taken down. Integers only; it knows neither Kubernetes nor time.
+// gets next, which groups come ahead of the partition, and which may be taken down. Integers only; it knows neither Kubernetes nor time.
 package rollout
+
+import "slices"
 
 // Input is what one decision looks at.
 type Input struct {
@@ -23,8 +25,11 @@ type Input struct {
 	// just changed, its Partition is above all groups, surge included: none is of that revision yet.
 	Current Step
 
+	// Ahead are the groups below Current.Partition that earlier decisions let go.
+	Ahead []int32
+
 	// Groups are the groups by index, surge included. A group that doesn't exist yet is UpToDate if it will be created so: from
-	// Current.Partition on.
+	// Current.Partition on, and Ahead.
 	Groups []Group
 }
 
@@ -61,8 +66,11 @@ const (
 type Decision struct {
 	Step
 
-	// Replace are the indices of groups that are of an earlier revision, not protected by Partition, and within the budget:
-	// to be taken down now. Highest first.
+	// Ahead are the indices of groups below Partition that are to come back at the current revision all the same. Highest first.
+	Ahead []int32
+
+	// Replace are the indices of groups that are of an earlier revision, not protected by Partition, or Ahead of it, and within the
+	// budget: to be taken down now. Highest first.
 	Replace []int32
 
 	// Outdated is how many groups the rollout has yet to bring up to date; those below UserPartition don't count.
@@ -77,15 +85,26 @@ type Decision struct {
 //
 // Worked example: 5 groups, all ready and of an earlier revision, MaxUnavailable 2, no surge. 5 are ready, 3 have to stay: groups 4
 // and 3 go, the partition is 3. When group 4 is ready again, 4 are ready, one more may go: group 2, partition 2. And so on to 0.
+//
+// Another one, with group 0 broken: 4 are ready, 3 have to stay, so one may go; the broken group takes the second of the two turns.
+// It is out of reach for the partition, which comes down group by group from the highest: group 4 goes, the partition is 4, and group 0
+// goes ahead of it.
 func Next(in Input) Decision {
 	replicas := in.Replicas + in.surge()
-	partition, replace := in.takeDown(replicas)
-	return Decision{
+	going := in.choose(replicas)
+	partition := in.lower(replicas, going)
+	decision := Decision{
 		Step:     Step{Partition: partition, Replicas: replicas},
-		Replace:  replace,
+		Ahead:    in.ahead(partition, replicas, going),
 		Outdated: in.outdated(in.UserPartition),
 		Reason:   in.reason(),
 	}
+	for index := replicas - 1; index >= in.UserPartition; index-- {
+		if going[index] {
+			decision.Replace = append(decision.Replace, index)
+		}
+	}
+	return decision
 }
 
 // surge is how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to finish, within MaxSurge.
@@ -110,33 +129,74 @@ func (in *Input) surge() int32 {
 	return max(kept, wanted)
 }
 
-// isNeeded says whether the highest group is ready, and too few others are.
+// isNeeded says whether the highest group is ready, and too few others are that stay. Those that were let go may go at any time.
 func (in *Input) isNeeded(highest int32) bool {
-	return in.group(highest).Ready && in.ready(highest) < in.Replicas-in.MaxUnavailable
-}
-
-// takeDown moves the partition down, from where it is, over all groups that may go: those that are up to date anyway, those that
-// aren't ready and so cost nothing, and ready ones for as long as Replicas - MaxUnavailable others remain ready.
-func (in *Input) takeDown(replicas int32) (partition int32, replace []int32) {
-	budget := in.ready(replicas) - (in.Replicas - in.MaxUnavailable)
-	partition = max(in.UserPartition, min(in.Current.Partition, replicas))
-	for index := replicas - 1; index >= in.UserPartition; index-- {
-		group := in.group(index)
-		if !group.UpToDate && group.Ready {
-			if budget <= 0 {
-				if index < partition {
-					break
-				}
-				continue // An earlier decision let it go, and before it went another group failed.
-			}
-			budget-- // Also for a group that an earlier decision let go: it may not have gone yet.
-		}
-		partition = min(partition, index)
-		if !group.UpToDate {
-			replace = append(replace, index)
+	staying := int32(0)
+	for index := range highest {
+		if group := in.group(index); group.Ready && (group.UpToDate || !in.wasLetGo(index)) {
+			staying++
 		}
 	}
-	return partition, replace
+	return in.group(highest).Ready && staying < in.Replicas-in.MaxUnavailable
+}
+
+// choose says which groups of an earlier revision are to go now.
+//
+// A ready one only goes while Replicas - MaxUnavailable others remain ready. One that isn't ready costs nothing, but until the current
+// revision has proven itself in one group, no more groups are on their way to it than may be surge or unavailable: else a revision that
+// never becomes ready would get hold of every group that restarts for another reason. Groups that aren't ready have the first turns.
+//
+// Worked example: 5 groups, MaxUnavailable 2, group 4 updated and not ready yet, group 1 broken. 3 are ready, and 3 have to stay: no
+// ready one may go. One group is on its way, and one more may be: group 1 goes.
+func (in *Input) choose(replicas int32) map[int32]bool {
+	going := map[int32]bool{}
+	spare := in.count(replicas, isReady) - (in.Replicas - in.MaxUnavailable)
+	turns := spare + in.count(replicas, isBroken)
+	if in.count(replicas, isProof) > 0 {
+		turns = replicas
+	}
+	take := func(wanted func(index int32, ready bool) bool) {
+		for index := replicas - 1; index >= in.UserPartition; index-- {
+			ready := in.group(index).Ready
+			if in.group(index).UpToDate || (ready && spare <= 0) || !wanted(index, ready) {
+				continue
+			}
+			if ready {
+				spare--
+			}
+			turns--
+			going[index] = true
+		}
+	}
+	take(func(index int32, _ bool) bool { return in.wasLetGo(index) }) // They may go at any time.
+	take(func(index int32, ready bool) bool { return !ready && turns > 0 && !going[index] })
+	take(func(index int32, ready bool) bool { return ready && !going[index] })
+	return going
+}
+
+// wasLetGo says whether an earlier decision let the group go.
+func (in *Input) wasLetGo(index int32) bool {
+	return index >= in.Current.Partition || slices.Contains(in.Ahead, index)
+}
+
+// lower moves the partition down, from where it is, over all groups that are up to date anyway or are to go.
+func (in *Input) lower(replicas int32, going map[int32]bool) int32 {
+	partition := max(in.UserPartition, min(in.Current.Partition, replicas))
+	for partition > in.UserPartition && (going[partition-1] || in.wasLetGo(partition-1) || in.group(partition-1).UpToDate) {
+		partition--
+	}
+	return partition
+}
+
+// ahead are the groups below the partition that are to go, and those that were let go before and have yet to come back.
+func (in *Input) ahead(partition, replicas int32, going map[int32]bool) []int32 {
+	var ahead []int32
+	for index := min(partition, replicas) - 1; index >= in.UserPartition; index-- {
+		if going[index] || slices.Contains(in.Ahead, index) {
+			ahead = append(ahead, index)
+		}
+	}
+	return ahead
 }
 
 // reason looks at what is left to update.
@@ -162,11 +222,15 @@ func (in *Input) outdated(from int32) int32 {
 	return count
 }
 
-// ready counts the ready groups among the first replicas.
-func (in *Input) ready(replicas int32) int32 {
+func isReady(group Group) bool  { return group.Ready }
+func isBroken(group Group) bool { return !group.Ready && !group.UpToDate }
+func isProof(group Group) bool  { return group.Ready && group.UpToDate }
+
+// count counts among the first groups those that are so.
+func (in *Input) count(first int32, so func(Group) bool) int32 {
 	count := int32(0)
-	for index := range replicas {
-		if in.group(index).Ready {
+	for index := range first {
+		if so(in.group(index)) {
 			count++
 		}
 	}
@@ -178,5 +242,5 @@ func (in *Input) group(index int32) Group {
 	if int(index) < len(in.Groups) {
 		return in.Groups[index]
 	}
-	return Group{UpToDate: index >= in.Current.Partition}
+	return Group{UpToDate: in.wasLetGo(index)}
 }

@@ -27,6 +27,7 @@ func TestNext(t *testing.T) {
 		name                                              string
 		replicas, maxSurge, maxUnavailable, userPartition int32
 		current                                           rollout.Step
+		ahead                                             []int32
 		groups                                            string
 		want                                              rollout.Decision
 	}{
@@ -65,9 +66,11 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a group fails before those that were let go are gone: one of them waits", replicas: 5, maxUnavailable: 2,
+			name: "a group fails before those that were let go are gone: one of them waits, the failed one goes", replicas: 5, maxUnavailable: 2,
 			current: step{Partition: 3, Replicas: 5}, groups: "xoooo",
-			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4}, Outdated: 5, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 5}, Ahead: []int32{0}, Replace: []int32{4, 0}, Outdated: 5, Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "the budget is spent", replicas: 3, maxUnavailable: 1,
@@ -75,14 +78,62 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Outdated: 2, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "broken old groups cost nothing", replicas: 4, maxUnavailable: 1,
+			name: "all old groups are broken: one is a trial", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 4, Replicas: 4}, groups: "xxxx",
-			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{3, 2, 1, 0}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Replace: []int32{3}, Outdated: 4, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "broken old groups count against the budget", replicas: 4, maxUnavailable: 2,
+			name: "all old groups are broken: the trial has yet to succeed", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "xxxw",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "all old groups are broken: the trial has succeeded", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "xxxn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{2, 1, 0}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a group restarts while an update that isn't proven has the only turn", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "ooxw",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a broken old group goes ahead of the partition that can't reach it", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
-			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Replace: []int32{3}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 4, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "it stays ahead until the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, ahead: []int32{0}, groups: "nooo",
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{3}, Outdated: 3, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 2, Replicas: 4}, ahead: []int32{0}, groups: "nonn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{1}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a group that was let go ahead and became ready after all goes within the budget", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, ahead: []int32{0}, groups: "ooxo",
+			want: rollout.Decision{
+				Step: step{Partition: 4, Replicas: 4}, Ahead: []int32{2, 0}, Replace: []int32{2}, Outdated: 4, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "a surge group that didn't exist takes the first turn of broken ones", replicas: 2, maxSurge: 1,
+			current: step{Partition: 2, Replicas: 2}, groups: "xo",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Outdated: 2, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a broken old group counts against the budget, and goes first", replicas: 4, maxUnavailable: 2,
+			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{3, 0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "surge comes first", replicas: 1, maxSurge: 1,
@@ -132,7 +183,9 @@ func TestNext(t *testing.T) {
 		{
 			name: "another push protects a surge group that serves alone", replicas: 1, maxSurge: 1,
 			current: step{Partition: 2, Replicas: 2}, groups: "xo",
-			want: rollout.Decision{Step: step{Partition: 2, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 2, Replicas: 2}, Ahead: []int32{0}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "the user's partition stops it", replicas: 3, maxUnavailable: 3, userPartition: 2,
@@ -174,16 +227,11 @@ func TestNext(t *testing.T) {
 			current: step{Partition: 0, Replicas: 2}, groups: "nn",
 			want: rollout.Decision{Reason: rollout.Complete},
 		},
-		{
-			name: "known limitation: a broken old group below a ready one, budget eaten", replicas: 2, maxUnavailable: 1,
-			current: step{Partition: 2, Replicas: 2}, groups: "xo",
-			want: rollout.Decision{Step: step{Partition: 2, Replicas: 2}, Outdated: 2, Reason: rollout.WaitingForGroups},
-		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := rollout.Next(rollout.Input{
 				Replicas: tc.replicas, MaxSurge: tc.maxSurge, MaxUnavailable: tc.maxUnavailable, UserPartition: tc.userPartition,
-				Current: tc.current, Groups: groups(tc.groups),
+				Current: tc.current, Ahead: tc.ahead, Groups: groups(tc.groups),
 			})
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("Next (-want +got):\n%s", diff)

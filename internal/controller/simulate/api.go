@@ -27,6 +27,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
 // The kinds of objects in the world.
@@ -121,7 +122,7 @@ func (a *API) Create(object client.Object) error {
 	if a.Get(gvk.Kind, key) != nil {
 		return apierrors.NewAlreadyExists(resource(gvk.Kind), key.Name)
 	}
-	if err := admit(object); err != nil {
+	if err := a.admit(object); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
 	a.count++
@@ -134,7 +135,7 @@ func (a *API) Create(object client.Object) error {
 }
 
 // admit does what webhooks, and the server's own defaults, do to new objects.
-func admit(object client.Object) error {
+func (a *API) admit(object client.Object) error {
 	switch object := object.(type) {
 	case *leaderworkersetv1.LeaderWorkerSet:
 		object.Default()
@@ -147,6 +148,10 @@ func admit(object client.Object) error {
 		object.Status.Phase = corev1.PodPending
 		owner := metav1.GetControllerOf(object)
 		if owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
+			leaders := getOf[*appsv1.StatefulSet](a, kindStatefulSet, at(object, owner.Name))
+			if reason := snapshot.OutOfOrder(leaders, object); reason != "" {
+				return errors.New(reason)
+			}
 			return desired.Inject(object)
 		}
 	}

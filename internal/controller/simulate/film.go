@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
 // film is what has happened so far.
@@ -54,7 +55,9 @@ func (w *World) tell(actor, verb, object string) {
 func (w *World) User(what string, do func() error) {
 	w.t.Helper()
 	w.tell("user", what, "")
+	w.byUser = true
 	w.must(do())
+	w.byUser = false
 }
 
 // Film is everything that happened, one line for each thing.
@@ -121,9 +124,15 @@ func (w *World) described(object client.Object) string {
 func (w *World) facts(sts *appsv1.StatefulSet) []string {
 	facts := []string{fmt.Sprintf("replicas %d", ptr.Deref(sts.Spec.Replicas, 1))}
 	if isLeaders(sts) {
-		facts = append(facts, fmt.Sprintf("partition %d", partitionOf(sts)))
+		facts = append(facts, fmt.Sprintf("partition %d", snapshot.OrderOf(sts).Partition))
 	}
 	return append(facts, fmt.Sprintf("revision %d", w.film.revisions[sts.Labels[leaderworkersetv1.RevisionLabelKey]]))
+}
+
+// allFacts are those, and what they tell of a StatefulSet only when it changes.
+func (w *World) allFacts(sts *appsv1.StatefulSet) []string {
+	ahead := strings.Trim(fmt.Sprint(snapshot.OrderOf(sts).Ahead), "[]")
+	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type), "ahead "+cmp.Or(ahead, "none"))
 }
 
 // difference is an object's name and what has changed.
@@ -134,8 +143,8 @@ func (w *World) difference(old, updated client.Object) string {
 		return nameOf(updated)
 	}
 	var changes []string
-	was := w.facts(before)
-	for i, is := range w.facts(after) {
+	was := w.allFacts(before)
+	for i, is := range w.allFacts(after) {
 		if _, value, _ := strings.Cut(is, " "); is != was[i] {
 			changes = append(changes, was[i]+" to "+value)
 		}

@@ -4,6 +4,9 @@
 package simulate
 
 import (
+	"cmp"
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +23,9 @@ import (
 type invariants struct {
 	// wishes are those of each LeaderWorkerSet since the world was last at rest. An operator whose cache lags may go by any of them.
 	wishes map[types.NamespacedName]wishes
+
+	// hurt are the leaders of groups that users, or accidents, have done something to, as they were.
+	hurt map[types.UID]*corev1.Pod
 }
 
 // wishes are the fewest groups that have to stay ready in a rollout, and the most that may exist.
@@ -40,9 +46,12 @@ func (w *World) check(change Change) {
 	case kindPod:
 		if pod, ok := change.New.(*corev1.Pod); ok && change.Old == nil {
 			w.checkRevision(pod)
+			w.checkOrder(pod)
 		}
 		if pod, ok := change.Old.(*corev1.Pod); ok && w.writing != nil {
 			w.checkTakenDown(pod, pod)
+		} else if ok && w.byUser {
+			w.rules.hit(cmp.Or(w.leaderOf(pod), pod))
 		}
 	}
 }
@@ -61,9 +70,17 @@ func (i *invariants) wish(lws *leaderworkersetv1.LeaderWorkerSet) {
 	i.wishes[key] = latest
 }
 
-// rest forgets the wishes that have been granted.
+// hit notes that something happens to a group that the operator may not see at once.
+func (i *invariants) hit(leader *corev1.Pod) {
+	if i.hurt == nil {
+		i.hurt = map[types.UID]*corev1.Pod{}
+	}
+	i.hurt[leader.UID] = leader
+}
+
+// rest forgets the wishes that have been granted, and the accidents that everyone has seen.
 func (i *invariants) rest(api *API) {
-	i.wishes = nil
+	i.wishes, i.hurt = nil, nil
 	for _, lws := range listOf[*leaderworkersetv1.LeaderWorkerSet](api, kindLeaderWorkerSet) {
 		i.wish(lws)
 	}
@@ -88,13 +105,19 @@ func (w *World) checkStatefulSet(change Change) {
 	}
 }
 
-// checkMonotone: within one revision and one replica count the partition never rises.
+// checkMonotone: within one revision and one replica count the partition never rises, and groups ahead of it stay so.
 func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
 	same := revisionOf(before) == revisionOf(after) &&
 		before.Annotations[leaderworkersetv1.ReplicasAnnotationKey] == after.Annotations[leaderworkersetv1.ReplicasAnnotationKey]
-	if same && partitionOf(after) > partitionOf(before) {
-		w.fail("the partition of %s rises from %d to %d", after.Name, partitionOf(before), partitionOf(after))
+	was, is := snapshot.OrderOf(before), snapshot.OrderOf(after)
+	if same && is.Partition > was.Partition {
+		w.fail("the partition of %s rises from %d to %d", after.Name, was.Partition, is.Partition)
+	}
+	for _, index := range was.Ahead {
+		if same && index < *after.Spec.Replicas && !is.LetsGo(index) {
+			w.fail("group %d of %s was ahead of the partition, and isn't any more", index, after.Name)
+		}
 	}
 }
 
@@ -108,10 +131,11 @@ func (w *World) checkBound(leaders *appsv1.StatefulSet) {
 
 // checkBudget: the operator never lets a ready group go when that leaves fewer than replicas - maxUnavailable ready. What counts is that
 // moment: from then on, the StatefulSet controller may take the group down. Groups that weren't ready in the cache when the pass began
-// cost nothing, even if they have become ready since: nobody could know. Nor do those that go because the user wants fewer.
+// cost nothing, even if they have become ready since; and those that were ready there, and have been hurt since, still stand: nobody
+// could know. Nor do those cost anything that go because the user wants fewer.
 func (w *World) checkBudget(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
-	staying, costs := int32(0), ""
+	staying, costs := w.hurtUnseen(after), ""
 	for _, group := range w.groupsOf(after) {
 		wanted := group.index < *after.Spec.Replicas || wished(before) == wished(after)
 		switch {
@@ -124,6 +148,18 @@ func (w *World) checkBudget(before, after *appsv1.StatefulSet) {
 	if fewest := w.rules.wishes[client.ObjectKeyFromObject(after)].fewestReady; costs != "" && staying < fewest {
 		w.fail("group %s is ready and may go from now on, which leaves %d ready groups of at least %d", costs, staying, fewest)
 	}
+}
+
+// hurtUnseen counts the groups that may not go, and that are no longer ready although the cache still says so.
+func (w *World) hurtUnseen(leaders *appsv1.StatefulSet) int32 {
+	count := int32(0)
+	for uid, leader := range w.rules.hurt {
+		_, index, _ := identity.Parse(leader.Name)
+		if w.writing.saw[uid] && !w.ready(leader) && !(group{index: index, leader: leader}).mayGo(leaders) {
+			count++
+		}
+	}
+	return count
 }
 
 // wished is how many groups the user asks for, surge aside.
@@ -173,6 +209,24 @@ func (w *World) checkRevision(pod *corev1.Pod) {
 	}
 }
 
+// checkOrder: an old group comes back old, and one that goes ahead of the partition comes back new.
+func (w *World) checkOrder(leader *corev1.Pod) {
+	w.t.Helper()
+	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, at(leader, leader.Labels[leaderworkersetv1.SetNameLabelKey]))
+	if leaders == nil || !metav1.IsControlledBy(leader, leaders) {
+		return
+	}
+	order, index := snapshot.OrderOf(leaders), w.groupOf(leader).index
+	isNew := revisionOf(leader) == revisionOf(leaders)
+	only := leaders.Status.CurrentRevision
+	switch {
+	case isNew && !order.LetsGo(index) && only != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != only:
+		w.fail("leader %s is created at the new revision before its turn", leader.Name)
+	case !isNew && slices.Contains(order.Ahead, index):
+		w.fail("leader %s is created at the old revision when its turn has come", leader.Name)
+	}
+}
+
 // revision is the revision with that key, of the pod's set; nil if there is none.
 func (w *World) revision(pod *corev1.Pod, key string) *appsv1.ControllerRevision {
 	for _, candidate := range listOf[*appsv1.ControllerRevision](w.API, kindControllerRevision) {
@@ -212,7 +266,7 @@ type group struct {
 
 // mayGo says whether a StatefulSet like that lets the group be taken down, by a rollout or because there are too many.
 func (g group) mayGo(leaders *appsv1.StatefulSet) bool {
-	outdated := revisionOf(g.leader) != revisionOf(leaders) && g.index >= partitionOf(leaders)
+	outdated := revisionOf(g.leader) != revisionOf(leaders) && snapshot.OrderOf(leaders).LetsGo(g.index)
 	return outdated || g.index >= *leaders.Spec.Replicas
 }
 
@@ -234,6 +288,11 @@ func (w *World) groupOf(leader *corev1.Pod) group {
 
 // ready says whether the leader and all its workers are ready, by looking at every pod.
 func (w *World) ready(leader *corev1.Pod) bool {
+	current := getOf[*corev1.Pod](w.API, kindPod, client.ObjectKeyFromObject(leader))
+	if current == nil || current.UID != leader.UID {
+		return false
+	}
+	leader = current
 	if leader.DeletionTimestamp != nil || !snapshot.PodReady(leader) {
 		return false
 	}

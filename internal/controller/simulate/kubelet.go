@@ -4,12 +4,15 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
 // kubelets start the pods that have a node, and stop those that are being deleted. Each takes its time.
@@ -68,10 +71,15 @@ func (k *kubelets) next() time.Time {
 	return next
 }
 
+// BrokenImage is an image whose pods run, and are never ready.
+const BrokenImage = "image:broken"
+
 // due is when something happens to the pod that has not happened yet, and whether that is that it becomes ready. The zero time is never.
 func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 	switch {
 	case pod.Spec.NodeName == "":
+		return time.Time{}, false
+	case pod.DeletionTimestamp == nil && isBroken(pod):
 		return time.Time{}, false
 	case pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending:
 		return k.readyAt[pod.UID], true
@@ -80,6 +88,10 @@ func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 	default:
 		return time.Time{}, false
 	}
+}
+
+func isBroken(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Image == BrokenImage })
 }
 
 func (k *kubelets) start(pod *corev1.Pod) {
@@ -92,6 +104,19 @@ func (k *kubelets) start(pod *corev1.Pod) {
 			LastTransitionTime: metav1.NewTime(k.world.clock.Now()),
 		}}
 	})
+}
+
+// Break has a pod that is ready run on without ever being so again.
+func (a *API) Break(key types.NamespacedName) {
+	if pod := getOf[*corev1.Pod](a, kindPod, key); pod != nil && pod.Status.Phase == corev1.PodRunning {
+		update(a, pod, func(pod *corev1.Pod) { pod.Status.Conditions = nil })
+	}
+}
+
+// IsBroken says whether a pod runs and isn't ready.
+func (a *API) IsBroken(key types.NamespacedName) bool {
+	pod := getOf[*corev1.Pod](a, kindPod, key)
+	return pod != nil && pod.Status.Phase == corev1.PodRunning && !snapshot.PodReady(pod)
 }
 
 // stop ends a pod's grace period. It is gone at once, if nothing else keeps it.

@@ -32,6 +32,23 @@ func (w *World) CheckGranted(key types.NamespacedName) {
 	w.checkIdle()
 }
 
+// CheckRolledOut fails the test if a group of an earlier revision is left in the world, which has settled, unless a group of the latest
+// one isn't ready: then as many may be down as the budget allows, and nothing can be done about that.
+func (w *World) CheckRolledOut(key types.NamespacedName) {
+	w.t.Helper()
+	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, key)
+	var old []string
+	for _, group := range w.groupsOf(leaders) {
+		switch latest := revisionOf(group.leader) == revisionOf(leaders); {
+		case latest && !group.ready:
+			return
+		case !latest:
+			old = append(old, group.leader.Name)
+		}
+	}
+	w.compare("old groups", []string(nil), old)
+}
+
 // CheckGone fails the test unless nothing is left of any LeaderWorkerSet in the world, which has settled.
 func (w *World) CheckGone() {
 	w.t.Helper()

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,19 +24,29 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
+// retry is how long the StatefulSet controller waits after an attempt that failed. The real one waits longer each time.
+const retry = time.Second
+
 // statefulSetController makes pods of StatefulSets, as the real one does with default feature gates and parallel pod management: pods
 // below the partition come back at the current revision, those from it on are replaced one by one, and the status is written at the end
 // of a pass, for the state at its beginning. Other things happen between the steps of a pass.
 type statefulSetController struct {
 	world *World
 
-	// changed are StatefulSets with news since their last pass began; passes are what is left of passes that have begun.
+	// changed are StatefulSets with news since their last pass began; passes are what is left of passes that have begun; retries are
+	// when another pass follows one that failed.
 	changed map[types.NamespacedName]bool
 	passes  map[types.NamespacedName][]func() error
+	retries map[types.NamespacedName]time.Time
 }
 
 func newStatefulSetController(world *World) *statefulSetController {
-	c := &statefulSetController{world: world, changed: map[types.NamespacedName]bool{}, passes: map[types.NamespacedName][]func() error{}}
+	c := &statefulSetController{
+		world:   world,
+		changed: map[types.NamespacedName]bool{},
+		passes:  map[types.NamespacedName][]func() error{},
+		retries: map[types.NamespacedName]time.Time{},
+	}
 	world.API.watches = append(world.API.watches, c.watch)
 	return c
 }
@@ -61,6 +72,11 @@ func (c *statefulSetController) actions() []action {
 	for key := range c.passes {
 		keys[key] = true
 	}
+	for key, due := range c.retries {
+		if !due.After(c.world.clock.Now()) {
+			keys[key] = true
+		}
+	}
 	var actions []action
 	for _, key := range slices.SortedFunc(maps.Keys(keys), compareKeys) {
 		actions = append(actions, func() { c.step(key) })
@@ -68,16 +84,27 @@ func (c *statefulSetController) actions() []action {
 	return actions
 }
 
+// next is when the next attempt follows one that failed.
+func (c *statefulSetController) next() time.Time {
+	var next time.Time
+	for _, due := range c.retries {
+		next = earlier(next, due)
+	}
+	return next
+}
+
 // step begins a pass, and takes its next step. After one that fails, only the last one is left: the status.
 func (c *statefulSetController) step(key types.NamespacedName) {
 	if len(c.passes[key]) == 0 {
 		delete(c.changed, key)
+		delete(c.retries, key)
 		c.passes[key] = c.begin(key)
 	}
 	if steps := c.passes[key]; len(steps) > 0 {
 		c.passes[key] = steps[1:]
 		if err := steps[0](); err != nil {
 			c.passes[key] = steps[len(steps)-1:]
+			c.retries[key] = c.world.clock.Now().Add(retry)
 		}
 	}
 	if len(c.passes[key]) == 0 {
@@ -137,8 +164,11 @@ func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemn
 }
 
 // nextToUpdate is the pod with the highest ordinal, down to the partition, that isn't of the latest revision; none while one above it
-// isn't ready.
+// isn't ready, nor by the strategy OnDelete.
 func nextToUpdate(set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string) *corev1.Pod {
+	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
+		return nil
+	}
 	for i := len(replicas) - 1; i >= int(partitionOf(set)); i-- {
 		pod := replicas[i]
 		switch {
@@ -153,6 +183,7 @@ func nextToUpdate(set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string
 	return nil
 }
 
+// create makes a pod that is missing. Below the partition it is of the current revision; by the strategy OnDelete there is none.
 func (c *statefulSetController) create(set *appsv1.StatefulSet, place int, current, latest *appsv1.ControllerRevision) error {
 	revision := latest
 	if place < int(partitionOf(set)) {

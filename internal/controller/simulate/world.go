@@ -77,6 +77,7 @@ type World struct {
 	restarts int
 	depth    int
 	writing  *pass // of the operator, while it writes
+	byUser   bool  // what happens now
 	film     film
 	rules    invariants
 }
