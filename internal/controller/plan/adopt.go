@@ -128,7 +128,9 @@ func (p *setPlanner) whyInTheWay(kind string, object metav1.Object) string {
 // one that the leader StatefulSet is made from: another one may have been created before it was adopted.
 func (p *setPlanner) currentRevision(owned []*appsv1.ControllerRevision) *appsv1.ControllerRevision {
 	if leaders := p.ownLeaders(); leaders != nil {
-		others := func(r *appsv1.ControllerRevision) bool { return revision.Key(r) != leaders.Labels[leaderworkersetv1.RevisionLabelKey] }
+		others := func(r *appsv1.ControllerRevision) bool {
+			return revision.Key(r) != leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+		}
 		if made := revision.Equivalent(p.lws, slices.DeleteFunc(slices.Clone(owned), others)); made != nil {
 			return made
 		}
