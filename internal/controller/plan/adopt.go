@@ -46,6 +46,23 @@ func (p *setPlanner) adopt() bool {
 	return true
 }
 
+// mend has the leader StatefulSet labeled with the revision of its pod template again, if someone took the label off or changed it: by it,
+// groups are told to be up to date. It says whether that is needed. Then all else waits.
+func (p *setPlanner) mend() bool {
+	leaders := p.ownLeaders()
+	if leaders == nil {
+		return false
+	}
+	key := leaders.Spec.Template.Labels[leaderworkersetv1.RevisionLabelKey]
+	if key == "" || key == leaders.Labels[leaderworkersetv1.RevisionLabelKey] {
+		return false
+	}
+	mended := leaders.DeepCopy()
+	metav1.SetMetaDataLabel(&mended.ObjectMeta, leaderworkersetv1.RevisionLabelKey, key)
+	p.patch(leaders, mended)
+	return true
+}
+
 // orphaned says whether the object is labeled as the set's, stays, and has no controller.
 func (p *setPlanner) orphaned(object metav1.Object) bool {
 	return metav1.GetControllerOf(object) == nil && object.GetDeletionTimestamp() == nil &&

@@ -4,6 +4,7 @@
 package plan_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -270,6 +271,31 @@ func TestServiceIsNotAdopted(t *testing.T) {
 			if condition == nil || condition.Message != want {
 				t.Errorf("got %+v, want %q", condition, want)
 			}
+		})
+	}
+}
+
+// TestLeadersThatLostTheirRevision have it in their pod template still. Without it, all groups would look outdated.
+func TestLeadersThatLostTheirRevision(t *testing.T) {
+	for name, change := range map[string]func(labels map[string]string){
+		"removed": func(labels map[string]string) { delete(labels, leaderworkersetv1.RevisionLabelKey) },
+		"changed": func(labels map[string]string) { labels[leaderworkersetv1.RevisionLabelKey] = "x" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			observed := settled(t, newSet())
+			labels := maps.Clone(observed.Leaders.Labels)
+			change(observed.Leaders.Labels)
+			planned := forSet(t, observed)
+			wantWrites(t, "without it", planned.Writes, "patch *v1.StatefulSet llama")
+			if diff := cmp.Diff(labels, planned.Writes[0].Patch.To.GetLabels()); diff != "" {
+				t.Errorf("labels (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(observed.LWS.Status, planned.Status); diff != "" || len(planned.Events) > 0 {
+				t.Errorf("events %v, status (-want +got):\n%s", planned.Events, diff)
+			}
+			carryOut(observed, planned)
+			observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+			wantWrites(t, "after that", forSet(t, observed).Writes)
 		})
 	}
 }

@@ -49,6 +49,9 @@ type Set struct {
 // conditions that change. It fails only if the set's own templates can't be written as a revision.
 func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, failures: slices.Clone(observed.Failures)}
+	if p.mend() {
+		return Set{Writes: p.writes, Status: p.lws.Status}, nil
+	}
 	if !p.adopt() {
 		if err := p.children(); err != nil {
 			return Set{}, err
