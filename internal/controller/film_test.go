@@ -233,6 +233,18 @@ func TestFilms(t *testing.T) {
 			s.Elapse(time.Second)
 			s.runs("2 groups of 3", newSet(2, 3))
 		},
+		"adopt": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.deletes(metav1.DeletePropagationOrphan)
+			s.Settle()
+			s.runs("2 groups of 2", newSet(2, 2))
+		},
+		"adopt-changed": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.deletes(metav1.DeletePropagationOrphan)
+			s.Settle()
+			s.runs("2 groups of 2, image:2", newSet(2, 2, withImage(2)))
+		},
 		"foreign-statefulset": playForeignStatefulSet,
 		"update-1": func(s scene) {
 			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
@@ -424,8 +436,12 @@ func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWor
 	case 14:
 		s.removes(leader)
 	default:
-		s.deletes(metav1.DeletePropagationBackground)
+		policies := []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}
+		s.deletes(policies[random.IntN(len(policies))])
 		for range random.IntN(20) {
+			s.Step()
+		}
+		for s.API.Get("LeaderWorkerSet", theSet) != nil {
 			s.Step()
 		}
 		s.creates("again", lws.DeepCopy())

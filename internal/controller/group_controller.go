@@ -55,7 +55,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 		failure = failureOf(members.Index, written)
 	}
 	r.tell(ctx, set, members, life, failure)
-	if planned.Failure != nil {
+	if planned.Verdict.Action == group.BlockedOutOfSight && written == nil {
 		return ctrl.Result{RequeueAfter: blockedRetry}, nil
 	}
 	return ctrl.Result{}, written

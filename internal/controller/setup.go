@@ -179,8 +179,8 @@ func setSources(cached cache.Cache) []source.Source {
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
 		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](), somethingWeUseChanged[*corev1.Pod]()),
-		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroup[*appsv1.StatefulSet](), isOfGroup[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]()),
-		source.Kind(cached, &corev1.Service{}, enqueueGroup[*corev1.Service](), isOfGroup[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]()),
+		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
 		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup[*corev1.PersistentVolumeClaim](), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
 		// Leader pods may be seen before the StatefulSet that made them.

@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,6 +115,26 @@ func enqueueGroup[T client.Object]() handler.TypedEventHandler[T, reconcile.Requ
 	})
 }
 
+// enqueueGroups has the groups looked at that a StatefulSet or Service is of, or stands in the way of.
+func enqueueGroups[T client.Object]() handler.TypedEventHandler[T, reconcile.Request] {
+	return enqueue(0, func(_ context.Context, object T) []types.NamespacedName { return groupsConcerned(object) })
+}
+
+// groupsConcerned are the groups that a StatefulSet or Service has to do with: the one of its labels and, whatever they say, the one
+// whose leader has its name, as that is what the objects of a group are called. The children of a set as a whole are of no group, also if
+// the set's name ends like a leader's.
+func groupsConcerned(object client.Object) []types.NamespacedName {
+	var groups []types.NamespacedName
+	if group, ok := groupOf(object); ok {
+		groups = append(groups, group)
+	}
+	itself := client.ObjectKeyFromObject(object)
+	if _, _, ok := identity.Parse(itself.Name); ok && itself != setOf(object) && !slices.Contains(groups, itself) {
+		groups = append(groups, itself)
+	}
+	return groups
+}
+
 // enqueueGroupsOf has all groups of a LeaderWorkerSet looked at.
 func enqueueGroupsOf(reader client.Reader) handler.TypedEventHandler[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request] {
 	return enqueue(0, groupsOf[*leaderworkersetv1.LeaderWorkerSet](reader))
@@ -192,17 +213,15 @@ func isLeaderPod() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return isLeader(pod) })
 }
 
-// isOfGroup passes StatefulSets and Services of single groups.
-func isOfGroup[T client.Object]() predicate.TypedPredicate[T] {
-	return predicate.NewTypedPredicateFuncs(func(object T) bool { _, ok := groupOf(object); return ok })
-}
-
-// leadersAppear passes leader StatefulSets that are new, also in the place of another one of the same name.
+// leadersAppear passes leader StatefulSets that are new, also in the place of another one of the same name, or new to their set.
 func leadersAppear() predicate.TypedPredicate[*appsv1.StatefulSet] {
 	return predicate.And(
-		predicate.Not(isOfGroup[*appsv1.StatefulSet]()),
+		predicate.NewTypedPredicateFuncs(func(sts *appsv1.StatefulSet) bool { _, ok := groupOf(sts); return !ok }),
 		predicate.TypedFuncs[*appsv1.StatefulSet]{
-			UpdateFunc: func(e event.TypedUpdateEvent[*appsv1.StatefulSet]) bool { return e.ObjectOld.UID != e.ObjectNew.UID },
+			UpdateFunc: func(e event.TypedUpdateEvent[*appsv1.StatefulSet]) bool {
+				return e.ObjectOld.UID != e.ObjectNew.UID ||
+					!equality.Semantic.DeepEqual(metav1.GetControllerOf(e.ObjectOld), metav1.GetControllerOf(e.ObjectNew))
+			},
 			DeleteFunc: func(event.TypedDeleteEvent[*appsv1.StatefulSet]) bool { return false },
 		},
 	)
@@ -263,13 +282,15 @@ func trimStatefulSet(object any) (any, error) {
 	return trimmed, nil
 }
 
-// trimService keeps who the Service belongs to: its spec is written once.
+// trimService keeps who the Service belongs to, and whom it resolves: its spec is written once.
 func trimService(object any) (any, error) {
 	service, ok := object.(*corev1.Service)
 	if !ok {
 		return object, nil
 	}
-	return &corev1.Service{TypeMeta: service.TypeMeta, ObjectMeta: trimmedMeta(service.ObjectMeta)}, nil
+	trimmed := &corev1.Service{TypeMeta: service.TypeMeta, ObjectMeta: trimmedMeta(service.ObjectMeta)}
+	trimmed.Spec.ClusterIP, trimmed.Spec.Selector = service.Spec.ClusterIP, service.Spec.Selector
+	return trimmed, nil
 }
 
 // trimClaim keeps who the claim belongs to.

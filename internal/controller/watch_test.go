@@ -92,7 +92,10 @@ func updated[T client.Object](t *testing.T, q *recordingQueue, to handler.TypedE
 }
 
 func TestEnqueue(t *testing.T) {
-	sets, groups := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object]()
+	sets, groups, concerned := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object](), enqueueGroups[client.Object]()
+	foreign := &appsv1.StatefulSet{ObjectMeta: part("other-1")}
+	nameOfASet := &appsv1.StatefulSet{ObjectMeta: part("llama-7")}
+	nameOfASet.Labels[leaderworkersetv1.SetNameLabelKey] = nameOfASet.Name
 	for _, tc := range []struct {
 		name string
 		to   handler.TypedEventHandler[client.Object, reconcile.Request]
@@ -103,8 +106,15 @@ func TestEnqueue(t *testing.T) {
 		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 100ms"}},
 		{"the group of a leader", groups, leaderOf(1), []string{"default/llama-1 in 0s"}},
 		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
-		{"the group of a Service", groups, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
-		{"no group of the leader StatefulSet", groups, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
+		{"the group of a Service", concerned, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
+		{"no group of the leader StatefulSet", concerned, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
+		{"no group of a set that is called like a leader", concerned, nameOfASet, nil},
+		{"the group that a StatefulSet without a group is in the way of", concerned, &appsv1.StatefulSet{ObjectMeta: part("llama-1")}, []string{"default/llama-1 in 0s"}},
+		{"the group of another set that a StatefulSet is in the way of", concerned, foreign, []string{"default/other-1 in 0s"}},
+		{
+			"both groups", concerned, &appsv1.StatefulSet{ObjectMeta: part("other-1", "group-index", "2")},
+			[]string{"default/llama-2 in 0s", "default/other-1 in 0s"},
+		},
 	} {
 		for kind, deliver := range map[string]func(*recordingQueue){
 			"creation": func(q *recordingQueue) { tc.to.Create(t.Context(), event.CreateEvent{Object: tc.of}, q) },
@@ -169,7 +179,7 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		updated(t, q, enqueueSet[*appsv1.StatefulSet](0), trimmed(t, trimStatefulSet, leaders), trimmed(t, trimStatefulSet, sts), somethingWeUseChanged[*appsv1.StatefulSet]())
 		scaled := sts.DeepCopy()
 		scaled.Spec.Replicas = ptr.To(int32(i))
-		updated(t, q, enqueueGroup[*appsv1.StatefulSet](), sts, scaled, isOfGroup[*appsv1.StatefulSet]())
+		updated(t, q, enqueueGroups[*appsv1.StatefulSet](), sts, scaled)
 
 		exposed := service.DeepCopy()
 		exposed.ResourceVersion, exposed.Spec.ClusterIPs = version, []string{version}
@@ -218,6 +228,31 @@ func TestWishChanged(t *testing.T) {
 		tc.change(after)
 		got := wishChanged().Update(event.TypedUpdateEvent[*set]{ObjectOld: before, ObjectNew: after})
 		if got != tc.want {
+			t.Errorf("%s: passes: %t, want %t", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestLeadersAppear(t *testing.T) {
+	type statefulSet = appsv1.StatefulSet
+	leaders := &statefulSet{ObjectMeta: part("llama")}
+	for _, tc := range []struct {
+		name   string
+		change func(*statefulSet)
+		want   bool
+	}{
+		{"nothing", func(*statefulSet) {}, false},
+		{"spec", func(s *statefulSet) { s.Generation++ }, false},
+		{"another one of the same name", func(s *statefulSet) { s.UID = "new" }, true},
+		{"adopted", func(s *statefulSet) {
+			s.OwnerReferences = []metav1.OwnerReference{{UID: "set", Controller: ptr.To(true)}}
+		}, true},
+		{"owned, not controlled", func(s *statefulSet) { s.OwnerReferences = []metav1.OwnerReference{{UID: "other"}} }, false},
+		{"of a group", func(s *statefulSet) { s.UID, s.Labels[leaderworkersetv1.GroupIndexLabelKey] = "new", "1" }, false},
+	} {
+		after := leaders.DeepCopy()
+		tc.change(after)
+		if got := leadersAppear().Update(event.TypedUpdateEvent[*statefulSet]{ObjectOld: leaders, ObjectNew: after}); got != tc.want {
 			t.Errorf("%s: passes: %t, want %t", tc.name, got, tc.want)
 		}
 	}
@@ -316,10 +351,12 @@ func TestTrimStatefulSetKeepsWhatIsRead(t *testing.T) {
 }
 
 func TestTrimServiceKeepsWhatIsRead(t *testing.T) {
-	full := &corev1.Service{ObjectMeta: part("llama"), Spec: corev1.ServiceSpec{ClusterIP: "None"}}
+	full := &corev1.Service{
+		ObjectMeta: part("llama"), Spec: corev1.ServiceSpec{ClusterIP: "None", Selector: map[string]string{"app": "x"}},
+	}
 	full.UID, full.OwnerReferences = "uid", []metav1.OwnerReference{{UID: "set"}}
 	want := full.DeepCopy()
-	want.Spec = corev1.ServiceSpec{}
+	full.Spec.ClusterIPs = []string{"None"}
 	full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
 	if diff := cmp.Diff(want, trimmed(t, trimService, full)); diff != "" {
 		t.Errorf("Service (-want +got):\n%s", diff)

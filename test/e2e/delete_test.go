@@ -85,32 +85,6 @@ func checkTerminatedTogether(t *testing.T, pods *recording[*corev1.Pod]) {
 	}
 }
 
-// TestOrphan leaves the pods alone, and a new set of the name doesn't take them.
-func TestOrphan(t *testing.T) {
-	t.Parallel()
-	namespace := newNamespace(t)
-	lws := newSet(namespace, "left", 2, 3)
-	create(t, lws)
-	untilAvailable(t, lws)
-	before := uidsOf(listed(t, podsIn(namespace)))
-
-	remove(t, lws, client.PropagationPolicy(metav1.DeletePropagationOrphan))
-	untilGone(t, lws)
-	next := newSet(namespace, "left", 2, 3)
-	create(t, next)
-	untilFailing(t, next, "left")
-
-	pods := listed(t, podsIn(namespace))
-	check(t, "pods", before, uidsOf(pods))
-	for _, pod := range pods {
-		if !podReady(pod) {
-			t.Errorf("%s isn't ready any more", pod.Name)
-		}
-	}
-	leaders := named(t, listed(t, statefulSetsIn(namespace)), "left")
-	check(t, "owners of the leader StatefulSet", 0, len(leaders.OwnerReferences))
-}
-
 // TestRecreate makes a set of the same name as soon as the old one is gone, while everything that belonged to it still is there.
 func TestRecreate(t *testing.T) {
 	t.Parallel()

@@ -9,12 +9,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,7 +34,7 @@ type Applier struct {
 	// Client writes.
 	Client client.Client
 
-	// Live reads past the cache. Asked only after a creation that failed because the name is taken.
+	// Live reads past the cache. Asked only after a creation that failed because the name is taken, and before an object gets an owner.
 	Live client.Reader
 
 	// Recorder tells users what happened.
@@ -69,6 +72,8 @@ func (a *Applier) write(ctx context.Context, write plan.Write) error {
 		return a.create(ctx, write.Create)
 	case write.Patch != nil:
 		return a.patch(ctx, write.Patch)
+	case write.Relabel != nil:
+		return a.relabelUnseen(ctx, write.Relabel)
 	default:
 		return a.delete(ctx, write.Delete)
 	}
@@ -83,7 +88,7 @@ func (a *Applier) create(ctx context.Context, object plan.Object) error {
 }
 
 // checkTaken looks at who has the name that a creation needed. If it is the owner of the wished object, an earlier creation of ours
-// has succeeded and the cache has yet to show it.
+// has succeeded and the cache has yet to show it, or never will: without its labels, the object isn't selected.
 func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
 	gvk, err := apiutil.GVKForObject(wanted, a.Client.Scheme())
 	if err != nil {
@@ -96,7 +101,7 @@ func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
 	}
 	if owner := metav1.GetControllerOf(wanted); owner != nil {
 		if actual := metav1.GetControllerOf(taken); actual != nil && actual.UID == owner.UID {
-			return nil
+			return a.relabel(ctx, taken, wanted.GetLabels())
 		}
 	}
 	return &RefusedError{
@@ -105,8 +110,73 @@ func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
 	}
 }
 
+// identifying are the labels by which the cache selects and finds objects. The key of the revision is none of them: an object that
+// exists may be of another one than the object wished for.
+var identifying = []string{
+	leaderworkersetv1.SetNameLabelKey, leaderworkersetv1.GroupIndexLabelKey, leaderworkersetv1.GroupUniqueHashLabelKey,
+}
+
+// relabelUnseen relabels an object of which no more is known than its name and UID.
+func (a *Applier) relabelUnseen(ctx context.Context, object plan.Object) error {
+	gvk, err := apiutil.GVKForObject(object, a.Client.Scheme())
+	if err != nil {
+		return err
+	}
+	unseen := &metav1.PartialObjectMetadata{
+		ObjectMeta: metav1.ObjectMeta{Name: object.GetName(), Namespace: object.GetNamespace(), UID: object.GetUID()},
+	}
+	unseen.SetGroupVersionKind(gvk)
+	return a.relabel(ctx, unseen, object.GetLabels())
+}
+
+// relabel gives an object, if it still has the UID, those of the wanted labels that say whose it is.
+//
+// Pods aren't relabeled: a pod that loses its labels is let go by its StatefulSet, too, which is how users take a pod aside.
+func (a *Applier) relabel(ctx context.Context, object *metav1.PartialObjectMetadata, wanted map[string]string) error {
+	relabeled := object.DeepCopy()
+	for _, key := range identifying {
+		if value, ok := wanted[key]; ok {
+			metav1.SetMetaDataLabel(&relabeled.ObjectMeta, key, value)
+		}
+	}
+	if maps.Equal(object.Labels, relabeled.Labels) {
+		return nil
+	}
+	object.UID = "" // A change of the UID is a precondition, no change.
+	err := a.Client.Patch(ctx, relabeled, client.MergeFrom(object))
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // It is gone, or something else has its name by now.
+	}
+	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
+}
+
 func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {
+	if err := a.checkNewOwners(ctx, change); err != nil {
+		return err
+	}
 	return refused(leaderworkersetv1.ReasonFailedUpdate, a.Client.Patch(ctx, change.To, mergePatch(change)))
+}
+
+// checkNewOwners fails if the change gives an object an owner that is going, or gone. The version of the object says nothing about that:
+// a set that was deleted, and left its children behind, would get one back from an operator whose cache doesn't know yet, and the
+// garbage collector would delete it. Kubernetes' own controllers look in the same way, right before they adopt.
+func (a *Applier) checkNewOwners(ctx context.Context, change *plan.Patch) error {
+	known := change.From.GetOwnerReferences()
+	for _, owner := range change.To.GetOwnerReferences() {
+		if slices.ContainsFunc(known, func(ref metav1.OwnerReference) bool { return ref.UID == owner.UID }) {
+			continue
+		}
+		actual := &metav1.PartialObjectMetadata{}
+		actual.SetGroupVersionKind(schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind))
+		key := client.ObjectKey{Namespace: change.To.GetNamespace(), Name: owner.Name}
+		if err := a.Live.Get(ctx, key, actual); err != nil {
+			return fmt.Errorf("owner of %s: %w", change.To.GetName(), err)
+		}
+		if actual.UID != owner.UID || actual.DeletionTimestamp != nil {
+			return fmt.Errorf("owner of %s: %s %s is being deleted, or was", change.To.GetName(), owner.Kind, owner.Name)
+		}
+	}
+	return nil
 }
 
 // mergePatch holds for the version that was observed, unless all that changes is labels and annotations: those are merged with whatever

@@ -6,6 +6,7 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -299,5 +300,136 @@ func TestTell(t *testing.T) {
 		if got := <-recorder.Events; got != want {
 			t.Errorf("got event %q, want %q", got, want)
 		}
+	}
+}
+
+// TestCreateWhatLostItsLabels has the labels taken off an object of ours, which the cache therefore doesn't show: it gets them back, but
+// for the revision, of which nobody can tell.
+func TestCreateWhatLostItsLabels(t *testing.T) {
+	labels := map[string]string{
+		leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1", leaderworkersetv1.GroupUniqueHashLabelKey: "abc",
+	}
+	wished := newStatefulSet("a", "me")
+	wished.Labels = maps.Clone(labels)
+	wished.Labels[leaderworkersetv1.RevisionLabelKey] = "new"
+	for _, tc := range []struct {
+		name, owner string
+		has, want   map[string]string
+		writes      int
+	}{
+		{"all of them", "me", nil, labels, 1},
+		{"one of them", "me", without(labels, leaderworkersetv1.GroupIndexLabelKey), labels, 1},
+		{"one is another one", "me", map[string]string{leaderworkersetv1.SetNameLabelKey: "mistral"}, labels, 1},
+		{"none of them", "me", labels, labels, 0},
+		{"a stranger's", "stranger", map[string]string{"app": "x"}, map[string]string{"app": "x"}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			existing := newStatefulSet("a", tc.owner)
+			existing.Labels = tc.has
+			writes := 0
+			applier := newApplier(t, interceptor.Funcs{
+				Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+					writes++
+					return c.Patch(ctx, object, patch, options...)
+				},
+			}, existing)
+			err := applier.Writes(t.Context(), []plan.Write{{Create: wished.DeepCopy()}})
+			if (err != nil) != (tc.owner != "me") {
+				t.Errorf("got %v", err)
+			}
+			if diff := cmp.Diff(tc.want, labelsOf(t, applier, "a")); diff != "" {
+				t.Errorf("labels (-want +got):\n%s", diff)
+			}
+			if writes != tc.writes {
+				t.Errorf("%d writes, want %d", writes, tc.writes)
+			}
+		})
+	}
+}
+
+func without(labels map[string]string, key string) map[string]string {
+	rest := maps.Clone(labels)
+	delete(rest, key)
+	return rest
+}
+
+func labelsOf(t *testing.T, applier *apply.Applier, name string) map[string]string {
+	t.Helper()
+	sts := &appsv1.StatefulSet{}
+	if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: name}, sts); err != nil {
+		t.Fatal(err)
+	}
+	return sts.Labels
+}
+
+// TestRelabel carries the UID: what has the name by now may be something else, or nothing.
+func TestRelabel(t *testing.T) {
+	unseen := newStatefulSet("a", "")
+	unseen.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.RevisionLabelKey: "new"}
+	var sent string
+	for _, tc := range []struct {
+		name   string
+		answer error
+		fails  bool
+	}{
+		{"it is there", nil, false},
+		{"it is gone", apierrors.NewNotFound(statefulSets, "a"), false},
+		{"it is another one", apierrors.NewConflict(statefulSets, "a", errors.New("the UID is another one")), false},
+		{"the server is away", errors.New("connection refused"), true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{
+				Patch: func(_ context.Context, _ client.WithWatch, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+					data, err := patch.Data(object)
+					sent = string(data)
+					return errors.Join(err, tc.answer)
+				},
+			})
+			if err := applier.Writes(t.Context(), []plan.Write{{Relabel: unseen}}); (err != nil) != tc.fails {
+				t.Errorf("got %v, want an error: %t", err, tc.fails)
+			}
+			want := `{"metadata":{"labels":{"leaderworkerset.sigs.k8s.io/name":"llama"},"uid":"uid of a"}}`
+			if sent != want {
+				t.Errorf("got patch %s, want %s", sent, want)
+			}
+		})
+	}
+}
+
+// TestOwnersHaveToBeThere: an object whose owner is gone is the garbage collector's.
+func TestOwnersHaveToBeThere(t *testing.T) {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set"}}
+	going := lws.DeepCopy()
+	going.Finalizers, going.DeletionTimestamp = []string{metav1.FinalizerOrphanDependents}, ptr.To(metav1.Now())
+	another := lws.DeepCopy()
+	another.UID = "another"
+	for _, tc := range []struct {
+		name  string
+		there []client.Object
+		want  bool
+	}{
+		{"it is there", []client.Object{lws.DeepCopy()}, true},
+		{"it is being deleted", []client.Object{going}, false},
+		{"it is gone", nil, false},
+		{"it is another one", []client.Object{another}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{}, append(tc.there, newStatefulSet("a", ""))...)
+			orphan := &appsv1.StatefulSet{}
+			key := types.NamespacedName{Namespace: "default", Name: "a"}
+			if err := applier.Client.Get(t.Context(), key, orphan); err != nil {
+				t.Fatal(err)
+			}
+			adopted := orphan.DeepCopy()
+			adopted.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))}
+			err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: orphan, To: adopted}}})
+			var refusal *apply.RefusedError
+			if (err == nil) != tc.want || errors.As(err, &refusal) {
+				t.Errorf("got %v, want one that passes: %t", err, !tc.want)
+			}
+			if err := applier.Client.Get(t.Context(), key, orphan); err != nil || (len(orphan.OwnerReferences) == 1) != tc.want {
+				t.Errorf("owners are %v and error %v", orphan.OwnerReferences, err)
+			}
+		})
 	}
 }

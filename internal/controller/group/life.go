@@ -83,6 +83,7 @@ func failure(life *snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupM
 	for _, worker := range slices.Sorted(maps.Keys(life.Members)) {
 		known, pod := life.Members[worker], pods[worker]
 		switch {
+		case pod == nil && remains(known, m):
 		case pod == nil:
 			return fmt.Sprintf("pod %s was deleted", podName(m, worker)), false
 		case pod.UID != known.UID:
@@ -102,6 +103,15 @@ func failure(life *snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupM
 		}
 	}
 	return "", false
+}
+
+// remains says whether a worker is there as it was, though the StatefulSet that it belongs to isn't seen.
+func remains(known snapshot.Member, m *snapshot.GroupMembers) bool {
+	workers := m.UnseenWorkers()
+	return workers != "" && slices.ContainsFunc(m.WorkerPods, func(pod *corev1.Pod) bool {
+		owner := metav1.GetControllerOf(pod)
+		return pod.UID == known.UID && pod.DeletionTimestamp == nil && owner != nil && owner.UID == workers
+	})
 }
 
 // grown is the life with the pods that have come. It is complete when all are there and, where the policy waits for it, started.

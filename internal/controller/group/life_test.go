@@ -76,8 +76,26 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			what:    "the worker StatefulSet is gone with its pods",
-			change:  func(m *snapshot.GroupMembers) { m.Workers = nil },
+			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods = nil },
 			failure: "pod a-0-1 was deleted",
+		},
+		{
+			what: "the worker StatefulSet is gone, and its pods belong to nobody",
+			change: func(m *snapshot.GroupMembers) {
+				m.Workers, m.WorkerPods[0].OwnerReferences, m.WorkerPods[1].OwnerReferences = nil, nil, nil
+			},
+			failure: "pod a-0-1 was deleted",
+		},
+		{what: "the worker StatefulSet isn't seen", change: func(m *snapshot.GroupMembers) { m.Workers = nil }},
+		{
+			what:    "the worker StatefulSet isn't seen, and a worker is going",
+			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods[1].DeletionTimestamp = deleting },
+			failure: "pod a-0-2 was deleted",
+		},
+		{
+			what:    "the worker StatefulSet isn't seen, and a worker was replaced",
+			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods[1].UID = "another" },
+			failure: "pod a-0-2 was deleted",
 		},
 		{
 			what: "a worker was evicted",

@@ -30,11 +30,17 @@ const (
 	// Blocked means that something outside of the operator's reach is wrong, and the user has to be told.
 	Blocked Action = "Blocked"
 
+	// BlockedOutOfSight is Blocked by something that nothing watches: the group has to be looked at again now and then.
+	BlockedOutOfSight Action = "BlockedOutOfSight"
+
 	// StopWorkers has the workers go: at the same time as their leader, or because they outlived it.
 	StopWorkers Action = "StopWorkers"
 
 	// StopOrphans has worker pods go that belong to nobody and have the names that the next workers need.
 	StopOrphans Action = "StopOrphans"
+
+	// RelabelWorkers has the worker StatefulSet get its labels back, if it exists: the cache doesn't show it, and its pods are there.
+	RelabelWorkers Action = "RelabelWorkers"
 
 	// CreateService makes up for the group's own headless Service, which is missing.
 	CreateService Action = "CreateService"
@@ -70,6 +76,7 @@ func Next(members *snapshot.GroupMembers) Verdict {
 		groupHasNoWorkers,
 		workersExist,
 		orphansRemain,
+		workersAreUnseen,
 		previousWorkersRemain,
 		leaderHasToBeReady,
 		topologyIsUnknown,
@@ -107,12 +114,12 @@ func revisionIsUnreadable(m *snapshot.GroupMembers, v *Verdict) bool {
 	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
 	found := revision.Find(snapshot.OwnedRevisions(m.LWS, m.Revisions), key)
 	if found == nil {
-		v.Action, v.Reason = Blocked, fmt.Sprintf("leader pod %s is of revision %q, which doesn't exist", m.Leader.Name, key)
+		v.Action, v.Reason = BlockedOutOfSight, fmt.Sprintf("leader pod %s is of revision %q, which doesn't exist", m.Leader.Name, key)
 		return true
 	}
 	template, err := revision.Parse(found)
 	if err != nil {
-		v.Action, v.Reason = Blocked, err.Error()
+		v.Action, v.Reason = BlockedOutOfSight, err.Error()
 		return true
 	}
 	v.Template = &template
@@ -163,6 +170,13 @@ func orphansRemain(m *snapshot.GroupMembers, v *Verdict) bool {
 	return len(m.Orphans()) > 0
 }
 
+// workersAreUnseen looks after a StatefulSet that someone took the labels of. It is no different from one that was deleted a moment ago,
+// whose pods the garbage collector has yet to delete: then nothing comes of it.
+func workersAreUnseen(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = RelabelWorkers, "worker pods are there, and their StatefulSet isn't seen"
+	return m.UnseenWorkers() != ""
+}
+
 // previousWorkersRemain holds the next workers back while pods of their names exist: the StatefulSet controller could only fail.
 func previousWorkersRemain(m *snapshot.GroupMembers, v *Verdict) bool {
 	v.Action, v.Reason = Wait, fmt.Sprintf("%d previous workers are still there", m.PreviousWorkers())
@@ -184,9 +198,9 @@ func topologyIsUnknown(m *snapshot.GroupMembers, v *Verdict) bool {
 	case m.Leader.Spec.NodeName == "":
 		v.Action, v.Reason = Wait, "the leader pod isn't scheduled"
 	case m.Node == nil:
-		v.Action, v.Reason = Blocked, fmt.Sprintf("node %s of leader pod %s doesn't exist", m.Leader.Spec.NodeName, m.Leader.Name)
+		v.Action, v.Reason = BlockedOutOfSight, fmt.Sprintf("node %s of leader pod %s doesn't exist", m.Leader.Spec.NodeName, m.Leader.Name)
 	case m.Node.Labels[key] == "":
-		v.Action, v.Reason = Blocked, fmt.Sprintf("node %s of leader pod %s has no label %s, which %s asks for",
+		v.Action, v.Reason = BlockedOutOfSight, fmt.Sprintf("node %s of leader pod %s has no label %s, which %s asks for",
 			m.Node.Name, m.Leader.Name, key, leaderworkersetv1.ExclusiveKeyAnnotationKey)
 	default:
 		v.Topology = desired.Topology{Key: key, Value: m.Node.Labels[key]}

@@ -129,7 +129,7 @@ func TestNext(t *testing.T) {
 			"revision is gone", unchanged, func(m *members) {
 				m.Revisions, m.Leader.Labels = nil, map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 			},
-			group.Blocked, `leader pod llama-1 is of revision "abc", which doesn't exist`,
+			group.BlockedOutOfSight, `leader pod llama-1 is of revision "abc", which doesn't exist`,
 		},
 		{
 			"revision is another set's", unchanged,
@@ -137,12 +137,12 @@ func TestNext(t *testing.T) {
 				m.Leader.Labels = map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 				m.Revisions[0].Labels, m.Revisions[0].OwnerReferences = m.Leader.Labels, nil
 			},
-			group.Blocked, `leader pod llama-1 is of revision "abc", which doesn't exist`,
+			group.BlockedOutOfSight, `leader pod llama-1 is of revision "abc", which doesn't exist`,
 		},
 		{
 			"revision can't be read", unchanged,
 			func(m *members) { m.Revisions[0].Name, m.Revisions[0].Data.Raw = "llama-abc-1", []byte("{}") },
-			group.Blocked, "revision llama-abc-1: no spec.leaderWorkerTemplate",
+			group.BlockedOutOfSight, "revision llama-abc-1: no spec.leaderWorkerTemplate",
 		},
 
 		{"own Service is missing", ownService, func(*members) {}, group.CreateService, "the group's Service is missing"},
@@ -193,9 +193,18 @@ func TestNext(t *testing.T) {
 		{
 			"worker pods of the previous life remain", unchanged,
 			func(m *members) {
-				m.WorkerPods = []*corev1.Pod{{}, {ObjectMeta: metav1.ObjectMeta{OwnerReferences: controlledBy("StatefulSet", "llama-1", "earlier")}}}
+				m.WorkerPods = []*corev1.Pod{{}, {ObjectMeta: metav1.ObjectMeta{
+					DeletionTimestamp: deleted, OwnerReferences: controlledBy("StatefulSet", "llama-1", "earlier"),
+				}}}
 			},
 			group.Wait, "2 previous workers are still there",
+		},
+		{
+			"worker pods are there without their StatefulSet", unchanged,
+			func(m *members) {
+				m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{OwnerReferences: controlledBy("StatefulSet", "llama-1", "unseen")}}}
+			},
+			group.RelabelWorkers, "worker pods are there, and their StatefulSet isn't seen",
 		},
 
 		{"leader has to be ready", leaderReady, func(*members) {}, group.Wait, "the leader pod isn't ready, which startupPolicy LeaderReady waits for"},
@@ -208,9 +217,9 @@ func TestNext(t *testing.T) {
 		},
 
 		{"leader isn't scheduled", unchanged, exclusive("", nil), group.Wait, "the leader pod isn't scheduled"},
-		{"node is gone", unchanged, exclusive("n1", nil), group.Blocked, "node n1 of leader pod llama-1 doesn't exist"},
+		{"node is gone", unchanged, exclusive("n1", nil), group.BlockedOutOfSight, "node n1 of leader pod llama-1 doesn't exist"},
 		{
-			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.Blocked,
+			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.BlockedOutOfSight,
 			"node n1 of leader pod llama-1 has no label example.com/rack, which leaderworkerset.sigs.k8s.io/exclusive-topology asks for",
 		},
 		{"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers, "the workers are missing"},

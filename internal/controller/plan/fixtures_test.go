@@ -151,6 +151,8 @@ func described(writes []plan.Write) []string {
 			verb, object = "create", write.Create
 		case write.Patch != nil:
 			verb, object = "patch", write.Patch.To
+		case write.Relabel != nil:
+			verb, object = "relabel", write.Relabel
 		}
 		lines = append(lines, fmt.Sprintf("%s %T %s", verb, object, object.GetName()))
 	}

@@ -8,10 +8,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
@@ -38,6 +40,8 @@ func ForGroup(members *snapshot.GroupMembers) Group {
 		for _, pod := range members.Orphans() {
 			planned.Writes = append(planned.Writes, Write{Delete: pod})
 		}
+	case group.RelabelWorkers:
+		planned.Writes = []Write{{Relabel: unseenWorkers(members)}}
 	case group.CreateService:
 		planned.Writes = []Write{{Create: desired.GroupService(members.LWS, desiredGroup(members, verdict))}}
 	case group.CreateWorkers:
@@ -47,7 +51,7 @@ func ForGroup(members *snapshot.GroupMembers) Group {
 		if !equality.Semantic.DeepEqual(members.Workers, changed) {
 			planned.Writes = []Write{{Patch: &Patch{From: members.Workers, To: changed}}}
 		}
-	case group.Blocked:
+	case group.Blocked, group.BlockedOutOfSight:
 		planned.Failure = &snapshot.Failure{
 			Group:   members.Index,
 			Reason:  leaderworkersetv1.ReasonFailedCreate,
@@ -57,6 +61,21 @@ func ForGroup(members *snapshot.GroupMembers) Group {
 	}
 	planned.Writes = append(planned.Writes, claimWrites(members)...)
 	return planned
+}
+
+// unseenWorkers is what is known of a worker StatefulSet that the cache doesn't show.
+func unseenWorkers(members *snapshot.GroupMembers) *appsv1.StatefulSet {
+	leader := members.Leader
+	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
+		Name:      leader.Name,
+		Namespace: leader.Namespace,
+		UID:       members.UnseenWorkers(),
+		Labels: map[string]string{
+			leaderworkersetv1.SetNameLabelKey:         members.LWS.Name,
+			leaderworkersetv1.GroupIndexLabelKey:      identity.FormatIndex(members.Index),
+			leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(leader.Namespace, leader.Name),
+		},
+	}}
 }
 
 func wantedWorkers(members *snapshot.GroupMembers, verdict group.Verdict) *appsv1.StatefulSet {

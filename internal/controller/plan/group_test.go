@@ -4,6 +4,7 @@
 package plan_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,6 +125,28 @@ func TestForGroupTakesOrphanedPodsAway(t *testing.T) {
 	wantWrites(t, "while it terminates", plan.ForGroup(m).Writes)
 	m.WorkerPods = nil
 	wantWrites(t, "once it is gone", plan.ForGroup(m).Writes, "create *v1.StatefulSet llama-1")
+}
+
+// A worker StatefulSet that has lost its labels isn't in the cache. Its pods are.
+func TestForGroupLooksAfterUnseenWorkers(t *testing.T) {
+	m := newMembers(t, newSet())
+	workers := m.Workers
+	m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1-1", Namespace: "default",
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
+	}}}
+	m.Workers = nil
+	planned := plan.ForGroup(m)
+	wantWrites(t, "without their StatefulSet", planned.Writes, "relabel *v1.StatefulSet llama-1")
+	relabeled := planned.Writes[0].Relabel
+	if relabeled.GetUID() != workers.UID {
+		t.Errorf("UID is %q, want the one that the pods tell of, %q", relabeled.GetUID(), workers.UID)
+	}
+	want := maps.Clone(workers.Labels)
+	delete(want, leaderworkersetv1.RevisionLabelKey)
+	if diff := cmp.Diff(want, relabeled.GetLabels()); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
 }
 
 func TestForGroupTellsWhatIsInTheWay(t *testing.T) {

@@ -49,16 +49,14 @@ type Set struct {
 // conditions that change. It fails only if the set's own templates can't be written as a revision.
 func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, failures: slices.Clone(observed.Failures)}
-	if err := p.revision(); err != nil {
-		return Set{}, err
+	if p.mend() {
+		return Set{Writes: p.writes, Status: p.lws.Status}, nil
 	}
-	template := revision.Of(p.lws)
-	p.decide()
-	p.restarts()
-	p.service(&template)
-	p.leaders(&template)
-	p.takeDownGroups()
-	p.pruneRevisions()
+	if !p.adopt() {
+		if err := p.children(); err != nil {
+			return Set{}, err
+		}
+	}
 	next, events := status.Next(status.Input{
 		Set:      observed,
 		Revision: p.key,
@@ -74,6 +72,21 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		Records: p.remember != nil,
 		After:   p.after,
 	}, nil
+}
+
+// children plans the changes of what is the set's.
+func (p *setPlanner) children() error {
+	if err := p.revision(); err != nil {
+		return err
+	}
+	template := revision.Of(p.lws)
+	p.decide()
+	p.restarts()
+	p.service(&template)
+	p.leaders(&template)
+	p.takeDownGroups()
+	p.pruneRevisions()
+	return nil
 }
 
 // setPlanner gathers a plan, step by step.
@@ -102,7 +115,7 @@ type setPlanner struct {
 // revision finds the current revision, or creates it. One from before that the set returns to becomes the newest again.
 func (p *setPlanner) revision() error {
 	owned := snapshot.OwnedRevisions(p.lws, p.observed.Revisions)
-	if current := revision.Equivalent(p.lws, owned); current != nil {
+	if current := p.currentRevision(owned); current != nil {
 		p.key = revision.Key(current)
 		if latest := revision.Latest(owned); current.Revision < latest {
 			newest := current.DeepCopy()
@@ -369,18 +382,16 @@ func (p *setPlanner) confirm(leaders *appsv1.StatefulSet) {
 	p.writes = append(p.writes, Write{Patch: &Patch{From: leaders, To: leaders.DeepCopy()}})
 }
 
-// inTheWay reports an object that has the name of one of the set's children and belongs to someone else, unless it is about to go:
-// a child of an earlier set of the same name.
+// inTheWay reports an object that has the name of one of the set's children and isn't one, unless it is about to go, or to be left
+// behind: a child of an earlier set of the same name.
 func (p *setPlanner) inTheWay(kind string, object metav1.Object) {
-	owner := metav1.GetControllerOf(object)
-	earlier := owner != nil && owner.Kind == "LeaderWorkerSet" && owner.Name == p.lws.Name && owner.UID != p.lws.UID
-	if earlier || object.GetDeletionTimestamp() != nil {
+	if p.ofEarlierSet(object) || object.GetDeletionTimestamp() != nil {
 		return
 	}
 	p.failures = append(p.failures, snapshot.Failure{
 		Group:   snapshot.WholeSet,
 		Reason:  leaderworkersetv1.ReasonFailedCreate,
-		Message: snapshot.InTheWay(kind, object.GetName()),
+		Message: p.whyInTheWay(kind, object),
 	})
 }
 

@@ -311,7 +311,7 @@ func TestForSetMeetsForeignObjects(t *testing.T) {
 		isDeleted  bool
 		wantReport bool
 	}{
-		{"of nobody", nil, false, true},
+		{"of nobody, and not labeled", nil, false, true},
 		{"of somebody", other, false, true},
 		{"of somebody, about to go", other, true, false},
 		{"of an earlier set of the same name", earlier, false, false},
@@ -325,7 +325,7 @@ func TestForSetMeetsForeignObjects(t *testing.T) {
 			lws := newSet()
 			lws.UID = "new"
 			leaders := old.Leaders.DeepCopy()
-			leaders.UID, leaders.OwnerReferences, leaders.DeletionTimestamp = foreign.UID, foreign.OwnerReferences, foreign.DeletionTimestamp
+			leaders.ObjectMeta = foreign
 			observed := &snapshot.Set{LWS: lws, Leaders: leaders, Service: &corev1.Service{ObjectMeta: foreign}, Revisions: old.Revisions}
 			for _, group := range old.Groups {
 				group.Leader.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}

@@ -24,6 +24,10 @@ type Write struct {
 	// Patch is the change from one state of an object to another.
 	Patch *Patch
 
+	// Relabel is an object that exists, known by name and UID, and that the cache doesn't show: it gets those of its labels back that say
+	// whose it is.
+	Relabel Object
+
 	// Delete is an object to delete, if it still has the UID it was observed with. Its dependents go in the background.
 	Delete Object
 }

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
@@ -61,6 +62,21 @@ func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
 		return nil
 	}
 	return m.Workers
+}
+
+// UnseenWorkers is the UID of the worker StatefulSet that the worker pods belong to, if the cache doesn't show it: it was deleted a moment
+// ago, or has lost its labels. Empty if there is none. Pods that are terminating tell nothing.
+func (m *GroupMembers) UnseenWorkers() types.UID {
+	if m.Workers != nil || m.Leader == nil {
+		return ""
+	}
+	for _, pod := range m.WorkerPods {
+		owner := metav1.GetControllerOf(pod)
+		if owner != nil && owner.Kind == "StatefulSet" && owner.Name == m.Leader.Name && pod.DeletionTimestamp == nil {
+			return owner.UID
+		}
+	}
+	return ""
 }
 
 // Orphans are the worker pods that belong to nobody, such as those of a StatefulSet that was deleted without them. Only pods that were

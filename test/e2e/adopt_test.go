@@ -1,0 +1,207 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// TestAdopt deletes a set without its children, and creates it again: the next one takes them as they are. Then it rules them: an update
+// rolls, and a deletion leaves nothing.
+func TestAdopt(t *testing.T) {
+	t.Parallel()
+	const replicas, size = 3, 2
+	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSet){
+		"shared Service":       func(*leaderworkersetv1.LeaderWorkerSet) {},
+		"Service of the group": uniquePerReplica,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			lws := newSet(namespace, "left", replicas, size, change)
+			create(t, lws)
+			untilAvailable(t, lws)
+			before := listed(t, statefulSetsIn(namespace))
+			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+			statefulSets := record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{})
+			services := record[*corev1.Service](t, namespace, &corev1.ServiceList{})
+			revisions := record[*appsv1.ControllerRevision](t, namespace, &appsv1.ControllerRevisionList{})
+
+			orphan(t, lws)
+			next := newSet(namespace, "left", replicas, size, change)
+			create(t, next)
+			untilAvailable(t, next)
+			checkOneLife(t, pods)
+			checkOneLife(t, statefulSets)
+			checkOneLife(t, services)
+			checkOneLife(t, revisions)
+			check(t, "generations of StatefulSets", generations(before), generations(listed(t, statefulSetsIn(namespace))))
+			leaders := named(t, listed(t, statefulSetsIn(namespace)), "left")
+			check(t, "owners of the leader StatefulSet", []metav1.OwnerReference{ownedBySet(next)}, leaders.OwnerReferences)
+			check(t, "warnings", map[string]int{}, warningsOf(t, next))
+
+			edit(t, next, withNextImage)
+			untilAvailable(t, next)
+			pods.until(t, isExactly(podNames("left", replicas, size), nextImage))
+			check(t, "pods that there were", each(podNames("left", replicas, size), 2), pods.lives(t))
+			check(t, "fewest ready groups", replicas-1, fewestReady(t, pods, size))
+
+			remove(t, next)
+			untilNamed(t, podsIn(namespace))
+			untilNamed(t, statefulSetsIn(namespace))
+			untilNamed(t, servicesIn(namespace))
+			untilNamed(t, revisionsIn(namespace))
+		})
+	}
+}
+
+// TestAdoptChanged creates a set again with another image and more groups: that is a rolling update of what is there.
+func TestAdoptChanged(t *testing.T) {
+	t.Parallel()
+	const replicas, size = 3, 2
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "left", replicas, size, readyAfter("500ms"))
+	create(t, lws)
+	untilAvailable(t, lws)
+	pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+
+	orphan(t, lws)
+	next := newSet(namespace, "left", replicas+1, size, readyAfter("500ms"), withNextImage)
+	create(t, next)
+	untilAvailable(t, next)
+	pods.until(t, isExactly(podNames("left", replicas+1, size), nextImage))
+	check(t, "pods that there were",
+		with(each(podNames("left", replicas+1, size), 1), each(podNames("left", replicas, size), 2)), pods.lives(t))
+	if fewest := fewestReady(t, pods, size); fewest < replicas-1 {
+		t.Errorf("only %d groups were ready at a time, want %d", fewest, replicas-1)
+	}
+	check(t, "warnings", map[string]int{}, warningsOf(t, next))
+}
+
+// TestAdoptRefused creates a set again with other volume claims, which no StatefulSet can be changed to: it says so, and leaves everything
+// as it is.
+func TestAdoptRefused(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	claims := func(size string) func(*leaderworkersetv1.LeaderWorkerSet) {
+		return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			claim := claimTemplate()
+			claim.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse(size)
+			lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claim}
+		}
+	}
+	lws := newSet(namespace, "left", 2, 2, claims("1Gi"))
+	create(t, lws)
+	untilNamed(t, podsIn(namespace), podNames("left", 2, 2)...)
+	before := uidsOf(listed(t, podsIn(namespace)))
+
+	orphan(t, lws)
+	next := newSet(namespace, "left", 2, 2, claims("2Gi"))
+	create(t, next)
+	untilFailing(t, next, "its volumeClaimTemplates can't be made like this LeaderWorkerSet's")
+	leaders := named(t, listed(t, statefulSetsIn(namespace)), "left")
+	check(t, "owners of the leader StatefulSet", 0, len(leaders.OwnerReferences))
+
+	remove(t, next)
+	untilGone(t, next)
+	last := newSet(namespace, "left", 2, 2, claims("1024Mi"))
+	create(t, last)
+	untilAdopted(t, last)
+	check(t, "pods", before, uidsOf(listed(t, podsIn(namespace))))
+}
+
+// TestLostLabels takes the labels off objects that belong to a set, by which the operator finds them. They get them back, and no pod is
+// restarted.
+func TestLostLabels(t *testing.T) {
+	t.Parallel()
+	for name, object := range map[string]client.Object{
+		"leader StatefulSet": &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bare"}},
+		"worker StatefulSet": &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bare-1"}},
+		"Service":            &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "bare"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			namespace := newNamespace(t)
+			lws := newSet(namespace, "bare", 2, 3)
+			create(t, lws)
+			untilAvailable(t, lws)
+			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+
+			object.SetNamespace(namespace)
+			refresh(t, object)
+			labels, uid := object.GetLabels(), object.GetUID()
+			edit(t, object, func(object client.Object) { object.SetLabels(nil) })
+			eventually(t, func(ctx context.Context) error {
+				if err := suite.client.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+					return err
+				}
+				for key, value := range labels {
+					if got := object.GetLabels()[key]; got != value {
+						return fmt.Errorf("label %s is %q, want %q", key, got, value)
+					}
+				}
+				return nil
+			})
+			check(t, "UID", uid, object.GetUID())
+
+			edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(3)) })
+			untilAvailable(t, lws)
+			pods.until(t, isExactly(podNames("bare", 3, 3), image))
+			check(t, "pods that there were", each(podNames("bare", 3, 3), 1), pods.lives(t))
+		})
+	}
+}
+
+// orphan deletes a set and leaves its children.
+func orphan(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
+	t.Helper()
+	remove(t, lws, client.PropagationPolicy(metav1.DeletePropagationOrphan))
+	untilGone(t, lws)
+}
+
+// untilAdopted waits until the leader StatefulSet belongs to the set.
+func untilAdopted(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
+	t.Helper()
+	leaders := &appsv1.StatefulSet{}
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), leaders); err != nil {
+			return err
+		}
+		return unless(metav1.IsControlledBy(leaders, lws), "owners of the leader StatefulSet: %v", leaders.OwnerReferences)
+	})
+}
+
+// checkOneLife checks that nothing was created or deleted since the recording began.
+func checkOneLife[T client.Object](t *testing.T, recorded *recording[T]) {
+	t.Helper()
+	var names []string
+	for name := range recorded.atStart() {
+		names = append(names, name)
+	}
+	check(t, fmt.Sprintf("%T objects that there were", *new(T)), each(names, 1), recorded.lives(t))
+}
+
+// generations are those of objects, by name: they grow with every change of a spec.
+func generations[T client.Object](objects []T) map[string]int64 {
+	result := map[string]int64{}
+	for _, object := range objects {
+		result[object.GetName()] = object.GetGeneration()
+	}
+	return result
+}
+
+func withNextImage(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = nextImage
+}
