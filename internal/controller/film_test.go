@@ -138,6 +138,10 @@ func withBudget(maxUnavailable, maxSurge int32) change {
 	}
 }
 
+func withHistory(limit int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.RevisionHistoryLimit = &limit }
+}
+
 func leaderReady(lws *leaderworkersetv1.LeaderWorkerSet) {
 	lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
 }
@@ -377,6 +381,7 @@ func playRandomly(t *testing.T, seed uint64) string {
 	if random.IntN(3) == 0 {
 		uniquePerReplica(lws)
 	}
+	withHistory(random.Int32N(3))(lws)
 	s.creates(fmt.Sprintf("%d groups of %d, maxUnavailable %d, maxSurge %d",
 		*lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size, unavailable, surge), lws.DeepCopy())
 	for range 2 + random.IntN(4) {

@@ -17,6 +17,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/record"
+	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
@@ -43,6 +44,9 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 		return nil, err
 	}
 	if observed.Revisions, err = o.revisions(ctx, key); err != nil {
+		return nil, err
+	}
+	if observed.CurrentKey, err = o.currentKey(ctx, observed.Leaders); err != nil {
 		return nil, err
 	}
 	if observed.Groups, err = o.groups(ctx, lws, observed.Leaders); err != nil {
@@ -131,6 +135,19 @@ func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*
 		return nil, fmt.Errorf("revisions: %w", err)
 	}
 	return pointers(list.Items), nil
+}
+
+// currentKey is the key of the current revision of the leader StatefulSet; empty if that isn't known.
+func (o *observer) currentKey(ctx context.Context, leaders *appsv1.StatefulSet) (string, error) {
+	if leaders == nil || leaders.Status.CurrentRevision == "" {
+		return "", nil
+	}
+	key := types.NamespacedName{Namespace: leaders.Namespace, Name: leaders.Status.CurrentRevision}
+	current, err := get(ctx, o, key, &appsv1.ControllerRevision{})
+	if current == nil || err != nil {
+		return "", err
+	}
+	return revision.Key(current), nil
 }
 
 // nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first such leader

@@ -66,7 +66,11 @@ func someWorld(t *testing.T) client.WithWatch {
 	first := leaderOf(0)
 	first.ObjectMeta = controlled(first.ObjectMeta, "leader-0", "leaders")
 	return cacheOf(t, lws, leader, first, workerOf(1, 1), workerOf(0, 1),
-		&appsv1.StatefulSet{ObjectMeta: controlled(part("llama"), "leaders", "set")},
+		&appsv1.StatefulSet{
+			ObjectMeta: controlled(part("llama"), "leaders", "set"),
+			Status:     appsv1.StatefulSetStatus{CurrentRevision: statefulSetRevision().Name},
+		},
+		statefulSetRevision(),
 		&appsv1.StatefulSet{ObjectMeta: controlled(part("llama-1", "group-index", "1"), "workers-1", "leader-1")},
 		&appsv1.StatefulSet{ObjectMeta: controlled(part("llama-0", "group-index", "0"), "workers-0", "an earlier leader")},
 		&appsv1.StatefulSet{ObjectMeta: elsewhere},
@@ -92,6 +96,9 @@ func TestObserveSet(t *testing.T) {
 	}
 	if observed.Leaders == nil || observed.Leaders.UID != "leaders" || observed.Service == nil || len(observed.Revisions) != 1 {
 		t.Errorf("got leaders %v, Service %v and %d revisions, want those of the set", observed.Leaders, observed.Service, len(observed.Revisions))
+	}
+	if observed.CurrentKey != "abc" {
+		t.Errorf("the key of the current revision is %q, want abc", observed.CurrentKey)
 	}
 	if diff := cmp.Diff([]snapshot.Failure{failure}, observed.Failures); diff != "" {
 		t.Errorf("failures (-want +got):\n%s", diff)
@@ -171,7 +178,7 @@ func TestObserveFailsAsAWhole(t *testing.T) {
 		reads   int
 		observe func() error
 	}{
-		"set": {6, func() error {
+		"set": {7, func() error {
 			_, err := o.set(t.Context(), llama)
 			return err
 		}},

@@ -55,15 +55,15 @@ func Scheme() (*runtime.Scheme, error) {
 }
 
 // CacheOptions limits the cache to what is labeled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
-// themselves are all there. The StatefulSets' own revisions, one for each group, have the labels of their pods and are left out: they
-// also carry a hash.
+// themselves are all there. The StatefulSets' own revisions have the labels of their pods: those of workers, one for each group, are
+// left out.
 func CacheOptions() cache.Options {
 	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
-	revision := part.Add(requirement(statefulSetRevisionLabel, selection.DoesNotExist))
+	revision := part.Add(requirement(leaderworkersetv1.GroupIndexLabelKey, selection.DoesNotExist))
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.StatefulSet{}:           {Label: part, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
-			&appsv1.ControllerRevision{}:    {Label: revision, UnsafeDisableDeepCopy: ptr.To(true)},
+			&appsv1.ControllerRevision{}:    {Label: revision, Transform: trimRevision, UnsafeDisableDeepCopy: ptr.To(true)},
 			&corev1.Pod{}:                   {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
 			&corev1.PersistentVolumeClaim{}: {Label: part, Transform: trimClaim, UnsafeDisableDeepCopy: ptr.To(true)},
 			&corev1.Service{}:               {Label: part, Transform: trimService, UnsafeDisableDeepCopy: ptr.To(true)},
@@ -116,7 +116,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
 		{&corev1.PersistentVolumeClaim{}, claimsOfGroup, indexByGroup},
 		{&appsv1.StatefulSet{}, workersOfSet, indexWorkersOfSet},
-		{&appsv1.ControllerRevision{}, revisionsOfSet, indexBySet},
+		{&appsv1.ControllerRevision{}, revisionsOfSet, indexRevisionsOfSet},
 	} {
 		if err := indexer.IndexField(ctx, index.object, index.field, index.value); err != nil {
 			return fmt.Errorf("index %s: %w", index.field, err)

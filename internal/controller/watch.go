@@ -64,6 +64,18 @@ func indexWorkersOfGroup(object client.Object) []string {
 	return indexByGroup(object)
 }
 
+// isStatefulSetRevision says whether a ControllerRevision is one that the StatefulSet controller keeps for itself.
+func isStatefulSetRevision(object client.Object) bool {
+	return object.GetLabels()[statefulSetRevisionLabel] != ""
+}
+
+func indexRevisionsOfSet(object client.Object) []string {
+	if isStatefulSetRevision(object) {
+		return nil
+	}
+	return indexBySet(object)
+}
+
 func indexByGroup(object client.Object) []string {
 	group, ok := groupOf(object)
 	if !ok {
@@ -279,6 +291,22 @@ func trimStatefulSet(object any) (any, error) {
 	}
 	trimmed.Status.ObservedGeneration = sts.Status.ObservedGeneration
 	trimmed.Status.ReadyReplicas = sts.Status.ReadyReplicas
+	trimmed.Status.CurrentRevision = sts.Status.CurrentRevision
+	return trimmed, nil
+}
+
+// trimRevision keeps of a StatefulSet's own revisions which revision of the LeaderWorkerSet they are of: their labels.
+func trimRevision(object any) (any, error) {
+	revision, ok := object.(*appsv1.ControllerRevision)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &appsv1.ControllerRevision{TypeMeta: revision.TypeMeta, ObjectMeta: trimmedMeta(revision.ObjectMeta), Revision: revision.Revision}
+	if isStatefulSetRevision(revision) {
+		trimmed.Annotations = nil
+	} else {
+		trimmed.Data = revision.Data
+	}
 	return trimmed, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
@@ -61,7 +62,8 @@ func TestIndexes(t *testing.T) {
 		{"leader is no worker", indexWorkersOfGroup, leaderOf(1), nil},
 		{"pod without a group", indexWorkersOfGroup, &corev1.Pod{ObjectMeta: part("debug")}, nil},
 		{"pod of a group that isn't one", indexWorkersOfGroup, &corev1.Pod{ObjectMeta: part("debug", "group-index", "one")}, nil},
-		{"revision of a set", indexBySet, &appsv1.ControllerRevision{ObjectMeta: part("llama-abc-1")}, []string{"llama"}},
+		{"revision of a set", indexRevisionsOfSet, &appsv1.ControllerRevision{ObjectMeta: part("llama-abc-1")}, []string{"llama"}},
+		{"revision of a StatefulSet", indexRevisionsOfSet, statefulSetRevision(), nil},
 	} {
 		if diff := cmp.Diff(tc.want, tc.index(tc.of)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
@@ -175,7 +177,7 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		updated(t, q, enqueueSet[*corev1.Pod](coalescing), worker, ready, isLeaderPod())
 
 		sts := leaders.DeepCopy()
-		sts.ResourceVersion, sts.Status.CurrentRevision, sts.Status.AvailableReplicas = version, version, int32(i)
+		sts.ResourceVersion, sts.Status.UpdateRevision, sts.Status.AvailableReplicas = version, version, int32(i)
 		updated(t, q, enqueueSet[*appsv1.StatefulSet](0), trimmed(t, trimStatefulSet, leaders), trimmed(t, trimStatefulSet, sts), somethingWeUseChanged[*appsv1.StatefulSet]())
 		scaled := sts.DeepCopy()
 		scaled.Spec.Replicas = ptr.To(int32(i))
@@ -340,13 +342,33 @@ func TestTrimStatefulSetKeepsWhatIsRead(t *testing.T) {
 		full.Generation = 4
 		want := full.DeepCopy()
 		want.Spec = tc.want
-		want.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2}
+		want.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2, CurrentRevision: "x"}
 
 		full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
-		full.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2, Replicas: 3, CurrentRevision: "x", AvailableReplicas: 1}
+		full.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2, Replicas: 3, CurrentRevision: "x", UpdateRevision: "y", AvailableReplicas: 1}
 		if diff := cmp.Diff(want, trimmed(t, trimStatefulSet, full)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.meta.Name, diff)
 		}
+	}
+}
+
+// statefulSetRevision is what the StatefulSet controller keeps of the leader StatefulSet.
+func statefulSetRevision() *appsv1.ControllerRevision {
+	revision := &appsv1.ControllerRevision{ObjectMeta: part("llama-5d4f8c", "worker-index", "0", "template-revision-hash", "abc")}
+	revision.Labels[statefulSetRevisionLabel] = "5d4f8c"
+	return revision
+}
+
+func TestTrimRevisionKeepsWhatIsRead(t *testing.T) {
+	data := runtime.RawExtension{Raw: []byte("{}")}
+	ofSet := &appsv1.ControllerRevision{ObjectMeta: part("llama-abc-1"), Data: data, Revision: 3}
+	if diff := cmp.Diff(ofSet, trimmed(t, trimRevision, ofSet)); diff != "" {
+		t.Errorf("of a LeaderWorkerSet (-want +got):\n%s", diff)
+	}
+	ofStatefulSet := statefulSetRevision()
+	ofStatefulSet.Data, ofStatefulSet.Annotations = data, map[string]string{"note": "of the StatefulSet"}
+	if diff := cmp.Diff(statefulSetRevision(), trimmed(t, trimRevision, ofStatefulSet)); diff != "" {
+		t.Errorf("of a StatefulSet (-want +got):\n%s", diff)
 	}
 }
 
@@ -365,7 +387,7 @@ func TestTrimServiceKeepsWhatIsRead(t *testing.T) {
 
 // TestTrimPassesOnWhatItDoesNotKnow: informers also deliver tombstones.
 func TestTrimPassesOnWhatItDoesNotKnow(t *testing.T) {
-	for name, trim := range map[string]func(any) (any, error){"pod": trimPod, "StatefulSet": trimStatefulSet, "Service": trimService} {
+	for name, trim := range map[string]func(any) (any, error){"pod": trimPod, "StatefulSet": trimStatefulSet, "ControllerRevision": trimRevision, "Service": trimService} {
 		if got, err := trim("tombstone"); err != nil || got != "tombstone" {
 			t.Errorf("%s: got %v and error %v", name, got, err)
 		}

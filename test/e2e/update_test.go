@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
@@ -106,7 +107,7 @@ func readyGroups(state map[string]*corev1.Pod, size int) int {
 	return groups
 }
 
-// TestNothingRestarts changes what doesn't matter to pods.
+// TestNothingRestarts changes what doesn't matter to pods. Nor is any of it a new revision.
 func TestNothingRestarts(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*leaderworkersetv1.LeaderWorkerSet){
@@ -119,6 +120,12 @@ func TestNothingRestarts(t *testing.T) {
 		},
 		"restartPolicy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
+		},
+		"maxGroupRestarts": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To(int32(3))
+		},
+		"revisionHistoryLimit": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.RevisionHistoryLimit = ptr.To(int32(0))
 		},
 		"rolloutStrategy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
@@ -139,7 +146,7 @@ func TestNothingRestarts(t *testing.T) {
 			lws := newSet(namespace, "calm", 2, 3)
 			create(t, lws)
 			untilAvailable(t, lws)
-			before := uidsOf(listed(t, podsIn(namespace)))
+			before, revisions := uidsOf(listed(t, podsIn(namespace))), revisionsOf(t, lws)
 			pods, versions := record[*corev1.Pod](t, namespace, &corev1.PodList{}), recordSets(t, namespace)
 
 			// The second change comes after all that the first one could bring about.
@@ -154,8 +161,22 @@ func TestNothingRestarts(t *testing.T) {
 			}
 			check(t, "pods that there were", each(podNames("calm", 3, 3), 1), pods.lives(t))
 			check(t, "transitions of UpdateInProgress", 0, transitionsOf(t, versions).UpdateInProgress)
+			check(t, "revisions", revisions, revisionsOf(t, lws))
+			var leaders appsv1.StatefulSet
+			if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(lws), &leaders); err != nil {
+				t.Fatal(err)
+			}
+			check(t, "retention of claims", wantedRetention(lws), leaders.Spec.PersistentVolumeClaimRetentionPolicy)
 		})
 	}
+}
+
+// wantedRetention is what the leader StatefulSet does with claims.
+func wantedRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
+	if asked := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy; asked != nil {
+		return asked
+	}
+	return retention(appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.RetainPersistentVolumeClaimRetentionPolicyType)
 }
 
 // TestPassedOn has labels and annotations of the set on its StatefulSets, from the beginning and later, but not kubectl's copy of the

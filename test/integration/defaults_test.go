@@ -17,6 +17,7 @@ func TestDefaults(t *testing.T) {
 replicas: 1
 startupPolicy: LeaderCreated
 networkConfig: {subdomainPolicy: Shared}
+revisionHistoryLimit: 10
 rolloutStrategy:
   type: RollingUpdate
   rollingUpdateConfiguration: {partition: 0, maxUnavailable: 1, maxSurge: 0}
@@ -41,8 +42,9 @@ leaderWorkerTemplate:
 func TestDefaultsAreThoseOfTheCode(t *testing.T) {
 	specs := map[string]string{
 		"nothing":                       `{}`,
-		"nulls":                         `{replicas: null, startupPolicy: null, networkConfig: null}`,
+		"nulls":                         `{replicas: null, startupPolicy: null, networkConfig: null, revisionHistoryLimit: null}`,
 		"no replicas":                   `{replicas: 0}`,
+		"no history":                    `{revisionHistoryLimit: 0}`,
 		"size":                          `{leaderWorkerTemplate: {size: 4}}`,
 		"empty-network-config":          `{networkConfig: {}}`,
 		"empty-rollout-strategy":        `{rolloutStrategy: {}}`,

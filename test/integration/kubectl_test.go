@@ -49,6 +49,7 @@ func TestKubectlExplain(t *testing.T) {
 		"lws":                           "LeaderWorkerSet runs a number of equal groups of pods",
 		"lws.spec":                      "startupPolicy says when the workers of a group are created",
 		"lws.spec.replicas":             "replicas is the number of groups",
+		"lws.spec.revisionHistoryLimit": "how many revisions that no group uses are kept",
 		"lws.spec.leaderWorkerTemplate": "size is the number of pods in a group, the leader included",
 		"lws.spec.leaderWorkerTemplate.workerTemplate":                             "workerTemplate is the template of worker pods",
 		"lws.spec.leaderWorkerTemplate.leaderTemplate":                             "leaderTemplate is the template of leader pods",

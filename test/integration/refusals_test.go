@@ -42,6 +42,7 @@ func TestRefusedSpecs(t *testing.T) {
 		{`{replicas: -1}`, refusal{"spec.replicas", "greater than or equal to 0"}},
 		{`{replicas: 1000001}`, refusal{"spec.replicas", "less than or equal to 1000000"}},
 		{`{replicas: 1000000, leaderWorkerTemplate: {size: 2148}}`, refusal{"spec.replicas", "the number of pods, must be no more than 2147483647"}},
+		{`{revisionHistoryLimit: -1}`, refusal{"spec.revisionHistoryLimit", "greater than or equal to 0"}},
 		{`{leaderWorkerTemplate: {size: 0}}`, refusal{size, "greater than or equal to 1"}},
 		{`{leaderWorkerTemplate: {size: -1}}`, refusal{size, "greater than or equal to 1"}},
 

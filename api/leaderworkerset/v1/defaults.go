@@ -22,6 +22,7 @@ func (lws *LeaderWorkerSet) Default() {
 		spec.NetworkConfig = &NetworkConfig{}
 	}
 	setDefault(&spec.NetworkConfig.SubdomainPolicy, SubdomainShared)
+	setDefault(&spec.RevisionHistoryLimit, 10)
 	spec.LeaderWorkerTemplate.setDefaults()
 }
 

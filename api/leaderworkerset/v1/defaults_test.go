@@ -26,7 +26,8 @@ func defaults() leaderworkersetv1.LeaderWorkerSetSpec {
 				MaxSurge:       ptr.To(intstr.FromInt32(0)),
 			},
 		},
-		NetworkConfig: &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainShared)},
+		NetworkConfig:        &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainShared)},
+		RevisionHistoryLimit: ptr.To[int32](10),
 		LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
 			Size:          ptr.To[int32](1),
 			RestartPolicy: leaderworkersetv1.RecreateGroupOnPodRestart,
@@ -50,6 +51,11 @@ func TestDefault(t *testing.T) {
 			"size",
 			func(s *spec) { s.LeaderWorkerTemplate.Size = ptr.To[int32](4) },
 			func(s *spec) { s.LeaderWorkerTemplate.Size = ptr.To[int32](4) },
+		},
+		{
+			"no history is a wish",
+			func(s *spec) { s.RevisionHistoryLimit = ptr.To[int32](0) },
+			func(s *spec) { s.RevisionHistoryLimit = ptr.To[int32](0) },
 		},
 		{
 			"startupPolicy",

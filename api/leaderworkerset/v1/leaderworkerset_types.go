@@ -88,6 +88,14 @@ type LeaderWorkerSetSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	NetworkConfig *NetworkConfig `json:"networkConfig,omitempty"`
+
+	// revisionHistoryLimit is how many revisions that no group uses are kept, to go back to: ControllerRevisions, each with the
+	// leaderWorkerTemplate and networkConfig of a time. 10 if not set.
+	//
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=0
+	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
 }
 
 // LeaderWorkerTemplate is what a group is made of.

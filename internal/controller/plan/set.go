@@ -24,9 +24,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/status"
 )
 
-// historyLimit is how many revisions that no group uses are kept, as StatefulSets and Deployments do by default.
-const historyLimit = 10
-
 // Set is what one pass over a LeaderWorkerSet does, in this order.
 type Set struct {
 	// Writes are the changes of child objects. The first one that fails ends them.
@@ -346,17 +343,23 @@ func (p *setPlanner) takeDown(group snapshot.Group) {
 	}
 }
 
-// pruneRevisions deletes the oldest of the revisions that nothing uses.
+// pruneRevisions deletes the oldest of the revisions that nothing uses. One that no group is of may still be used: groups below the
+// partition that die come back at what the StatefulSet controller calls its current revision, even if all of them die at once. While it
+// isn't known which one that is, none is deleted.
 func (p *setPlanner) pruneRevisions() {
-	used := map[string]bool{p.key: true}
+	used := map[string]bool{p.key: true, p.observed.CurrentKey: true}
 	for _, group := range p.observed.Groups {
 		used[group.Revision()] = true
 	}
 	if leaders := p.observed.Leaders; leaders != nil {
+		if leaders.Status.CurrentRevision != "" && p.observed.CurrentKey == "" {
+			return
+		}
 		used[leaders.Labels[leaderworkersetv1.RevisionLabelKey]] = true
 	}
 	inUse := func(key string) bool { return used[key] }
-	for _, surplus := range revision.Surplus(snapshot.OwnedRevisions(p.lws, p.observed.Revisions), inUse, historyLimit) {
+	owned, limit := snapshot.OwnedRevisions(p.lws, p.observed.Revisions), max(int(*p.lws.Spec.RevisionHistoryLimit), 0)
+	for _, surplus := range revision.Surplus(owned, inUse, limit) {
 		p.writes = append(p.writes, Write{Delete: surplus})
 	}
 }

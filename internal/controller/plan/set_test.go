@@ -5,6 +5,7 @@ package plan_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -354,25 +355,68 @@ func TestForSetMeetsForeignObjects(t *testing.T) {
 }
 
 func TestForSetPrunesRevisions(t *testing.T) {
+	for name, tc := range map[string]struct {
+		limit *int32
+		want  int
+	}{
+		"as of old":        {nil, 10 + 2},
+		"one":              {ptr.To[int32](1), 1 + 2},
+		"none":             {ptr.To[int32](0), 0 + 2},
+		"more than pushes": {ptr.To[int32](100), 51},
+	} {
+		t.Run(name, func(t *testing.T) {
+			observed := settled(t, newSet())
+			used := observed.Groups[0].Revision()
+			observed.LWS.Spec.RevisionHistoryLimit = tc.limit
+			observed.LWS.Default()
+			for push := range 50 {
+				// Nothing comes of these pushes: both groups stay as they are.
+				setImage(observed.LWS, fmt.Sprintf("serve:%d", push+2))
+				observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](2)
+				carryOut(observed, forSet(t, observed))
+			}
+			carryOut(observed, forSet(t, observed))
+			// Those of the history, that of the groups, and the current one.
+			if got := len(observed.Revisions); got != tc.want {
+				t.Errorf("%d revisions remain, want %d", got, tc.want)
+			}
+			if revision.Find(observed.Revisions, used) == nil {
+				t.Error("the revision of the groups is gone")
+			}
+			if got := revision.Latest(observed.Revisions); got != 51 {
+				t.Errorf("the latest revision is %d, want 51", got)
+			}
+		})
+	}
+}
+
+// TestForSetKeepsTheRevisionThatGroupsComeBackAt has the only group below the partition die: the StatefulSet controller is about to create
+// it again from its current revision, which no pod has at that moment.
+func TestForSetKeepsTheRevisionThatGroupsComeBackAt(t *testing.T) {
 	observed := settled(t, newSet())
-	used := observed.Groups[0].Revision()
-	for push := range 14 {
-		// Nothing comes of these pushes: both groups stay as they are.
-		setImage(observed.LWS, fmt.Sprintf("serve:%d", push+2))
-		observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](2)
+	first := observed.Revisions[0]
+	observed.LWS.Spec.RevisionHistoryLimit = ptr.To[int32](0)
+	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
+	setImage(observed.LWS, "serve:2")
+	for range 3 {
 		carryOut(observed, forSet(t, observed))
+		settle(observed)
 	}
-	carryOut(observed, forSet(t, observed))
-	// 10 that nothing uses, that of the groups, and the current one.
-	if got := len(observed.Revisions); got != 12 {
-		t.Errorf("%d revisions remain, want 12", got)
+	observed.Groups = observed.Groups[1:]
+	kept := func(what string) {
+		t.Helper()
+		if slices.Contains(described(forSet(t, observed).Writes), "delete *v1.ControllerRevision "+first.Name) {
+			t.Errorf("%s: the revision is gone that the group comes back at", what)
+		}
 	}
-	if revision.Find(observed.Revisions, used) == nil {
-		t.Error("the revision of the groups is gone")
-	}
-	if got := revision.Latest(observed.Revisions); got != 15 {
-		t.Errorf("the latest revision is %d, want 15", got)
-	}
+	observed.Leaders.Status.CurrentRevision = "llama-current"
+	kept("the current revision isn't known")
+	observed.CurrentKey = revision.Key(first)
+	kept("the current revision is known")
+
+	// With the rollout complete, nobody comes back at it.
+	observed.CurrentKey = observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+	wantWrites(t, "afterwards", forSet(t, observed).Writes, "delete *v1.ControllerRevision "+first.Name)
 }
 
 func TestForSetOfAnEmptySpec(t *testing.T) {

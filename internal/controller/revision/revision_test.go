@@ -4,8 +4,11 @@
 package revision_test
 
 import (
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,8 +29,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 )
 
-// The fixtures of a released version are never written again: they are what is stored in clusters.
-var update = flag.Bool("update", false, "write the fixtures of the version that is about to be released")
+// New fixtures are those of the version that is about to be released. Those of released versions are what is stored in clusters, and are
+// never written again.
+var update = flag.Bool("update", false, "write the revisions of the manifests in testdata/v* that have none yet")
 
 func read(t *testing.T, name string) []byte {
 	t.Helper()
@@ -70,29 +74,65 @@ func stored(key string, number int64, data string) *appsv1.ControllerRevision {
 	}
 }
 
-// TestReleasedFormats: every version finds the revisions of all released ones, and the present one writes them to the byte.
-func TestReleasedFormats(t *testing.T) {
-	for _, tc := range []struct{ manifest, fixture string }{
-		{"minimal.yaml", "v0.1.0-minimal.json"},
-		{"full.yaml", "v0.1.0-full.json"},
-	} {
-		t.Run(tc.fixture, func(t *testing.T) {
-			lws := readSet(t, tc.manifest)
-			written := string(newRevision(t, lws).Data.Raw) + "\n"
+// TestReleases has every version find the revisions that released versions have written, and tell them from others. A release adds a
+// directory of manifests, as API servers give them back, and has their revisions written by -update.
+func TestReleases(t *testing.T) {
+	manifests, err := filepath.Glob(filepath.Join("testdata", "v*", "*.yaml"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatalf("manifests of releases: %v, error %v", manifests, err)
+	}
+	for _, manifest := range manifests {
+		name := strings.TrimPrefix(manifest, "testdata"+string(filepath.Separator))
+		fixture := strings.TrimSuffix(name, ".yaml") + ".json"
+		t.Run(name, func(t *testing.T) {
+			lws := readSet(t, name)
 			if *update {
-				if err := os.WriteFile(filepath.Join("testdata", tc.fixture), []byte(written), 0o600); err != nil {
-					t.Fatal(err)
+				writeFixture(t, fixture, newRevision(t, lws))
+			}
+			was := &appsv1.ControllerRevision{}
+			if err := json.Unmarshal(read(t, fixture), was); err != nil {
+				t.Fatal(err)
+			}
+			owned := []*appsv1.ControllerRevision{was}
+			if got := revision.Equivalent(lws, owned); got != was || revision.Key(got) == "" {
+				t.Fatalf("found %v, want the released revision", got)
+			}
+			for what, change := range map[string]func(*leaderworkersetv1.LeaderWorkerTemplate){
+				"image": func(t *leaderworkersetv1.LeaderWorkerTemplate) { t.WorkerTemplate.Spec.Containers[0].Image += "-next" },
+				"size":  func(t *leaderworkersetv1.LeaderWorkerTemplate) { *t.Size *= 2 },
+				"annotation": func(t *leaderworkersetv1.LeaderWorkerTemplate) {
+					t.WorkerTemplate.Annotations = map[string]string{"a": "b"}
+				},
+			} {
+				changed := lws.DeepCopy()
+				change(&changed.Spec.LeaderWorkerTemplate)
+				if got := revision.Equivalent(changed, owned); got != nil {
+					t.Errorf("with another %s the released revision is found", what)
 				}
 			}
-			released := string(read(t, tc.fixture))
-			if diff := cmp.Diff(released, written); diff != "" {
-				t.Errorf("New writes the revision in other words (-released +now):\n%s", diff)
-			}
-			was := stored("released", 1, released)
-			if got := revision.Equivalent(lws, []*appsv1.ControllerRevision{was}); got != was {
-				t.Error("the released revision isn't found")
-			}
 		})
+	}
+}
+
+// writeFixture writes a revision to a file, unless it is there already.
+func writeFixture(t *testing.T, name string, created *appsv1.ControllerRevision) {
+	t.Helper()
+	created.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ControllerRevision"))
+	text, err := json.MarshalIndent(created, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(filepath.Join("testdata", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		t.Logf("%s is there already, and stays as it is", name)
+		return
+	}
+	if err == nil {
+		_, err = file.Write(append(text, '\n'))
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -141,6 +181,26 @@ func TestOtherControllers(t *testing.T) {
 				t.Errorf("key is %q, want the other controller's, 5b8d7f9c6", key)
 			}
 		})
+	}
+}
+
+// TestAllFieldsOfOtherControllers reads what another controller has stored for the set of full.yaml, and finds each change of a part of it.
+func TestAllFieldsOfOtherControllers(t *testing.T) {
+	data := string(read(t, "full-other.json"))
+	find := func(data string) bool {
+		return revision.Equivalent(readSet(t, "full.yaml"), []*appsv1.ControllerRevision{stored("5b8d7f9c6", 3, data)}) != nil
+	}
+	if !find(data) {
+		t.Error("the revision isn't found")
+	}
+	for was, is := range map[string]string{
+		"UniquePerReplica": "Shared", `"role":"leader"`: `"role":"head"`, "fetch:1": "fetch:2", "serve:1": "serve:2", `"containerPort":8080`: `"containerPort":80`,
+		"POD_IP": "IP", "/ready": "/healthy", "accelerator": "size", "1500m": "1", "google.com/tpu": "nvidia.com/gpu", "LeaderExcluded": "LeaderWorker",
+		`"size":5`: `"size":7`, "inference": "training", "10Gi": "20Gi", "fast": "slow", `"terminationGracePeriodSeconds":30`: `"terminationGracePeriodSeconds":40`,
+	} {
+		if changed := strings.Replace(data, was, is, 1); changed == data || find(changed) {
+			t.Errorf("with %s for %s the revision is found", is, was)
+		}
 	}
 }
 
@@ -210,6 +270,8 @@ func TestEqual(t *testing.T) {
 		{"restartPolicy of old", func(s *spec) {
 			s.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.DeprecatedDefaultRestartPolicy
 		}, true},
+		{"revisionHistoryLimit", func(s *spec) { s.RevisionHistoryLimit = ptr.To[int32](0) }, true},
+		{"maxGroupRestarts", func(s *spec) { s.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](3) }, true},
 		{"claim retention", func(s *spec) { s.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil }, true},
 
 		// The same in other words.

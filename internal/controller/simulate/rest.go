@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -29,6 +30,7 @@ func (w *World) CheckGranted(key types.NamespacedName) {
 	}
 	w.compare("objects", wanted(lws), w.present())
 	w.compare("status", wantedStatus(lws), actualStatus(lws))
+	w.CheckHistory(key)
 	w.checkIdle()
 }
 
@@ -53,6 +55,32 @@ func (w *World) CheckRolledOut(key types.NamespacedName) {
 func (w *World) CheckGone() {
 	w.t.Helper()
 	w.compare("objects", []string(nil), w.present())
+}
+
+// CheckHistory fails the test if there are more revisions of a LeaderWorkerSet than those that are used and its history.
+func (w *World) CheckHistory(key types.NamespacedName) {
+	w.t.Helper()
+	used, revisions, latest := map[string]bool{}, 0, &appsv1.ControllerRevision{}
+	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, key)
+	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, key)
+	for _, group := range w.groupsOf(leaders) {
+		used[revisionOf(group.leader)] = true
+	}
+	for _, revision := range listOf[*appsv1.ControllerRevision](w.API, kindControllerRevision) {
+		if revision.Name == leaders.Status.CurrentRevision {
+			used[revisionOf(revision)] = true
+		}
+		if metav1.IsControlledBy(revision, lws) {
+			revisions++
+			if revision.Revision > latest.Revision {
+				latest = revision
+			}
+		}
+	}
+	used[revisionOf(latest)] = true
+	if most := int(*lws.Spec.RevisionHistoryLimit) + len(used); revisions > most {
+		w.fail("%d revisions, want no more than %d and the %d that are used", revisions, *lws.Spec.RevisionHistoryLimit, len(used))
+	}
 }
 
 // checkIdle has a new run of the operator look at everything, as it is. An unchanged world gives no write.

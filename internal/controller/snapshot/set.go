@@ -34,6 +34,10 @@ type Set struct {
 	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
 	Revisions []*appsv1.ControllerRevision
 
+	// CurrentKey is the key of the revision from which the StatefulSet controller creates leaders below the partition; empty if that isn't
+	// known.
+	CurrentKey string
+
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
 
