@@ -130,6 +130,9 @@ const (
 	// ReasonAllGroupsUpToDate tells that no group has to be updated.
 	ReasonAllGroupsUpToDate = "AllGroupsUpToDate"
 
+	// ReasonHeldByPartition tells that a rolling update has come down to its partition, below which groups keep an earlier revision.
+	ReasonHeldByPartition = "HeldByPartition"
+
 	// ReasonRecreateGroup tells that a group is torn down and created again after one of its pods failed.
 	ReasonRecreateGroup = "RecreateGroup"
 

@@ -57,7 +57,7 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	next, events := status.Next(status.Input{
 		Set:      observed,
 		Revision: p.key,
-		Outdated: p.decision.Outdated,
+		Rollout:  p.rolloutToTell(),
 		Failures: p.failures,
 		Crashes:  p.crashes,
 		Now:      now,
@@ -164,6 +164,26 @@ func (p *setPlanner) decide() {
 	}
 	p.decision = rollout.Next(in)
 	p.finishStep(in)
+}
+
+// rolloutToTell is the decision as the status tells of it. It goes by the groups that exist: one that is terminating is still outdated,
+// though what comes in its place won't be; and nothing is held back in a set whose first groups are yet to be created.
+func (p *setPlanner) rolloutToTell() rollout.Decision {
+	told, order, held := p.decision, p.nextOrder(), false
+	for _, group := range p.observed.Groups {
+		if group.Revision() == p.key || group.Index >= *p.lws.Spec.Replicas {
+			continue
+		}
+		held = held || group.Index < *p.lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition
+		if group.Terminating() && order.LetsGo(group.Index) {
+			told.Outdated++
+			told.Reason = rollout.WaitingForGroups
+		}
+	}
+	if told.Reason == rollout.HeldByPartition && !held {
+		told.Reason = rollout.Complete
+	}
+	return told
 }
 
 // finishStep has the last step towards an earlier revision end before the first one towards the current: the StatefulSet controller may
@@ -319,17 +339,21 @@ func (p *setPlanner) replaced() []snapshot.Group {
 		return nil
 	}
 	replace := p.letGo
-	switch {
-	case leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && p.order.Equal(p.nextOrder()):
+	if leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && p.order.Equal(p.nextOrder()) {
 		replace = p.decision.Replace
-	case len(replace) > 0:
-		p.confirm(leaders)
 	}
 	var groups []snapshot.Group
+	sure := len(p.letGo) == 0
 	for _, group := range p.observed.Groups {
 		if slices.Contains(replace, group.Index) {
 			groups = append(groups, group)
+			sure = sure && group.Leader.Labels[appsv1.StatefulSetRevisionLabel] == leaders.Status.CurrentRevision
 		}
+	}
+	if len(groups) > 0 && !sure {
+		// In a view that is late, a group may look old that is already of a revision that comes after: only groups of the one before
+		// the current are known to have been let go.
+		p.confirm(leaders)
 	}
 	return groups
 }

@@ -134,16 +134,24 @@ func Latest(revisions []*appsv1.ControllerRevision) int64 {
 	return latest
 }
 
-// Surplus are the revisions to delete so that no more than limit unused ones remain: the oldest ones whose key inUse doesn't know.
+// Surplus are the revisions to delete so that no more than limit unused ones remain: the oldest ones whose key inUse doesn't know, and
+// those of a key that a newer one has, too. A revision is written twice if the cache didn't show the first one in time.
 func Surplus(owned []*appsv1.ControllerRevision, inUse func(key string) bool, limit int) []*appsv1.ControllerRevision {
-	var unused []*appsv1.ControllerRevision
-	for _, revision := range owned {
-		if !inUse(Key(revision)) {
-			unused = append(unused, revision)
+	newestFirst := slices.SortedFunc(slices.Values(owned), func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(b.Revision, a.Revision) })
+	var surplus []*appsv1.ControllerRevision
+	seen, unused := map[string]bool{}, 0
+	for _, revision := range newestFirst {
+		key := Key(revision)
+		if !seen[key] && !inUse(key) {
+			unused++
 		}
+		if seen[key] || (!inUse(key) && unused > limit) {
+			surplus = append(surplus, revision)
+		}
+		seen[key] = true
 	}
-	slices.SortFunc(unused, func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(a.Revision, b.Revision) })
-	return unused[:max(len(unused)-limit, 0)]
+	slices.Reverse(surplus)
+	return surplus
 }
 
 // defaulted fills in the template's defaults through those of the set, so that they are written down once.

@@ -177,7 +177,7 @@ func (w *World) checkTakenDown(leader *corev1.Pod, object client.Object) {
 		return
 	}
 	if !w.groupOf(leader).mayGo(leaders) {
-		w.fail("the operator deletes %s %s of a group that has to stay", noun(object), object.GetName())
+		w.fail("%s deletes %s %s of a group that has to stay", w.writing.name, noun(object), object.GetName())
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
@@ -27,8 +28,8 @@ type Input struct {
 	// Revision is the key of the current revision.
 	Revision string
 
-	// Outdated is how many groups the rollout has yet to replace; those that a partition protects don't count.
-	Outdated int32
+	// Rollout is the step of the rollout that was decided on in this pass.
+	Rollout rollout.Decision
 
 	// Failures are what stands in the way, of the set as a whole or of single groups.
 	Failures []snapshot.Failure
@@ -109,19 +110,61 @@ func count(in Input) counts {
 // conditions are those that are always there. Available needs the rollout to be over, too: in the middle of one, all groups are ready
 // for a moment after each step, and the condition would flap.
 func conditions(in Input, c counts) []metav1.Condition {
-	updating := in.Outdated > 0
+	updating := in.Rollout.Outdated > 0
 	available := c.wantedAndReady == c.replicas && !updating
 	message := fmt.Sprintf("%d of %d groups are ready", c.wantedAndReady, c.replicas)
-
-	updateMessage := "All groups are up to date"
 	if updating {
-		updateMessage = fmt.Sprintf("%d of %d groups have to be updated", in.Outdated, c.replicas)
+		message += fmt.Sprintf(", %d have to be updated", in.Rollout.Outdated)
+	}
+	upToDate := leaderworkersetv1.ReasonAllGroupsUpToDate
+	if in.Rollout.Reason == rollout.HeldByPartition {
+		upToDate = leaderworkersetv1.ReasonHeldByPartition
 	}
 	return []metav1.Condition{
 		condition(leaderworkersetv1.ConditionAvailable, available, leaderworkersetv1.ReasonAllGroupsReady, leaderworkersetv1.ReasonGroupsProgressing, message),
 		condition(leaderworkersetv1.ConditionProgressing, !available, leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonAllGroupsReady, message),
-		condition(leaderworkersetv1.ConditionUpdateInProgress, updating, leaderworkersetv1.ReasonGroupsUpdating, leaderworkersetv1.ReasonAllGroupsUpToDate, updateMessage),
+		condition(leaderworkersetv1.ConditionUpdateInProgress, updating, leaderworkersetv1.ReasonGroupsUpdating, upToDate, rolloutMessage(in, c)),
 	}
+}
+
+// rolloutMessage tells how far the rollout is, and what it waits for: "3 of 20 groups have to be updated, waiting for groups 17-18; 2 may be
+// unavailable".
+func rolloutMessage(in Input, c counts) string {
+	switch in.Rollout.Reason {
+	case rollout.HeldByPartition:
+		return fmt.Sprintf("%s up to date, the partition holds the others", groupsAre(c.updated))
+	case rollout.WaitingForGroups:
+		_, unavailable := snapshot.Budget(in.Set.LWS)
+		message := fmt.Sprintf("%d of %d groups have to be updated", in.Rollout.Outdated, c.replicas)
+		if waiting := unready(in); len(waiting) > 0 {
+			message += ", waiting for " + Groups(waiting)
+		}
+		return fmt.Sprintf("%s; %d may be unavailable", message, unavailable)
+	default:
+		return "All groups are up to date"
+	}
+}
+
+// unready are the indices of the groups that aren't ready, or don't exist, surge included.
+func unready(in Input) []int32 {
+	ready := map[int32]bool{}
+	for _, group := range in.Set.Groups {
+		ready[group.Index] = group.Ready()
+	}
+	var indices []int32
+	for index := range in.Rollout.Replicas {
+		if !ready[index] {
+			indices = append(indices, index)
+		}
+	}
+	return indices
+}
+
+func groupsAre(count int32) string {
+	if count == 1 {
+		return "1 group is"
+	}
+	return fmt.Sprintf("%d groups are", count)
 }
 
 func condition(kind string, holds bool, whenTrue, whenFalse, message string) metav1.Condition {
@@ -182,14 +225,17 @@ func shortened(message string, limit int) string {
 	return strings.ToValidUTF8(message[:limit], "") + "…"
 }
 
-// events tell of the conditions that have just become True, and of each new failure.
+// events tell of the conditions that have just become True, of a partition that a rollout has come to, and of each new failure.
 func events(before, after []metav1.Condition) []Event {
 	var told []Event
 	for _, condition := range after {
 		previous := meta.FindStatusCondition(before, condition.Type)
 		wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
 		failure := condition.Type == leaderworkersetv1.ConditionReplicaFailure || condition.Type == leaderworkersetv1.ConditionFailed
+		held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
 		switch {
+		case held && wasTrue:
+			told = append(told, Event{Type: corev1.EventTypeNormal, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})
 		case condition.Status != metav1.ConditionTrue:
 		case failure && (!wasTrue || previous.Message != condition.Message):
 			told = append(told, Event{Type: corev1.EventTypeWarning, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/status"
 )
@@ -31,7 +32,8 @@ var (
 func newInput(replicas int32, groups string) status.Input {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Generation: 7}}
 	lws.Spec.Replicas = ptr.To(replicas)
-	in := status.Input{Set: &snapshot.Set{LWS: lws}, Revision: "new", Now: now}
+	lws.Default()
+	in := status.Input{Set: &snapshot.Set{LWS: lws}, Revision: "new", Rollout: rollout.Decision{Step: rollout.Step{Replicas: replicas}, Reason: rollout.Complete}, Now: now}
 	for index, kind := range groups {
 		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "old"}}}
 		if strings.ContainsRune("nwt", kind) {
@@ -46,6 +48,14 @@ func newInput(replicas int32, groups string) status.Input {
 		in.Set.Groups = append(in.Set.Groups, snapshot.Group{Index: int32(index), Leader: leader})
 	}
 	return in
+}
+
+// atStep is a rollout that has that many groups to update.
+func atStep(outdated int32) rollout.Decision {
+	if outdated == 0 {
+		return rollout.Decision{Reason: rollout.Complete}
+	}
+	return rollout.Decision{Outdated: outdated, Reason: rollout.WaitingForGroups}
 }
 
 // asBefore has the set show a status of an hour ago.
@@ -74,8 +84,8 @@ func TestConditions(t *testing.T) {
 		{"all are ready", 2, "nn", 0, 2, 2, 2, []string{available}, "2 of 2 groups are ready"},
 		{"none are asked for", 0, "", 0, 0, 0, 0, []string{available}, "0 of 0 groups are ready"},
 		{"one is terminating", 2, "nt", 0, 2, 1, 2, []string{progressing}, "1 of 2 groups are ready"},
-		{"rollout, a group is down", 3, "oow", 2, 3, 2, 1, []string{progressing, updating}, "2 of 3 groups are ready"},
-		{"rollout, all are ready for a moment", 3, "oon", 2, 3, 3, 1, []string{progressing, updating}, "3 of 3 groups are ready"},
+		{"rollout, a group is down", 3, "oow", 2, 3, 2, 1, []string{progressing, updating}, "2 of 3 groups are ready, 2 have to be updated"},
+		{"rollout, all are ready for a moment", 3, "oon", 2, 3, 3, 1, []string{progressing, updating}, "3 of 3 groups are ready, 2 have to be updated"},
 		{"rollout, the last one is starting", 3, "wnn", 0, 3, 2, 3, []string{progressing}, "2 of 3 groups are ready"},
 		{"the partition protects old ones", 3, "oon", 0, 3, 3, 1, []string{available}, "3 of 3 groups are ready"},
 		{"a surge group doesn't stand in", 2, "nwn", 0, 3, 2, 3, []string{progressing}, "1 of 2 groups are ready"},
@@ -83,7 +93,7 @@ func TestConditions(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := newInput(tc.replicas, tc.groups)
-			in.Outdated = tc.outdated
+			in.Rollout = atStep(tc.outdated)
 			got, _ := status.Next(in)
 
 			counts := [3]int32{got.Replicas, got.ReadyReplicas, got.UpdatedReplicas}
@@ -129,13 +139,51 @@ func TestFixedFields(t *testing.T) {
 	}
 }
 
+// TestRolloutMessage has the condition UpdateInProgress tell what a rollout waits for.
+func TestRolloutMessage(t *testing.T) {
+	for _, tc := range []struct {
+		name, groups string
+		step         rollout.Decision
+		reason, want string
+	}{
+		{
+			"nothing to update", "nnnn", rollout.Decision{Step: rollout.Step{Replicas: 4}, Reason: rollout.Complete},
+			leaderworkersetv1.ReasonAllGroupsUpToDate, "All groups are up to date",
+		},
+		{
+			"it begins", "oooo", rollout.Decision{Step: rollout.Step{Replicas: 4}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			leaderworkersetv1.ReasonGroupsUpdating, "4 of 4 groups have to be updated; 1 may be unavailable",
+		},
+		{
+			"a group is on its way", "ooow", rollout.Decision{Step: rollout.Step{Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
+			leaderworkersetv1.ReasonGroupsUpdating, "3 of 4 groups have to be updated, waiting for group 3; 1 may be unavailable",
+		},
+		{
+			"surge is yet to be created", "ooxo", rollout.Decision{Step: rollout.Step{Replicas: 6}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			leaderworkersetv1.ReasonGroupsUpdating, "4 of 4 groups have to be updated, waiting for groups 2, 4-5; 1 may be unavailable",
+		},
+		{
+			"the partition holds", "ooon", rollout.Decision{Step: rollout.Step{Replicas: 4}, Reason: rollout.HeldByPartition},
+			leaderworkersetv1.ReasonHeldByPartition, "1 group is up to date, the partition holds the others",
+		},
+	} {
+		in := newInput(4, tc.groups)
+		in.Rollout = tc.step
+		got, _ := status.Next(in)
+		condition := meta.FindStatusCondition(got.Conditions, leaderworkersetv1.ConditionUpdateInProgress)
+		if condition.Reason != tc.reason || condition.Message != tc.want {
+			t.Errorf("%s: got %s, %q, want %s, %q", tc.name, condition.Reason, condition.Message, tc.reason, tc.want)
+		}
+	}
+}
+
 func TestReasons(t *testing.T) {
 	reasonOf := func(in status.Input, kind string) string {
 		got, _ := status.Next(in)
 		return meta.FindStatusCondition(got.Conditions, kind).Reason
 	}
 	updating := newInput(1, "o")
-	updating.Outdated = 1
+	updating.Rollout = atStep(1)
 	for _, tc := range []struct {
 		in         status.Input
 		kind, want string
@@ -161,7 +209,7 @@ func TestAvailableDoesNotFlap(t *testing.T) {
 		outdated int32
 	}{{"oo", 2}, {"ox", 2}, {"ow", 1}, {"on", 1}, {"wn", 0}, {"nn", 0}} {
 		next := newInput(2, moment.groups)
-		next.Outdated = moment.outdated
+		next.Rollout = atStep(moment.outdated)
 		next.Set.LWS.Status = in.Set.LWS.Status
 		in.Set.LWS.Status, _ = status.Next(next)
 		if available := isTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable); available != wasAvailable {
@@ -280,12 +328,17 @@ func TestEventsAreInOrder(t *testing.T) {
 		{"a new set", nil, func(in *status.Input) { in.Set.Groups = nil }, []string{leaderworkersetv1.ReasonGroupsProgressing}},
 		{"a set that is ready at once", nil, func(*status.Input) {}, []string{leaderworkersetv1.ReasonAllGroupsReady}},
 		{
-			"a rollout begins", func(*status.Input) {}, func(in *status.Input) { in.Outdated = 1 },
+			"a rollout begins", func(*status.Input) {}, func(in *status.Input) { in.Rollout = atStep(1) },
 			[]string{leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonGroupsUpdating},
 		},
 		{
-			"a rollout ends", func(in *status.Input) { in.Outdated = 1 }, func(*status.Input) {},
+			"a rollout ends", func(in *status.Input) { in.Rollout = atStep(1) }, func(*status.Input) {},
 			[]string{leaderworkersetv1.ReasonAllGroupsReady},
+		},
+		{
+			"a rollout comes to the partition", func(in *status.Input) { in.Rollout = atStep(1) },
+			func(in *status.Input) { in.Rollout.Reason = rollout.HeldByPartition },
+			[]string{leaderworkersetv1.ReasonHeldByPartition, leaderworkersetv1.ReasonAllGroupsReady},
 		},
 		{
 			"ready, and a failure: ready comes last", func(in *status.Input) { in.Set.Groups = nil },
