@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -110,12 +111,6 @@ func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
 	}
 }
 
-// identifying are the labels by which the cache selects and finds objects. The key of the revision is none of them: an object that
-// exists may be of another one than the object wished for.
-var identifying = []string{
-	leaderworkersetv1.SetNameLabelKey, leaderworkersetv1.GroupIndexLabelKey, leaderworkersetv1.GroupUniqueHashLabelKey,
-}
-
 // relabelUnseen relabels an object of which no more is known than its name and UID.
 func (a *Applier) relabelUnseen(ctx context.Context, object plan.Object) error {
 	gvk, err := apiutil.GVKForObject(object, a.Client.Scheme())
@@ -129,13 +124,15 @@ func (a *Applier) relabelUnseen(ctx context.Context, object plan.Object) error {
 	return a.relabel(ctx, unseen, object.GetLabels())
 }
 
-// relabel gives an object, if it still has the UID, those of the wanted labels that say whose it is.
+// relabel gives an object, if it still has the UID, those of the wanted labels that are the operator's own: by them, the cache selects and
+// finds objects. A revision that it is labeled with stays: it may be of another one than is wanted now.
 //
 // Pods aren't relabeled: a pod that loses its labels is let go by its StatefulSet, too, which is how users take a pod aside.
 func (a *Applier) relabel(ctx context.Context, object *metav1.PartialObjectMetadata, wanted map[string]string) error {
 	relabeled := object.DeepCopy()
-	for _, key := range identifying {
-		if value, ok := wanted[key]; ok {
+	for key, value := range wanted {
+		_, labeled := object.Labels[key]
+		if strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) && (!labeled || key != leaderworkersetv1.RevisionLabelKey) {
 			metav1.SetMetaDataLabel(&relabeled.ObjectMeta, key, value)
 		}
 	}

@@ -303,15 +303,17 @@ func TestTell(t *testing.T) {
 	}
 }
 
-// TestCreateWhatLostItsLabels has the labels taken off an object of ours, which the cache therefore doesn't show: it gets them back, but
-// for the revision, of which nobody can tell.
+// TestCreateWhatLostItsLabels has the labels taken off an object of ours, which the cache therefore doesn't show: it gets them back.
 func TestCreateWhatLostItsLabels(t *testing.T) {
 	labels := map[string]string{
-		leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1", leaderworkersetv1.GroupUniqueHashLabelKey: "abc",
+		leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1", leaderworkersetv1.RevisionLabelKey: "abc",
+	}
+	earlier := map[string]string{
+		leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1", leaderworkersetv1.RevisionLabelKey: "earlier",
 	}
 	wished := newStatefulSet("a", "me")
 	wished.Labels = maps.Clone(labels)
-	wished.Labels[leaderworkersetv1.RevisionLabelKey] = "new"
+	wished.Labels["team"] = "inference" // Not the operator's own.
 	for _, tc := range []struct {
 		name, owner string
 		has, want   map[string]string
@@ -321,6 +323,7 @@ func TestCreateWhatLostItsLabels(t *testing.T) {
 		{"one of them", "me", without(labels, leaderworkersetv1.GroupIndexLabelKey), labels, 1},
 		{"one is another one", "me", map[string]string{leaderworkersetv1.SetNameLabelKey: "mistral"}, labels, 1},
 		{"none of them", "me", labels, labels, 0},
+		{"one of them, and it is of an earlier revision", "me", without(earlier, leaderworkersetv1.SetNameLabelKey), earlier, 1},
 		{"a stranger's", "stranger", map[string]string{"app": "x"}, map[string]string{"app": "x"}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -365,7 +368,7 @@ func labelsOf(t *testing.T, applier *apply.Applier, name string) map[string]stri
 // TestRelabel carries the UID: what has the name by now may be something else, or nothing.
 func TestRelabel(t *testing.T) {
 	unseen := newStatefulSet("a", "")
-	unseen.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.RevisionLabelKey: "new"}
+	unseen.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
 	var sent string
 	for _, tc := range []struct {
 		name   string

@@ -71,21 +71,6 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	}, nil
 }
 
-// children plans the changes of what is the set's.
-func (p *setPlanner) children() error {
-	if err := p.revision(); err != nil {
-		return err
-	}
-	template := revision.Of(p.lws)
-	p.decide()
-	p.restarts()
-	p.service(&template)
-	p.leaders(&template)
-	p.takeDownGroups()
-	p.pruneRevisions()
-	return nil
-}
-
 // setPlanner gathers a plan, step by step.
 type setPlanner struct {
 	observed *snapshot.Set
@@ -107,6 +92,21 @@ type setPlanner struct {
 	writes   []Write
 	events   []status.Event
 	failures []snapshot.Failure
+}
+
+// children plans the changes of what is the set's.
+func (p *setPlanner) children() error {
+	if err := p.revision(); err != nil {
+		return err
+	}
+	template := revision.Of(p.lws)
+	p.decide()
+	p.restarts()
+	p.service(&template)
+	p.leaders(&template)
+	p.takeDownGroups()
+	p.pruneRevisions()
+	return nil
 }
 
 // revision finds the current revision, or creates it. One from before that the set returns to becomes the newest again.
