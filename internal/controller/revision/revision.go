@@ -134,24 +134,17 @@ func Latest(revisions []*appsv1.ControllerRevision) int64 {
 	return latest
 }
 
-// Surplus are the revisions to delete so that no more than limit unused ones remain: the oldest ones whose key inUse doesn't know, and
-// those of a key that a newer one has, too. A revision is written twice if the cache didn't show the first one in time.
+// Surplus are the revisions to delete so that no more than limit unused ones remain: the oldest ones whose key inUse doesn't know. Of
+// several of one key, which a late view has had created, the newest is used.
 func Surplus(owned []*appsv1.ControllerRevision, inUse func(key string) bool, limit int) []*appsv1.ControllerRevision {
-	newestFirst := slices.SortedFunc(slices.Values(owned), func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(b.Revision, a.Revision) })
-	var surplus []*appsv1.ControllerRevision
-	seen, unused := map[string]bool{}, 0
-	for _, revision := range newestFirst {
-		key := Key(revision)
-		if !seen[key] && !inUse(key) {
-			unused++
+	oldestFirst := slices.SortedStableFunc(slices.Values(owned), func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(a.Revision, b.Revision) })
+	var unused []*appsv1.ControllerRevision
+	for i, revision := range oldestFirst {
+		if !inUse(Key(revision)) || Find(oldestFirst[i+1:], Key(revision)) != nil {
+			unused = append(unused, revision)
 		}
-		if seen[key] || (!inUse(key) && unused > limit) {
-			surplus = append(surplus, revision)
-		}
-		seen[key] = true
 	}
-	slices.Reverse(surplus)
-	return surplus
+	return unused[:max(len(unused)-limit, 0)]
 }
 
 // defaulted fills in the template's defaults through those of the set, so that they are written down once.

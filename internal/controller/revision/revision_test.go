@@ -425,6 +425,16 @@ func TestFindAndLatest(t *testing.T) {
 	}
 }
 
+// TestSurplusOfOneKey has a late view create a revision that exists.
+func TestSurplusOfOneKey(t *testing.T) {
+	newer, older := stored("a", 3, ""), stored("a", 2, "")
+	all := func(string) bool { return true }
+	got := revision.Surplus([]*appsv1.ControllerRevision{newer, stored("b", 1, ""), older}, all, 0)
+	if len(got) != 1 || got[0] != older {
+		t.Errorf("got %v, want the older one of two", got)
+	}
+}
+
 func TestSurplus(t *testing.T) {
 	owned := []*appsv1.ControllerRevision{
 		stored("e", 5, ""), stored("a", 1, ""), stored("d", 4, ""), stored("b", 2, ""), stored("c", 3, ""),
