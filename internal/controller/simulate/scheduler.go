@@ -36,7 +36,7 @@ func (s *scheduler) nodeFor(pod *corev1.Pod) string {
 	}
 	best := ""
 	for _, node := range listOf[*corev1.Node](s.world.API, kindNode) {
-		fits := labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels))
+		fits := !isLost(node) && labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels))
 		if fits && (best == "" || taken[node.Name] < taken[best]) {
 			best = node.Name
 		}

@@ -28,8 +28,8 @@ import (
 const retry = time.Second
 
 // statefulSetController makes pods of StatefulSets, as the real one does with default feature gates and parallel pod management: pods
-// below the partition come back at the current revision, those from it on are replaced one by one, and the status is written at the end
-// of a pass, for the state at its beginning. Other things happen between the steps of a pass.
+// that have failed are deleted, pods below the partition come back at the current revision, those from it on are replaced one by one,
+// and the status is written at the end of a pass, for the state at its beginning. Other things happen between the steps of a pass.
 type statefulSetController struct {
 	world *World
 
@@ -129,9 +129,12 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 		current = known
 	}
 	var steps []func() error
-	for i := range replicas {
-		if replicas[i] == nil {
+	for i, pod := range replicas {
+		switch {
+		case pod == nil:
 			steps = append(steps, func() error { return c.create(set, i, current, latest) })
+		case pod.Status.Phase == corev1.PodFailed && pod.DeletionTimestamp == nil:
+			steps = append(steps, func() error { return c.remove(pod) })
 		}
 	}
 	for _, pod := range condemned {

@@ -1,0 +1,188 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/simulate"
+)
+
+func withPolicy(policy leaderworkersetv1.RestartPolicyType) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.RestartPolicy = policy }
+}
+
+func withMaxRestarts(limit int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = &limit }
+}
+
+// pod is the key of a pod.
+func pod(name string) types.NamespacedName { return at(theSet, name) }
+
+// heals has everything happen until the set is as it should be again.
+func (s scene) heals() {
+	s.Helper()
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// TestRestartFilms is what people have read and found good of groups that fail.
+func TestRestartFilms(t *testing.T) {
+	for name, play := range map[string]func(scene){
+		"worker-deleted": func(s scene) {
+			s.runs("2 groups of 3", newSet(2, 3))
+			s.DeletePod(pod("a-1-1"), metav1.DeletePropagationBackground)
+			s.heals()
+		},
+		"worker-killed": func(s scene) {
+			s.runs("2 groups of 3", newSet(2, 3))
+			s.KillPod(pod("a-1-1"))
+			s.heals()
+		},
+		"container": func(s scene) {
+			s.runs("2 groups of 3", newSet(2, 3))
+			s.RestartContainer(pod("a-0-2"))
+			s.heals()
+		},
+		"init-container": func(s scene) {
+			s.runs("1 group of 2", newSet(1, 2))
+			s.RestartInitContainer(pod("a-0"))
+			s.heals()
+		},
+		"failed": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.FailPod(pod("a-0"), "")
+			s.heals()
+		},
+		"evicted": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.FailPod(pod("a-1-1"), "Evicted")
+			s.heals()
+		},
+		"several-pods": func(s scene) {
+			s.runs("2 groups of 4", newSet(2, 4))
+			s.RestartContainer(pod("a-0"))
+			s.DeletePod(pod("a-0-1"), metav1.DeletePropagationBackground)
+			s.KillPod(pod("a-0-2"))
+			s.FailPod(pod("a-0-3"), "")
+			s.heals()
+		},
+		"several-groups": func(s scene) {
+			s.runs("4 groups of 2", newSet(4, 2))
+			s.RestartContainer(pod("a-0-1"))
+			s.RestartContainer(pod("a-2"))
+			s.KillPod(pod("a-3-1"))
+			s.heals()
+		},
+		"after-start": playAfterStart,
+		"policy-none": func(s scene) {
+			s.runs("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
+			s.RestartContainer(pod("a-0"))
+			s.FailPod(pod("a-0-1"), "Evicted")
+			s.KillPod(pod("a-0-2"))
+			s.heals()
+		},
+		"operator-away": func(s scene) {
+			s.runs("3 groups of 2", newSet(3, 2))
+			s.Stop()
+			s.KillPod(pod("a-0-1"))
+			s.RestartContainer(pod("a-1"))
+			s.Elapse(time.Minute)
+			s.Start()
+			s.heals()
+		},
+		"leader-background": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationBackground) },
+		"leader-foreground": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationForeground) },
+		"leader-orphan":     func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationOrphan) },
+		"scale-down": func(s scene) {
+			s.runs("3 groups of 2", newSet(3, 2))
+			s.KillPod(pod("a-2-1"))
+			s.becomes("2 groups", scaledTo(2))
+		},
+		"old-revision": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.AddNode("node-3", nil)
+			s.changes("image:2, size 3, partition 1", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				withImage(2)(lws)
+				withSize(3)(lws)
+				lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
+			})
+			s.Settle()
+			s.RestartContainer(pod("a-0-1"))
+			s.Settle()
+			s.becomes("partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
+			})
+		},
+		"lost-node": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.LoseNode("node-1")
+			s.Elapse(10 * time.Minute)
+			s.RemoveNode("node-1")
+			s.heals()
+		},
+		"unbounded": playUnbounded,
+		"bounded":   playBounded,
+	} {
+		t.Run(name, func(t *testing.T) {
+			world := simulate.New(t, operatorUnderTest(t))
+			play(scene{t, world})
+			checkFilm(t, "restart-"+name, world.Film())
+		})
+	}
+}
+
+// playAfterStart has pods fail before their group has started, which nobody minds, and after.
+func playAfterStart(s scene) {
+	s.creates("1 group of 3, restarted after it has started", newSet(1, 3, withPolicy(leaderworkersetv1.RecreateGroupAfterStart)))
+	s.Elapse(time.Second)
+	s.RestartInitContainer(pod("a-0"))
+	s.FailPod(pod("a-0-1"), "")
+	s.KillPod(pod("a-0-2"))
+	s.heals()
+	s.RestartContainer(pod("a-0"))
+	s.heals()
+}
+
+func playLeaderDeleted(s scene, policy metav1.DeletionPropagation) {
+	s.runs("2 groups of 3", newSet(2, 3))
+	s.DeletePod(pod("a-0"), policy)
+	s.heals()
+}
+
+// playUnbounded has a group crash again and again, as soon as it is there: each time it takes longer until it is recreated, up to a limit.
+func playUnbounded(s scene) {
+	s.runs("1 group of 1", newSet(1, 1))
+	for range 8 {
+		s.RestartContainer(pod("a-0"))
+		s.heals()
+	}
+	s.Elapse(10 * time.Minute)
+	s.RestartContainer(pod("a-0"))
+	s.heals()
+}
+
+// playBounded has a group crash more often than it may, and be resumed.
+func playBounded(s scene) {
+	s.runs("2 groups of 2, at most 2 restarts", newSet(2, 2, withMaxRestarts(2)))
+	for range 3 {
+		s.RestartContainer(pod("a-1-1"))
+		s.Settle()
+	}
+	s.RestartContainer(pod("a-1-1"))
+	s.Elapse(time.Second)
+	s.Restart()
+	s.Settle()
+	s.DeletePod(pod("a-1"), metav1.DeletePropagationBackground)
+	s.heals()
+	s.RestartContainer(pod("a-1-1"))
+	s.heals()
+}
+
