@@ -4,12 +4,15 @@
 package controller
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/simulate"
@@ -33,109 +36,204 @@ func (s scene) heals() {
 	s.CheckGranted(theSet)
 }
 
-// TestRestartFilms is what people have read and found good of groups that fail.
+// restartFilms are plays of groups that fail.
+var restartFilms = map[string]func(scene){
+	"worker-deleted": func(s scene) {
+		s.runs("2 groups of 3", newSet(2, 3))
+		s.DeletePod(pod("a-1-1"), metav1.DeletePropagationBackground)
+		s.heals()
+	},
+	"worker-killed": func(s scene) {
+		s.runs("2 groups of 3", newSet(2, 3))
+		s.KillPod(pod("a-1-1"))
+		s.heals()
+	},
+	"container": func(s scene) {
+		s.runs("2 groups of 3", newSet(2, 3))
+		s.RestartContainer(pod("a-0-2"))
+		s.heals()
+	},
+	"init-container": func(s scene) {
+		s.runs("1 group of 2", newSet(1, 2))
+		s.RestartInitContainer(pod("a-0"))
+		s.heals()
+	},
+	"failed": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.FailPod(pod("a-0"), "")
+		s.heals()
+	},
+	"evicted": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.FailPod(pod("a-1-1"), "Evicted")
+		s.heals()
+	},
+	"several-pods": func(s scene) {
+		s.runs("2 groups of 4", newSet(2, 4))
+		s.RestartContainer(pod("a-0"))
+		s.DeletePod(pod("a-0-1"), metav1.DeletePropagationBackground)
+		s.KillPod(pod("a-0-2"))
+		s.FailPod(pod("a-0-3"), "")
+		s.heals()
+	},
+	"several-groups": func(s scene) {
+		s.runs("4 groups of 2", newSet(4, 2))
+		s.RestartContainer(pod("a-0-1"))
+		s.RestartContainer(pod("a-2"))
+		s.KillPod(pod("a-3-1"))
+		s.heals()
+	},
+	"after-start": playAfterStart,
+	"policy-none": func(s scene) {
+		s.runs("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
+		s.RestartContainer(pod("a-0"))
+		s.FailPod(pod("a-0-1"), "Evicted")
+		s.KillPod(pod("a-0-2"))
+		s.heals()
+	},
+	"operator-away": func(s scene) {
+		s.runs("3 groups of 2", newSet(3, 2))
+		s.Stop()
+		s.KillPod(pod("a-0-1"))
+		s.RestartContainer(pod("a-1"))
+		s.Elapse(time.Minute)
+		s.Start()
+		s.heals()
+	},
+	"leader-background": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationBackground) },
+	"leader-foreground": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationForeground) },
+	"leader-orphan":     func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationOrphan) },
+	"scale-down": func(s scene) {
+		s.runs("3 groups of 2", newSet(3, 2))
+		s.KillPod(pod("a-2-1"))
+		s.becomes("2 groups", scaledTo(2))
+	},
+	"old-revision": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.AddNode("node-3", nil)
+		s.changes("image:2, size 3, partition 1", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			withImage(2)(lws)
+			withSize(3)(lws)
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
+		})
+		s.Settle()
+		s.RestartContainer(pod("a-0-1"))
+		s.Settle()
+		s.becomes("partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
+		})
+	},
+	"lost-node": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.LoseNode("node-1")
+		s.Elapse(10 * time.Minute)
+		s.RemoveNode("node-1")
+		s.heals()
+	},
+	"unbounded": playUnbounded,
+	"bounded":   playBounded,
+}
+
+// TestRestartFilms compares what happens to groups that fail, in an orderly world, with what people have read and found good.
 func TestRestartFilms(t *testing.T) {
-	for name, play := range map[string]func(scene){
-		"worker-deleted": func(s scene) {
-			s.runs("2 groups of 3", newSet(2, 3))
-			s.DeletePod(pod("a-1-1"), metav1.DeletePropagationBackground)
-			s.heals()
-		},
-		"worker-killed": func(s scene) {
-			s.runs("2 groups of 3", newSet(2, 3))
-			s.KillPod(pod("a-1-1"))
-			s.heals()
-		},
-		"container": func(s scene) {
-			s.runs("2 groups of 3", newSet(2, 3))
-			s.RestartContainer(pod("a-0-2"))
-			s.heals()
-		},
-		"init-container": func(s scene) {
-			s.runs("1 group of 2", newSet(1, 2))
-			s.RestartInitContainer(pod("a-0"))
-			s.heals()
-		},
-		"failed": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
-			s.FailPod(pod("a-0"), "")
-			s.heals()
-		},
-		"evicted": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
-			s.FailPod(pod("a-1-1"), "Evicted")
-			s.heals()
-		},
-		"several-pods": func(s scene) {
-			s.runs("2 groups of 4", newSet(2, 4))
-			s.RestartContainer(pod("a-0"))
-			s.DeletePod(pod("a-0-1"), metav1.DeletePropagationBackground)
-			s.KillPod(pod("a-0-2"))
-			s.FailPod(pod("a-0-3"), "")
-			s.heals()
-		},
-		"several-groups": func(s scene) {
-			s.runs("4 groups of 2", newSet(4, 2))
-			s.RestartContainer(pod("a-0-1"))
-			s.RestartContainer(pod("a-2"))
-			s.KillPod(pod("a-3-1"))
-			s.heals()
-		},
-		"after-start": playAfterStart,
-		"policy-none": func(s scene) {
-			s.runs("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
-			s.RestartContainer(pod("a-0"))
-			s.FailPod(pod("a-0-1"), "Evicted")
-			s.KillPod(pod("a-0-2"))
-			s.heals()
-		},
-		"operator-away": func(s scene) {
-			s.runs("3 groups of 2", newSet(3, 2))
-			s.Stop()
-			s.KillPod(pod("a-0-1"))
-			s.RestartContainer(pod("a-1"))
-			s.Elapse(time.Minute)
-			s.Start()
-			s.heals()
-		},
-		"leader-background": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationBackground) },
-		"leader-foreground": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationForeground) },
-		"leader-orphan":     func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationOrphan) },
-		"scale-down": func(s scene) {
-			s.runs("3 groups of 2", newSet(3, 2))
-			s.KillPod(pod("a-2-1"))
-			s.becomes("2 groups", scaledTo(2))
-		},
-		"old-revision": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
-			s.AddNode("node-3", nil)
-			s.changes("image:2, size 3, partition 1", func(lws *leaderworkersetv1.LeaderWorkerSet) {
-				withImage(2)(lws)
-				withSize(3)(lws)
-				lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
-			})
-			s.Settle()
-			s.RestartContainer(pod("a-0-1"))
-			s.Settle()
-			s.becomes("partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
-				lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
-			})
-		},
-		"lost-node": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
-			s.LoseNode("node-1")
-			s.Elapse(10 * time.Minute)
-			s.RemoveNode("node-1")
-			s.heals()
-		},
-		"unbounded": playUnbounded,
-		"bounded":   playBounded,
-	} {
+	for name, play := range restartFilms {
 		t.Run(name, func(t *testing.T) {
 			world := simulate.New(t, operatorUnderTest(t))
 			play(scene{t, world})
 			checkFilm(t, "restart-"+name, world.Film())
 		})
+	}
+}
+
+// TestRestartFilmsAtRandom plays the films in random worlds: they end well there, too.
+func TestRestartFilmsAtRandom(t *testing.T) {
+	for name, play := range restartFilms {
+		t.Run(name, func(t *testing.T) {
+			inRandomWorlds(t, max(*seeds/40, 1), func(t *testing.T, seed uint64) string {
+				world := simulate.NewRandom(t, operatorUnderTest(t), seed)
+				play(scene{t, world})
+				return world.Film()
+			})
+		})
+	}
+}
+
+// TestRandomRestarts has accidents happen to pods, nodes and the operator while users scale and change sets, in random worlds.
+func TestRandomRestarts(t *testing.T) {
+	inRandomWorlds(t, *seeds, playRestartsRandomly)
+}
+
+// inRandomWorlds plays in that many random worlds, or only in that of the flag -seed, whose film it shows.
+func inRandomWorlds(t *testing.T, count int, play func(*testing.T, uint64) string) {
+	t.Helper()
+	if *seed != 0 {
+		t.Log("\n" + play(t, *seed))
+		return
+	}
+	for seed := range uint64(count) { //nolint:gosec // A number of tests.
+		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
+			t.Parallel()
+			play(t, seed+1)
+		})
+	}
+}
+
+// playRestartsRandomly plays one random world with accidents and gives its film.
+func playRestartsRandomly(t *testing.T, seed uint64) string {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // Not a secret: it has to repeat.
+	s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed)}
+	policies := []leaderworkersetv1.RestartPolicyType{
+		leaderworkersetv1.RecreateGroupOnPodRestart, leaderworkersetv1.RecreateGroupOnPodRestart,
+		leaderworkersetv1.RecreateGroupAfterStart, leaderworkersetv1.NoneRestartPolicy,
+	}
+	policy := policies[random.IntN(len(policies))]
+	lws := newSet(1+random.Int32N(3), 1+random.Int32N(3), withBudget(random.Int32N(2), 1), withPolicy(policy))
+	words := fmt.Sprintf("%d groups of %d, %s", *lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size, policy)
+	if random.IntN(3) == 0 {
+		withMaxRestarts(random.Int32N(3))(lws)
+		words += fmt.Sprintf(", at most %d restarts", *lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts)
+	}
+	s.creates(words, lws.DeepCopy())
+	for range 3 + random.IntN(5) {
+		s.pass(random)
+		if random.IntN(4) == 0 {
+			changeRandomly(s, random, lws)
+		} else {
+			s.strikes(random)
+		}
+	}
+	s.FindNode("node-1")
+	s.Settle()
+	s.CheckGranted(theSet)
+	return s.Film()
+}
+
+// strikes has one of the things happen that groups don't survive.
+func (s scene) strikes(random *rand.Rand) {
+	s.Helper()
+	pods := s.API.List("Pod")
+	if len(pods) == 0 {
+		return
+	}
+	victim := client.ObjectKeyFromObject(pods[random.IntN(len(pods))])
+	switch random.IntN(10) {
+	case 0, 1:
+		s.RestartContainer(victim)
+	case 2:
+		s.RestartInitContainer(victim)
+	case 3, 4:
+		s.FailPod(victim, "Evicted")
+	case 5:
+		s.KillPod(victim)
+	case 6:
+		s.DeletePod(victim, metav1.DeletePropagationForeground)
+	case 7:
+		s.LoseNode("node-1")
+	case 8:
+		s.FindNode("node-1")
+	default:
+		s.DeletePod(victim, metav1.DeletePropagationBackground)
 	}
 }
 
@@ -185,4 +283,3 @@ func playBounded(s scene) {
 	s.RestartContainer(pod("a-1-1"))
 	s.heals()
 }
-

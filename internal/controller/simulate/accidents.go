@@ -11,47 +11,52 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// What follows happens to pods. Nothing happens to one that isn't there.
+
 // DeletePod has a user delete a pod, which takes its grace period.
 func (w *World) DeletePod(key types.NamespacedName, policy metav1.DeletionPropagation) {
 	w.t.Helper()
-	w.User("deletes pod "+key.Name+", propagation "+string(policy), func() error { return w.API.Delete(kindPod, key, nil, policy) })
+	if w.API.Get(kindPod, key) != nil {
+		w.User("deletes pod "+key.Name+", propagation "+string(policy), func() error { return w.API.Delete(kindPod, key, nil, policy) })
+	}
 }
 
 // KillPod has a user delete a pod by force.
 func (w *World) KillPod(key types.NamespacedName) {
 	w.t.Helper()
-	w.User("deletes pod "+key.Name+", grace period 0", func() error { return w.API.Kill(key) })
+	if w.API.Get(kindPod, key) != nil {
+		w.User("deletes pod "+key.Name+", grace period 0", func() error { return w.API.Kill(key) })
+	}
 }
 
 // RestartContainer has the container of a pod end, and be started again.
 func (w *World) RestartContainer(key types.NamespacedName) {
-	w.tell("kubelet", "restarts the container of pod", key.Name)
-	w.updatePod(key, func(pod *corev1.Pod) { pod.Status.ContainerStatuses = restarted(pod.Status.ContainerStatuses, "main") })
+	w.befall("restarts the container of pod", key, func(pod *corev1.Pod) {
+		pod.Status.ContainerStatuses = restarted(pod.Status.ContainerStatuses, "main")
+	})
 }
 
 // RestartInitContainer has the init container of a pod end, and be started again.
 func (w *World) RestartInitContainer(key types.NamespacedName) {
-	w.tell("kubelet", "restarts the init container of pod", key.Name)
-	w.updatePod(key, func(pod *corev1.Pod) { pod.Status.InitContainerStatuses = restarted(pod.Status.InitContainerStatuses, "init") })
+	w.befall("restarts the init container of pod", key, func(pod *corev1.Pod) {
+		pod.Status.InitContainerStatuses = restarted(pod.Status.InitContainerStatuses, "init")
+	})
 }
 
 // FailPod has a pod fail for a reason, such as Evicted; without one, all its containers have ended for good.
 func (w *World) FailPod(key types.NamespacedName, reason string) {
-	w.tell("kubelet", "has failed pod", key.Name)
-	w.updatePod(key, func(pod *corev1.Pod) { pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, reason })
+	w.befall("has failed pod", key, func(pod *corev1.Pod) { pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, reason })
 }
 
-// updatePod changes the status of a pod, which isn't ready afterwards.
-func (w *World) updatePod(key types.NamespacedName, change func(*corev1.Pod)) {
-	w.t.Helper()
-	pod := getOf[*corev1.Pod](w.API, kindPod, key)
-	if pod == nil {
-		w.fail("there is no pod %s", key)
+// befall has the kubelet report a change of a pod, which isn't ready afterwards.
+func (w *World) befall(what string, key types.NamespacedName, change func(*corev1.Pod)) {
+	if pod := getOf[*corev1.Pod](w.API, kindPod, key); pod != nil && !w.nodeIsLost(pod.Spec.NodeName) {
+		w.tell("kubelet", what, pod.Name)
+		update(w.API, pod, func(pod *corev1.Pod) {
+			change(pod)
+			w.setReady(pod, corev1.ConditionFalse)
+		})
 	}
-	update(w.API, pod, func(pod *corev1.Pod) {
-		change(pod)
-		w.setReady(pod, corev1.ConditionFalse)
-	})
 }
 
 // restarted has the container of that name restarted once more.

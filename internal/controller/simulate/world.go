@@ -74,7 +74,7 @@ type World struct {
 	random   *rand.Rand // nil in an orderly world
 	clock    *testingclock.FakeClock
 	began    time.Time
-	actors   []actor // but for the operator
+	actors   []actor   // but for the operator
 	run      *run      // nil while the operator isn't running
 	returns  time.Time // when an operator that isn't running starts by itself; the zero time for never
 	restarts int
@@ -145,7 +145,7 @@ func (w *World) end() {
 	if w.run != nil {
 		w.run.ended = true
 	}
-	w.run = nil
+	w.run, w.returns = nil, time.Time{}
 }
 
 // restart is a restart as it happens in random worlds: the operator is away for a while, or not at all.
