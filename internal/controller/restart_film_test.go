@@ -5,16 +5,23 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/simulate"
 )
 
@@ -24,6 +31,16 @@ func withPolicy(policy leaderworkersetv1.RestartPolicyType) change {
 
 func withMaxRestarts(limit int32) change {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = &limit }
+}
+
+// withVolumes has every pod have a volume, whose claims are retained or deleted.
+func withVolumes(policy appsv1.PersistentVolumeClaimRetentionPolicyType) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+			WhenScaled: policy, WhenDeleted: policy,
+		}
+	}
 }
 
 // pod is the key of a pod.
@@ -130,8 +147,10 @@ var restartFilms = map[string]func(scene){
 		s.RemoveNode("node-1")
 		s.heals()
 	},
-	"unbounded": playUnbounded,
-	"bounded":   playBounded,
+	"unbounded":        playUnbounded,
+	"volumes-retained": playVolumesRetained,
+	"volumes-deleted":  playVolumesDeleted,
+	"bounded":          playBounded,
 }
 
 // TestRestartFilms compares what happens to groups that fail, in an orderly world, with what people have read and found good.
@@ -188,18 +207,28 @@ func playRestartsRandomly(t *testing.T, seed uint64) string {
 		leaderworkersetv1.RecreateGroupAfterStart, leaderworkersetv1.NoneRestartPolicy,
 	}
 	policy := policies[random.IntN(len(policies))]
-	lws := newSet(1+random.Int32N(3), 1+random.Int32N(3), withBudget(random.Int32N(2), 1), withPolicy(policy))
+	lws := newSet(1+random.Int32N(3), 1+random.Int32N(4), withBudget(random.Int32N(2), 1), withPolicy(policy))
 	words := fmt.Sprintf("%d groups of %d, %s", *lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size, policy)
 	if random.IntN(3) == 0 {
 		withMaxRestarts(random.Int32N(3))(lws)
 		words += fmt.Sprintf(", at most %d restarts", *lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts)
 	}
+	if random.IntN(3) == 0 {
+		withVolumes(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)(lws)
+		words += ", with volumes"
+	}
 	s.creates(words, lws.DeepCopy())
 	for range 3 + random.IntN(5) {
 		s.pass(random)
-		if random.IntN(4) == 0 {
+		switch random.IntN(6) {
+		case 0:
 			changeRandomly(s, random, lws)
-		} else {
+		case 1, 2:
+			s.Stop()
+			s.strikes(random)
+			s.Elapse(time.Duration(random.Int64N(int64(time.Minute))))
+			s.Start()
+		default:
 			s.strikes(random)
 		}
 	}
@@ -209,28 +238,35 @@ func playRestartsRandomly(t *testing.T, seed uint64) string {
 	return s.Film()
 }
 
-// strikes has one of the things happen that groups don't survive.
+// strikes has one or more of the things happen that groups don't survive.
 func (s scene) strikes(random *rand.Rand) {
+	s.Helper()
+	for range 1 + random.IntN(3) {
+		s.strikesOnce(random)
+	}
+}
+
+func (s scene) strikesOnce(random *rand.Rand) {
 	s.Helper()
 	pods := s.API.List("Pod")
 	if len(pods) == 0 {
 		return
 	}
 	victim := client.ObjectKeyFromObject(pods[random.IntN(len(pods))])
-	switch random.IntN(10) {
+	switch random.IntN(12) {
 	case 0, 1:
 		s.RestartContainer(victim)
 	case 2:
 		s.RestartInitContainer(victim)
 	case 3, 4:
 		s.FailPod(victim, "Evicted")
-	case 5:
+	case 5, 6, 7:
 		s.KillPod(victim)
-	case 6:
-		s.DeletePod(victim, metav1.DeletePropagationForeground)
-	case 7:
-		s.LoseNode("node-1")
 	case 8:
+		s.DeletePod(victim, metav1.DeletePropagationForeground)
+	case 9:
+		s.LoseNode("node-1")
+	case 10:
 		s.FindNode("node-1")
 	default:
 		s.DeletePod(victim, metav1.DeletePropagationBackground)
@@ -253,6 +289,69 @@ func playLeaderDeleted(s scene, policy metav1.DeletionPropagation) {
 	s.runs("2 groups of 3", newSet(2, 3))
 	s.DeletePod(pod("a-0"), policy)
 	s.heals()
+}
+
+// claims are the UIDs of all volume claims by name.
+func (s scene) claims() map[string]types.UID {
+	claims := map[string]types.UID{}
+	for _, claim := range s.API.List("PersistentVolumeClaim") {
+		claims[claim.GetName()] = claim.GetUID()
+	}
+	return claims
+}
+
+// checkClaims fails the test unless there are the claims of groups of 2, those that were there before among them.
+func (s scene) checkClaims(groups int32, before map[string]types.UID) {
+	s.Helper()
+	var want []string
+	for group := range groups {
+		leader := identity.Leader(theSet.Name, group)
+		want = append(want, "data-"+leader, "data-"+identity.Worker(leader, 1))
+	}
+	got := s.claims()
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got)), cmpopts.EquateEmpty()); diff != "" {
+		s.Errorf("claims (-want +got):\n%s", diff)
+	}
+	for name, uid := range got {
+		if before[name] != "" && before[name] != uid {
+			s.Errorf("claim %s is another one than before", name)
+		}
+	}
+}
+
+// playVolumesRetained has claims outlive restarts of their group, scaling and deletion.
+func playVolumesRetained(s scene) {
+	s.runs("2 groups of 2 with volumes", newSet(2, 2, withVolumes(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)))
+	before := s.claims()
+	s.checkClaims(2, nil)
+	s.KillPod(pod("a-1-1"))
+	s.heals()
+	s.checkClaims(2, before)
+	s.becomes("1 group", scaledTo(1))
+	s.checkClaims(2, before)
+	s.becomes("2 groups", scaledTo(2))
+	s.checkClaims(2, before)
+	s.deletes(metav1.DeletePropagationForeground)
+	s.Settle()
+	s.CheckGone()
+	s.checkClaims(2, before)
+}
+
+// playVolumesDeleted has claims outlive restarts of their group, but not scaling and deletion.
+func playVolumesDeleted(s scene) {
+	s.runs("2 groups of 2 with volumes that go when they aren't needed",
+		newSet(2, 2, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
+	before := s.claims()
+	s.checkClaims(2, nil)
+	s.KillPod(pod("a-1-1"))
+	s.heals()
+	s.checkClaims(2, before)
+	s.becomes("1 group", scaledTo(1))
+	s.checkClaims(1, before)
+	s.deletes(metav1.DeletePropagationBackground)
+	s.Settle()
+	s.CheckGone()
+	s.checkClaims(0, nil)
 }
 
 // playUnbounded has a group crash again and again, as soon as it is there: each time it takes longer until it is recreated, up to a limit.

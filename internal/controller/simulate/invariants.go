@@ -40,6 +40,10 @@ func (w *World) check(change Change) {
 		if lws, ok := change.New.(*leaderworkersetv1.LeaderWorkerSet); ok {
 			w.rules.wish(lws)
 		}
+	case kindClaim:
+		if claim, ok := change.Old.(*corev1.PersistentVolumeClaim); ok && goes(change) {
+			w.checkClaim(claim)
+		}
 	case kindStatefulSet:
 		if w.writing != nil {
 			w.checkStatefulSet(change)

@@ -51,7 +51,8 @@ func newStatefulSetController(world *World) *statefulSetController {
 	return c
 }
 
-// watch notes the StatefulSet, or the one whose pod it is by name: also one that waits for a stranger's pod to go.
+// watch notes the StatefulSet, or the one whose pod it is by name: also one that waits for a stranger's pod,
+// or for an earlier pod's claim, to go.
 func (c *statefulSetController) watch(change Change) {
 	object := change.New
 	if object == nil {
@@ -62,7 +63,13 @@ func (c *statefulSetController) watch(change Change) {
 		c.changed[client.ObjectKeyFromObject(object)] = true
 	case kindPod:
 		if parent, _, ok := identity.Parse(object.GetName()); ok {
-			c.changed[types.NamespacedName{Namespace: object.GetNamespace(), Name: parent}] = true
+			c.changed[at(object, parent)] = true
+		}
+	case kindClaim:
+		for _, set := range listOf[*appsv1.StatefulSet](c.world.API, kindStatefulSet) {
+			if change.New == nil && len(set.Spec.VolumeClaimTemplates) > 0 {
+				c.changed[client.ObjectKeyFromObject(set)] = true
+			}
 		}
 	}
 }
@@ -132,11 +139,12 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 	for i, pod := range replicas {
 		switch {
 		case pod == nil:
-			steps = append(steps, func() error { return c.create(set, i, current, latest) })
+			steps = append(steps, c.claimed(set, i, func() error { return c.create(set, i, current, latest) }))
 		case pod.Status.Phase == corev1.PodFailed && pod.DeletionTimestamp == nil:
 			steps = append(steps, func() error { return c.remove(pod) })
 		}
 	}
+	steps = append(steps, c.claimKeeping(set, replicas, condemned)...)
 	for _, pod := range condemned {
 		if pod.DeletionTimestamp == nil {
 			steps = append(steps, func() error { return c.remove(pod) })
@@ -156,8 +164,7 @@ func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemn
 		if !metav1.IsControlledBy(pod, set) {
 			continue
 		}
-		_, ordinal, _ := identity.Parse(pod.Name)
-		if place := int(ordinal) - start(set); place >= 0 && place < len(replicas) {
+		if place := ordinalOf(pod) - start(set); place >= 0 && place < len(replicas) {
 			replicas[place] = pod
 		} else {
 			condemned = append(condemned, pod)
@@ -285,6 +292,11 @@ func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.Contro
 		panic(err) // Nobody else has such a name.
 	}
 	return revision
+}
+
+func ordinalOf(pod *corev1.Pod) int {
+	_, ordinal, _ := identity.Parse(pod.Name)
+	return int(ordinal)
 }
 
 func start(set *appsv1.StatefulSet) int {

@@ -173,13 +173,15 @@ func (w *World) Settle() {
 	w.fail("the world doesn't come to rest in %d steps", maxSteps)
 }
 
-// Elapse has things happen for some time.
+// Elapse has things happen for some time, or a little more: time moves on to when something happens.
 func (w *World) Elapse(duration time.Duration) {
 	w.t.Helper()
 	end := w.clock.Now().Add(duration)
 	for range maxSteps {
 		if len(w.actions()) == 0 && (w.next().IsZero() || w.next().After(end)) {
-			w.clock.SetTime(end)
+			if end.After(w.clock.Now()) {
+				w.clock.SetTime(end)
+			}
 			return
 		}
 		w.Step()
