@@ -233,8 +233,7 @@ func playRestartsRandomly(t *testing.T, seed uint64) string {
 		}
 	}
 	s.FindNode("node-1")
-	s.Settle()
-	s.CheckGranted(theSet)
+	s.becomesGood(lws)
 	return s.Film()
 }
 

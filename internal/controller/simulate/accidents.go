@@ -50,13 +50,24 @@ func (w *World) FailPod(key types.NamespacedName, reason string) {
 
 // befall has the kubelet report a change of a pod, which isn't ready afterwards.
 func (w *World) befall(what string, key types.NamespacedName, change func(*corev1.Pod)) {
-	if pod := getOf[*corev1.Pod](w.API, kindPod, key); pod != nil && !w.nodeIsLost(pod.Spec.NodeName) {
-		w.tell("kubelet", what, pod.Name)
+	pod := getOf[*corev1.Pod](w.API, kindPod, key)
+	if pod == nil || pod.Spec.NodeName == "" || w.nodeIsLost(pod.Spec.NodeName) {
+		return
+	}
+	w.tell("kubelet", what, pod.Name)
+	w.accident(func() {
 		update(w.API, pod, func(pod *corev1.Pod) {
 			change(pod)
 			w.setReady(pod, corev1.ConditionFalse)
 		})
-	}
+	})
+}
+
+// accident has something happen that the operator can't foresee.
+func (w *World) accident(do func()) {
+	w.accidental = true
+	do()
+	w.accidental = false
 }
 
 // restarted has the container of that name restarted once more.

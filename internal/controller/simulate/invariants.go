@@ -55,7 +55,7 @@ func (w *World) check(change Change) {
 		}
 		if pod, ok := change.Old.(*corev1.Pod); ok && w.writing != nil {
 			w.checkTakenDown(pod, pod)
-		} else if ok && w.byUser {
+		} else if ok && (w.accidental || w.nodeIsLost(pod.Spec.NodeName)) {
 			w.rules.hit(cmp.Or(w.leaderOf(pod), pod))
 		}
 	}

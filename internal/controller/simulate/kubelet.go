@@ -84,7 +84,7 @@ func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 		return time.Time{}, false
 	case pod.DeletionTimestamp == nil && isBroken(pod):
 		return time.Time{}, false
-	case pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodFailed && !snapshot.PodReady(pod):
+	case pod.DeletionTimestamp == nil && (pod.Status.Phase == corev1.PodPending || recovers(pod)):
 		return k.readyAt[pod.UID], true
 	case pod.DeletionTimestamp != nil && ptr.Deref(pod.DeletionGracePeriodSeconds, 0) > 0:
 		return k.goneAt[pod.UID], false
@@ -95,6 +95,11 @@ func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 
 func isBroken(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Image == BrokenImage })
+}
+
+// recovers says whether a pod will be ready again by itself. One without the condition has been broken for good.
+func recovers(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && !snapshot.PodReady(pod) && len(pod.Status.Conditions) > 0
 }
 
 func (k *kubelets) start(pod *corev1.Pod) {

@@ -85,7 +85,7 @@ func (w *World) node(name string) *corev1.Node {
 // nodeIsLost says whether nothing is heard of the node any more, or it doesn't exist.
 func (w *World) nodeIsLost(name string) bool {
 	node := w.node(name)
-	return node == nil || isLost(node)
+	return name != "" && (node == nil || isLost(node))
 }
 
 // AddNode adds a node with labels to those that every world has, node-1 and node-2.

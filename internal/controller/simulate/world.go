@@ -69,21 +69,21 @@ type World struct {
 	// API is where tests make changes, as users and failures would.
 	API *API
 
-	t        testing.TB
-	operator Operator
-	random   *rand.Rand // nil in an orderly world
-	clock    *testingclock.FakeClock
-	began    time.Time
-	actors   []actor   // but for the operator
-	run      *run      // nil while the operator isn't running
-	returns  time.Time // when an operator that isn't running starts by itself; the zero time for never
-	restarts int
-	depth    int
-	writing  *pass // of the operator, while it writes
-	byUser   bool  // what happens now
-	film     film
-	rules    invariants
-	lives    lives
+	t          testing.TB
+	operator   Operator
+	random     *rand.Rand // nil in an orderly world
+	clock      *testingclock.FakeClock
+	began      time.Time
+	actors     []actor   // but for the operator
+	run        *run      // nil while the operator isn't running
+	returns    time.Time // when an operator that isn't running starts by itself; the zero time for never
+	restarts   int
+	depth      int
+	writing    *pass // of the operator, while it writes
+	accidental bool  // what happens now isn't anyone's reaction
+	film       film
+	rules      invariants
+	lives      lives
 }
 
 // New is an orderly world with the operator in it: the first thing that can happen does, in a fixed order; nothing lags and nothing
