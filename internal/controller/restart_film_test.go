@@ -147,10 +147,17 @@ var restartFilms = map[string]func(scene){
 		s.RemoveNode("node-1")
 		s.heals()
 	},
-	"unbounded":        playUnbounded,
-	"volumes-retained": playVolumesRetained,
-	"volumes-deleted":  playVolumesDeleted,
-	"bounded":          playBounded,
+	"workers-background": func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationBackground) },
+	"workers-foreground": func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationForeground) },
+	"workers-orphan":     func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationOrphan) },
+	"leaders-background": func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationBackground) },
+	"leaders-foreground": func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationForeground) },
+	"leaders-orphan":     func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationOrphan) },
+	"exclusive":          playExclusive,
+	"unbounded":          playUnbounded,
+	"volumes-retained":   playVolumesRetained,
+	"volumes-deleted":    playVolumesDeleted,
+	"bounded":            playBounded,
 }
 
 // TestRestartFilms compares what happens to groups that fail, in an orderly world, with what people have read and found good.
@@ -351,6 +358,64 @@ func playVolumesDeleted(s scene) {
 	s.Settle()
 	s.CheckGone()
 	s.checkClaims(0, nil)
+}
+
+func playStatefulSetDeleted(s scene, name string, policy metav1.DeletionPropagation) {
+	s.runs("2 groups of 3", newSet(2, 3))
+	s.User(fmt.Sprintf("deletes StatefulSet %s, propagation %s", name, policy), func() error {
+		return s.API.Delete("StatefulSet", at(theSet, name), nil, policy)
+	})
+	s.heals()
+}
+
+const rack = "example.com/rack"
+
+// addsRack adds two nodes.
+func (s scene) addsRack(name string) {
+	s.Helper()
+	for _, node := range []string{"-1", "-2"} {
+		s.AddNode(name+node, map[string]string{rack: name})
+	}
+}
+
+// checkExclusive fails the test if two groups share a rack, or a group is in two.
+func (s scene) checkExclusive() {
+	s.Helper()
+	groupIn, rackOf := map[string]string{}, map[string]string{}
+	for _, object := range s.API.List("Pod") {
+		member, ok := object.(*corev1.Pod)
+		if !ok || member.Spec.NodeName == "" {
+			continue
+		}
+		node := s.API.Get("Node", types.NamespacedName{Name: member.Spec.NodeName})
+		place, group := node.GetLabels()[rack], member.Labels[leaderworkersetv1.GroupIndexLabelKey]
+		if other, taken := groupIn[place]; taken && other != group {
+			s.Errorf("rack %q has groups %s and %s", place, other, group)
+		}
+		if other, placed := rackOf[group]; placed && other != place {
+			s.Errorf("group %s is in racks %q and %q", group, other, place)
+		}
+		groupIn[place], rackOf[group] = group, place
+	}
+}
+
+// playExclusive has each group in a rack of its own: also after a restart, and when there are fewer racks than groups for a while.
+func playExclusive(s scene) {
+	s.addsRack("rack-a")
+	s.addsRack("rack-b")
+	s.runs("2 groups of 3, each in its rack", newSet(2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: rack}
+	}))
+	s.checkExclusive()
+	s.KillPod(pod("a-1-1"))
+	s.heals()
+	s.checkExclusive()
+	s.changes("3 groups", scaledTo(3))
+	s.Settle()
+	s.checkExclusive()
+	s.addsRack("rack-c")
+	s.heals()
+	s.checkExclusive()
 }
 
 // playUnbounded has a group crash again and again, as soon as it is there: each time it takes longer until it is recreated, up to a limit.

@@ -88,10 +88,12 @@ func (w *World) nodeIsLost(name string) bool {
 	return name != "" && (node == nil || isLost(node))
 }
 
-// AddNode adds a node with labels to those that every world has, node-1 and node-2.
+// AddNode has a user add a node with labels to those that every world has, node-1 and node-2.
 func (w *World) AddNode(name string, labels map[string]string) {
 	w.t.Helper()
-	w.must(w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}))
+	w.User("adds "+name, func() error {
+		return w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})
+	})
 }
 
 // LoseNode has a node not be heard of any more.
