@@ -176,6 +176,7 @@ func TestRestartFilmsAtRandom(t *testing.T) {
 	for name, play := range restartFilms {
 		t.Run(name, func(t *testing.T) {
 			inRandomWorlds(t, max(*seeds/40, 1), func(t *testing.T, seed uint64) string {
+				t.Helper()
 				world := simulate.NewRandom(t, operatorUnderTest(t), seed)
 				play(scene{t, world})
 				return world.Film()
