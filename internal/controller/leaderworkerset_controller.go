@@ -59,10 +59,14 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 		return ctrl.Result{}, err
 	}
 	written := r.applier.Writes(ctx, planned.Writes)
-	if written == nil && planned.Records {
+	failure := failureOf(snapshot.WholeSet, written)
+	switch {
+	case planned.Records && written == nil:
 		r.lives.setRecorded(request.NamespacedName, now)
+	case planned.Records && failure == nil:
+		return ctrl.Result{}, written // Nothing is told that had to be written down first: another attempt does both.
 	}
-	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failureOf(snapshot.WholeSet, written))
+	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failure)
 	if err := r.applier.Status(ctx, observed.LWS, planned.Status); err != nil {
 		return ctrl.Result{}, errors.Join(written, err)
 	}

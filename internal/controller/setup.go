@@ -168,6 +168,9 @@ func setSources(cached cache.Cache) []source.Source {
 	wish := &handler.TypedEnqueueRequestForObject[*leaderworkersetv1.LeaderWorkerSet]{}
 	return []source.Source{
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, wish, wishChanged()),
+		// A status that is wished for already isn't written: that is looked at again if the cache had an earlier one.
+		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing),
+			somethingWeUseChanged[*leaderworkersetv1.LeaderWorkerSet]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](coalescing), somethingWeUseChanged[*appsv1.StatefulSet]()),
 		source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]()),

@@ -120,7 +120,7 @@ func grown(life snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupMemb
 	life.Complete = len(pods) == int(snapshot.LeaderSize(m.Leader))
 	if m.LWS.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart {
 		for _, pod := range pods {
-			life.Complete = life.Complete && pod.Status.Phase == corev1.PodRunning
+			life.Complete = life.Complete && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil
 		}
 	}
 	return life

@@ -95,10 +95,12 @@ func leaderIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
 }
 
 // leaderIsTerminating stops the workers together with the leader, so that the whole group is gone after one termination grace
-// period. Garbage collection would start on them only once the leader is gone.
+// period. Garbage collection would start on them only once the leader is gone, and never on those that it was told to leave alone, which
+// the next leader can't use.
 func leaderIsTerminating(m *snapshot.GroupMembers, v *Verdict) bool {
 	v.Action, v.Reason = Wait, "the leader pod is terminating"
-	if workers := m.OwnWorkers(); workers != nil && workers.DeletionTimestamp == nil {
+	ours := m.OwnWorkers() != nil || (m.Belongs() && m.Workers != nil && wasOrphaned(m))
+	if ours && m.Workers.DeletionTimestamp == nil {
 		v.Action = StopWorkers
 	}
 	return m.Leader.DeletionTimestamp != nil

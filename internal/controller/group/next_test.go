@@ -17,6 +17,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
@@ -70,6 +71,14 @@ func workersOf(uid string) *appsv1.StatefulSet {
 	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "workers", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
 }
 
+// orphanedWorkers is a worker StatefulSet of the group that belongs to nobody.
+func orphanedWorkers() *appsv1.StatefulSet {
+	workers := workersOf("leader")
+	workers.OwnerReferences = nil
+	workers.Labels = map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1")}
+	return workers
+}
+
 func serviceOf(uid string) *corev1.Service {
 	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "service", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
 }
@@ -108,6 +117,18 @@ func TestNext(t *testing.T) {
 		{
 			"leader terminates, workers are of another life", unchanged,
 			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("earlier") },
+			group.Wait, "the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers are left alone", unchanged,
+			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, orphanedWorkers() },
+			group.StopWorkers, "the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers are left alone with the whole set", unchanged,
+			func(m *members) {
+				m.Leader.DeletionTimestamp, m.Workers, m.LWS = deleted, orphanedWorkers(), nil
+			},
 			group.Wait, "the leader pod is terminating",
 		},
 		{

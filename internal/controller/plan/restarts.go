@@ -6,6 +6,7 @@ package plan
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -50,7 +51,21 @@ func (p *setPlanner) restarts() {
 		}
 	}
 	p.record(remembered, next)
+	if p.remember != nil {
+		remembered = next
+	}
+	p.unrecorded = p.anyUnrecorded(remembered)
 	p.tellOfRestarts()
+}
+
+// anyUnrecorded says whether a group is ready that nothing is remembered of: its next failure could go unseen while the operator is away.
+func (p *setPlanner) anyUnrecorded(remembered record.Groups) bool {
+	return p.lws.RestartPolicy() != leaderworkersetv1.NoneRestartPolicy &&
+		slices.ContainsFunc(p.observed.Groups, func(group snapshot.Group) bool {
+			entry, leader := remembered[group.Index], group.Leader.UID
+			return group.Ready() && group.Index < *p.lws.Spec.Replicas &&
+				!snapshot.IsOfLeader(entry.Life, leader) && entry.Failed != leader
+		})
 }
 
 // judge decides what becomes of a group: nothing, if it hasn't failed; it is recreated, now or later; or it has used up its restarts.

@@ -230,3 +230,29 @@ func TestNothingIsRememberedWithoutRestarts(t *testing.T) {
 		t.Errorf("remembered: %s", record)
 	}
 }
+
+// Users aren't told that all groups are ready before that is written down: from then on every failure counts, whoever is away.
+func TestAvailableWaitsForTheRecord(t *testing.T) {
+	observed := settled(t, newSet())
+	available := func(planned plan.Set) bool {
+		return meta.IsStatusConditionTrue(planned.Status.Conditions, leaderworkersetv1.ConditionAvailable)
+	}
+	if available(forSet(t, observed)) {
+		t.Error("available before anyone looked at the groups")
+	}
+	alive(observed)
+	planned := forSet(t, observed)
+	if !available(planned) || !planned.Records {
+		t.Errorf("with all groups complete: available: %t, written down: %t, want both", available(planned), planned.Records)
+	}
+	carryOut(observed, planned)
+	observed.LWS.Status.Conditions = nil
+	observed.Lives = nil
+	if !available(forSet(t, observed)) {
+		t.Error("not available after a restart of the operator, with the groups that were written down")
+	}
+	observed.Groups[0].Leader.UID = "another"
+	if available(forSet(t, observed)) {
+		t.Error("available with a group of which another life was written down")
+	}
+}

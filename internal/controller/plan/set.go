@@ -55,12 +55,13 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		}
 	}
 	next, events := status.Next(status.Input{
-		Set:      observed,
-		Revision: p.key,
-		Rollout:  p.rolloutToTell(),
-		Failures: p.failures,
-		Crashes:  p.crashes,
-		Now:      now,
+		Set:        observed,
+		Revision:   p.key,
+		Rollout:    p.rolloutToTell(),
+		Failures:   p.failures,
+		Crashes:    p.crashes,
+		Unrecorded: p.unrecorded,
+		Now:        now,
 	})
 	return Set{
 		Writes:  p.writes,
@@ -81,10 +82,11 @@ type setPlanner struct {
 	order    snapshot.Order // of the leader StatefulSet as it is
 	decision rollout.Decision
 
-	recreated []snapshot.Group // groups that have failed
-	remember  *string          // what to write down of groups, if that changed
-	crashes   map[int32]status.Crashes
-	after     time.Duration
+	recreated  []snapshot.Group // groups that have failed
+	remember   *string          // what to write down of groups, if that changed
+	unrecorded bool             // a group is ready that nothing is written down of
+	crashes    map[int32]status.Crashes
+	after      time.Duration
 
 	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
 	letGo []int32

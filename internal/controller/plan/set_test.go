@@ -107,7 +107,9 @@ func TestForSetKeepsWhatOthersAdded(t *testing.T) {
 }
 
 func TestForSetRollsOutATemplateChange(t *testing.T) {
-	observed := settled(t, newSet())
+	lws := newSet()
+	lws.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy // Nobody follows the lives of its groups here.
+	observed := settled(t, lws)
 	oldKey := observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
 	setImage(observed.LWS, "serve:2")
 	next, err := revision.New(observed.LWS, observed.Revisions)

@@ -232,6 +232,16 @@ func (a *API) store(change Change) {
 // Delete deletes an object. uid, if there is one, must be that of the object. A pod that runs somewhere gets its grace period; foreground
 // and orphan deletion leave the object to the garbage collector first.
 func (a *API) Delete(kind string, key types.NamespacedName, uid *types.UID, policy metav1.DeletionPropagation) error {
+	return a.delete(kind, key, uid, policy, nil)
+}
+
+// Kill deletes a pod without a grace period: its name is free at once, whatever may still run on its node.
+func (a *API) Kill(key types.NamespacedName) error {
+	return a.delete(kindPod, key, nil, metav1.DeletePropagationBackground, ptr.To[int64](0))
+}
+
+// delete deletes an object within a grace period in seconds; nil for its own.
+func (a *API) delete(kind string, key types.NamespacedName, uid *types.UID, policy metav1.DeletionPropagation, grace *int64) error {
 	current := a.Get(kind, key)
 	switch {
 	case current == nil:
@@ -241,10 +251,12 @@ func (a *API) Delete(kind string, key types.NamespacedName, uid *types.UID, poli
 	}
 	updated := deepCopy(current)
 	updated.SetFinalizers(finalizersFor(policy, current.GetFinalizers()))
-	if updated.GetDeletionTimestamp() == nil {
-		grace := graceOf(current)
-		updated.SetDeletionTimestamp(ptr.To(metav1.NewTime(a.clock.Now().Add(seconds(grace)))))
-		updated.SetDeletionGracePeriodSeconds(&grace)
+	if grace == nil {
+		grace = ptr.To(graceOf(current))
+	}
+	if known := updated.GetDeletionGracePeriodSeconds(); known == nil || *grace < *known {
+		updated.SetDeletionTimestamp(ptr.To(metav1.NewTime(a.clock.Now().Add(seconds(*grace)))))
+		updated.SetDeletionGracePeriodSeconds(grace)
 	}
 	a.replace(current, updated)
 	return nil
@@ -268,9 +280,9 @@ func finalizersFor(policy metav1.DeletionPropagation, existing []string) []strin
 	}
 }
 
-// graceOf is how many seconds an object may take to go: a pod that nobody has started yet needs none.
+// graceOf is how many seconds an object may take to go: a pod that nobody has started yet, or that has ended, needs none.
 func graceOf(object client.Object) int64 {
-	if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" {
+	if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" && pod.Status.Phase != corev1.PodFailed {
 		return ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
 	}
 	return 0

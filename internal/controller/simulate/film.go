@@ -55,9 +55,7 @@ func (w *World) tell(actor, verb, object string) {
 func (w *World) User(what string, do func() error) {
 	w.t.Helper()
 	w.tell("user", what, "")
-	w.byUser = true
-	w.must(do())
-	w.byUser = false
+	w.accident(func() { w.must(do()) })
 }
 
 // Film is everything that happened, one line for each thing.

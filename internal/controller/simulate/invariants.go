@@ -34,10 +34,15 @@ type wishes struct{ fewestReady, most int32 }
 // check looks at a change that has just been made.
 func (w *World) check(change Change) {
 	w.t.Helper()
+	defer w.followLives(change)
 	switch change.Kind {
 	case kindLeaderWorkerSet:
 		if lws, ok := change.New.(*leaderworkersetv1.LeaderWorkerSet); ok {
 			w.rules.wish(lws)
+		}
+	case kindClaim:
+		if claim, ok := change.Old.(*corev1.PersistentVolumeClaim); ok && goes(change) {
+			w.checkClaim(claim)
 		}
 	case kindStatefulSet:
 		if w.writing != nil {
@@ -50,7 +55,7 @@ func (w *World) check(change Change) {
 		}
 		if pod, ok := change.Old.(*corev1.Pod); ok && w.writing != nil {
 			w.checkTakenDown(pod, pod)
-		} else if ok && w.byUser {
+		} else if ok && (w.accidental || w.nodeIsLost(pod.Spec.NodeName)) {
 			w.rules.hit(cmp.Or(w.leaderOf(pod), pod))
 		}
 	}
@@ -168,15 +173,15 @@ func wished(leaders *appsv1.StatefulSet) int32 {
 	return replicas
 }
 
-// checkTakenDown: the operator takes down only groups that have been let go before, or are going already. leader is that of the group
-// as it was before; object is what is deleted.
+// checkTakenDown: the operator takes down only groups that have been let go before, that have failed in this life, or that are going
+// already. leader is that of the group as it was before; object is what is deleted.
 func (w *World) checkTakenDown(leader *corev1.Pod, object client.Object) {
 	w.t.Helper()
 	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, at(object, object.GetLabels()[leaderworkersetv1.SetNameLabelKey]))
 	if leaders == nil || leader.DeletionTimestamp != nil || !metav1.IsControlledBy(leader, leaders) {
 		return
 	}
-	if !w.groupOf(leader).mayGo(leaders) {
+	if !w.groupOf(leader).mayGo(leaders) && !w.lives.hasFailed(leader) {
 		w.fail("%s deletes %s %s of a group that has to stay", w.writing.name, noun(object), object.GetName())
 	}
 }
@@ -251,6 +256,9 @@ func (w *World) leaderOf(pod *corev1.Pod) *corev1.Pod {
 // leaderOfWorkers is the leader that a worker StatefulSet belongs to; nil once it is gone.
 func (w *World) leaderOfWorkers(workers *appsv1.StatefulSet) *corev1.Pod {
 	owner := metav1.GetControllerOf(workers)
+	if owner == nil {
+		return nil // Orphaned.
+	}
 	if leader := getOf[*corev1.Pod](w.API, kindPod, at(workers, owner.Name)); leader != nil && leader.UID == owner.UID {
 		return leader
 	}

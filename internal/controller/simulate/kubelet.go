@@ -8,18 +8,17 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
-// kubelets start the pods that have a node, and stop those that are being deleted. Each takes its time.
+// kubelets start the pods that have a node, and stop those that are being deleted. Each takes its time. That of a lost node does nothing.
 type kubelets struct {
 	world *World
 
-	// readyAt and goneAt are when a pod that was seen will be there.
+	// readyAt and goneAt are when a pod that isn't ready will be, and when one that is being deleted will have stopped.
 	readyAt, goneAt map[types.UID]time.Time
 }
 
@@ -29,14 +28,18 @@ func newKubelets(world *World) *kubelets {
 	return k
 }
 
-// watch draws how long a pod takes to start, once it has a node, and to stop, once it is deleted: at most its grace period.
+// watch draws how long a pod takes to start, once it has a node or a container restarts, and to stop, once it is deleted: at most its
+// grace period.
 func (k *kubelets) watch(change Change) {
 	pod, ok := change.New.(*corev1.Pod)
 	if !ok || pod.Spec.NodeName == "" {
 		return
 	}
 	now := k.world.clock.Now()
-	if _, known := k.readyAt[pod.UID]; !known {
+	switch _, known := k.readyAt[pod.UID]; {
+	case snapshot.PodReady(pod):
+		delete(k.readyAt, pod.UID)
+	case !known:
 		k.readyAt[pod.UID] = now.Add(k.world.duration(startup))
 	}
 	if _, known := k.goneAt[pod.UID]; !known && pod.DeletionTimestamp != nil {
@@ -77,11 +80,11 @@ const BrokenImage = "image:broken"
 // due is when something happens to the pod that has not happened yet, and whether that is that it becomes ready. The zero time is never.
 func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 	switch {
-	case pod.Spec.NodeName == "":
+	case pod.Spec.NodeName == "" || k.world.nodeIsLost(pod.Spec.NodeName):
 		return time.Time{}, false
 	case pod.DeletionTimestamp == nil && isBroken(pod):
 		return time.Time{}, false
-	case pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodPending:
+	case pod.DeletionTimestamp == nil && (pod.Status.Phase == corev1.PodPending || recovers(pod)):
 		return k.readyAt[pod.UID], true
 	case pod.DeletionTimestamp != nil && ptr.Deref(pod.DeletionGracePeriodSeconds, 0) > 0:
 		return k.goneAt[pod.UID], false
@@ -94,15 +97,16 @@ func isBroken(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Image == BrokenImage })
 }
 
+// recovers says whether a pod will be ready again by itself. One without the condition has been broken for good.
+func recovers(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && !snapshot.PodReady(pod) && len(pod.Status.Conditions) > 0
+}
+
 func (k *kubelets) start(pod *corev1.Pod) {
 	k.world.tell("kubelet", "has ready pod", pod.Name)
 	update(k.world.API, pod, func(pod *corev1.Pod) {
 		pod.Status.Phase = corev1.PodRunning
-		pod.Status.Conditions = []corev1.PodCondition{{
-			Type:               corev1.PodReady,
-			Status:             corev1.ConditionTrue,
-			LastTransitionTime: metav1.NewTime(k.world.clock.Now()),
-		}}
+		k.world.setReady(pod, corev1.ConditionTrue)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
 // CheckGranted fails the test unless the world, which has settled, is exactly what the LeaderWorkerSet asks for: its pods, all ready and
@@ -122,7 +123,7 @@ func words(object client.Object) string {
 	case *appsv1.StatefulSet:
 		words += fmt.Sprintf(", replicas %d, partition %d", *object.Spec.Replicas, partitionOf(object))
 	case *corev1.Pod:
-		words += fmt.Sprintf(", image %s, ready %d", object.Spec.Containers[0].Image, len(object.Status.Conditions))
+		words += fmt.Sprintf(", image %s, ready %t", object.Spec.Containers[0].Image, snapshot.PodReady(object))
 	}
 	if object.GetDeletionTimestamp() != nil {
 		words += ", terminating"
@@ -161,7 +162,7 @@ func wanted(lws *leaderworkersetv1.LeaderWorkerSet) []string {
 }
 
 func wantedPod(name string, template *corev1.PodTemplateSpec) string {
-	return fmt.Sprintf("pod %s, image %s, ready 1", name, template.Spec.Containers[0].Image)
+	return fmt.Sprintf("pod %s, image %s, ready true", name, template.Spec.Containers[0].Image)
 }
 
 // statusFacts are the parts of a status that the wish alone determines.

@@ -4,6 +4,7 @@
 package simulate
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
@@ -14,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -28,8 +30,8 @@ import (
 const retry = time.Second
 
 // statefulSetController makes pods of StatefulSets, as the real one does with default feature gates and parallel pod management: pods
-// below the partition come back at the current revision, those from it on are replaced one by one, and the status is written at the end
-// of a pass, for the state at its beginning. Other things happen between the steps of a pass.
+// that have failed are deleted, pods below the partition come back at the current revision, those from it on are replaced one by one,
+// and the status is written at the end of a pass, for the state at its beginning. Other things happen between the steps of a pass.
 type statefulSetController struct {
 	world *World
 
@@ -51,7 +53,8 @@ func newStatefulSetController(world *World) *statefulSetController {
 	return c
 }
 
-// watch notes the StatefulSet, or the one whose pod it is by name: also one that waits for a stranger's pod to go.
+// watch notes the StatefulSet, or the one whose pod it is by name: also one that waits for a stranger's pod,
+// or for an earlier pod's claim, to go.
 func (c *statefulSetController) watch(change Change) {
 	object := change.New
 	if object == nil {
@@ -62,7 +65,13 @@ func (c *statefulSetController) watch(change Change) {
 		c.changed[client.ObjectKeyFromObject(object)] = true
 	case kindPod:
 		if parent, _, ok := identity.Parse(object.GetName()); ok {
-			c.changed[types.NamespacedName{Namespace: object.GetNamespace(), Name: parent}] = true
+			c.changed[at(object, parent)] = true
+		}
+	case kindClaim:
+		for _, set := range listOf[*appsv1.StatefulSet](c.world.API, kindStatefulSet) {
+			if change.New == nil && len(set.Spec.VolumeClaimTemplates) > 0 {
+				c.changed[client.ObjectKeyFromObject(set)] = true
+			}
 		}
 	}
 }
@@ -118,6 +127,7 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 	if set == nil {
 		return nil
 	}
+	c.adopt(set)
 	replicas, condemned := c.pods(set)
 	if set.DeletionTimestamp != nil {
 		status := statusOf(set, append(replicas, condemned...), set.Status.CurrentRevision, set.Status.UpdateRevision)
@@ -129,11 +139,15 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 		current = known
 	}
 	var steps []func() error
-	for i := range replicas {
-		if replicas[i] == nil {
-			steps = append(steps, func() error { return c.create(set, i, current, latest) })
+	for i, pod := range replicas {
+		switch {
+		case pod == nil:
+			steps = append(steps, c.claimed(set, i, func() error { return c.create(set, i, current, latest) }))
+		case pod.Status.Phase == corev1.PodFailed && pod.DeletionTimestamp == nil:
+			steps = append(steps, func() error { return c.remove(pod) })
 		}
 	}
+	steps = append(steps, c.claimKeeping(set, replicas, condemned)...)
 	for _, pod := range condemned {
 		if pod.DeletionTimestamp == nil {
 			steps = append(steps, func() error { return c.remove(pod) })
@@ -153,8 +167,7 @@ func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemn
 		if !metav1.IsControlledBy(pod, set) {
 			continue
 		}
-		_, ordinal, _ := identity.Parse(pod.Name)
-		if place := int(ordinal) - start(set); place >= 0 && place < len(replicas) {
+		if place := ordinalOf(pod) - start(set); place >= 0 && place < len(replicas) {
 			replicas[place] = pod
 		} else {
 			condemned = append(condemned, pod)
@@ -200,7 +213,7 @@ func (c *statefulSetController) create(set *appsv1.StatefulSet, place int, curre
 			Namespace:       set.Namespace,
 			Labels:          maps.Clone(template.Labels),
 			Annotations:     template.Annotations,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind(kindStatefulSet))},
+			OwnerReferences: controlledBy(set),
 		},
 		Spec: template.Spec,
 	}
@@ -267,6 +280,9 @@ func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.Contro
 	if known := getOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision, name); known != nil {
 		return known
 	}
+	if orphaned := c.orphanedRevision(set, data); orphaned != nil {
+		return orphaned
+	}
 	labels := maps.Clone(set.Spec.Template.Labels)
 	labels["controller.kubernetes.io/hash"] = key
 	revision := &appsv1.ControllerRevision{
@@ -274,7 +290,7 @@ func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.Contro
 			Name:            name.Name,
 			Namespace:       name.Namespace,
 			Labels:          labels,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind(kindStatefulSet))},
+			OwnerReferences: controlledBy(set),
 		},
 		Data: runtime.RawExtension{Raw: data},
 	}
@@ -282,6 +298,41 @@ func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.Contro
 		panic(err) // Nobody else has such a name.
 	}
 	return revision
+}
+
+// adopt has pods that belong to nobody, and are what the set would make, belong to it.
+func (c *statefulSetController) adopt(set *appsv1.StatefulSet) {
+	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
+	c.world.must(err)
+	for _, pod := range listOf[*corev1.Pod](c.world.API, kindPod) {
+		parent, _, _ := identity.Parse(pod.Name)
+		free := metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil && set.DeletionTimestamp == nil
+		if free && parent == set.Name && selector.Matches(labels.Set(pod.Labels)) {
+			c.world.tell("statefulset controller", "adopts pod", pod.Name)
+			update(c.world.API, pod, func(pod *corev1.Pod) { pod.OwnerReferences = controlledBy(set) })
+		}
+	}
+}
+
+// orphanedRevision is the revision of an earlier set that is the same, and belongs to the set from now on; nil if there is none.
+func (c *statefulSetController) orphanedRevision(set *appsv1.StatefulSet, data []byte) *appsv1.ControllerRevision {
+	for _, candidate := range listOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision) {
+		owner := metav1.GetControllerOf(candidate)
+		if bytes.Equal(candidate.Data.Raw, data) && (owner == nil || owner.UID == set.UID) {
+			update(c.world.API, candidate, func(revision *appsv1.ControllerRevision) { revision.OwnerReferences = controlledBy(set) })
+			return candidate
+		}
+	}
+	return nil
+}
+
+func controlledBy(set *appsv1.StatefulSet) []metav1.OwnerReference {
+	return []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind(kindStatefulSet))}
+}
+
+func ordinalOf(pod *corev1.Pod) int {
+	_, ordinal, _ := identity.Parse(pod.Name)
+	return int(ordinal)
 }
 
 func start(set *appsv1.StatefulSet) int {

@@ -25,6 +25,7 @@ const (
 	relists       = 5  // the cache sees everything at once instead of one change
 	waits         = 2  // time passes although there is something to do
 	restarts      = 1  // the operator ends, in the middle of what it does, and starts again
+	absences      = 50 // it doesn't start again at once
 )
 
 const (
@@ -45,6 +46,7 @@ var (
 	startup  = span{orderly: 2 * time.Second, random: 5 * time.Second}
 	shutdown = span{orderly: 10 * time.Second, random: 20 * time.Second}
 	stall    = span{random: 40 * time.Second}
+	absence  = span{random: 60 * time.Second}
 )
 
 // action is one thing that can happen.
@@ -67,19 +69,21 @@ type World struct {
 	// API is where tests make changes, as users and failures would.
 	API *API
 
-	t        testing.TB
-	operator Operator
-	random   *rand.Rand // nil in an orderly world
-	clock    *testingclock.FakeClock
-	began    time.Time
-	actors   []actor // but for the operator
-	run      *run
-	restarts int
-	depth    int
-	writing  *pass // of the operator, while it writes
-	byUser   bool  // what happens now
-	film     film
-	rules    invariants
+	t          testing.TB
+	operator   Operator
+	random     *rand.Rand // nil in an orderly world
+	clock      *testingclock.FakeClock
+	began      time.Time
+	actors     []actor   // but for the operator
+	run        *run      // nil while the operator isn't running
+	returns    time.Time // when an operator that isn't running starts by itself; the zero time for never
+	restarts   int
+	depth      int
+	writing    *pass // of the operator, while it writes
+	accidental bool  // what happens now isn't anyone's reaction
+	film       film
+	rules      invariants
+	lives      lives
 }
 
 // New is an orderly world with the operator in it: the first thing that can happen does, in a fixed order; nothing lags and nothing
@@ -98,27 +102,62 @@ func NewRandom(tb testing.TB, operator Operator, seed uint64) *World {
 func newWorld(tb testing.TB, operator Operator, random *rand.Rand) *World {
 	tb.Helper()
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	w := &World{t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began}
+	w := &World{t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began, lives: newLives()}
 	w.API = newAPI(operator.Scheme, w.clock)
 	w.API.watches = append(w.API.watches, w.film.watch, w.check)
-	w.actors = []actor{newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &garbageCollector{world: w}}
+	w.actors = []actor{newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w}, &garbageCollector{world: w}}
 	for _, name := range []string{"node-1", "node-2"} {
 		w.must(w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 	}
-	w.Restart()
+	w.begin()
 	return w
 }
 
 // Restart ends the operator, whatever it is doing, and starts it again.
 func (w *World) Restart() {
 	w.t.Helper()
-	if w.run != nil {
-		w.tell("operator", "restarts", "")
-		w.run.ended = true
-	}
+	w.tell("operator", "restarts", "")
+	w.end()
+	w.begin()
+}
+
+// Stop ends the operator, whatever it is doing, until it is started.
+func (w *World) Stop() {
+	w.tell("operator", "stops", "")
+	w.end()
+}
+
+// Start starts the operator, which was stopped.
+func (w *World) Start() {
+	w.t.Helper()
+	w.tell("operator", "starts", "")
+	w.begin()
+}
+
+func (w *World) begin() {
+	w.t.Helper()
 	run, err := begin(w, w.operator)
 	w.must(err)
-	w.run = run
+	w.run, w.returns = run, time.Time{}
+}
+
+func (w *World) end() {
+	if w.run != nil {
+		w.run.ended = true
+	}
+	w.run, w.returns = nil, time.Time{}
+}
+
+// restart is a restart as it happens in random worlds: the operator is away for a while, or not at all.
+func (w *World) restart() {
+	w.t.Helper()
+	w.restarts++
+	if !w.chance(absences) {
+		w.Restart()
+		return
+	}
+	w.Stop()
+	w.returns = w.clock.Now().Add(w.duration(absence))
 }
 
 // Settle has things happen until nothing is left to happen, ever.
@@ -126,6 +165,7 @@ func (w *World) Settle() {
 	w.t.Helper()
 	for range maxSteps {
 		if !w.Step() {
+			w.checkLives()
 			w.rules.rest(w.API)
 			return
 		}
@@ -133,13 +173,15 @@ func (w *World) Settle() {
 	w.fail("the world doesn't come to rest in %d steps", maxSteps)
 }
 
-// Elapse has things happen for some time.
+// Elapse has things happen for some time, or a little more: time moves on to when something happens.
 func (w *World) Elapse(duration time.Duration) {
 	w.t.Helper()
 	end := w.clock.Now().Add(duration)
 	for range maxSteps {
 		if len(w.actions()) == 0 && (w.next().IsZero() || w.next().After(end)) {
-			w.clock.SetTime(end)
+			if end.After(w.clock.Now()) {
+				w.clock.SetTime(end)
+			}
 			return
 		}
 		w.Step()
@@ -149,9 +191,8 @@ func (w *World) Elapse(duration time.Duration) {
 
 // Step has one thing happen, or else time pass until one can. It says whether there was, or will be, any.
 func (w *World) Step() bool {
-	if w.chance(restarts) && w.restarts < maxRestarts {
-		w.restarts++
-		w.Restart()
+	if w.chance(restarts) && w.restarts < maxRestarts && w.run != nil {
+		w.restart()
 		return true
 	}
 	actions := w.actions()
@@ -177,11 +218,21 @@ func (w *World) actions() []action {
 	for _, actor := range w.actors {
 		actions = append(actions, actor.actions()...)
 	}
-	return append(actions, w.run.actions()...)
+	switch {
+	case w.run != nil:
+		return append(actions, w.run.actions()...)
+	case w.returns.IsZero() || w.returns.After(w.clock.Now()):
+		return actions
+	default:
+		return append(actions, w.Start)
+	}
 }
 
 // sights have the cache catch up.
 func (w *World) sights() []action {
+	if w.run == nil {
+		return nil
+	}
 	var actions []action
 	for _, kind := range w.run.cache.watched() {
 		actions = append(actions, func() {
@@ -208,7 +259,10 @@ func (w *World) wait() bool {
 }
 
 func (w *World) next() time.Time {
-	next := earlier(w.run.next(), w.run.cache.next())
+	next := w.returns
+	if w.run != nil {
+		next = earlier(w.run.next(), w.run.cache.next())
+	}
 	for _, actor := range w.actors {
 		if waiter, ok := actor.(waiter); ok {
 			next = earlier(next, waiter.next())

@@ -37,6 +37,9 @@ type Input struct {
 	// Crashes are what is known of groups that crashed, by index.
 	Crashes map[int32]Crashes
 
+	// Unrecorded says that a group is ready that nothing has been written down of yet. Users aren't told that all groups are ready before.
+	Unrecorded bool
+
 	// Now is the time of conditions that change.
 	Now metav1.Time
 }
@@ -111,7 +114,8 @@ func count(in Input) counts {
 // for a moment after each step, and the condition would flap.
 func conditions(in Input, c counts) []metav1.Condition {
 	updating := in.Rollout.Outdated > 0
-	available := c.wantedAndReady == c.replicas && !updating
+	told := meta.IsStatusConditionTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable)
+	available := c.wantedAndReady == c.replicas && !updating && (told || !in.Unrecorded)
 	message := fmt.Sprintf("%d of %d groups are ready", c.wantedAndReady, c.replicas)
 	if updating {
 		message += fmt.Sprintf(", %d have to be updated", in.Rollout.Outdated)
