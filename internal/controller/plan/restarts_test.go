@@ -60,7 +60,7 @@ func at(t *testing.T, observed *snapshot.Set, after time.Duration) plan.Set {
 	return planned
 }
 
-// Several failures at once are one write of the record, then the deletions, leader first, and one event.
+// Several failures at once are one write of the record, then the deletions, leaders first, and one event.
 func TestFailedGroupsAreRecreated(t *testing.T) {
 	observed := settled(t, newSet())
 	alive(observed)
@@ -71,8 +71,8 @@ func TestFailedGroupsAreRecreated(t *testing.T) {
 	planned := forSet(t, observed)
 	want := []string{
 		"patch *v1.StatefulSet llama",
-		"delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0",
-		"delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1",
+		"delete *v1.Pod llama-0", "delete *v1.Pod llama-1",
+		"delete *v1.StatefulSet llama-0", "delete *v1.StatefulSet llama-1",
 	}
 	if diff := cmp.Diff(want, described(planned.Writes)); diff != "" {
 		t.Errorf("writes: %s", diff)

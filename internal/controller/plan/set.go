@@ -320,15 +320,22 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 	return wanted
 }
 
-// takeDownGroups takes down the groups that have failed, and those that the rollout lets go.
+// takeDownGroups stops leaders and workers of the groups that have failed, and of those that the rollout lets go. The leaders go first: if
+// they are all that comes to pass, their groups are recreated all the same.
 func (p *setPlanner) takeDownGroups() {
 	taken := map[int32]bool{}
+	var workers []Write
 	for _, group := range append(p.recreated, p.replaced()...) {
-		if !taken[group.Index] && !group.Terminating() {
-			p.takeDown(group)
+		if taken[group.Index] || group.Terminating() {
+			continue
 		}
 		taken[group.Index] = true
+		p.writes = append(p.writes, Write{Delete: group.Leader})
+		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
+			workers = append(workers, Write{Delete: group.Workers})
+		}
 	}
+	p.writes = append(p.writes, workers...)
 }
 
 // replaced are the groups that the rollout lets go. It waits until the StatefulSet controller knows of the partition: else it could
@@ -356,15 +363,6 @@ func (p *setPlanner) replaced() []snapshot.Group {
 		p.confirm(leaders)
 	}
 	return groups
-}
-
-// takeDown stops leader and workers at the same time. The leader goes first: if it is all that comes to pass, the group is recreated
-// all the same.
-func (p *setPlanner) takeDown(group snapshot.Group) {
-	p.writes = append(p.writes, Write{Delete: group.Leader})
-	if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
-		p.writes = append(p.writes, Write{Delete: group.Workers})
-	}
 }
 
 // pruneRevisions deletes the oldest of the revisions that nothing uses. One that no group is of may still be used: groups below the
