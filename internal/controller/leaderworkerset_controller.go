@@ -59,6 +59,8 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 		return ctrl.Result{}, err
 	}
 	written := r.applier.Writes(ctx, planned.Writes)
+	r.applier.Tell(observed.LWS, planned.Steps)
+	r.lives.setSeen(request.NamespacedName, planned.Seen)
 	if written == nil && planned.Records {
 		r.lives.setRecorded(request.NamespacedName, now)
 	}
