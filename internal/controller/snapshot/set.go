@@ -180,6 +180,16 @@ func IsUnschedulable(condition *corev1.PodCondition) bool {
 	return condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
 }
 
+// WaitsForPreviousGroup says whether the leader isn't to be scheduled before the pods of its group's previous life are gone.
+func WaitsForPreviousGroup(leader *corev1.Pod) bool {
+	return slices.ContainsFunc(leader.Spec.SchedulingGates, IsPreviousGroupGate)
+}
+
+// IsPreviousGroupGate says whether the scheduling gate is the operator's.
+func IsPreviousGroupGate(gate corev1.PodSchedulingGate) bool {
+	return gate.Name == leaderworkersetv1.PreviousGroupSchedulingGate
+}
+
 // PodReady says whether the pod's Ready condition is True.
 func PodReady(pod *corev1.Pod) bool {
 	for i := range pod.Status.Conditions {
