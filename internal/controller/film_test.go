@@ -249,6 +249,12 @@ func TestFilms(t *testing.T) {
 			s.Settle()
 			s.runs("2 groups of 2, image:2", newSet(2, 2, withImage(2)))
 		},
+		"leader-deleted": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.removes("a-1")
+			s.Settle()
+			s.CheckGranted(theSet)
+		},
 		"foreign-statefulset": playForeignStatefulSet,
 		"update-1": func(s scene) {
 			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))

@@ -24,7 +24,7 @@ import (
 // +kubebuilder:rbac:groups=apps,resources=statefulsets/finalizers;controllerrevisions/finalizers,verbs=update
 // +kubebuilder:rbac:groups=core,resources=services,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=core,resources=persistentvolumeclaims,verbs=get;list;watch;patch;delete
-// +kubebuilder:rbac:groups=core,resources=pods,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=core,resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=core,resources=pods/finalizers,verbs=update
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;update
@@ -59,6 +59,8 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 		return ctrl.Result{}, err
 	}
 	written := r.applier.Writes(ctx, planned.Writes)
+	r.applier.Tell(observed.LWS, planned.Steps)
+	r.lives.setSeen(request.NamespacedName, planned.Seen)
 	failure := failureOf(snapshot.WholeSet, written)
 	switch {
 	case planned.Records && written == nil:

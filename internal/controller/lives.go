@@ -13,17 +13,19 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
-// lives holds what group passes saw of the lives of their groups, for the passes over their sets. The part that has to outlive the
-// process is remembered in the cluster, see the record package.
+// lives holds what passes saw of the lives of groups, for the passes over their sets. The part that has to outlive the process is
+// remembered in the cluster, see the record package.
 type lives struct {
 	mutex    sync.Mutex
 	bySet    map[types.NamespacedName]map[int32]snapshot.Life
+	leaders  map[types.NamespacedName]map[int32]snapshot.SeenLeader
 	recordAt map[types.NamespacedName]time.Time
 }
 
 func newLives() *lives {
 	return &lives{
 		bySet:    map[types.NamespacedName]map[int32]snapshot.Life{},
+		leaders:  map[types.NamespacedName]map[int32]snapshot.SeenLeader{},
 		recordAt: map[types.NamespacedName]time.Time{},
 	}
 }
@@ -62,7 +64,22 @@ func (l *lives) forget(set types.NamespacedName) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	delete(l.bySet, set)
+	delete(l.leaders, set)
 	delete(l.recordAt, set)
+}
+
+// seen are the leaders that the last pass over a set saw.
+func (l *lives) seen(set types.NamespacedName) map[int32]snapshot.SeenLeader {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.leaders[set]
+}
+
+// setSeen takes note of the leaders that a pass over a set saw. They are read-only from then on.
+func (l *lives) setSeen(set types.NamespacedName, leaders map[int32]snapshot.SeenLeader) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.leaders[set] = leaders
 }
 
 // recorded is when the lives of a set's groups were last written down; zero if they weren't.

@@ -40,6 +40,9 @@ const (
 	// concurrentGroups is how many groups are worked on at a time. Most of a pass is waiting for the API server.
 	concurrentGroups = 20
 
+	// concurrentDeletions is how many deletions of one pass are made at a time: all groups of a set may have to be taken down at once.
+	concurrentDeletions = 16
+
 	// longestRetry bounds the growing delay between attempts at a pass that fails.
 	longestRetry = 30 * time.Second
 )
@@ -127,9 +130,10 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 
 func addReconcilers(mgr ctrl.Manager) error {
 	applier := &apply.Applier{
-		Client:   mgr.GetClient(),
-		Live:     mgr.GetAPIReader(),
-		Recorder: mgr.GetEventRecorder("leaderworkerset-controller"),
+		Client:    mgr.GetClient(),
+		Live:      mgr.GetAPIReader(),
+		Recorder:  mgr.GetEventRecorder("leaderworkerset-controller"),
+		Deletions: concurrentDeletions,
 	}
 	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet])
 	sets, groups := newReconcilers(applier, news, clock.RealClock{})

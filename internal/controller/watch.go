@@ -250,7 +250,7 @@ func trimPod(object any) (any, error) {
 	trimmed := &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: trimmedMeta(pod.ObjectMeta)}
 	trimmed.Annotations = ours(pod.Annotations)
 	trimmed.Labels = ours(pod.Labels)
-	trimmed.Spec.NodeName = pod.Spec.NodeName
+	trimmed.Spec.NodeName, trimmed.Spec.SchedulingGates = pod.Spec.NodeName, pod.Spec.SchedulingGates
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
 	trimmed.Status.InitContainerStatuses = restartCounts(pod.Status.InitContainerStatuses)
 	trimmed.Status.ContainerStatuses = restartCounts(pod.Status.ContainerStatuses)

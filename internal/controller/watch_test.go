@@ -295,6 +295,7 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: "leaders", Controller: ptr.To(true)}}
 	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2"}
 	full.Spec.NodeName = "n1"
+	full.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/other"}}
 	full.Status.Conditions = []corev1.PodCondition{
 		{Type: corev1.PodReady, Status: corev1.ConditionTrue},
 		{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available"},

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -228,6 +229,63 @@ func TestLocalLostNode(t *testing.T) {
 			untilAvailable(t, lws)
 			want := with(each(podNames("held", 1, 4), 1), each(groupNames("held", 1, 4), 2))
 			check(t, "pods that there were", want, pods.lives(t))
+		})
+	}
+}
+
+// TestLocalExclusiveMoves has a group restart whose rack takes no more pods, while a worker of its previous life takes its time to end. The
+// group comes back in another rack as soon as that worker is gone, not when the scheduler looks at all pods again, every 5 minutes. It
+// doesn't run in parallel: others need all racks.
+func TestLocalExclusiveMoves(t *testing.T) {
+	const slow = "8s"
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "moves", 1, 3, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
+		func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			template := &lws.Spec.LeaderWorkerTemplate
+			template.LeaderTemplate = ptr.To(podTemplate())
+			template.WorkerTemplate = annotated(template.WorkerTemplate, cluster.TerminateAfterAnnotation, slow)
+		})
+	create(t, lws)
+	untilAvailable(t, lws)
+	before := listed(t, podsIn(namespace))
+	rack := placeOf(t, before[0], cluster.RackLabel)
+	cordon(t, rack)
+
+	began := time.Now()
+	remove(t, named(t, before, "moves-0-1"))
+	untilUnready(t, lws, leaderworkersetv1.UnreadyGroup{
+		Reason: leaderworkersetv1.UnreadyPreviousGroup, Message: "the leader pod waits for the pods of the group's previous life to be gone",
+	})
+	for _, pod := range before {
+		untilGone(t, pod.DeepCopy())
+	}
+	gone := time.Now()
+	untilAvailable(t, lws)
+	t.Logf("the previous pods were gone after %.1f s, the group was back %.1f s later", gone.Sub(began).Seconds(), time.Since(gone).Seconds())
+	after := listed(t, podsIn(namespace))
+	check(t, "pods", podNames("moves", 1, 3), namesOf(after))
+	for _, pod := range after {
+		check(t, "gates of "+pod.Name, []corev1.PodSchedulingGate(nil), pod.Spec.SchedulingGates)
+		if place := placeOf(t, pod, cluster.RackLabel); place == rack {
+			t.Errorf("%s is in %s, which is cordoned", pod.Name, place)
+		}
+	}
+}
+
+// cordon has the nodes of a rack take no more pods until the test ends.
+func cordon(t *testing.T, rack string) {
+	t.Helper()
+	var nodes corev1.NodeList
+	if err := suite.client.List(t.Context(), &nodes, client.MatchingLabels{cluster.RackLabel: rack}); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range pointers(nodes.Items) {
+		edit(t, node, func(node *corev1.Node) { node.Spec.Unschedulable = true })
+		t.Cleanup(func() {
+			uncordoned := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"unschedulable":null}}`))
+			if err := suite.client.Patch(context.WithoutCancel(t.Context()), node, uncordoned); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

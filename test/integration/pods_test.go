@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const prefix = "leaderworkerset.sigs.k8s.io/"
@@ -105,6 +106,38 @@ func TestPodsOfGroups(t *testing.T) {
 				t.Errorf("spec after a second time (-once +twice):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestLeadersOfExclusiveGroups checks that a leader that is bound to the place of its group isn't scheduled while pods of the group's
+// previous life exist.
+func TestLeadersOfExclusiveGroups(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	gates := func() []corev1.PodSchedulingGate {
+		t.Helper()
+		pod := leaderPod(namespace)
+		pod.Annotations[prefix+"exclusive-topology"] = "rack"
+		if err := suite.client.Create(t.Context(), pod, dryRun); err != nil {
+			t.Fatal(err)
+		}
+		return pod.Spec.SchedulingGates
+	}
+	if diff := cmp.Diff([]corev1.PodSchedulingGate(nil), gates()); diff != "" {
+		t.Errorf("gates of the first leader (-want +got):\n%s", diff)
+	}
+	previous := workerPod(namespace)
+	if err := suite.client.Create(t.Context(), previous); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]corev1.PodSchedulingGate{{Name: prefix + "previous-group"}}, gates()); diff != "" {
+		t.Errorf("gates beside a previous worker (-want +got):\n%s", diff)
+	}
+	if err := suite.client.Delete(t.Context(), previous, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]corev1.PodSchedulingGate(nil), gates()); diff != "" {
+		t.Errorf("gates when it is gone (-want +got):\n%s", diff)
 	}
 }
 

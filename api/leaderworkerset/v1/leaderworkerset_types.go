@@ -404,6 +404,9 @@ const (
 	// UnreadyBlocked means that an object of the group can't be created.
 	UnreadyBlocked UnreadyReason = "Blocked"
 
+	// UnreadyPreviousGroup means that the leader pod isn't scheduled before the pods of the group's previous life are gone.
+	UnreadyPreviousGroup UnreadyReason = "PreviousGroup"
+
 	// UnreadyUnschedulable means that no node can take the leader pod.
 	UnreadyUnschedulable UnreadyReason = "Unschedulable"
 

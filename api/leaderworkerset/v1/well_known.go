@@ -77,6 +77,10 @@ const (
 	RecreateGroupAfterStartAnnotationKey = MetadataPrefix + "experimental-recreate-group-after-start"
 )
 
+// PreviousGroupSchedulingGate is on the leader pods of groups with exclusive placement while pods of the group's previous life exist. They
+// have the same group-key: the leader would be bound to the place where they still are, and could wait there for long.
+const PreviousGroupSchedulingGate = MetadataPrefix + "previous-group"
+
 // Environment variables that every container and init container of a group's pods gets.
 const (
 	// LeaderAddressEnvVar is the DNS name of the leader: "<leader pod>.<subdomain>.<namespace>".

@@ -6,6 +6,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,7 +23,7 @@ import (
 
 // +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded,patch=`{"objectSelector":{"matchExpressions":[{"key":"leaderworkerset.sigs.k8s.io/name","operator":"Exists"}]}}`
 
-// podWebhook gives pods of groups their identity, and has leaders come in the order of a rolling update. The API server sends it only
+// podWebhook gives pods of groups their identity, and has leaders come in the order of a rolling update and after their previous group. The API server sends it only
 // pods that are labeled with a LeaderWorkerSet's name.
 type podWebhook struct {
 	// live reads past the cache, which may be late, and which only the replica of the operator that leads fills.
@@ -47,10 +48,13 @@ func (w podWebhook) Default(ctx context.Context, pod *corev1.Pod) error {
 	if err := desired.Inject(pod); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0) {
-		return w.checkOrder(ctx, pod, owner.Name)
+	if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != identity.FormatIndex(0) {
+		return nil
 	}
-	return nil
+	if err := w.checkOrder(ctx, pod, owner.Name); err != nil {
+		return err
+	}
+	return w.holdBack(ctx, pod)
 }
 
 // checkOrder refuses a leader that comes at another revision than its group is to be of now. Its StatefulSet's controller tries again.
@@ -61,6 +65,25 @@ func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name str
 	}
 	if reason := snapshot.OutOfOrder(leaders, leader); reason != "" {
 		return apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
+	}
+	return nil
+}
+
+// holdBack has a leader that is bound to the place of its group wait for the pods of the group's previous life to be gone: they have
+// the same key, and their place may be full or cordoned by now. The scheduler wouldn't look again when they are gone. A pod that names
+// its node isn't scheduled.
+func (w podWebhook) holdBack(ctx context.Context, pod *corev1.Pod) error {
+	if !desired.LeadsToAPlace(pod) || snapshot.WaitsForPreviousGroup(pod) || pod.Spec.NodeName != "" {
+		return nil
+	}
+	previous := &metav1.PartialObjectMetadataList{}
+	previous.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+	key := client.MatchingLabels{leaderworkersetv1.GroupUniqueHashLabelKey: pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey]}
+	if err := w.live.List(ctx, previous, client.InNamespace(pod.Namespace), key, client.Limit(1)); err != nil {
+		return fmt.Errorf("pods of the group's previous life: %w", err)
+	}
+	if len(previous.Items) > 0 {
+		pod.Spec.SchedulingGates = append(pod.Spec.SchedulingGates, corev1.PodSchedulingGate{Name: leaderworkersetv1.PreviousGroupSchedulingGate})
 	}
 	return nil
 }

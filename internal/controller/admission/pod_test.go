@@ -18,6 +18,7 @@ import (
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 )
 
 // newLeaderPod is a pod as the StatefulSet controller creates it.
@@ -111,5 +112,55 @@ func TestLeadersComeInOrder(t *testing.T) {
 		if err := newPodWebhook(leaders).Default(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
 			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.refused)
 		}
+	}
+}
+
+// TestLeadersWaitForTheirPreviousGroup holds back leaders whose affinity would bind them to pods of their group that are still there.
+func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
+	previous := func(namespace, leader string) *corev1.Pod {
+		key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(namespace, leader)}
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: leader + "-1", Namespace: namespace, Labels: key}}
+	}
+	exclusive := func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" }
+	subGroup := func(policy leaderworkersetv1.SubGroupPolicyType) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = "3"
+			pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey] = "2"
+			pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey] = string(policy)
+			pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey] = "rack"
+		}
+	}
+	own := corev1.PodSchedulingGate{Name: leaderworkersetv1.PreviousGroupSchedulingGate}
+	other := corev1.PodSchedulingGate{Name: "example.com/quota"}
+	for _, tc := range []struct {
+		name   string
+		change func(*corev1.Pod)
+		exists *corev1.Pod
+		want   []corev1.PodSchedulingGate
+	}{
+		{"previous pods", exclusive, previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
+		{"pods of another group", exclusive, previous("default", "a-1"), nil},
+		{"pods of another namespace", exclusive, previous("other", "a-0"), nil},
+		{"not exclusive", func(*corev1.Pod) {}, previous("default", "a-0"), nil},
+		{"another gate", func(pod *corev1.Pod) {
+			exclusive(pod)
+			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{other}
+		}, previous("default", "a-0"), []corev1.PodSchedulingGate{other, own}},
+		{"a node of its own", func(pod *corev1.Pod) { exclusive(pod); pod.Spec.NodeName = "node" }, previous("default", "a-0"), nil},
+		{"exclusive subgroups", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderWorker), previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
+		{"exclusive subgroups without the leader", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded), previous("default", "a-0"), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			pod, webhook := newLeaderPod(), newPodWebhook(tc.exists)
+			tc.change(pod)
+			for range 2 { // The API server may ask again.
+				if err := webhook.Default(t.Context(), pod); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tc.want, pod.Spec.SchedulingGates); diff != "" {
+					t.Errorf("gates (-want +got):\n%s", diff)
+				}
+			}
+		})
 	}
 }

@@ -6,12 +6,15 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -40,6 +43,10 @@ type Applier struct {
 
 	// Recorder tells users what happened.
 	Recorder events.EventRecorder
+
+	// Deletions is how many deletions may be under way at the same time. Below 2 they are made one after the other, by the caller's own
+	// goroutine.
+	Deletions int
 }
 
 // RefusedError is a write that the API server refused for a reason that the user has to know: trying again won't help on its own.
@@ -56,15 +63,42 @@ func (e *RefusedError) Error() string { return e.err.Error() }
 // Unwrap is the error of the API server.
 func (e *RefusedError) Unwrap() error { return e.err }
 
-// Writes carries the writes out in order, up to the first error. What turns out to be done already is no error. An error that the user
-// has to know of is, or wraps, a *RefusedError.
+// Writes carries the writes out in order, up to the first error. Only deletions of one kind that follow each other are made at the same
+// time: taking down 50 groups of a set is 50 leaders and 50 worker StatefulSets. What turns out to be done already is no error. An error
+// that the user has to know of is, or wraps, a *RefusedError.
 func (a *Applier) Writes(ctx context.Context, writes []plan.Write) error {
-	for _, write := range writes {
-		if err := a.write(ctx, write); err != nil {
+	for len(writes) > 0 {
+		n := a.together(writes)
+		if err := a.writeTogether(ctx, writes[:n]); err != nil {
 			return err
 		}
+		writes = writes[n:]
 	}
 	return nil
+}
+
+// together is how many of the first writes are made at the same time. What has to be in order is of different kinds, such as a leader and
+// its workers.
+func (a *Applier) together(writes []plan.Write) int {
+	n := 1
+	for n < min(len(writes), a.Deletions) && writes[n].Delete != nil && reflect.TypeOf(writes[n].Delete) == reflect.TypeOf(writes[0].Delete) {
+		n++
+	}
+	return n
+}
+
+// writeTogether makes all of the writes, whether others fail or not. The error is that of the first one that failed, in their order.
+func (a *Applier) writeTogether(ctx context.Context, writes []plan.Write) error {
+	if len(writes) == 1 {
+		return a.write(ctx, writes[0])
+	}
+	failed := make([]error, len(writes))
+	var underWay sync.WaitGroup
+	for i, write := range writes {
+		underWay.Go(func() { failed[i] = a.write(ctx, write) })
+	}
+	underWay.Wait()
+	return cmp.Or(failed...)
 }
 
 func (a *Applier) write(ctx context.Context, write plan.Write) error {

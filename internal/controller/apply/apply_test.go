@@ -6,9 +6,13 @@ package apply_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -52,6 +56,10 @@ func newStatefulSet(name, ownerUID string) *appsv1.StatefulSet {
 		sts.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "x", UID: types.UID(ownerUID), Controller: ptr.To(true)}}
 	}
 	return sts
+}
+
+func newPod(name string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of " + name)}}
 }
 
 // names are the StatefulSets that exist.
@@ -109,6 +117,94 @@ func TestWritesStopsAtTheFirstError(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a"}, names(t, applier)); diff != "" {
 		t.Errorf("StatefulSets (-want +got):\n%s", diff)
+	}
+}
+
+// TestWritesDeletesTogether has every deletion take a second of a clock that waits for nobody.
+func TestWritesDeletesTogether(t *testing.T) {
+	writes := []plan.Write{
+		{Delete: newPod("a")}, {Delete: newPod("b")}, {Delete: newPod("c")},
+		{Delete: newStatefulSet("a", "me")}, {Delete: newStatefulSet("b", "me")},
+		{Create: newStatefulSet("new", "me")},
+		{Delete: newStatefulSet("c", "me")},
+	}
+	forbidden := func(name string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, name, errors.New("no"))
+	}
+	for _, tc := range []struct {
+		name      string
+		deletions int
+		failing   []string // pods
+		want      []string
+		wantError error
+	}{
+		{
+			name: "one at a time",
+			want: []string{
+				"0s delete *v1.Pod a", "1s delete *v1.Pod b", "2s delete *v1.Pod c", "3s delete *v1.StatefulSet a", "4s delete *v1.StatefulSet b",
+				"5s create *v1.StatefulSet new", "5s delete *v1.StatefulSet c",
+			},
+		},
+		{
+			name: "two at a time", deletions: 2,
+			want: []string{
+				"0s delete *v1.Pod a", "0s delete *v1.Pod b", "1s delete *v1.Pod c", "2s delete *v1.StatefulSet a", "2s delete *v1.StatefulSet b",
+				"3s create *v1.StatefulSet new", "3s delete *v1.StatefulSet c",
+			},
+		},
+		{
+			name: "more than there are", deletions: 16,
+			want: []string{
+				"0s delete *v1.Pod a", "0s delete *v1.Pod b", "0s delete *v1.Pod c", "1s delete *v1.StatefulSet a", "1s delete *v1.StatefulSet b",
+				"2s create *v1.StatefulSet new", "2s delete *v1.StatefulSet c",
+			},
+		},
+		{
+			name: "some fail", deletions: 16, failing: []string{"b", "c"},
+			want:      []string{"0s delete *v1.Pod a", "0s delete *v1.Pod b", "0s delete *v1.Pod c"},
+			wantError: forbidden("b"),
+		},
+		{
+			name: "the first one fails, one at a time", deletions: 1, failing: []string{"a"},
+			want:      []string{"0s delete *v1.Pod a"},
+			wantError: forbidden("a"),
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mutex sync.Mutex
+				var got []string
+				began := time.Now()
+				note := func(what string, object client.Object) {
+					mutex.Lock()
+					defer mutex.Unlock()
+					got = append(got, fmt.Sprintf("%s %s %T %s", time.Since(began), what, object, object.GetName()))
+				}
+				applier := newApplier(t, interceptor.Funcs{
+					Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
+						note("create", object)
+						return nil
+					},
+					Delete: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.DeleteOption) error {
+						note("delete", object)
+						time.Sleep(time.Second) //nolint:forbidigo // Of a clock that waits for nobody.
+						if slices.Contains(tc.failing, object.GetName()) {
+							return forbidden(object.GetName())
+						}
+						return nil
+					},
+				})
+				applier.Deletions = tc.deletions
+				err := applier.Writes(t.Context(), writes)
+				if (err == nil) != (tc.wantError == nil) || (err != nil && err.Error() != tc.wantError.Error()) {
+					t.Errorf("got error %v, want %v", err, tc.wantError)
+				}
+				slices.Sort(got) // Those of a moment have no order.
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("writes (-want +got):\n%s", diff)
+				}
+			})
+		})
 	}
 }
 

@@ -89,6 +89,13 @@ func (m *member) place(pod *corev1.Pod) {
 	}
 }
 
+// LeadsToAPlace says whether an injected pod is a leader whose affinity binds it to the place of its group, or of its subgroup.
+func LeadsToAPlace(pod *corev1.Pod) bool {
+	group := pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != ""
+	subGroup := pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey] != "" && pod.Labels[leaderworkersetv1.SubGroupUniqueHashLabelKey] != ""
+	return pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0) && (group || subGroup)
+}
+
 // addExclusiveAffinity keeps the pod in one place with the pods that have the same value of the label, and away from those with
 // another one. Terms that are there already are not added again.
 func addExclusiveAffinity(pod *corev1.Pod, topologyKey, label string) {

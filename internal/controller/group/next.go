@@ -42,6 +42,9 @@ const (
 	// RelabelWorkers has the worker StatefulSet get its labels back, if it exists: the cache doesn't show it, and its pods are there.
 	RelabelWorkers Action = "RelabelWorkers"
 
+	// ReleaseLeader lets the leader be scheduled: the pods of the group's previous life are gone.
+	ReleaseLeader Action = "ReleaseLeader"
+
 	// CreateService makes up for the group's own headless Service, which is missing.
 	CreateService Action = "CreateService"
 
@@ -71,6 +74,7 @@ func Next(members *snapshot.GroupMembers) Verdict {
 		leaderIsMissing,
 		leaderIsTerminating,
 		setIsGoneOrGoing,
+		leaderHasWaited,
 		revisionIsUnreadable,
 		serviceIsMissing,
 		groupHasNoWorkers,
@@ -110,6 +114,14 @@ func leaderIsTerminating(m *snapshot.GroupMembers, v *Verdict) bool {
 func setIsGoneOrGoing(m *snapshot.GroupMembers, v *Verdict) bool {
 	v.Action, v.Reason = Wait, "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
 	return !m.Belongs() || m.LWS.DeletionTimestamp != nil || m.Leaders.DeletionTimestamp != nil
+}
+
+// leaderHasWaited ends the leader's wait for the pods of the group's previous life. Until their StatefulSet is gone, too, it could make
+// another one.
+func leaderHasWaited(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = ReleaseLeader, "the pods of the group's previous life are gone"
+	previous := m.Workers != nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
+	return snapshot.WaitsForPreviousGroup(m.Leader) && m.PreviousWorkers() == 0 && !previous
 }
 
 func revisionIsUnreadable(m *snapshot.GroupMembers, v *Verdict) bool {

@@ -147,6 +147,35 @@ func TestNext(t *testing.T) {
 		{"leader was orphaned", unchanged, func(m *members) { m.Leader.OwnerReferences = nil }, group.Wait, notOurs},
 
 		{
+			"leader has waited for the previous group", unchanged, func(m *members) { hold(m) },
+			group.ReleaseLeader, "the pods of the group's previous life are gone",
+		},
+		{
+			"leader has waited, and is alone in its group", size1, func(m *members) { hold(m) },
+			group.ReleaseLeader, "the pods of the group's previous life are gone",
+		},
+		{
+			"leader has waited, and somebody else's StatefulSet is in the way", unchanged,
+			func(m *members) { hold(m); m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
+			group.ReleaseLeader, "the pods of the group's previous life are gone",
+		},
+		{
+			"leader waits for previous workers", unchanged, func(m *members) { hold(m); m.WorkerPods = []*corev1.Pod{{}} },
+			group.Wait, "1 previous workers are still there",
+		},
+		{
+			"leader waits for previous workers to be stopped", unchanged, func(m *members) { hold(m); m.Workers = workersOf("earlier") },
+			group.StopWorkers, "the previous workers outlived their leader",
+		},
+		{
+			"leader waits for others", unchanged,
+			func(m *members) {
+				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
+			},
+			group.CreateWorkers, "the workers are missing",
+		},
+
+		{
 			"revision is gone", unchanged, func(m *members) {
 				m.Revisions, m.Leader.Labels = nil, map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 			},
@@ -259,6 +288,11 @@ func TestNext(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hold has the leader wait for the group's previous life, as the webhook does.
+func hold(m *snapshot.GroupMembers) {
+	m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
 }
 
 const notOurs = "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"

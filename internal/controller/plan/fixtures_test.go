@@ -75,7 +75,7 @@ func carryOut(observed *snapshot.Set, planned plan.Set) {
 			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return gone(g.Leader) })
 		}
 	}
-	observed.LWS.Status = planned.Status
+	observed.LWS.Status, observed.Seen = planned.Status, planned.Seen
 }
 
 func keep(observed *snapshot.Set, object plan.Object) {

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -42,6 +43,10 @@ func ForGroup(members *snapshot.GroupMembers) Group {
 		}
 	case group.RelabelWorkers:
 		planned.Writes = []Write{{Relabel: unseenWorkers(members)}}
+	case group.ReleaseLeader:
+		released := members.Leader.DeepCopy()
+		released.Spec.SchedulingGates = slices.DeleteFunc(released.Spec.SchedulingGates, snapshot.IsPreviousGroupGate)
+		planned.Writes = []Write{{Patch: &Patch{From: members.Leader, To: released}}}
 	case group.CreateService:
 		planned.Writes = []Write{{Create: desired.GroupService(members.LWS, desiredGroup(members, verdict))}}
 	case group.CreateWorkers:

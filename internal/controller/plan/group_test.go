@@ -5,6 +5,7 @@ package plan_test
 
 import (
 	"maps"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +46,14 @@ func TestForGroup(t *testing.T) {
 		{
 			"leader terminates", func(m *members) { m.Leader.DeletionTimestamp = &now },
 			group.StopWorkers, []string{"delete *v1.StatefulSet llama-1"},
+		},
+		{
+			"leader has waited for the previous group",
+			func(m *members) {
+				m.Workers = nil
+				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
+			},
+			group.ReleaseLeader, []string{"patch *v1.Pod llama-1"},
 		},
 		{
 			"workers are missing", func(m *members) { m.Workers = nil },
@@ -162,5 +171,21 @@ func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
 	}
 	if len(planned.Writes) > 0 {
 		t.Errorf("got writes %q, want none", described(planned.Writes))
+	}
+}
+
+// TestForGroupKeepsGatesOfOthers takes only its own gate off the leader.
+func TestForGroupKeepsGatesOfOthers(t *testing.T) {
+	members := newMembers(t, newSet())
+	members.Workers = nil
+	before := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/b"}}
+	members.Leader.Spec.SchedulingGates = slices.Clone(before)
+	released := as[*corev1.Pod](t, plan.ForGroup(members).Writes[0].Patch.To)
+	want := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: "example.com/b"}}
+	if diff := cmp.Diff(want, released.Spec.SchedulingGates); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, members.Leader.Spec.SchedulingGates); diff != "" {
+		t.Errorf("what was observed was changed (-before +after):\n%s", diff)
 	}
 }

@@ -42,7 +42,7 @@ func (p *setPlanner) restarts() {
 	next := p.livesToRemember(remembered)
 	p.crashes = map[int32]status.Crashes{}
 	for _, group := range p.observed.Groups {
-		if group.Terminating() {
+		if group.Terminating() || group.Index >= p.decision.Replicas {
 			continue
 		}
 		p.judge(group, next)
@@ -55,7 +55,6 @@ func (p *setPlanner) restarts() {
 		remembered = next
 	}
 	p.unrecorded = p.anyUnrecorded(remembered)
-	p.tellOfRestarts()
 }
 
 // anyUnrecorded says whether a group is ready that nothing is remembered of: its next failure could go unseen while the operator is away.
@@ -174,22 +173,61 @@ func (p *setPlanner) allComplete() bool {
 	return len(p.observed.Groups) == int(p.decision.Replicas)
 }
 
-// tellOfRestarts is one event for all groups that are recreated in this pass.
+// tellOfRestarts is one event for all groups that this pass recreates, and those that the StatefulSet controller has begun to: somebody
+// else deleted their leader. Deletions that come late to the cache, or that are made once more, aren't told again.
 func (p *setPlanner) tellOfRestarts() {
-	if len(p.recreated) == 0 {
+	reasons := map[int32]string{}
+	for _, group := range p.recreated {
+		if before := p.observed.Seen[group.Index]; before.UID != group.Leader.UID || !before.Leaving {
+			reasons[group.Index] = p.observed.Lives[group.Index].Failure
+		}
+	}
+	for _, group := range p.observed.Groups {
+		if before, known := p.observed.Seen[group.Index]; known && before.UID != group.Leader.UID && !before.Leaving {
+			reasons[group.Index] = fmt.Sprintf("leader pod %s was deleted", group.Leader.Name)
+		}
+	}
+	if len(reasons) == 0 {
 		return
 	}
-	indices := make([]int32, len(p.recreated))
-	for i, group := range p.recreated {
-		indices[i] = group.Index
-	}
-	note := fmt.Sprintf("Recreating %s: %s", status.Groups(indices), p.observed.Lives[indices[0]].Failure)
+	indices := slices.Sorted(maps.Keys(reasons))
+	note := fmt.Sprintf("Recreating %s: %s", status.Groups(indices), reasons[indices[0]])
 	if len(indices) > 1 {
 		note += ", and others"
 	}
-	p.events = append(p.events, status.Event{
+	p.steps = append(p.steps, status.Event{
 		Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonRecreateGroup, Action: "Recreate", Note: note,
 	})
+}
+
+// lookAtLeaders has the next pass compare with the leaders of this one. Those that are gone are kept until another one takes their place,
+// unless the whole leader StatefulSet is gone or going.
+func (p *setPlanner) lookAtLeaders() {
+	p.seen = map[int32]snapshot.SeenLeader{}
+	if leaders := p.ownLeaders(); leaders == nil || leaders.DeletionTimestamp != nil {
+		return
+	}
+	for index, before := range p.observed.Seen {
+		if index < p.decision.Replicas {
+			p.seen[index] = before
+		}
+	}
+	for _, group := range p.observed.Groups {
+		before := p.seen[group.Index]
+		if before.UID != group.Leader.UID {
+			before = snapshot.SeenLeader{UID: group.Leader.UID, Leaving: group.Terminating()}
+		}
+		if p.taken[group.Index] || (p.mayGo(group) && !group.Terminating()) {
+			before.Leaving = true // For good: a cache that is late could show it as staying once more.
+		}
+		p.seen[group.Index] = before
+	}
+}
+
+// mayGo says whether the StatefulSet controller may take the group down: there are too many, or a rollout lets it go.
+func (p *setPlanner) mayGo(group snapshot.Group) bool {
+	outdated := group.Revision() != p.key
+	return (outdated && p.nextOrder().LetsGo(group.Index)) || group.Index >= p.decision.Replicas || slices.Contains(p.letGo, group.Index)
 }
 
 // lookAgainAfter has the set looked at after that time at the latest.

@@ -4,6 +4,7 @@
 package plan_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,21 @@ func at(t *testing.T, observed *snapshot.Set, after time.Duration) plan.Set {
 	return planned
 }
 
-// Several failures at once are one write of the record, then the deletions, leader first, and one event.
+// wantRestarts checks what a pass tells of groups that are recreated.
+func wantRestarts(t *testing.T, what string, planned plan.Set, want ...string) {
+	t.Helper()
+	var got []string
+	for _, event := range planned.Steps {
+		if event.Reason == leaderworkersetv1.ReasonRecreateGroup {
+			got = append(got, event.Note)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: events (-want +got):\n%s", what, diff)
+	}
+}
+
+// Several failures at once are one write of the record, then the deletions, leaders first, and one event.
 func TestFailedGroupsAreRecreated(t *testing.T) {
 	observed := settled(t, newSet())
 	alive(observed)
@@ -71,20 +86,131 @@ func TestFailedGroupsAreRecreated(t *testing.T) {
 	planned := forSet(t, observed)
 	want := []string{
 		"patch *v1.StatefulSet llama",
-		"delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0",
-		"delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1",
+		"delete *v1.Pod llama-0", "delete *v1.Pod llama-1",
+		"delete *v1.StatefulSet llama-0", "delete *v1.StatefulSet llama-1",
 	}
 	if diff := cmp.Diff(want, described(planned.Writes)); diff != "" {
 		t.Errorf("writes: %s", diff)
 	}
-	if len(planned.Events) == 0 || planned.Events[0].Reason != leaderworkersetv1.ReasonRecreateGroup ||
-		planned.Events[0].Note != "Recreating groups 0-1: pod llama-0-1 was deleted, and others" {
-		t.Errorf("events: %+v", planned.Events)
-	}
+	wantRestarts(t, "the failures", planned, "Recreating groups 0-1: pod llama-0-1 was deleted, and others")
 
 	carryOut(observed, planned)
 	if again := forSet(t, observed); len(again.Writes) != 0 {
 		t.Errorf("the groups are recreated twice: %v", described(again.Writes))
+	}
+}
+
+// A leader that somebody deletes, and that the StatefulSet controller replaces, is told once, whatever the passes get to see of it.
+func TestLeadersDeletedByOthers(t *testing.T) {
+	lives := 0 // of all leaders
+	terminating := func(index int32) func(*snapshot.Set) {
+		return func(observed *snapshot.Set) { observed.Groups[index].Leader.DeletionTimestamp = &now }
+	}
+	gone := func(indices ...int32) func(*snapshot.Set) {
+		return func(observed *snapshot.Set) {
+			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return slices.Contains(indices, g.Index) })
+		}
+	}
+	replaced := func(indices ...int32) func(*snapshot.Set) {
+		return func(observed *snapshot.Set) {
+			gone(indices...)(observed)
+			settle(observed)
+			for _, index := range indices {
+				leader := observed.Groups[index].Leader
+				lives++
+				leader.UID += types.UID(fmt.Sprint(lives))
+			}
+			alive(observed)
+		}
+	}
+	failed := func(observed *snapshot.Set) { fail(observed, 0, "pod llama-0-1 was deleted", false) }
+	crashed := func(observed *snapshot.Set) { fail(observed, 0, "a container restarted in pod llama-0", true) }
+	nothing := func(*snapshot.Set) {}
+	const one = "Recreating group 0: leader pod llama-0 was deleted"
+	for _, tc := range []struct {
+		what  string
+		looks []func(*snapshot.Set) // what happens before each of the passes
+		want  []string              // what each of them tells; empty for nothing
+	}{
+		{"nothing happens", []func(*snapshot.Set){nothing}, []string{""}},
+		{"seen at every step", []func(*snapshot.Set){terminating(0), nothing, gone(0), nothing, replaced(0), nothing}, []string{"", "", "", "", one, ""}},
+		{"seen when it is replaced", []func(*snapshot.Set){replaced(0), nothing}, []string{one, ""}},
+		{"twice", []func(*snapshot.Set){gone(0), replaced(0), gone(0), replaced(0)}, []string{"", one, "", one}},
+		{
+			"several at once",
+			[]func(*snapshot.Set){gone(0, 1), replaced(0, 1), nothing},
+			[]string{"", "Recreating groups 0-1: leader pod llama-0 was deleted, and others", ""},
+		},
+		{
+			"beside a group that failed",
+			[]func(*snapshot.Set){gone(1), func(observed *snapshot.Set) { replaced(1)(observed); failed(observed) }, nothing},
+			[]string{"", "Recreating groups 0-1: pod llama-0-1 was deleted, and others", ""},
+		},
+		{
+			"of a group that failed before, which the cache shows late",
+			[]func(*snapshot.Set){failed, nothing, terminating(0), gone(0), replaced(0)},
+			[]string{"Recreating group 0: pod llama-0-1 was deleted", "", "", "", ""},
+		},
+		{
+			"of a group that crashed before, which the cache shows late",
+			[]func(*snapshot.Set){crashed, nothing, terminating(0), gone(0), replaced(0)},
+			[]string{"Recreating group 0: a container restarted in pod llama-0", "", "", "", ""},
+		},
+		{
+			"by scaling down",
+			[]func(*snapshot.Set){func(observed *snapshot.Set) { observed.LWS.Spec.Replicas = ptr.To[int32](1) }, terminating(1), gone(1)},
+			[]string{"", "", ""},
+		},
+		{
+			"by scaling down and up again",
+			[]func(*snapshot.Set){
+				func(observed *snapshot.Set) { observed.LWS.Spec.Replicas = ptr.To[int32](1) },
+				func(observed *snapshot.Set) { terminating(1)(observed); observed.LWS.Spec.Replicas = ptr.To[int32](2) },
+				gone(1), replaced(1),
+			},
+			[]string{"", "", "", ""},
+		},
+		{
+			"by the rollout, which the StatefulSet controller is quick to carry out",
+			[]func(*snapshot.Set){func(observed *snapshot.Set) { setImage(observed.LWS, "serve:2") }, terminating(1), gone(1), replaced(1)},
+			[]string{"", "", "", ""},
+		},
+		{
+			"during a rollout that hasn't come to it",
+			[]func(*snapshot.Set){func(observed *snapshot.Set) { setImage(observed.LWS, "serve:2") }, terminating(0), replaced(0)},
+			[]string{"", "", one},
+		},
+		{
+			"with the leader StatefulSet",
+			[]func(*snapshot.Set){
+				func(observed *snapshot.Set) { observed.Leaders, observed.Groups = nil, nil },
+				func(observed *snapshot.Set) { observed.Leaders.UID = "another" },
+				replaced(0, 1),
+			},
+			[]string{"", "", ""},
+		},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			observed := settled(t, newSet())
+			alive(observed)
+			apply := func(what string, want ...string) {
+				t.Helper()
+				planned := forSet(t, observed)
+				wantRestarts(t, what, planned, want...)
+				groups := slices.Clone(observed.Groups)
+				carryOut(observed, planned)
+				observed.Groups = groups // The cache may be late.
+			}
+			apply("before it")
+			for i, happens := range tc.looks {
+				happens(observed)
+				if what := fmt.Sprintf("look %d", i+1); tc.want[i] == "" {
+					apply(what)
+				} else {
+					apply(what, tc.want[i])
+				}
+			}
+		})
 	}
 }
 

@@ -29,6 +29,12 @@ type Set struct {
 	// Writes are the changes of child objects. The first one that fails ends them.
 	Writes []Write
 
+	// Steps are events that are told once the writes are made, also if one of them failed.
+	Steps []status.Event
+
+	// Seen are the leaders for the next pass to compare with.
+	Seen map[int32]snapshot.SeenLeader
+
 	// Status is the status after this pass.
 	Status leaderworkersetv1.LeaderWorkerSetStatus
 
@@ -45,9 +51,9 @@ type Set struct {
 // ForSet plans a pass over a LeaderWorkerSet. An unchanged world gives no writes, an equal status and no events. now is the time of
 // conditions that change. It fails only if the set's own templates can't be written as a revision.
 func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
-	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, failures: slices.Clone(observed.Failures)}
+	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, seen: observed.Seen, failures: slices.Clone(observed.Failures)}
 	if p.mend() {
-		return Set{Writes: p.writes, Status: p.lws.Status}, nil
+		return Set{Writes: p.writes, Seen: p.seen, Status: p.lws.Status}, nil
 	}
 	if !p.adopt() {
 		if err := p.children(); err != nil {
@@ -65,8 +71,10 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	})
 	return Set{
 		Writes:  p.writes,
+		Steps:   p.steps,
+		Seen:    p.seen,
 		Status:  next,
-		Events:  append(p.events, events...),
+		Events:  events,
 		Records: p.remember != nil,
 		After:   p.after,
 	}, nil
@@ -91,8 +99,11 @@ type setPlanner struct {
 	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
 	letGo []int32
 
+	taken map[int32]bool // groups that this pass takes down
+	seen  map[int32]snapshot.SeenLeader
+
 	writes   []Write
-	events   []status.Event
+	steps    []status.Event
 	failures []snapshot.Failure
 }
 
@@ -108,6 +119,8 @@ func (p *setPlanner) children() error {
 	p.leaders(&template)
 	p.takeDownGroups()
 	p.pruneRevisions()
+	p.tellOfRestarts()
+	p.lookAtLeaders()
 	return nil
 }
 
@@ -129,7 +142,7 @@ func (p *setPlanner) revision() error {
 	}
 	p.key = revision.Key(created)
 	p.create(created)
-	p.events = append(p.events, status.Event{
+	p.steps = append(p.steps, status.Event{
 		Type:   corev1.EventTypeNormal,
 		Reason: leaderworkersetv1.ReasonCreatingRevision,
 		Action: "Create",
@@ -322,15 +335,22 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 	return wanted
 }
 
-// takeDownGroups takes down the groups that have failed, and those that the rollout lets go.
+// takeDownGroups stops leaders and workers of the groups that have failed, and of those that the rollout lets go. The leaders go first: if
+// they are all that comes to pass, their groups are recreated all the same.
 func (p *setPlanner) takeDownGroups() {
-	taken := map[int32]bool{}
+	p.taken = map[int32]bool{}
+	var workers []Write
 	for _, group := range append(p.recreated, p.replaced()...) {
-		if !taken[group.Index] && !group.Terminating() {
-			p.takeDown(group)
+		if p.taken[group.Index] || group.Terminating() {
+			continue
 		}
-		taken[group.Index] = true
+		p.taken[group.Index] = true
+		p.writes = append(p.writes, Write{Delete: group.Leader})
+		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
+			workers = append(workers, Write{Delete: group.Workers})
+		}
 	}
+	p.writes = append(p.writes, workers...)
 }
 
 // replaced are the groups that the rollout lets go. It waits until the StatefulSet controller knows of the partition: else it could
@@ -358,15 +378,6 @@ func (p *setPlanner) replaced() []snapshot.Group {
 		p.confirm(leaders)
 	}
 	return groups
-}
-
-// takeDown stops leader and workers at the same time. The leader goes first: if it is all that comes to pass, the group is recreated
-// all the same.
-func (p *setPlanner) takeDown(group snapshot.Group) {
-	p.writes = append(p.writes, Write{Delete: group.Leader})
-	if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
-		p.writes = append(p.writes, Write{Delete: group.Workers})
-	}
 }
 
 // pruneRevisions deletes the oldest of the revisions that nothing uses. One that no group is of may still be used: groups below the

@@ -32,7 +32,7 @@ func wantWrites(t *testing.T, what string, got []plan.Write, want ...string) {
 
 func reasons(planned plan.Set) []string {
 	var all []string
-	for _, event := range planned.Events {
+	for _, event := range append(planned.Steps, planned.Events...) {
 		all = append(all, event.Reason)
 	}
 	return all
@@ -85,8 +85,8 @@ func TestForSetOnAnUnchangedWorld(t *testing.T) {
 			if diff := cmp.Diff(lws.Status, planned.Status); diff != "" {
 				t.Errorf("status at rest (-before +after):\n%s", diff)
 			}
-			if len(planned.Events) > 0 {
-				t.Errorf("events at rest: %v", planned.Events)
+			if told := reasons(planned); len(told) > 0 {
+				t.Errorf("events at rest: %v", told)
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -41,6 +42,9 @@ type Set struct {
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
 
+	// Seen are the leaders that earlier passes of this process saw last, by the groups' index.
+	Seen map[int32]SeenLeader
+
 	// Recorded is when lives were last written down by this process; zero if they weren't.
 	Recorded time.Time
 
@@ -61,6 +65,15 @@ type Group struct {
 
 	// Workers is the group's worker StatefulSet, which belongs to Leader; nil if there is none or it belongs to an earlier leader.
 	Workers *appsv1.StatefulSet
+}
+
+// SeenLeader is a leader pod as the last pass over its set that saw it left it.
+type SeenLeader struct {
+	UID types.UID
+
+	// Leaving says that its end is no news: the operator deletes it, or lets others do that for a rollout or because fewer groups are
+	// asked for, or it was terminating when it was first seen.
+	Leaving bool
 }
 
 // Failure is something that the API server refused, or that stands in the way of writing it.
@@ -165,6 +178,16 @@ func Unschedulable(pod *corev1.Pod) string {
 // IsUnschedulable says whether the condition of a pod tells that no node can take it.
 func IsUnschedulable(condition *corev1.PodCondition) bool {
 	return condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+}
+
+// WaitsForPreviousGroup says whether the leader isn't to be scheduled before the pods of its group's previous life are gone.
+func WaitsForPreviousGroup(leader *corev1.Pod) bool {
+	return slices.ContainsFunc(leader.Spec.SchedulingGates, IsPreviousGroupGate)
+}
+
+// IsPreviousGroupGate says whether the scheduling gate is the operator's.
+func IsPreviousGroupGate(gate corev1.PodSchedulingGate) bool {
+	return gate.Name == leaderworkersetv1.PreviousGroupSchedulingGate
 }
 
 // PodReady says whether the pod's Ready condition is True.

@@ -368,3 +368,18 @@ func TestEventsAreInOrder(t *testing.T) {
 		})
 	}
 }
+
+// TestUnreadyGroupThatWaitsForItsPreviousOne has the leader held back by the operator, and by somebody else.
+func TestUnreadyGroupThatWaitsForItsPreviousOne(t *testing.T) {
+	for gate, want := range map[string]leaderworkersetv1.UnreadyReason{
+		leaderworkersetv1.PreviousGroupSchedulingGate: leaderworkersetv1.UnreadyPreviousGroup,
+		"example.com/quota":                           leaderworkersetv1.UnreadyLeader,
+	} {
+		in := newInput(1, "w")
+		in.Set.Groups[0].Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: gate}}
+		next, _ := status.Next(in)
+		if len(next.UnreadyGroups) != 1 || next.UnreadyGroups[0].Reason != want {
+			t.Errorf("gate %s: got %+v, want reason %s", gate, next.UnreadyGroups, want)
+		}
+	}
+}

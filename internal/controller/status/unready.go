@@ -78,6 +78,8 @@ func why(in Input, index int32, existing map[int32]snapshot.Group) (reason leade
 		return leaderworkersetv1.UnreadyBlocked, in.Failures[blocked].Message
 	case group.Ready():
 		return "", ""
+	case snapshot.WaitsForPreviousGroup(group.Leader):
+		return leaderworkersetv1.UnreadyPreviousGroup, "the leader pod waits for the pods of the group's previous life to be gone"
 	case snapshot.Unschedulable(group.Leader) != "":
 		return leaderworkersetv1.UnreadyUnschedulable, snapshot.Unschedulable(group.Leader)
 	case !snapshot.PodReady(group.Leader):
