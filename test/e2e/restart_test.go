@@ -473,13 +473,13 @@ func (g *groups) wrongLives(t *testing.T) error {
 		}
 	}
 	return errors.Join(
-		differs("pods that there were", wantPods, g.lives(t)),
+		differs("pods that there were", wantPods, livesInGroups(t, g.pods)),
 		differs("StatefulSets that there were", wantStatefulSets, g.statefulSets.lives(t)))
 }
 
-// lives counts the lives of each pod. Workers of one StatefulSet belong to one life, however many there were: the StatefulSet controller
-// puts another one in the place of one that is gone until it has learned that the StatefulSet is gone, too.
-func (g *groups) lives(t *testing.T) map[string]int {
+// livesInGroups counts the lives of each pod. Workers of one StatefulSet belong to one life, however many there were: the StatefulSet
+// controller puts another one in the place of one that is gone until it has learned that the StatefulSet is gone, too.
+func livesInGroups(t *testing.T, pods *recording[*corev1.Pod]) map[string]int {
 	t.Helper()
 	type life struct {
 		pod string
@@ -487,8 +487,7 @@ func (g *groups) lives(t *testing.T) map[string]int {
 	}
 	seen := map[life]bool{}
 	lives := map[string]int{}
-	for _, change := range g.pods.sofar(t) {
-		pod := change.object
+	count := func(pod *corev1.Pod) {
 		key := life{pod.Name, pod.UID}
 		if owner := metav1.GetControllerOf(pod); owner != nil && pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != "0" {
 			key.uid = owner.UID
@@ -497,6 +496,12 @@ func (g *groups) lives(t *testing.T) map[string]int {
 			seen[key] = true
 			lives[pod.Name]++
 		}
+	}
+	for _, pod := range pods.initial {
+		count(pod)
+	}
+	for _, change := range pods.sofar(t) {
+		count(change.object)
 	}
 	return lives
 }

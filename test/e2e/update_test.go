@@ -135,6 +135,11 @@ func TestNothingRestarts(t *testing.T) {
 		"retention of claims": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
 		},
+		"defaults written out": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			pod := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
+			pod.TerminationGracePeriodSeconds = ptr.To[int64](corev1.DefaultTerminationGracePeriodSeconds)
+			pod.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
+		},
 		"leaderTemplate that is the workerTemplate": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.LeaderWorkerTemplate.LeaderTemplate = lws.Spec.LeaderWorkerTemplate.WorkerTemplate.DeepCopy()
 		},

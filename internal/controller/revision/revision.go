@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"reflect"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -64,8 +65,8 @@ func (t *Template) Subdomain() leaderworkersetv1.SubdomainPolicy {
 	return *t.NetworkConfig.SubdomainPolicy
 }
 
-// Equal says whether pods made from either template are the same. restartPolicy, maxGroupRestarts and
-// persistentVolumeClaimRetentionPolicy say how pods are treated, not what they are, and don't count.
+// Equal says whether pods made from either template are the same: defaults may be written out in one of them. restartPolicy,
+// maxGroupRestarts and persistentVolumeClaimRetentionPolicy say how pods are treated, not what they are, and don't count.
 func (t Template) Equal(other Template) bool {
 	return equality.Semantic.DeepEqual(t.meaning(), other.meaning())
 }
@@ -157,13 +158,19 @@ func defaulted(template *leaderworkersetv1.LeaderWorkerTemplate, network *leader
 	return Template{LeaderWorkerTemplate: lws.Spec.LeaderWorkerTemplate, NetworkConfig: *lws.Spec.NetworkConfig}
 }
 
-// meaning is the template in the one form that equal templates share: the leader's template written out, what only steers behavior
-// left out.
+// meaning is the template in the one form that equal templates share: the leader's template and all defaults written out, what only steers
+// behavior left out.
 func (t Template) meaning() Template {
+	t.LeaderWorkerTemplate = *t.LeaderWorkerTemplate.DeepCopy()
 	t.LeaderWorkerTemplate.LeaderTemplate = t.Leader()
 	t.LeaderWorkerTemplate.RestartPolicy = ""
 	t.LeaderWorkerTemplate.MaxGroupRestarts = nil
 	t.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil
+	for i := range t.LeaderWorkerTemplate.VolumeClaimTemplates {
+		claim := &t.LeaderWorkerTemplate.VolumeClaimTemplates[i]
+		claim.TypeMeta, claim.Status = metav1.TypeMeta{}, corev1.PersistentVolumeClaimStatus{} // All claims are that; new ones have no status.
+	}
+	fillIn(reflect.ValueOf(&t.LeaderWorkerTemplate))
 	return t
 }
 

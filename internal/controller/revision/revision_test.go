@@ -286,7 +286,27 @@ func TestEqual(t *testing.T) {
 			s.LeaderWorkerTemplate.WorkerTemplate.Spec.InitContainers = []corev1.Container{}
 		}, true},
 
+		{"defaults of pods", func(s *spec) {
+			pod := &s.LeaderWorkerTemplate.WorkerTemplate.Spec
+			pod.TerminationGracePeriodSeconds, pod.DNSPolicy = ptr.To[int64](30), corev1.DNSClusterFirst
+			pod.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
+			leader := &s.LeaderWorkerTemplate.LeaderTemplate.Spec.Containers[0]
+			leader.ReadinessProbe.TimeoutSeconds, leader.ReadinessProbe.HTTPGet.Scheme = 1, corev1.URISchemeHTTP
+			leader.Ports[0].Protocol = corev1.ProtocolTCP
+			leader.Env[0].ValueFrom.FieldRef.APIVersion = "v1"
+		}, true},
+		{"defaults of claims", func(s *spec) {
+			claim := &s.LeaderWorkerTemplate.VolumeClaimTemplates[0]
+			claim.Kind, claim.Spec.VolumeMode, claim.Status.Phase = "PersistentVolumeClaim", ptr.To(corev1.PersistentVolumeFilesystem), corev1.ClaimPending
+		}, true},
+
 		// Something else.
+		{"pull policy that isn't the default", func(s *spec) {
+			s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].ImagePullPolicy = corev1.PullAlways
+		}, false},
+		{"grace period that isn't the default", func(s *spec) {
+			s.LeaderWorkerTemplate.WorkerTemplate.Spec.TerminationGracePeriodSeconds = ptr.To[int64](0)
+		}, false},
 		{"image", func(s *spec) { s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = "serve:2" }, false},
 		{"leader's image", func(s *spec) { s.LeaderWorkerTemplate.LeaderTemplate.Spec.Containers[0].Image = "serve:2" }, false},
 		{"no leader template", func(s *spec) { s.LeaderWorkerTemplate.LeaderTemplate = nil }, false},

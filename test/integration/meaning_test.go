@@ -1,0 +1,120 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
+)
+
+// everyDefault is a spec whose parts all have fields that the API server fills in, none of which is written out.
+const everyDefault = `
+serviceAccountName: serve
+initContainers:
+- name: init
+  image: registry.example.com:5000/init
+containers:
+- name: probes
+  image: registry.example.com/serve:1
+  ports: [{containerPort: 8080}]
+  env:
+  - {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+  - {name: FILE, valueFrom: {fileKeyRef: {volumeName: empty, path: env, key: FILE}}}
+  - {name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}
+  - {name: SECRET, valueFrom: {secretKeyRef: {name: hub, key: token}}}
+  livenessProbe: {grpc: {port: 8080}}
+  readinessProbe: {httpGet: {port: 8080}}
+  startupProbe: {tcpSocket: {port: 8080}}
+  lifecycle: {preStop: {httpGet: {port: 8080}}, postStart: {exec: {command: [a]}}}
+  resources: {limits: {cpu: 1500m, memory: 1Gi}}
+- {name: latest, image: "registry.example.com/serve:latest"}
+- {name: untagged, image: serve}
+- {name: digest, image: "serve@sha256:9834876dcfb05cb167a5c24953eba58c4ac89b1adf57f28f2f9d09af107ee8f0"}
+- {name: both, image: "serve:latest@sha256:9834876dcfb05cb167a5c24953eba58c4ac89b1adf57f28f2f9d09af107ee8f0"}
+volumes:
+- {name: none}
+- {name: empty, emptyDir: {}}
+- {name: host, hostPath: {path: /dev}}
+- {name: secret, secret: {secretName: a}}
+- {name: config, configMap: {name: a}}
+- {name: downward, downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}
+- name: projected
+  projected:
+    sources:
+    - serviceAccountToken: {path: token}
+    - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+    - secret: {name: a}
+- {name: image, image: {reference: "registry.example.com/models:latest"}}
+- {name: pinned, image: {reference: "registry.example.com/models:1"}}
+- {name: iscsi, iscsi: {targetPortal: "10.0.0.1", iqn: "iqn.2001-04.com.example:storage", lun: 0}}
+- {name: rbd, rbd: {monitors: [a], image: a}}
+- {name: scaleio, scaleIO: {gateway: a, system: a, secretRef: {name: a}, volumeName: a}}
+- {name: azure, azureDisk: {diskName: a, diskURI: "https://blob/a"}}
+- name: ephemeral
+  ephemeral:
+    volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}
+affinity:
+  podAntiAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: a, labelSelector: {matchLabels: {a: b}}}]
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {a: b}}}]
+tolerations: [{key: a, operator: Exists}]
+`
+
+// TestDefaultsOfPodsHaveNoMeaning has the API server fill in what it knows of in the templates of a StatefulSet, and in those of a
+// LeaderWorkerSet. For a revision they are the same as before.
+func TestDefaultsOfPodsHaveNoMeaning(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	var before leaderworkersetv1.LeaderWorkerSet
+	before.Namespace, before.Name = namespace, "set"
+	template := &before.Spec.LeaderWorkerTemplate
+	template.WorkerTemplate.Labels = map[string]string{"a": "b"}
+	if err := yaml.UnmarshalStrict([]byte(everyDefault), &template.WorkerTemplate.Spec); err != nil {
+		t.Fatal(err)
+	}
+	template.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{
+		ObjectMeta: metav1.ObjectMeta{Name: "models"},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}}
+
+	sts := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "set"},
+		Spec: appsv1.StatefulSetSpec{
+			Selector:             &metav1.LabelSelector{MatchLabels: template.WorkerTemplate.Labels},
+			Template:             *template.WorkerTemplate.DeepCopy(),
+			VolumeClaimTemplates: before.DeepCopy().Spec.LeaderWorkerTemplate.VolumeClaimTemplates,
+		},
+	}
+	stored := before.DeepCopy()
+	if err := suite.client.Create(t.Context(), sts, dryRun); err != nil {
+		t.Fatal(err)
+	}
+	if err := suite.client.Create(t.Context(), stored, dryRun); err != nil {
+		t.Fatal(err)
+	}
+	filledIn := before.DeepCopy()
+	filledIn.Spec.LeaderWorkerTemplate.WorkerTemplate = sts.Spec.Template
+	filledIn.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = sts.Spec.VolumeClaimTemplates
+	for what, after := range map[string]*leaderworkersetv1.LeaderWorkerSet{"StatefulSet": filledIn, "LeaderWorkerSet": stored} {
+		if equality.Semantic.DeepEqual(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate) {
+			t.Errorf("the API server has filled in nothing in a %s", what)
+		}
+		if !revision.Of(after).Equal(revision.Of(&before)) {
+			t.Errorf("as part of a %s the template has another meaning (-before +after):\n%s", what, cmp.Diff(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate))
+		}
+	}
+}
