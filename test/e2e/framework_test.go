@@ -325,6 +325,18 @@ func podReady(pod *corev1.Pod) bool {
 	})
 }
 
+// isExactly is the state of these pods, ready and with that image, and no others.
+func isExactly(names []string, image string) func(map[string]*corev1.Pod) error {
+	return func(state map[string]*corev1.Pod) error {
+		for _, name := range names {
+			if pod := state[name]; pod == nil || !podReady(pod) || pod.Spec.Containers[0].Image != image {
+				return fmt.Errorf("%s isn't ready with %s", name, image)
+			}
+		}
+		return unless(len(state) == len(names), "there are %d pods, not %d", len(state), len(names))
+	}
+}
+
 // sha1Hex is how group and subgroup keys are written.
 func sha1Hex(s string) string {
 	sum := sha1.Sum([]byte(s))

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +35,7 @@ type recording[T client.Object] struct {
 type change[T client.Object] struct {
 	kind   watch.EventType
 	object T
+	at     time.Time // when this process learned of it
 }
 
 // record begins to record, until the test ends. list is an empty list of the kind. An API server that ends a watch, as it does when it is
@@ -90,7 +92,7 @@ func (r *recording[T]) add(event watch.Event, open bool) bool {
 	case !ok:
 		r.err = fmt.Errorf("the API server broke off the watch: %v", event.Object)
 	default:
-		r.changes = append(r.changes, change[T]{kind: event.Type, object: object})
+		r.changes = append(r.changes, change[T]{kind: event.Type, object: object, at: time.Now()})
 	}
 	return r.err == nil
 }
