@@ -54,9 +54,10 @@ func record[T client.Object](t *testing.T, namespace string, list client.ObjectL
 	if err != nil {
 		t.Fatal(err)
 	}
+	api := suite.client
 	stream, err := watchtools.NewRetryWatcherWithContext(t.Context(), list.GetResourceVersion(), &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return suite.client.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &options})
+			return api.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &options})
 		},
 	})
 	if err != nil {
