@@ -40,6 +40,10 @@ type frame struct {
 	// replicas is how many groups the operator knew to be asked for, existing how many it had asked the StatefulSet controller for.
 	replicas, existing int
 
+	// revision is the one that groups from the index partition on were to be of.
+	revision  string
+	partition int
+
 	// groups are those that have a leader, by index.
 	groups map[int]liveGroup
 }
@@ -126,6 +130,8 @@ func (f *film) frame(pods map[string]*corev1.Pod, statefulSets map[string]*appsv
 	if sts := statefulSets[f.set]; sts != nil {
 		result.replicas = number(sts.Annotations[leaderworkersetv1.ReplicasAnnotationKey])
 		result.existing = int(*sts.Spec.Replicas)
+		result.revision = sts.Labels[leaderworkersetv1.RevisionLabelKey]
+		result.partition = int(*sts.Spec.UpdateStrategy.RollingUpdate.Partition)
 	}
 	for _, pod := range pods {
 		if isLeader(pod) {
@@ -174,24 +180,47 @@ func (f *film) fewestReady(t *testing.T) int {
 
 // overspent is an error if a ready group was taken down by anyone but the test, and fewer than replicas - maxUnavailable remained ready,
 // or if there were more than maxSurge groups on top.
+//
+// What counts is the moment when the group was let go, by the partition. If another one fails right after that, or the set is scaled up,
+// it may still go: 3 of 3 groups are ready, group 2 is let go, the set is scaled to 5, and only then the group goes, with 2 of 5 ready.
 func (f *film) overspent(t *testing.T, budget budget) error {
 	t.Helper()
 	var errs []error
 	var before frame
+	rightly := map[types.UID]bool{} // leaders of groups that were let go within the budget
 	for _, after := range f.frames(t) {
 		unavailable, surge := budget.of(t, after.replicas)
+		least := after.replicas - unavailable
 		for index, group := range before.groups {
-			went := group.ready && !after.groups[index].ready && !f.disturbed[group.leader.UID]
-			if least := after.replicas - unavailable; went && after.ready() < least {
+			went := group.ready && !after.groups[index].ready
+			if went && after.ready() < least && !rightly[group.leader.UID] && !f.disturbed[group.leader.UID] {
 				errs = append(errs, fmt.Errorf("group %d goes, %d remain ready, not %d", index, after.ready(), least))
 			}
 		}
 		if before.existing != after.existing && after.existing > after.replicas+surge {
 			errs = append(errs, fmt.Errorf("%d groups for %d replicas", after.existing, after.replicas))
 		}
+		if letGo, staying := after.letGo(); staying >= least {
+			for _, leader := range letGo {
+				rightly[leader.UID] = true
+			}
+		}
 		before = after
 	}
 	return errors.Join(errs...)
+}
+
+// letGo are the leaders of the groups that the partition no longer protects, and how many ready groups there will be without them.
+func (f frame) letGo() (leaders []*corev1.Pod, staying int) {
+	for index, group := range f.groups {
+		switch {
+		case index >= f.partition && revisionOf(group.leader) != f.revision:
+			leaders = append(leaders, group.leader)
+		case group.ready:
+			staying++
+		}
+	}
+	return leaders, staying
 }
 
 // mixed is an error for each pod that ever was a member of a group that was made of something else: of another revision, size, image
@@ -220,7 +249,7 @@ func (f *film) mixed(t *testing.T) error {
 // makeOf is what all pods of a group have in common.
 func makeOf(pod *corev1.Pod) map[string]string {
 	common := map[string]string{
-		"revision":  pod.Labels[leaderworkersetv1.RevisionLabelKey],
+		"revision":  revisionOf(pod),
 		"size":      pod.Annotations[leaderworkersetv1.SizeAnnotationKey],
 		"image":     imageOf(pod),
 		"subdomain": pod.Spec.Subdomain,
@@ -284,7 +313,7 @@ func (f frame) picture(letters map[string]string) string {
 			text.WriteString(".")
 			continue
 		}
-		key := group.leader.Labels[leaderworkersetv1.RevisionLabelKey]
+		key := revisionOf(group.leader)
 		if letters[key] == "" {
 			letters[key] = string(rune('a' + len(letters)))
 		}
@@ -318,6 +347,8 @@ func groupIndex(pod *corev1.Pod) int { return number(pod.Labels[leaderworkersetv
 func groupSize(leader *corev1.Pod) int {
 	return number(leader.Annotations[leaderworkersetv1.SizeAnnotationKey])
 }
+
+func revisionOf(pod *corev1.Pod) string { return pod.Labels[leaderworkersetv1.RevisionLabelKey] }
 
 func imageOf(pod *corev1.Pod) string { return pod.Spec.Containers[0].Image }
 

@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"context"
 	"testing"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -28,6 +29,11 @@ func TestRolloutInterrupted(t *testing.T) {
 			replicas: 4, size: 2, budget: budget{maxUnavailable: "0", maxSurge: "1"}, fewestReady: 4,
 			steps:    []step{settled, update(withImage(nextImage)), updating(3, nextImage), update(withImage(lastImage)), settled},
 			restarts: []span{once, once, onceOrTwice, twice, once},
+		},
+		"another image at once": {
+			replicas: 4, size: 2, budget: budget{maxUnavailable: "2"}, fewestReady: 2,
+			steps:    []step{settled, update(withImage(nextImage)), letGo(3), update(withImage(lastImage)), settled},
+			restarts: []span{onceOrTwice, onceOrTwice, onceOrTwice, onceOrTwice},
 		},
 		"back to the first image": {
 			replicas: 6, size: 2, fewestReady: 5,
@@ -75,6 +81,17 @@ func TestRolloutInterrupted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t)
+		})
+	}
+}
+
+// letGo waits until a group of the first revision may be replaced, if it hasn't been yet.
+func letGo(index int) step {
+	return func(t *testing.T, r *rolling) {
+		t.Helper()
+		eventually(t, func(context.Context) error {
+			now, first := r.film.current(t), r.film.lives(t)[index][0]
+			return unless(now.partition <= index && now.revision != revisionOf(first), "group %d is protected", index)
 		})
 	}
 }

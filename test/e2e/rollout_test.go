@@ -232,10 +232,11 @@ func updated(index int, image string) step {
 	return until(index, "ready with "+image, func(group liveGroup) bool { return imageOf(group.leader) == image && group.ready })
 }
 
-// loses has a group lose one of its pods.
+// loses has a group lose one of its pods, as soon as it is ready.
 func loses(index, worker int) step {
 	return func(t *testing.T, r *rolling) {
 		t.Helper()
+		until(index, "ready", func(group liveGroup) bool { return group.ready })(t, r)
 		leader := r.film.current(t).groups[index].leader
 		r.film.disturbed[leader.UID] = true
 		r.lost[index] = leader
