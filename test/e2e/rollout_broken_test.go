@@ -33,6 +33,14 @@ func TestRolloutBroken(t *testing.T) {
 			steps:    []step{settled, update(withImage(badImage)), updating(3, badImage), holdsStill, update(withImage(nextImage)), settled},
 			restarts: []span{once, once, once, twice},
 		},
+		"a bad image, and an old group loses its leader": {
+			replicas: 4, size: 2,
+			steps: []step{
+				settled, update(withImage(badImage)), updating(3, badImage), loses(0, 0), regains(0), holdsStill,
+				update(withImage(nextImage)), settled,
+			},
+			restarts: []span{twice, once, once, twice},
+		},
 		"a bad image, then back": {
 			replicas: 4, size: 2, fewestReady: 3,
 			steps:    []step{settled, update(withImage(badImage)), updating(3, badImage), holdsStill, update(withImage(image)), settled},

@@ -29,6 +29,8 @@ type film struct {
 	pods         *recording[*corev1.Pod]
 	statefulSets *recording[*appsv1.StatefulSet]
 
+	began time.Time
+
 	// disturbed are the leaders of groups that the test itself has harmed.
 	disturbed map[types.UID]bool
 }
@@ -40,7 +42,7 @@ type frame struct {
 	// replicas is how many groups the operator knew to be asked for, existing how many it had asked the StatefulSet controller for.
 	replicas, existing int
 
-	// revision is the one that groups from the index partition on were to be of.
+	// revision is the one that groups from the index partition on were to be of; no group was while there was no partition.
 	revision  string
 	partition int
 
@@ -56,13 +58,14 @@ type liveGroup struct {
 	ready bool
 }
 
-// newFilm begins to record, before the set is created. At the end the film is in the test's log.
+// newFilm begins to record. At the end the film is in the test's log.
 func newFilm(t *testing.T, namespace, set string) *film {
 	t.Helper()
 	f := &film{
 		set:          set,
 		pods:         record[*corev1.Pod](t, namespace, &corev1.PodList{}),
 		statefulSets: record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{}),
+		began:        time.Now(),
 		disturbed:    map[types.UID]bool{},
 	}
 	t.Cleanup(func() {
@@ -87,7 +90,7 @@ func (f *film) frames(t *testing.T) []frame {
 		apply   func()
 	}
 	var cuts []cut
-	pods, statefulSets := map[string]*corev1.Pod{}, map[string]*appsv1.StatefulSet{}
+	pods, statefulSets := f.pods.atStart(), f.statefulSets.atStart()
 	for _, change := range f.pods.sofar(t) {
 		cuts = append(cuts, cut{change.object.ResourceVersion, change.at, func() { change.apply(pods) }})
 	}
@@ -103,7 +106,8 @@ func (f *film) frames(t *testing.T) []frame {
 	})
 
 	leaders := f.leaders(t)
-	var frames []frame
+	frames := []frame{f.frame(pods, statefulSets, leaders)}
+	frames[0].at = f.began
 	for _, cut := range cuts {
 		cut.apply()
 		next := f.frame(pods, statefulSets, leaders)
@@ -117,9 +121,9 @@ func (f *film) frames(t *testing.T) []frame {
 func (f *film) leaders(t *testing.T) map[types.UID]types.UID {
 	t.Helper()
 	leaders := map[types.UID]types.UID{}
-	for _, change := range f.statefulSets.sofar(t) {
-		if owner := metav1.GetControllerOf(change.object); owner != nil && owner.Kind == "Pod" {
-			leaders[change.object.UID] = owner.UID
+	for _, sts := range f.statefulSets.versions(t) {
+		if owner := metav1.GetControllerOf(sts); owner != nil && owner.Kind == "Pod" {
+			leaders[sts.UID] = owner.UID
 		}
 	}
 	return leaders
@@ -130,8 +134,11 @@ func (f *film) frame(pods map[string]*corev1.Pod, statefulSets map[string]*appsv
 	if sts := statefulSets[f.set]; sts != nil {
 		result.replicas = number(sts.Annotations[leaderworkersetv1.ReplicasAnnotationKey])
 		result.existing = int(*sts.Spec.Replicas)
-		result.revision = sts.Labels[leaderworkersetv1.RevisionLabelKey]
-		result.partition = int(*sts.Spec.UpdateStrategy.RollingUpdate.Partition)
+		result.revision = keyOf(sts)
+		result.partition = result.existing
+		if rolling := sts.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
+			result.partition = int(*rolling.Partition)
+		}
 	}
 	for _, pod := range pods {
 		if isLeader(pod) {
@@ -214,7 +221,7 @@ func (f *film) overspent(t *testing.T, budget budget) error {
 func (f frame) letGo() (leaders []*corev1.Pod, staying int) {
 	for index, group := range f.groups {
 		switch {
-		case index >= f.partition && revisionOf(group.leader) != f.revision:
+		case index >= f.partition && keyOf(group.leader) != f.revision:
 			leaders = append(leaders, group.leader)
 		case group.ready:
 			staying++
@@ -249,7 +256,7 @@ func (f *film) mixed(t *testing.T) error {
 // makeOf is what all pods of a group have in common.
 func makeOf(pod *corev1.Pod) map[string]string {
 	common := map[string]string{
-		"revision":  revisionOf(pod),
+		"revision":  keyOf(pod),
 		"size":      pod.Annotations[leaderworkersetv1.SizeAnnotationKey],
 		"image":     imageOf(pod),
 		"subdomain": pod.Spec.Subdomain,
@@ -266,9 +273,9 @@ func makeOf(pod *corev1.Pod) map[string]string {
 func (f *film) everyPod(t *testing.T) map[types.UID]*corev1.Pod {
 	t.Helper()
 	pods := map[types.UID]*corev1.Pod{}
-	for _, change := range f.pods.sofar(t) {
-		if pods[change.object.UID] == nil {
-			pods[change.object.UID] = change.object
+	for _, pod := range f.pods.versions(t) {
+		if pods[pod.UID] == nil {
+			pods[pod.UID] = pod
 		}
 	}
 	return pods
@@ -279,8 +286,8 @@ func (f *film) lives(t *testing.T) map[int][]*corev1.Pod {
 	t.Helper()
 	seen := map[types.UID]bool{}
 	lives := map[int][]*corev1.Pod{}
-	for _, change := range f.pods.sofar(t) {
-		if pod := change.object; isLeader(pod) && !seen[pod.UID] {
+	for _, pod := range f.pods.versions(t) {
+		if isLeader(pod) && !seen[pod.UID] {
 			seen[pod.UID] = true
 			lives[groupIndex(pod)] = append(lives[groupIndex(pod)], pod)
 		}
@@ -313,7 +320,7 @@ func (f frame) picture(letters map[string]string) string {
 			text.WriteString(".")
 			continue
 		}
-		key := revisionOf(group.leader)
+		key := keyOf(group.leader)
 		if letters[key] == "" {
 			letters[key] = string(rune('a' + len(letters)))
 		}
@@ -347,8 +354,6 @@ func groupIndex(pod *corev1.Pod) int { return number(pod.Labels[leaderworkersetv
 func groupSize(leader *corev1.Pod) int {
 	return number(leader.Annotations[leaderworkersetv1.SizeAnnotationKey])
 }
-
-func revisionOf(pod *corev1.Pod) string { return pod.Labels[leaderworkersetv1.RevisionLabelKey] }
 
 func imageOf(pod *corev1.Pod) string { return pod.Spec.Containers[0].Image }
 

@@ -91,7 +91,7 @@ func letGo(index int) step {
 		t.Helper()
 		eventually(t, func(context.Context) error {
 			now, first := r.film.current(t), r.film.lives(t)[index][0]
-			return unless(now.partition <= index && now.revision != revisionOf(first), "group %d is protected", index)
+			return unless(now.partition <= index && now.revision != keyOf(first), "group %d is protected", index)
 		})
 	}
 }

@@ -148,19 +148,23 @@ func (r *recording[T]) lives(t *testing.T) map[string]int {
 	t.Helper()
 	seen := map[string]bool{}
 	lives := map[string]int{}
-	count := func(object T) {
+	for _, object := range r.versions(t) {
 		if uid := string(object.GetUID()); !seen[uid] {
 			seen[uid] = true
 			lives[object.GetName()]++
 		}
 	}
-	for _, object := range r.initial {
-		count(object)
-	}
-	for _, change := range r.sofar(t) {
-		count(change.object)
-	}
 	return lives
+}
+
+// versions are all versions of all objects, from the beginning on.
+func (r *recording[T]) versions(t *testing.T) []T {
+	t.Helper()
+	versions := slices.Clone(r.initial)
+	for _, change := range r.sofar(t) {
+		versions = append(versions, change.object)
+	}
+	return versions
 }
 
 // each is a number of lives for each of the names.
