@@ -5,9 +5,11 @@ package e2e
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"testing"
-	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
@@ -70,68 +72,70 @@ func TestRolloutBroken(t *testing.T) {
 	}
 }
 
-// holdsStill waits until nothing has happened to the set and its children for a while.
-func holdsStill(t *testing.T, r *rolling) {
-	t.Helper()
-	const rest = 2 * time.Second
-	events, since := r.events(t), time.Now()
-	eventually(t, func(context.Context) error {
-		if latest := r.events(t); latest != events {
-			events, since = latest, time.Now()
-		}
-		return unless(time.Since(since) >= rest, "the set is being worked on")
-	})
-}
-
-// events is how much has happened to the set and its children.
-func (r *rolling) events(t *testing.T) int {
-	t.Helper()
-	return len(r.film.pods.sofar(t)) + len(r.film.statefulSets.sofar(t)) + len(r.versions.sofar(t))
-}
-
-// TestLocalRolloutCanary updates one group, and holds still: the operator writes nothing, and a group that dies comes back as it was,
-// the others with it, at the end.
-func TestLocalRolloutCanary(t *testing.T) {
+// TestLocalRolloutOneBroken has a single group broken among ready ones, which takes up the whole budget. It is updated first, wherever it
+// is: only then may the others go.
+func TestLocalRolloutOneBroken(t *testing.T) {
 	t.Parallel()
-	const replicas = 4
 	tests := map[string]rollout{
-		"maxUnavailable 1": {
-			fewestReady: 3, restarts: []span{twice, twice, once, twice},
+		"the lowest": {
+			replicas: 4, size: 2, fewestReady: 3,
+			steps:    []step{settled, breaks(0), update(withImage(nextImage)), settled},
+			restarts: []span{once, once, once, once},
 		},
-		"maxSurge 1": {
-			budget:      budget{maxUnavailable: "0", maxSurge: "1"},
-			fewestReady: 3, restarts: []span{twice, twice, once, twice, once},
+		"in the middle": {
+			replicas: 5, size: 3, fewestReady: 4,
+			steps:    []step{settled, breaks(2), update(withImage(nextImage)), settled},
+			restarts: []span{once, once, once, once, once},
 		},
-		"maxUnavailable 2, maxSurge 2": {
-			budget:   budget{maxUnavailable: "2", maxSurge: "2"},
-			restarts: []span{twice, twice, once, twice, atMostOnce, atMostOnce},
+		"the lowest two of maxUnavailable 2": {
+			replicas: 5, size: 2, budget: budget{maxUnavailable: "2"}, fewestReady: 3,
+			steps:    []step{settled, breaks(0), breaks(1), update(withImage(nextImage)), settled},
+			restarts: []span{once, once, once, once, once},
+		},
+		"the lowest, maxSurge 1": {
+			replicas: 3, size: 2, budget: budget{maxUnavailable: "0", maxSurge: "1"}, fewestReady: 2,
+			steps:    []step{settled, breaks(0), update(withImage(nextImage)), settled},
+			restarts: []span{once, once, once, never},
+		},
+		"one of a canary": {
+			replicas: 6, size: 2, fewestReady: 5, manifest: []func(*leaderworkersetv1.LeaderWorkerSet){withPartition(4)},
+			steps: []step{
+				settled, update(withImage(nextImage)), settled, breaks(4), update(withImage(lastImage), withPartition(0)), settled,
+			},
+			restarts: []span{once, once, once, once, twice, twice},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.replicas, test.size = replicas, 3
-			test.manifest = []func(*leaderworkersetv1.LeaderWorkerSet){withPartition(replicas - 1)}
-			test.steps = []step{
-				settled, update(withImage(nextImage), withSize(2)), settled, quiet,
-				loses(0, 0), regains(0), loses(1, 2), regains(1), loses(3, 1), regains(3), settled, quiet,
-				update(withPartition(0)), settled, quiet,
-			}
 			test.run(t)
 		})
 	}
 }
 
-// quiet waits until the operator has written nothing for a while, events included.
-func quiet(t *testing.T, r *rolling) {
-	t.Helper()
-	const rest = 3 * time.Second
-	mark, since := now(t), time.Now()
-	eventually(t, func(context.Context) error {
-		writes := writesIn(t, mark, r.lws.Namespace)
-		if len(writes) > 0 {
-			mark, since = now(t), time.Now()
+// breaks has the last pod of a group not be ready any more, though it goes on running, and waits until the operator knows.
+func breaks(index int) step {
+	return func(t *testing.T, r *rolling) {
+		t.Helper()
+		leader := r.film.current(t).groups[index].leader
+		r.film.disturbed[leader.UID] = true
+		last := groupNames(r.lws.Name, int32(index), int32(groupSize(leader)))[groupSize(leader)-1] //nolint:gosec // Small numbers.
+		crash(t, loseReadiness, r.film.pods.current(t)[last])
+		eventually(t, func(ctx context.Context) error {
+			if err := suite.client.Get(ctx, client.ObjectKeyFromObject(r.lws), r.lws); err != nil {
+				return err
+			}
+			isUnready := func(group leaderworkersetv1.UnreadyGroup) bool { return int(group.Index) == index }
+			return unless(slices.ContainsFunc(r.lws.Status.UnreadyGroups, isUnready), "group %d still counts as ready", index)
+		})
+	}
+}
+
+// loseReadiness is the status of a pod that runs, but doesn't serve any more.
+func loseReadiness(status *corev1.PodStatus) {
+	for i := range status.Conditions {
+		if condition := &status.Conditions[i]; condition.Type == corev1.PodReady || condition.Type == corev1.ContainersReady {
+			condition.Status, condition.Reason = corev1.ConditionFalse, "ContainersNotReady"
 		}
-		return unless(time.Since(since) >= rest, "the operator still writes: %v", fmt.Sprint(writes))
-	})
+	}
 }

@@ -15,6 +15,7 @@ func TestLocalRolloutFeatureGate(t *testing.T) {
 	t.Run("Rollout", TestRollout)
 	t.Run("RolloutInterrupted", TestRolloutInterrupted)
 	t.Run("RolloutBroken", TestRolloutBroken)
+	t.Run("RolloutOneBroken", TestLocalRolloutOneBroken)
 }
 
 // inClusterWith has the rest of the test run in a cluster of its own, with these feature gates of Kubernetes. No other test may run at the

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -232,6 +233,25 @@ func updated(index int, image string) step {
 	return until(index, "ready with "+image, func(group liveGroup) bool { return imageOf(group.leader) == image && group.ready })
 }
 
+// holdsStill waits until nothing has happened to the set and its children for a while.
+func holdsStill(t *testing.T, r *rolling) {
+	t.Helper()
+	const rest = 2 * time.Second
+	events, since := r.events(t), time.Now()
+	eventually(t, func(context.Context) error {
+		if latest := r.events(t); latest != events {
+			events, since = latest, time.Now()
+		}
+		return unless(time.Since(since) >= rest, "the set is being worked on")
+	})
+}
+
+// events is how much has happened to the set and its children.
+func (r *rolling) events(t *testing.T) int {
+	t.Helper()
+	return len(r.film.pods.sofar(t)) + len(r.film.statefulSets.sofar(t)) + len(r.versions.sofar(t))
+}
+
 // loses has a group lose one of its pods, as soon as it is ready.
 func loses(index, worker int) step {
 	return func(t *testing.T, r *rolling) {
@@ -245,7 +265,8 @@ func loses(index, worker int) step {
 	}
 }
 
-// regains waits until a group that has lost a pod is ready again. It is what it was before, of its own revision and size.
+// regains waits until a group that has lost a pod is ready again. It is what it was before, of its own revision and size: it must not be
+// its turn before that.
 func regains(index int) step {
 	return func(t *testing.T, r *rolling) {
 		t.Helper()
