@@ -73,10 +73,14 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 		return ctrl.Result{}, errors.Join(written, err)
 	}
 	r.applier.Tell(observed.LWS, planned.Events)
-	if news && written == nil {
+	switch {
+	case written != nil:
+		return ctrl.Result{}, written
+	case news:
 		return ctrl.Result{RequeueAfter: coalescing}, nil // What was in the way is gone: the status says so on the next pass.
+	default:
+		return ctrl.Result{RequeueAfter: planned.After}, nil
 	}
-	return ctrl.Result{RequeueAfter: planned.After}, written
 }
 
 // failureOf is what the status tells of an error: nothing if trying again is all it takes.

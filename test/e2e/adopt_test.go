@@ -34,8 +34,8 @@ func TestAdopt(t *testing.T) {
 			create(t, lws)
 			untilAvailable(t, lws)
 			before := listed(t, statefulSetsIn(namespace))
-			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
-			statefulSets := record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{})
+			film := newFilm(t, namespace, "left")
+			pods, statefulSets := film.pods, film.statefulSets
 			services := record[*corev1.Service](t, namespace, &corev1.ServiceList{})
 			revisions := record[*appsv1.ControllerRevision](t, namespace, &appsv1.ControllerRevisionList{})
 
@@ -56,7 +56,7 @@ func TestAdopt(t *testing.T) {
 			untilAvailable(t, next)
 			pods.until(t, isExactly(podNames("left", replicas, size), nextImage))
 			check(t, "pods that there were", each(podNames("left", replicas, size), 2), pods.lives(t))
-			check(t, "fewest ready groups", replicas-1, fewestReady(t, pods, size))
+			check(t, "fewest ready groups", replicas-1, film.fewestReady(t))
 
 			remove(t, next)
 			untilNamed(t, podsIn(namespace))
@@ -75,16 +75,16 @@ func TestAdoptChanged(t *testing.T) {
 	lws := newSet(namespace, "left", replicas, size, readyAfter("500ms"))
 	create(t, lws)
 	untilAvailable(t, lws)
-	pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
+	film := newFilm(t, namespace, "left")
 
 	orphan(t, lws)
 	next := newSet(namespace, "left", replicas+1, size, readyAfter("500ms"), withNextImage)
 	create(t, next)
 	untilAvailable(t, next)
-	pods.until(t, isExactly(podNames("left", replicas+1, size), nextImage))
+	film.pods.until(t, isExactly(podNames("left", replicas+1, size), nextImage))
 	check(t, "pods that there were",
-		with(each(podNames("left", replicas+1, size), 1), each(podNames("left", replicas, size), 2)), pods.lives(t))
-	if fewest := fewestReady(t, pods, size); fewest < replicas-1 {
+		with(each(podNames("left", replicas+1, size), 1), each(podNames("left", replicas, size), 2)), film.pods.lives(t))
+	if fewest := film.fewestReady(t); fewest < replicas-1 {
 		t.Errorf("only %d groups were ready at a time, want %d", fewest, replicas-1)
 	}
 	check(t, "warnings", map[string]int{}, warningsOf(t, next))

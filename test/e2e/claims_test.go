@@ -65,7 +65,8 @@ func TestClaims(t *testing.T) {
 func TestClaimsSurviveUpdates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "disk", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+	bothAtOnce := budget{maxUnavailable: "2"} // No group ever becomes ready, for which a second one would have to wait.
+	lws := newSet(namespace, "disk", 2, 3, bothAtOnce.apply, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
 		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(
 			appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)

@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/util/retry"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -130,14 +129,13 @@ func refresh(t *testing.T, object client.Object) {
 // edit changes an object, on top of what others have changed meanwhile.
 func edit[T client.Object](t *testing.T, object T, change func(T)) {
 	t.Helper()
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
-			return err
-		}
-		change(object)
-		return suite.client.Update(t.Context(), object)
-	})
-	if err != nil {
+	refresh(t, object)
+	before, ok := object.DeepCopyObject().(T)
+	if !ok {
+		t.Fatalf("the copy of a %T is a %T", object, before)
+	}
+	change(object)
+	if err := suite.client.Patch(t.Context(), object, client.MergeFrom(before)); err != nil {
 		t.Fatalf("edit %T %s: %v", object, object.GetName(), err)
 	}
 }
@@ -323,6 +321,18 @@ func podReady(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
+}
+
+// isExactly is the state of these pods, ready and with that image, and no others.
+func isExactly(names []string, image string) func(map[string]*corev1.Pod) error {
+	return func(state map[string]*corev1.Pod) error {
+		for _, name := range names {
+			if pod := state[name]; pod == nil || !podReady(pod) || pod.Spec.Containers[0].Image != image {
+				return fmt.Errorf("%s isn't ready with %s", name, image)
+			}
+		}
+		return unless(len(state) == len(names), "there are %d pods, not %d", len(state), len(names))
+	}
 }
 
 // sha1Hex is how group and subgroup keys are written.

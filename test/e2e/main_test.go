@@ -37,7 +37,10 @@ const (
 )
 
 // suite is what all tests share. TestMain sets it before the first one.
-var suite struct {
+var suite environment
+
+// environment is where tests run.
+type environment struct {
 	root   string
 	client client.WithWatch
 
@@ -80,7 +83,7 @@ func runIn(kubeconfig string, m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := connect(config); err != nil {
+	if err := suite.connect(config); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
@@ -88,48 +91,64 @@ func runIn(kubeconfig string, m *testing.M) (int, error) {
 
 // runLocally runs all tests in a cluster that exists only for them.
 func runLocally(ctx context.Context, m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "lws-operator-e2e-")
-	if err != nil {
+	if err := suite.start(ctx, nil); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	bin, err := cluster.Build(ctx, suite.root, os.Stderr)
-	if err != nil {
-		return 0, err
-	}
-	manager, err := operator.Build(ctx, suite.root)
-	if err != nil {
-		return 0, err
-	}
-	suite.cluster, err = cluster.Start(ctx, cluster.Options{
-		Dir: filepath.Join(dir, "cluster"), Bin: bin,
-		Nodes: 20, Racks: 10, Zones: 2,
-		NodeCapacity: corev1.ResourceList{leaderworkersetv1.TPUResourceName: resource.MustParse("1000")},
-		CRDs:         []string{filepath.Join(suite.root, "config", "crd", "bases")},
-		Audit:        true,
-	})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, suite.cluster.Stop(ctx)) }()
-	if err := connect(suite.cluster.RESTConfig()); err != nil {
-		return 0, err
-	}
-	if suite.operator, err = operator.Install(ctx, suite.cluster, suite.root, manager); err != nil {
-		return 0, err
-	}
+	defer func() { err = errors.Join(err, suite.stop(ctx)) }()
 	return m.Run(), nil
 }
 
+// start starts a local cluster with the operator beside it. featureGates are those of Kubernetes.
+func (e *environment) start(ctx context.Context, featureGates map[string]bool) (err error) {
+	bin, err := cluster.Build(ctx, e.root, os.Stderr)
+	if err != nil {
+		return err
+	}
+	manager, err := operator.Build(ctx, e.root)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "lws-operator-e2e-")
+	if err != nil {
+		return err
+	}
+	e.cluster, err = cluster.Start(ctx, cluster.Options{
+		Dir: dir, Bin: bin,
+		Nodes: 20, Racks: 10, Zones: 2,
+		NodeCapacity: corev1.ResourceList{leaderworkersetv1.TPUResourceName: resource.MustParse("1000")},
+		CRDs:         []string{filepath.Join(e.root, "config", "crd", "bases")},
+		FeatureGates: featureGates,
+		Audit:        true,
+	})
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.stop(ctx))
+		}
+	}()
+	if err := e.connect(e.cluster.RESTConfig()); err != nil {
+		return err
+	}
+	e.operator, err = operator.Install(ctx, e.cluster, e.root, manager)
+	return err
+}
+
+// stop ends what start has started.
+func (e *environment) stop(ctx context.Context) error {
+	return errors.Join(e.cluster.Stop(ctx), os.RemoveAll(e.cluster.Dir()))
+}
+
 // connect makes the client of all tests.
-func connect(config *rest.Config) error {
+func (e *environment) connect(config *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
 		return err
 	}
 	config.QPS = -1
 	var err error
-	suite.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
+	e.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme})
 	return err
 }
 

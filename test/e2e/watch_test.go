@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,6 +35,7 @@ type recording[T client.Object] struct {
 type change[T client.Object] struct {
 	kind   watch.EventType
 	object T
+	at     time.Time // when this process learned of it
 }
 
 // record begins to record, until the test ends. list is an empty list of the kind. An API server that ends a watch, as it does when it is
@@ -52,9 +54,10 @@ func record[T client.Object](t *testing.T, namespace string, list client.ObjectL
 	if err != nil {
 		t.Fatal(err)
 	}
+	api := suite.client
 	stream, err := watchtools.NewRetryWatcherWithContext(t.Context(), list.GetResourceVersion(), &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return suite.client.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &options})
+			return api.Watch(ctx, list, client.InNamespace(namespace), &client.ListOptions{Raw: &options})
 		},
 	})
 	if err != nil {
@@ -90,7 +93,7 @@ func (r *recording[T]) add(event watch.Event, open bool) bool {
 	case !ok:
 		r.err = fmt.Errorf("the API server broke off the watch: %v", event.Object)
 	default:
-		r.changes = append(r.changes, change[T]{kind: event.Type, object: object})
+		r.changes = append(r.changes, change[T]{kind: event.Type, object: object, at: time.Now()})
 	}
 	return r.err == nil
 }
@@ -145,19 +148,23 @@ func (r *recording[T]) lives(t *testing.T) map[string]int {
 	t.Helper()
 	seen := map[string]bool{}
 	lives := map[string]int{}
-	count := func(object T) {
+	for _, object := range r.versions(t) {
 		if uid := string(object.GetUID()); !seen[uid] {
 			seen[uid] = true
 			lives[object.GetName()]++
 		}
 	}
-	for _, object := range r.initial {
-		count(object)
-	}
-	for _, change := range r.sofar(t) {
-		count(change.object)
-	}
 	return lives
+}
+
+// versions are all versions of all objects, from the beginning on.
+func (r *recording[T]) versions(t *testing.T) []T {
+	t.Helper()
+	versions := slices.Clone(r.initial)
+	for _, change := range r.sofar(t) {
+		versions = append(versions, change.object)
+	}
+	return versions
 }
 
 // each is a number of lives for each of the names.

@@ -1,0 +1,367 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// film is the history of the groups of the one set in a namespace.
+type film struct {
+	set          string
+	pods         *recording[*corev1.Pod]
+	statefulSets *recording[*appsv1.StatefulSet]
+
+	began time.Time
+
+	// disturbed are the leaders of groups that the test itself has harmed.
+	disturbed map[types.UID]bool
+}
+
+// frame is what there was after a change, until the next one.
+type frame struct {
+	at time.Time
+
+	// replicas is how many groups the operator knew to be asked for, existing how many it had asked the StatefulSet controller for.
+	replicas, existing int
+
+	// revision is the one that groups from the index partition on were to be of; no group was while there was no partition.
+	revision  string
+	partition int
+
+	// groups are those that have a leader, by index.
+	groups map[int]liveGroup
+}
+
+// liveGroup is a leader with the workers that belong to it.
+type liveGroup struct {
+	leader *corev1.Pod
+
+	// ready says that the leader and all its workers are ready, and that none is going away.
+	ready bool
+}
+
+// newFilm begins to record. At the end the film is in the test's log.
+func newFilm(t *testing.T, namespace, set string) *film {
+	t.Helper()
+	f := &film{
+		set:          set,
+		pods:         record[*corev1.Pod](t, namespace, &corev1.PodList{}),
+		statefulSets: record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{}),
+		began:        time.Now(),
+		disturbed:    map[types.UID]bool{},
+	}
+	t.Cleanup(func() {
+		t.Logf("Groups of %s by index, a letter for each revision, upper case when ready, '-' when going away, '.' when gone:\n%s",
+			namespace, f.timeline(t))
+	})
+	return f
+}
+
+// current is the last frame.
+func (f *film) current(t *testing.T) frame {
+	t.Helper()
+	return f.frame(f.pods.current(t), f.statefulSets.current(t), f.leaders(t))
+}
+
+// frames are all frames from the beginning. Resource versions are comparable across kinds: they count the writes of one etcd.
+func (f *film) frames(t *testing.T) []frame {
+	t.Helper()
+	type cut struct {
+		version string
+		at      time.Time
+		apply   func()
+	}
+	var cuts []cut
+	pods, statefulSets := f.pods.atStart(), f.statefulSets.atStart()
+	for _, change := range f.pods.sofar(t) {
+		cuts = append(cuts, cut{change.object.ResourceVersion, change.at, func() { change.apply(pods) }})
+	}
+	for _, change := range f.statefulSets.sofar(t) {
+		cuts = append(cuts, cut{change.object.ResourceVersion, change.at, func() { change.apply(statefulSets) }})
+	}
+	slices.SortStableFunc(cuts, func(a, b cut) int {
+		order, err := resourceversion.CompareResourceVersion(a.version, b.version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return order
+	})
+
+	leaders := f.leaders(t)
+	frames := []frame{f.frame(pods, statefulSets, leaders)}
+	frames[0].at = f.began
+	for _, cut := range cuts {
+		cut.apply()
+		next := f.frame(pods, statefulSets, leaders)
+		next.at = cut.at
+		frames = append(frames, next)
+	}
+	return frames
+}
+
+// leaders are the UIDs of the leader pods that worker StatefulSets belong to, by those of the StatefulSets.
+func (f *film) leaders(t *testing.T) map[types.UID]types.UID {
+	t.Helper()
+	leaders := map[types.UID]types.UID{}
+	for _, sts := range f.statefulSets.versions(t) {
+		if owner := metav1.GetControllerOf(sts); owner != nil && owner.Kind == "Pod" {
+			leaders[sts.UID] = owner.UID
+		}
+	}
+	return leaders
+}
+
+func (f *film) frame(pods map[string]*corev1.Pod, statefulSets map[string]*appsv1.StatefulSet, leaders map[types.UID]types.UID) frame {
+	result := frame{groups: map[int]liveGroup{}}
+	if sts := statefulSets[f.set]; sts != nil {
+		result.replicas = number(sts.Annotations[leaderworkersetv1.ReplicasAnnotationKey])
+		result.existing = int(*sts.Spec.Replicas)
+		result.revision = keyOf(sts)
+		result.partition = result.existing
+		if rolling := sts.Spec.UpdateStrategy.RollingUpdate; rolling != nil {
+			result.partition = int(*rolling.Partition)
+		}
+	}
+	for _, pod := range pods {
+		if isLeader(pod) {
+			result.groups[groupIndex(pod)] = liveGroup{leader: pod}
+		}
+	}
+	ready := map[int]int{}
+	for _, pod := range pods {
+		group, exists := result.groups[groupIndex(pod)]
+		if exists && podReady(pod) && leaderOf(pod, leaders) == group.leader.UID {
+			ready[groupIndex(pod)]++
+		}
+	}
+	for index, group := range result.groups {
+		group.ready = podReady(group.leader) && ready[index] == groupSize(group.leader)
+		result.groups[index] = group
+	}
+	return result
+}
+
+// ready counts the groups that are ready.
+func (f frame) ready() int {
+	count := 0
+	for _, group := range f.groups {
+		if group.ready {
+			count++
+		}
+	}
+	return count
+}
+
+// allReady says whether all groups that are asked for are ready.
+func (f frame) allReady() bool { return f.replicas > 0 && f.ready() >= f.replicas }
+
+// fewestReady is how many groups were ready when fewest were, once all of them had been.
+func (f *film) fewestReady(t *testing.T) int {
+	t.Helper()
+	frames := f.frames(t)
+	began := slices.IndexFunc(frames, frame.allReady)
+	if began < 0 {
+		return 0
+	}
+	fewest := slices.MinFunc(frames[began:], func(a, b frame) int { return cmp.Compare(a.ready(), b.ready()) })
+	return fewest.ready()
+}
+
+// overspent is an error if a ready group was taken down by anyone but the test, and fewer than replicas - maxUnavailable remained ready,
+// or if there were more than maxSurge groups on top.
+//
+// What counts is the moment when the group was let go, by the partition. If another one fails right after that, or the set is scaled up,
+// it may still go: 3 of 3 groups are ready, group 2 is let go, the set is scaled to 5, and only then the group goes, with 2 of 5 ready.
+func (f *film) overspent(t *testing.T, budget budget) error {
+	t.Helper()
+	var errs []error
+	var before frame
+	rightly := map[types.UID]bool{} // leaders of groups that were let go within the budget
+	for _, after := range f.frames(t) {
+		unavailable, surge := budget.of(t, after.replicas)
+		least := after.replicas - unavailable
+		for index, group := range before.groups {
+			went := group.ready && !after.groups[index].ready
+			if went && after.ready() < least && !rightly[group.leader.UID] && !f.disturbed[group.leader.UID] {
+				errs = append(errs, fmt.Errorf("group %d goes, %d remain ready, not %d", index, after.ready(), least))
+			}
+		}
+		if before.existing != after.existing && after.existing > after.replicas+surge {
+			errs = append(errs, fmt.Errorf("%d groups for %d replicas", after.existing, after.replicas))
+		}
+		if letGo, staying := after.letGo(); staying >= least {
+			for _, leader := range letGo {
+				rightly[leader.UID] = true
+			}
+		}
+		before = after
+	}
+	return errors.Join(errs...)
+}
+
+// letGo are the leaders of the groups that the partition no longer protects, and how many ready groups there will be without them.
+func (f frame) letGo() (leaders []*corev1.Pod, staying int) {
+	for index, group := range f.groups {
+		switch {
+		case index >= f.partition && keyOf(group.leader) != f.revision:
+			leaders = append(leaders, group.leader)
+		case group.ready:
+			staying++
+		}
+	}
+	return leaders, staying
+}
+
+// mixed is an error for each pod that ever was a member of a group that was made of something else: of another revision, size, image
+// or network.
+func (f *film) mixed(t *testing.T) error {
+	t.Helper()
+	pods := f.everyPod(t)
+	leaders := f.leaders(t)
+	var errs []error
+	for _, pod := range pods {
+		leader := pods[leaderOf(pod, leaders)]
+		if leader == nil {
+			errs = append(errs, fmt.Errorf("pod %s of UID %s belongs to no leader", pod.Name, pod.UID))
+			continue
+		}
+		if err := differs(fmt.Sprintf("what leader %s and pod %s are made of", leader.Name, pod.Name), makeOf(leader), makeOf(pod)); err != nil {
+			errs = append(errs, err)
+		}
+		if worker := number(pod.Labels[leaderworkersetv1.WorkerIndexLabelKey]); worker >= groupSize(leader) {
+			errs = append(errs, fmt.Errorf("pod %s is in a group of %d", pod.Name, groupSize(leader)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// makeOf is what all pods of a group have in common.
+func makeOf(pod *corev1.Pod) map[string]string {
+	common := map[string]string{
+		"revision":  keyOf(pod),
+		"size":      pod.Annotations[leaderworkersetv1.SizeAnnotationKey],
+		"image":     imageOf(pod),
+		"subdomain": pod.Spec.Subdomain,
+	}
+	for _, variable := range pod.Spec.Containers[0].Env {
+		if variable.Name == leaderworkersetv1.GroupSizeEnvVar || variable.Name == leaderworkersetv1.LeaderAddressEnvVar {
+			common[variable.Name] = variable.Value
+		}
+	}
+	return common
+}
+
+// everyPod is each pod that ever was, by UID, as it was created.
+func (f *film) everyPod(t *testing.T) map[types.UID]*corev1.Pod {
+	t.Helper()
+	pods := map[types.UID]*corev1.Pod{}
+	for _, pod := range f.pods.versions(t) {
+		if pods[pod.UID] == nil {
+			pods[pod.UID] = pod
+		}
+	}
+	return pods
+}
+
+// lives are the leaders that each group has had, by index, one after the other.
+func (f *film) lives(t *testing.T) map[int][]*corev1.Pod {
+	t.Helper()
+	seen := map[types.UID]bool{}
+	lives := map[int][]*corev1.Pod{}
+	for _, pod := range f.pods.versions(t) {
+		if isLeader(pod) && !seen[pod.UID] {
+			seen[pod.UID] = true
+			lives[groupIndex(pod)] = append(lives[groupIndex(pod)], pod)
+		}
+	}
+	return lives
+}
+
+// timeline is a line for each frame that differs from the one before.
+func (f *film) timeline(t *testing.T) string {
+	t.Helper()
+	frames := f.frames(t)
+	letters := map[string]string{}
+	var text strings.Builder
+	last := ""
+	for _, frame := range frames {
+		if line := fmt.Sprintf("%d replicas: %s", frame.replicas, frame.picture(letters)); line != last {
+			fmt.Fprintf(&text, "%7.2f s  %s\n", frame.at.Sub(frames[0].at).Seconds(), line)
+			last = line
+		}
+	}
+	return text.String()
+}
+
+// picture is a character for each group. Revisions get letters as they come.
+func (f frame) picture(letters map[string]string) string {
+	var text strings.Builder
+	for index := range 1 + slices.Max(append(slices.Collect(maps.Keys(f.groups)), f.existing-1)) {
+		group := f.groups[index]
+		if group.leader == nil {
+			text.WriteString(".")
+			continue
+		}
+		key := keyOf(group.leader)
+		if letters[key] == "" {
+			letters[key] = string(rune('a' + len(letters)))
+		}
+		switch {
+		case group.leader.DeletionTimestamp != nil:
+			text.WriteString("-")
+		case group.ready:
+			text.WriteString(strings.ToUpper(letters[key]))
+		default:
+			text.WriteString(letters[key])
+		}
+	}
+	return text.String()
+}
+
+// leaderOf is the UID of the leader that the pod belongs to, or its own.
+func leaderOf(pod *corev1.Pod, leaders map[types.UID]types.UID) types.UID {
+	if isLeader(pod) {
+		return pod.UID
+	}
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		return leaders[owner.UID]
+	}
+	return ""
+}
+
+func isLeader(pod *corev1.Pod) bool { return pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" }
+
+func groupIndex(pod *corev1.Pod) int { return number(pod.Labels[leaderworkersetv1.GroupIndexLabelKey]) }
+
+func groupSize(leader *corev1.Pod) int {
+	return number(leader.Annotations[leaderworkersetv1.SizeAnnotationKey])
+}
+
+func imageOf(pod *corev1.Pod) string { return pod.Spec.Containers[0].Image }
+
+// number reads what the operator has written; -1 is a number that it never writes.
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return -1
+	}
+	return n
+}
