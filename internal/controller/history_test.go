@@ -30,8 +30,9 @@ func TestHistory(t *testing.T) {
 				s.runs("3 groups of 2", newSet(3, 2, withBudget(unavailable, 0), withHistory(limit)))
 				for push := range pushes {
 					s.changes(fmt.Sprintf("image:%d", push+2), withImage(push+2))
-					s.Elapse(time.Second)
+					s.Elapse(time.Second / 2) // Pods come and go by the full second: the operator has looked at them by now.
 					s.CheckHistory(theSet)
+					s.Elapse(time.Second / 2)
 				}
 				s.Settle()
 				s.CheckGranted(theSet)

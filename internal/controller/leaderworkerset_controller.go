@@ -7,9 +7,11 @@ import (
 	"context"
 	"errors"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
@@ -39,8 +41,17 @@ type setReconciler struct {
 	clock    clock.PassiveClock
 }
 
-// Reconcile makes one pass over a LeaderWorkerSet.
+// Reconcile makes one pass over a LeaderWorkerSet. One whose view was late is made again a moment later: that happens, and is no error.
 func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	result, err := r.pass(ctx, request)
+	if apierrors.IsConflict(err) {
+		log.FromContext(ctx).V(1).Info("Looking again", "reason", err.Error())
+		return ctrl.Result{RequeueAfter: coalescing}, nil
+	}
+	return result, err
+}
+
+func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	observed, err := r.observer.set(ctx, request.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
