@@ -292,6 +292,7 @@ func playAfterStart(s scene) {
 	s.heals()
 }
 
+// playLeaderDeleted has a user delete a leader, whose group is recreated within one grace period however that is done.
 func playLeaderDeleted(s scene, policy metav1.DeletionPropagation) {
 	s.runs("2 groups of 3", newSet(2, 3))
 	s.DeletePod(pod("a-0"), policy)
@@ -361,6 +362,7 @@ func playVolumesDeleted(s scene) {
 	s.checkClaims(0, nil)
 }
 
+// playStatefulSetDeleted has a user delete a StatefulSet of the operator's: what it had comes back, at the same time.
 func playStatefulSetDeleted(s scene, name string, policy metav1.DeletionPropagation) {
 	s.runs("2 groups of 3", newSet(2, 3))
 	s.User(fmt.Sprintf("deletes StatefulSet %s, propagation %s", name, policy), func() error {

@@ -36,7 +36,7 @@ func claimsFor(set *appsv1.StatefulSet, ordinal int) []*corev1.PersistentVolumeC
 	return claims
 }
 
-// claimed are the steps that have a missing pod's claims be there before the pod. A claim that waits to go with an earlier pod of the name
+// claimed is a step that has a missing pod's claims be there before the pod is created. A claim that waits to go with an earlier pod of the name
 // holds the new one up: the StatefulSet is looked at again when it is gone.
 func (c *statefulSetController) claimed(set *appsv1.StatefulSet, place int, create func() error) func() error {
 	return func() error {
