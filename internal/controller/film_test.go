@@ -142,6 +142,12 @@ func withHistory(limit int32) change {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.RevisionHistoryLimit = &limit }
 }
 
+func withPartition(partition int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = &partition
+	}
+}
+
 func leaderReady(lws *leaderworkersetv1.LeaderWorkerSet) {
 	lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
 }
@@ -402,7 +408,10 @@ func playRandomly(t *testing.T, seed uint64) string {
 // are of the latest revision are mended too, the world is as the user wants it.
 func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
-	s.changes("image:5", withImage(5))
+	s.changes("image:5, partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		withImage(5)(lws)
+		withPartition(0)(lws)
+	})
 	s.Settle()
 	s.CheckRolledOut(theSet)
 	for index := range 2 * most {
@@ -430,7 +439,7 @@ func (s scene) pass(random *rand.Rand) {
 func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
 	leader := identity.Leader(lws.Name, random.Int32N(most))
-	switch random.IntN(16) {
+	switch random.IntN(18) {
 	case 0, 1, 2, 3:
 		replicas := random.Int32N(most)
 		s.changes(fmt.Sprintf("%d groups", replicas), scaledTo(replicas))
@@ -446,6 +455,9 @@ func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWor
 		s.changes("an image that doesn't work", withBrokenImage)
 	case 14:
 		s.removes(leader)
+	case 15, 16:
+		partition := random.Int32N(most)
+		s.changes(fmt.Sprintf("partition %d", partition), withPartition(partition))
 	default:
 		policies := []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}
 		s.deletes(policies[random.IntN(len(policies))])

@@ -28,8 +28,8 @@ type invariants struct {
 	hurt map[types.UID]*corev1.Pod
 }
 
-// wishes are the fewest groups that have to stay ready in a rollout, and the most that may exist.
-type wishes struct{ fewestReady, most int32 }
+// wishes are the fewest groups that have to stay ready in a rollout, the most that may exist, and the highest partition.
+type wishes struct{ fewestReady, most, partition int32 }
 
 // check looks at a change that has just been made.
 func (w *World) check(change Change) {
@@ -67,10 +67,18 @@ func (i *invariants) wish(lws *leaderworkersetv1.LeaderWorkerSet) {
 		i.wishes = map[types.NamespacedName]wishes{}
 	}
 	surge, unavailable := snapshot.Budget(lws)
-	latest := wishes{fewestReady: *lws.Spec.Replicas - unavailable, most: *lws.Spec.Replicas + surge}
+	latest := wishes{
+		fewestReady: *lws.Spec.Replicas - unavailable,
+		most:        *lws.Spec.Replicas + surge,
+		partition:   *lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition,
+	}
 	key := client.ObjectKeyFromObject(lws)
 	if known, ok := i.wishes[key]; ok {
-		latest = wishes{fewestReady: min(known.fewestReady, latest.fewestReady), most: max(known.most, latest.most)}
+		latest = wishes{
+			fewestReady: min(known.fewestReady, latest.fewestReady),
+			most:        max(known.most, latest.most),
+			partition:   max(known.partition, latest.partition),
+		}
 	}
 	i.wishes[key] = latest
 }
@@ -110,17 +118,18 @@ func (w *World) checkStatefulSet(change Change) {
 	}
 }
 
-// checkMonotone: within one revision and one replica count the partition never rises, and groups ahead of it stay so.
+// checkMonotone: within one revision and one replica count the partition never rises, and groups ahead of it stay so, but for a partition
+// that users raise.
 func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
 	same := revisionOf(before) == revisionOf(after) &&
 		before.Annotations[leaderworkersetv1.ReplicasAnnotationKey] == after.Annotations[leaderworkersetv1.ReplicasAnnotationKey]
-	was, is := snapshot.OrderOf(before), snapshot.OrderOf(after)
-	if same && is.Partition > was.Partition {
+	was, is, protected := snapshot.OrderOf(before), snapshot.OrderOf(after), w.rules.wishes[client.ObjectKeyFromObject(after)].partition
+	if same && is.Partition > max(was.Partition, protected) {
 		w.fail("the partition of %s rises from %d to %d", after.Name, was.Partition, is.Partition)
 	}
 	for _, index := range was.Ahead {
-		if same && index < *after.Spec.Replicas && !is.LetsGo(index) {
+		if same && index >= protected && index < *after.Spec.Replicas && !is.LetsGo(index) {
 			w.fail("group %d of %s was ahead of the partition, and isn't any more", index, after.Name)
 		}
 	}
@@ -224,8 +233,9 @@ func (w *World) checkOrder(leader *corev1.Pod) {
 	order, index := snapshot.OrderOf(leaders), w.groupOf(leader).index
 	isNew := revisionOf(leader) == revisionOf(leaders)
 	only := leaders.Status.CurrentRevision
+	protected := index < w.rules.wishes[client.ObjectKeyFromObject(leaders)].partition
 	switch {
-	case isNew && !order.LetsGo(index) && only != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != only:
+	case isNew && !order.LetsGo(index) && !protected && only != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != only:
 		w.fail("leader %s is created at the new revision before its turn", leader.Name)
 	case !isNew && slices.Contains(order.Ahead, index):
 		w.fail("leader %s is created at the old revision when its turn has come", leader.Name)

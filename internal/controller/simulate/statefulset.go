@@ -14,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,7 +30,7 @@ import (
 // retry is how long the StatefulSet controller waits after an attempt that failed. The real one waits longer each time.
 const retry = time.Second
 
-// statefulSetController makes pods of StatefulSets, as the real one does with default feature gates and parallel pod management: pods
+// statefulSetController makes pods of StatefulSets, as the real one does with parallel pod management: pods
 // that have failed are deleted, pods below the partition come back at the current revision, those from it on are replaced one by one,
 // and the status is written at the end of a pass, for the state at its beginning. Other things happen between the steps of a pass.
 type statefulSetController struct {
@@ -113,7 +114,9 @@ func (c *statefulSetController) step(key types.NamespacedName) {
 		c.passes[key] = steps[1:]
 		if err := steps[0](); err != nil {
 			c.passes[key] = steps[len(steps)-1:]
-			c.retries[key] = c.world.clock.Now().Add(retry)
+			if !apierrors.IsAlreadyExists(err) { // When the name is free again, the watch says so.
+				c.retries[key] = c.world.clock.Now().Add(retry)
+			}
 		}
 	}
 	if len(c.passes[key]) == 0 {
@@ -153,7 +156,7 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 			steps = append(steps, func() error { return c.remove(pod) })
 		}
 	}
-	if pod := nextToUpdate(set, replicas, latest.Name); pod != nil {
+	if pod := c.nextToUpdate(set, replicas, latest.Name); pod != nil {
 		steps = append(steps, func() error { return c.remove(pod) })
 	}
 	status := statusOf(set, append(replicas, condemned...), current.Name, latest.Name)
@@ -177,23 +180,25 @@ func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemn
 }
 
 // nextToUpdate is the pod with the highest ordinal, down to the partition, that isn't of the latest revision; none while one above it
-// isn't ready, nor by the strategy OnDelete.
-func nextToUpdate(set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string) *corev1.Pod {
-	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType {
+// isn't ready, nor by the strategy OnDelete. With the feature gate, none while any pod isn't ready: maxUnavailable is 1, its default.
+func (c *statefulSetController) nextToUpdate(set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string) *corev1.Pod {
+	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || (c.world.gate && slices.ContainsFunc(replicas, isUnavailable)) {
 		return nil
 	}
 	for i := len(replicas) - 1; i >= int(partitionOf(set)); i-- {
 		pod := replicas[i]
 		switch {
-		case pod == nil:
-			return nil
-		case pod.Labels[appsv1.StatefulSetRevisionLabel] != latest && pod.DeletionTimestamp == nil:
+		case pod != nil && pod.Labels[appsv1.StatefulSetRevisionLabel] != latest && pod.DeletionTimestamp == nil:
 			return pod
-		case pod.DeletionTimestamp != nil || !snapshot.PodReady(pod):
+		case isUnavailable(pod):
 			return nil
 		}
 	}
 	return nil
+}
+
+func isUnavailable(pod *corev1.Pod) bool {
+	return pod == nil || pod.DeletionTimestamp != nil || !snapshot.PodReady(pod)
 }
 
 // create makes a pod that is missing. Below the partition it is of the current revision; by the strategy OnDelete there is none.

@@ -72,6 +72,7 @@ type World struct {
 	t          testing.TB
 	operator   Operator
 	random     *rand.Rand // nil in an orderly world
+	gate       bool       // MaxUnavailableStatefulSet, of the StatefulSet controller
 	clock      *testingclock.FakeClock
 	began      time.Time
 	actors     []actor   // but for the operator
@@ -93,7 +94,7 @@ func New(tb testing.TB, operator Operator) *World {
 	return newWorld(tb, operator, nil)
 }
 
-// NewRandom is a random world, the same for the same seed.
+// NewRandom is a random world, the same for the same seed. In half of them the feature gate MaxUnavailableStatefulSet is on.
 func NewRandom(tb testing.TB, operator Operator, seed uint64) *World {
 	tb.Helper()
 	return newWorld(tb, operator, rand.New(rand.NewPCG(seed, 0))) //nolint:gosec // Not a secret: it has to repeat.
@@ -103,6 +104,7 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand) *World {
 	tb.Helper()
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	w := &World{t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began, lives: newLives()}
+	w.gate = w.chance(50)
 	w.API = newAPI(operator.Scheme, w.clock)
 	w.API.watches = append(w.API.watches, w.film.watch, w.check)
 	w.actors = []actor{newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w}, &garbageCollector{world: w}}
