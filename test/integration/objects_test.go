@@ -25,6 +25,7 @@ import (
 const rich = `
 replicas: 3
 startupPolicy: LeaderReady
+revisionHistoryLimit: 3
 networkConfig: {subdomainPolicy: UniquePerReplica}
 rolloutStrategy:
   type: RollingUpdate

@@ -77,9 +77,10 @@ func Next(members *snapshot.GroupMembers) Verdict {
 		leaderHasWaited,
 		revisionIsUnreadable,
 		serviceIsMissing,
+		previousWorkersOutlive,
+		orphansRemain,
 		groupHasNoWorkers,
 		workersExist,
-		orphansRemain,
 		workersAreUnseen,
 		previousWorkersRemain,
 		leaderHasToBeReady,
@@ -157,6 +158,12 @@ func serviceIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
 	return true
 }
 
+// previousWorkersOutlive takes the StatefulSet away of a leader that was deleted without it.
+func previousWorkersOutlive(m *snapshot.GroupMembers, v *Verdict) bool {
+	v.Action, v.Reason = StopWorkers, "the previous workers outlived their leader"
+	return m.Workers != nil && m.Workers.DeletionTimestamp == nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
+}
+
 func groupHasNoWorkers(_ *snapshot.GroupMembers, v *Verdict) bool {
 	v.Action, v.Reason = Nothing, "the group is its leader alone"
 	return *v.Template.LeaderWorkerTemplate.Size == 1
@@ -170,8 +177,6 @@ func workersExist(m *snapshot.GroupMembers, v *Verdict) bool {
 		v.Action, v.Reason = UpdateWorkers, "the workers are there"
 	case m.Workers.DeletionTimestamp != nil:
 		v.Action, v.Reason = Wait, "the StatefulSet of the previous workers is still there"
-	case belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m):
-		v.Action, v.Reason = StopWorkers, "the previous workers outlived their leader"
 	default:
 		v.Action, v.Reason = Blocked, snapshot.InTheWay("StatefulSet", m.Workers.Name)
 	}
@@ -181,7 +186,7 @@ func workersExist(m *snapshot.GroupMembers, v *Verdict) bool {
 // orphansRemain takes away pods whose StatefulSet was deleted without them: nobody else would, and the group couldn't come back.
 func orphansRemain(m *snapshot.GroupMembers, v *Verdict) bool {
 	v.Action, v.Reason = StopOrphans, "worker pods outlived their StatefulSet"
-	return len(m.Orphans()) > 0
+	return m.OwnWorkers() == nil && len(m.Orphans()) > 0
 }
 
 // workersAreUnseen looks after a StatefulSet that someone took the labels of. It is no different from one that was deleted a moment ago,

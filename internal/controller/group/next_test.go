@@ -71,6 +71,12 @@ func workersOf(uid string) *appsv1.StatefulSet {
 	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "workers", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
 }
 
+// orphanedWorker is a worker pod of the group that belongs to nobody.
+func orphanedWorker(m *snapshot.GroupMembers) *corev1.Pod {
+	key := identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: key}}}
+}
+
 // orphanedWorkers is a worker StatefulSet of the group that belongs to nobody.
 func orphanedWorkers() *appsv1.StatefulSet {
 	workers := workersOf("leader")
@@ -218,6 +224,20 @@ func TestNext(t *testing.T) {
 		},
 
 		{"no workers are asked for", size1, func(*members) {}, group.Nothing, "the group is its leader alone"},
+		{
+			"no workers are asked for any more, and some outlived their leader", size1, func(m *members) { m.Workers = orphanedWorkers() },
+			group.StopWorkers, "the previous workers outlived their leader",
+		},
+		{
+			"no workers are asked for any more, and some outlived their StatefulSet", size1,
+			func(m *members) { m.WorkerPods = []*corev1.Pod{orphanedWorker(m)} },
+			group.StopOrphans, "worker pods outlived their StatefulSet",
+		},
+		{
+			"no workers are asked for, and somebody else's StatefulSet has the name", size1,
+			func(m *members) { m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
+			group.Nothing, "the group is its leader alone",
+		},
 
 		{"workers are there", unchanged, func(m *members) { m.Workers = workersOf("leader") }, group.UpdateWorkers, "the workers are there"},
 		{
