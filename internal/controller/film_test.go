@@ -404,6 +404,30 @@ func playRandomly(t *testing.T, seed uint64) string {
 	return s.Film()
 }
 
+// TestOldGroupsComeBackOld has groups deleted by their users while others go ahead of the partition: while the leader StatefulSet goes by
+// OnDelete, too, each group comes back at the revision that the rollout has decided on.
+func TestOldGroupsComeBackOld(t *testing.T) {
+	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
+		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed+1, 2)) //nolint:gosec // Not a secret: it has to repeat.
+			s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed+1)}
+			s.runs("5 groups of 1, maxUnavailable 1", newSet(most, 1, withBudget(1, 0)))
+			broken := random.Int32N(most - 1)
+			s.breaks(identity.Leader(theSet.Name, broken))
+			s.changes("image:2", withImage(2))
+			for range 4 {
+				for range random.IntN(15) {
+					s.Step()
+				}
+				s.removes(identity.Leader(theSet.Name, random.Int32N(most)))
+			}
+			s.Settle()
+			s.CheckGranted(theSet)
+		})
+	}
+}
+
 // becomesGood ends a random world: with an image that works, the rollout comes to its end although groups are broken; when those that
 // are of the latest revision are mended too, the world is as the user wants it.
 func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
