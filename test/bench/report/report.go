@@ -21,7 +21,8 @@ const (
 	ScaleUp   = "scale up"
 	ScaleDown = "scale down"
 	Delete    = "delete"
-	// SlowUpdate is a rolling update with pods that take seconds to become ready.
+	// SlowCreate and SlowUpdate are a creation and a rolling update of pods that take seconds to become ready.
+	SlowCreate = "create, slow pods"
 	SlowUpdate = "update, slow pods"
 	// Alone and Among are starts of the operator, without and with strangers' pods in the cluster.
 	Alone = "start alone"
