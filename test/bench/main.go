@@ -50,15 +50,15 @@ type options struct {
 
 func main() {
 	log.SetLogger(logr.Discard()) // What the clients have to say is no figure.
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(args []string) error {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -244,7 +244,7 @@ func (n *numbers) String() string {
 // Set reads the flag's value.
 func (n *numbers) Set(value string) error {
 	*n = nil
-	for _, word := range strings.Split(value, ",") {
+	for word := range strings.SplitSeq(value, ",") {
 		number, err := strconv.Atoi(word)
 		if err != nil || number < 1 {
 			return fmt.Errorf("%q is no positive number", word)

@@ -160,26 +160,28 @@ func (s *scenarios) medianStart(ctx context.Context, b *bed, scenario string, si
 	return nil
 }
 
-// floor makes and removes the pods by StatefulSets alone, twice: the first few warm up the cluster.
+// floor makes and removes the pods by StatefulSets alone, after a few that warm up the cluster.
 func (s *scenarios) floor(ctx context.Context, b *bed, replicas, size int) error {
 	const warmUp = 5
-	for _, count := range []int{min(warmUp, replicas), replicas} {
-		result, err := b.measure(ctx, task{
-			key:  report.Key{Scenario: report.Floor, Groups: count, Size: size},
-			do:   func(ctx context.Context) error { return b.createFloor(ctx, count, size) },
-			pods: b.pods(count*size, image),
-		})
-		if err != nil {
-			return err
-		}
-		if count == replicas {
-			s.report.Results = append(s.report.Results, result)
-		}
-		if err := b.deleteFloor(ctx); err != nil {
-			return err
-		}
+	if _, err := b.floor(ctx, warmUp, size); err != nil {
+		return err
 	}
-	return nil
+	result, err := b.floor(ctx, replicas, size)
+	s.report.Results = append(s.report.Results, result)
+	return err
+}
+
+// floor makes pods by StatefulSets alone, and removes them.
+func (b *bed) floor(ctx context.Context, replicas, size int) (report.Result, error) {
+	result, err := b.measure(ctx, task{
+		key:  report.Key{Scenario: report.Floor, Groups: replicas, Size: size},
+		do:   func(ctx context.Context) error { return b.createFloor(ctx, replicas, size) },
+		pods: b.pods(replicas*size, image),
+	})
+	if err != nil {
+		return result, err
+	}
+	return result, b.deleteFloor(ctx)
 }
 
 func (b *bed) createFloor(ctx context.Context, replicas, size int) error {
@@ -357,5 +359,5 @@ func (b *bed) edit(ctx context.Context, change func(*leaderworkersetv1.LeaderWor
 func inParallel(ctx context.Context, count int, do func(int) error) error {
 	errs := make([]error, count)
 	workqueue.ParallelizeUntil(ctx, parallelRequests, count, func(i int) { errs[i] = do(i) })
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(ctx.Err(), errors.Join(errs...))
 }
