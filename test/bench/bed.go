@@ -255,6 +255,7 @@ func (b *bed) end(ctx context.Context, from costs, result *report.Result) error 
 	const mebibyte = 1 << 20
 	result.CPUSeconds = (usage.CPU - from.usage.CPU).Seconds()
 	result.ResidentMiB, result.PeakMiB = float64(usage.Resident)/mebibyte, float64(usage.Peak)/mebibyte
+	result.AnonymousMiB = float64(usage.Anonymous) / mebibyte
 	if passes := b.passes(ctx); passes != nil && from.passes != nil {
 		*passes -= *from.passes
 		result.Passes = passes

@@ -111,8 +111,8 @@ func TestUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if before.Resident < 1<<20 || before.Peak < before.Resident {
-		t.Errorf("this process takes %d bytes, at most %d", before.Resident, before.Peak)
+	if before.Anonymous < 1<<20 || before.Resident < before.Anonymous || before.Peak < before.Resident {
+		t.Errorf("this process takes %d bytes, %d of them from no file, at most %d", before.Resident, before.Anonymous, before.Peak)
 	}
 	deadline := time.Now().Add(time.Minute)
 	after := before

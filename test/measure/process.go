@@ -18,6 +18,8 @@ type Usage struct {
 	// Resident is the memory that the process takes at the moment, and Peak the most that it took since ResetPeak or its start. Both
 	// are in bytes, and include the parts of the program's file that are in memory.
 	Resident, Peak uint64
+	// Anonymous is the part of Resident that comes from no file: heap and stacks.
+	Anonymous uint64
 }
 
 // UsageOf is the usage of a running process.
@@ -35,9 +37,10 @@ func UsageOf(pid int) (Usage, error) {
 		return Usage{}, err
 	}
 	return Usage{
-		CPU:      time.Duration(stat.CPUTime() * float64(time.Second)),
-		Resident: status.VmRSS,
-		Peak:     status.VmHWM,
+		CPU:       time.Duration(stat.CPUTime() * float64(time.Second)),
+		Resident:  status.VmRSS,
+		Peak:      status.VmHWM,
+		Anonymous: status.RssAnon,
 	}, nil
 }
 

@@ -80,9 +80,11 @@ type Result struct {
 
 	// CPUSeconds is what the controller's process took on all cores until it came to rest.
 	CPUSeconds float64 `json:"cpuSeconds"`
-	// ResidentMiB is the memory of the process at the end, PeakMiB the most it took during the scenario.
-	ResidentMiB float64 `json:"residentMiB"`
-	PeakMiB     float64 `json:"peakMiB"`
+	// ResidentMiB is the memory of the process at the end, PeakMiB the most it took during the scenario. AnonymousMiB is the part of
+	// ResidentMiB that is no part of the program's file: heap and stacks.
+	ResidentMiB  float64 `json:"residentMiB"`
+	AnonymousMiB float64 `json:"anonymousMiB"`
+	PeakMiB      float64 `json:"peakMiB"`
 	// Passes is how many passes the controller's reconcilers made; nil if its metrics don't say.
 	Passes *float64 `json:"passes,omitempty"`
 

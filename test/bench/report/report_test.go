@@ -22,7 +22,7 @@ func sample() *Report {
 			{
 				Key: Key{Create, 500, 4}, Seconds: 23, StatusSeconds: 23.5,
 				Writes: map[string]int{"create statefulsets": 501, "patch pods": 99}, FailedWrites: map[string]int{"409 patch pods": 6},
-				Reads: map[string]int{"list pods": 2}, CPUSeconds: 2.5, ResidentMiB: 60, PeakMiB: 65, Passes: ptr.To(1200.0),
+				Reads: map[string]int{"list pods": 2}, CPUSeconds: 2.5, ResidentMiB: 60, AnonymousMiB: 20, PeakMiB: 65, Passes: ptr.To(1200.0),
 			},
 			{Key: Key{Kill, 500, 4}, Seconds: 4, Restarts: &Restarts{Killed: 50, Restarted: 49, Again: 1}, PeakMiB: 71},
 			{Key: Key{ScaleUp, 500, 4}, Seconds: 4, PeakMiB: 100},
@@ -84,13 +84,13 @@ func TestTables(t *testing.T) {
 	const want = `
 500 groups of 4 pods
 
-| scenario              | pods s | of floor | status s | writes | per group | failed | reads | CPU s | passes | resident MiB | peak MiB | fewest ready | restarted         |
-|-----------------------|--------|----------|----------|--------|-----------|--------|-------|-------|--------|--------------|----------|--------------|-------------------|
-| floor                 | 20.00  | -        | -        | -      | -         | -      | -     | -     | -      | -            | -        | -            | -                 |
-| create                | 23.00  | 1.15     | 23.50    | 600    | 1.20      | 6      | 2     | 2.50  | 1200   | 60.0         | 65.0     | -            | -                 |
-| kill workers          | 4.00   | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0          | 71.0     | -            | 49 of 50, 1 again |
-| scale up              | 4.00   | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0          | 100.0    | -            | -                 |
-| update (not finished) | -      | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0          | 0.0      | -            | -                 |
+| scenario              | pods s | of floor | status s | writes | per group | failed | reads | CPU s | passes | anonymous MiB | resident MiB | peak MiB | fewest ready | restarted         |
+|-----------------------|--------|----------|----------|--------|-----------|--------|-------|-------|--------|---------------|--------------|----------|--------------|-------------------|
+| floor                 | 20.00  | -        | -        | -      | -         | -      | -     | -     | -      | -             | -            | -        | -            | -                 |
+| create                | 23.00  | 1.15     | 23.50    | 600    | 1.20      | 6      | 2     | 2.50  | 1200   | 20.0          | 60.0         | 65.0     | -            | -                 |
+| kill workers          | 4.00   | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 71.0     | -            | 49 of 50, 1 again |
+| scale up              | 4.00   | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 100.0    | -            | -                 |
+| update (not finished) | -      | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 0.0      | -            | -                 |
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Error(diff)

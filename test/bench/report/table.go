@@ -18,6 +18,12 @@ const none = "-"
 // dimension is what a table of results is about.
 type dimension struct{ groups, size int }
 
+// header names the columns of a table of results.
+var header = []string{
+	"scenario", "pods s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s",
+	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
+}
+
 // Tables writes a table in Markdown for each number and size of groups, in the order of the results.
 func (r *Report) Tables(out io.Writer) {
 	var order []dimension
@@ -30,9 +36,6 @@ func (r *Report) Tables(out io.Writer) {
 		}
 		rows[about] = append(rows[about], r.row(result))
 	}
-	header := []string{
-		"scenario", "pods s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s", "passes", "resident MiB", "peak MiB", "fewest ready", "restarted",
-	}
 	for _, about := range order {
 		_, _ = fmt.Fprintf(out, "\n%d groups of %d pods\n\n", about.groups, about.size)
 		table(out, header, rows[about])
@@ -42,7 +45,7 @@ func (r *Report) Tables(out io.Writer) {
 // row is the line of a result.
 func (r *Report) row(result *Result) []string {
 	if result.Scenario == Floor {
-		row := slices.Repeat([]string{none}, 14)
+		row := slices.Repeat([]string{none}, len(header))
 		row[0], row[1] = result.Scenario, seconds(result.Seconds)
 		return row
 	}
@@ -54,7 +57,7 @@ func (r *Report) row(result *Result) []string {
 	return []string{
 		name, seconds(result.Seconds), r.ofFloor(result), seconds(result.StatusSeconds),
 		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites), fmt.Sprint(Sum(result.Reads)),
-		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
+		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
 		optional(result.FewestReady), result.Restarts.String(),
 	}
 }
