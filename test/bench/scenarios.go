@@ -181,7 +181,7 @@ func (b *bed) floor(ctx context.Context, replicas, size int) (report.Result, err
 	if err != nil {
 		return result, err
 	}
-	return result, b.deleteFloor(ctx)
+	return result, b.deleteFloor(ctx, replicas, size)
 }
 
 func (b *bed) createFloor(ctx context.Context, replicas, size int) error {
@@ -192,8 +192,11 @@ func (b *bed) createFloor(ctx context.Context, replicas, size int) error {
 	})
 }
 
-func (b *bed) deleteFloor(ctx context.Context) error {
-	err := b.api.AppsV1().StatefulSets(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
+	sets := floorSets(replicas, size)
+	err := inParallel(ctx, len(sets), func(i int) error {
+		return b.api.AppsV1().StatefulSets(namespace).Delete(ctx, sets[i].Name, metav1.DeleteOptions{})
+	})
 	if err != nil {
 		return err
 	}
