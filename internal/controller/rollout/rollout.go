@@ -168,7 +168,7 @@ func (in *Input) choose(replicas int32) map[int32]bool {
 			going[index] = true
 		}
 	}
-	take(func(index int32, _ bool) bool { return in.wasLetGo(index) }) // They may go at any time.
+	take(func(index int32, _ bool) bool { return in.wasLetGo(index) }) // First: they may go at any time, and take up the budget.
 	take(func(index int32, ready bool) bool { return !ready && turns > 0 && !going[index] })
 	take(func(index int32, ready bool) bool { return ready && !going[index] })
 	return going

@@ -131,7 +131,7 @@ func conditions(in Input, c counts) []metav1.Condition {
 	}
 }
 
-// rolloutMessage tells how far the rollout is, and what it waits for: "3 of 20 groups have to be updated, waiting for groups 17-18; 2 may be
+// rolloutMessage tells how far the rollout is, and what it waits for: "17 of 20 groups have to be updated, waiting for groups 17-18; 2 may be
 // unavailable".
 func rolloutMessage(in Input, c counts) string {
 	switch in.Rollout.Reason {
