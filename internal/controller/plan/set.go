@@ -50,8 +50,9 @@ type Set struct {
 // conditions that change. It fails only if the set's own templates can't be written as a revision.
 func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, seen: observed.Seen, failures: slices.Clone(observed.Failures)}
-	if p.mend() || p.adopt() { // What there is to tell is known once that is done.
-		return Set{Writes: p.writes, Seen: p.seen, Status: p.lws.Status}, nil
+	if p.mend() || p.adopt() { // Of the groups, there is something to tell once that is done.
+		next, events := status.Unchanged(status.Input{Set: observed, Failures: p.failures, Now: now})
+		return Set{Writes: p.writes, Seen: p.seen, Status: next, Events: events}, nil
 	}
 	if err := p.children(); err != nil {
 		return Set{}, err
