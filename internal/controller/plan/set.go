@@ -66,6 +66,7 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		Unrecorded: p.unrecorded,
 		Now:        now,
 	})
+	next = p.paced(next)
 	return Set{
 		Writes:  p.writes,
 		Steps:   p.steps,
@@ -75,6 +76,21 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		Records: p.remember != nil,
 		After:   p.after,
 	}, nil
+}
+
+// statusInterval is how often a status is written that only counts on while groups come and go: a thousand groups that are created in 40 s
+// are 40 writes.
+const statusInterval = time.Second
+
+// paced is the status to write now: the one of before, if there is no hurry with the next and another one was written a moment ago.
+func (p *setPlanner) paced(next leaderworkersetv1.LeaderWorkerSetStatus) leaderworkersetv1.LeaderWorkerSetStatus {
+	before := p.lws.Status
+	wait := statusInterval - p.now.Sub(p.observed.Told)
+	if wait <= 0 || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+		return next
+	}
+	p.lookAgainAfter(wait)
+	return before
 }
 
 // setPlanner gathers a plan, step by step.
@@ -221,21 +237,16 @@ func (p *setPlanner) takeDownGroups() {
 	p.takeDown(p.replaced())
 }
 
-// takeDown stops leaders and workers of the groups. The leaders go first: if they are all that comes to pass, their groups are recreated
-// all the same.
+// takeDown stops the leaders of the groups. A group whose leader terminates is stopped as a whole by the pass over it, in parallel to
+// those of the other groups, and also if the operator crashes in between.
 func (p *setPlanner) takeDown(groups []snapshot.Group) {
-	var workers []Write
 	for _, group := range groups {
 		if p.taken[group.Index] || group.Terminating() {
 			continue
 		}
 		p.taken[group.Index] = true
 		p.writes = append(p.writes, Write{Delete: group.Leader})
-		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
-			workers = append(workers, Write{Delete: group.Workers})
-		}
 	}
-	p.writes = append(p.writes, workers...)
 }
 
 // pruneRevisions deletes the oldest of the revisions that nothing uses. One that no group is of may still be used: groups below the
