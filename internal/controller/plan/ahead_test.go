@@ -102,8 +102,7 @@ func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
 }
 
 // TestForSetConfirmsWhatMayBeLate has a group that isn't of the revision before the current one, as far as the leader StatefulSet tells: the
-// view may be late, so the version of that is confirmed first. Groups that have failed don't wait for it, and a pass that changes the
-// StatefulSet itself has nothing to confirm.
+// view may be late, so that the StatefulSet is still as it was observed is confirmed first, also in a pass that changes it then.
 func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
 	observed := settled(t, newSet())
 	setImage(observed.LWS, "serve:2")
@@ -115,7 +114,7 @@ func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
 
 	observed.Lives = map[int32]snapshot.Life{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
 	wantWrites(t, "when another group fails, which is written down", forSet(t, observed).Writes,
-		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-0")
+		"patch *v1.StatefulSet llama", "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
 }
 
 func wantOrder(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, order snapshot.Order) {

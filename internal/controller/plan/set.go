@@ -112,8 +112,6 @@ type setPlanner struct {
 	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
 	letGo []int32
 
-	leadersChange bool // in this pass: the leader StatefulSet gets another version
-
 	taken map[int32]bool // groups that this pass takes down
 	seen  map[int32]snapshot.SeenLeader
 
@@ -130,9 +128,10 @@ func (p *setPlanner) children() error {
 	template := revision.Of(p.lws)
 	p.decide()
 	p.restarts()
+	replaced := p.replaced() // What is to confirm about the leader StatefulSet comes before it is changed.
 	p.service(&template)
 	p.leaders(&template)
-	p.takeDownGroups()
+	p.takeDown(p.recreated, replaced)
 	p.pruneRevisions()
 	p.tellOfRestarts()
 	p.lookAtLeaders()
@@ -198,7 +197,7 @@ func (p *setPlanner) leaders(template *revision.Template) {
 		if wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] == "" {
 			delete(changed.Annotations, leaderworkersetv1.AheadAnnotationKey)
 		}
-		p.leadersChange = p.patch(existing, changed)
+		p.patch(existing, changed)
 	}
 }
 
@@ -230,17 +229,11 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 	return wanted
 }
 
-// takeDownGroups takes down the groups that have failed, and those that the rollout lets go.
-func (p *setPlanner) takeDownGroups() {
+// takeDown stops the leaders of the groups that have failed, and of those that the rollout replaces. A group whose leader terminates is
+// stopped as a whole by the pass over it: in parallel to those of the other groups, and also if the operator crashes in between.
+func (p *setPlanner) takeDown(recreated, replaced []snapshot.Group) {
 	p.taken = map[int32]bool{}
-	p.takeDown(p.recreated)
-	p.takeDown(p.replaced())
-}
-
-// takeDown stops the leaders of the groups. A group whose leader terminates is stopped as a whole by the pass over it, in parallel to
-// those of the other groups, and also if the operator crashes in between.
-func (p *setPlanner) takeDown(groups []snapshot.Group) {
-	for _, group := range groups {
+	for _, group := range slices.Concat(recreated, replaced) {
 		if p.taken[group.Index] || group.Terminating() {
 			continue
 		}
@@ -280,13 +273,11 @@ func (p *setPlanner) ownLeaders() *appsv1.StatefulSet {
 
 func (p *setPlanner) create(object Object) { p.writes = append(p.writes, Write{Create: object}) }
 
-// patch changes an object, and says whether there is anything to change.
-func (p *setPlanner) patch(from, to Object) bool {
-	if equality.Semantic.DeepEqual(from, to) {
-		return false
+// patch changes an object, if there is anything to change.
+func (p *setPlanner) patch(from, to Object) {
+	if !equality.Semantic.DeepEqual(from, to) {
+		p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
 	}
-	p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
-	return true
 }
 
 // confirm has the writes end here if the leader StatefulSet is no longer as it was observed.

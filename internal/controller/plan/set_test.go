@@ -474,3 +474,30 @@ func TestForSetPacesTheStatus(t *testing.T) {
 		})
 	}
 }
+
+// TestForSetReplacesWhileTheOrderMovesOn has the budget grow while a group goes: what the StatefulSet controller knows of may go on.
+func TestForSetReplacesWhileTheOrderMovesOn(t *testing.T) {
+	observed := settled(t, newSet())
+	setImage(observed.LWS, "serve:2")
+	carryOut(observed, forSet(t, observed))
+	wantPartition(t, "the first step", observed, 1)
+	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
+	wantWrites(t, "before its controller knows of the first", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
+
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	planned := forSet(t, observed)
+	wantWrites(t, "the second step", planned.Writes, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
+	carryOut(observed, planned)
+	wantPartition(t, "the second step", observed, 0)
+	wantWrites(t, "before its controller knows of the second", forSet(t, observed).Writes)
+
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	wantWrites(t, "after it", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
+}
+
+func wantPartition(t *testing.T, when string, observed *snapshot.Set, want int32) {
+	t.Helper()
+	if got := *observed.Leaders.Spec.UpdateStrategy.RollingUpdate.Partition; got != want {
+		t.Errorf("%s: partition %d, want %d", when, got, want)
+	}
+}
