@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install checks the manifests in config/olm: that they are what OLM reads, and belong to each other and to the catalog.
+// Package install checks what OLM installs the operator from. The manifests in config/olm have to be what OLM reads, and belong to each other
+// and to the catalog; the bundle has to ask for no more than the operator needs.
 package install
 
 import (
