@@ -250,6 +250,9 @@ func trimPod(object any) (any, error) {
 	trimmed := &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: trimmedMeta(pod.ObjectMeta)}
 	trimmed.Annotations = ours(pod.Annotations)
 	trimmed.Labels = ours(pod.Labels)
+	if revision, ok := pod.Labels[appsv1.StatefulSetRevisionLabel]; ok {
+		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = revision
+	}
 	trimmed.Spec.NodeName, trimmed.Spec.SchedulingGates = pod.Spec.NodeName, pod.Spec.SchedulingGates
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
 	trimmed.Status.InitContainerStatuses = restartCounts(pod.Status.InitContainerStatuses)

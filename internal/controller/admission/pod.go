@@ -23,10 +23,10 @@ import (
 
 // +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded,patch=`{"objectSelector":{"matchExpressions":[{"key":"leaderworkerset.sigs.k8s.io/name","operator":"Exists"}]}}`
 
-// podWebhook gives pods of groups their identity, and has leaders come in the order of a rolling update and after their previous group. The API server sends it only
-// pods that are labeled with a LeaderWorkerSet's name.
+// podWebhook gives pods of groups their identity, and has leaders come in the order of a rolling update and after their previous group.
+// The API server sends it only pods that are labeled with a LeaderWorkerSet's name.
 type podWebhook struct {
-	// live reads past the cache, which may be late, and which only the replica of the operator that leads fills.
+	// live reads past the cache, which may be late, and which has pods and StatefulSets only in the replica of the operator that leads.
 	live client.Reader
 }
 

@@ -203,10 +203,15 @@ func othersLabels(labels map[string]string) map[string]string {
 	return others
 }
 
-// passedOn are the annotations of the set that its StatefulSets get, too: all but the copy of the manifest that kubectl keeps.
+// passedOn are the annotations of the set that its StatefulSets get, too: all but the copy of the manifest that kubectl keeps, and those
+// that on a StatefulSet are the operator's own notes.
 func passedOn(annotations map[string]string) map[string]string {
 	passed := maps.Clone(annotations)
-	delete(passed, corev1.LastAppliedConfigAnnotation)
+	for _, key := range []string{
+		corev1.LastAppliedConfigAnnotation, leaderworkersetv1.AheadAnnotationKey, leaderworkersetv1.GroupRecordAnnotationKey,
+	} {
+		delete(passed, key)
+	}
 	return passed
 }
 

@@ -94,12 +94,12 @@ func failure(life *snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupM
 	}
 	for _, worker := range slices.Sorted(maps.Keys(pods)) {
 		switch pod := pods[worker]; {
-		case pod.DeletionTimestamp != nil:
-			return fmt.Sprintf("pod %s is being deleted", pod.Name), false
-		case pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "":
+		case pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "": // The StatefulSet controller is about to delete it.
 			return fmt.Sprintf("pod %s failed: %s", pod.Name, pod.Status.Reason), true
 		case pod.Status.Phase == corev1.PodFailed:
 			return fmt.Sprintf("pod %s failed", pod.Name), true
+		case pod.DeletionTimestamp != nil:
+			return fmt.Sprintf("pod %s is being deleted", pod.Name), false
 		}
 	}
 	return "", false

@@ -69,7 +69,7 @@ type Verdict struct {
 
 // Next decides what the group needs now.
 func Next(members *snapshot.GroupMembers) Verdict {
-	verdict := Verdict{Action: Nothing, Reason: "the group has what it needs"}
+	var verdict Verdict
 	for _, check := range []func(*snapshot.GroupMembers, *Verdict) bool{
 		leaderIsMissing,
 		leaderIsTerminating,

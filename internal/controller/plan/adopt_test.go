@@ -141,6 +141,24 @@ func TestAdoptedIsAtRest(t *testing.T) {
 }
 
 // TestAdoptKeepsTheKey has a revision of the same meaning created before the one that groups are of was adopted.
+// TestAdoptionTellsOnlyWhatStandsInItsWay has the API server refuse an adoption: that is told, and nothing of groups that aren't the set's
+// yet.
+func TestAdoptionTellsOnlyWhatStandsInItsWay(t *testing.T) {
+	observed := orphans(t, newSet())
+	observed.LWS.Status = leaderworkersetv1.LeaderWorkerSetStatus{}
+	if got := forSet(t, observed); len(got.Status.Conditions) != 0 || len(got.Events) != 0 {
+		t.Errorf("conditions %v and events %v before anything is known", got.Status.Conditions, got.Events)
+	}
+	observed.Failures = []snapshot.Failure{{Group: snapshot.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
+	got := forSet(t, observed)
+	if len(got.Status.Conditions) != 1 || got.Status.Conditions[0].Type != leaderworkersetv1.ConditionReplicaFailure {
+		t.Errorf("conditions %v, want ReplicaFailure alone", got.Status.Conditions)
+	}
+	if diff := cmp.Diff([]string{leaderworkersetv1.ReasonFailedUpdate}, reasons(got)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
 func TestAdoptKeepsTheKey(t *testing.T) {
 	observed := orphans(t, newSet())
 	key := revision.Key(observed.Revisions[0])

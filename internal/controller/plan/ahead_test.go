@@ -101,6 +101,23 @@ func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
 	wantOrder(t, observed.Leaders, appsv1.OnDeleteStatefulSetStrategyType, snapshot.Order{Partition: 2, Ahead: []int32{0}})
 }
 
+// TestForSetConfirmsWhatMayBeLate has a group that isn't of the revision before the current one, as far as the leader StatefulSet tells: the
+// view may be late, so the version of that is confirmed first. Groups that have failed don't wait for it, and a pass that changes the
+// StatefulSet itself has nothing to confirm.
+func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
+	observed := settled(t, newSet())
+	setImage(observed.LWS, "serve:2")
+	carryOut(observed, forSet(t, observed))
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	observed.Leaders.Status.CurrentRevision = "llama-other"
+	wantWrites(t, "in a view that may be late", forSet(t, observed).Writes,
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1")
+
+	observed.Lives = map[int32]snapshot.Life{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
+	wantWrites(t, "when another group fails, which is written down", forSet(t, observed).Writes,
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0")
+}
+
 func wantOrder(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, order snapshot.Order) {
 	t.Helper()
 	if got := leaders.Spec.UpdateStrategy.Type; got != strategy {

@@ -35,20 +35,26 @@ const (
 // deletion, so that a crash in between neither loses a restart nor counts it twice.
 func (p *setPlanner) restarts() {
 	leaders := p.ownLeaders()
-	if leaders == nil || len(p.letGo) > 0 { // Nothing can be written down before the step that let them go has ended.
+	if leaders == nil {
 		return
 	}
 	remembered := record.Parse(leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
 	next := p.livesToRemember(remembered)
+	busy := len(p.letGo) > 0 // Nothing can be written down before the step that let them go has ended.
 	p.crashes = map[int32]status.Crashes{}
 	for _, group := range p.observed.Groups {
 		if group.Terminating() || group.Index >= p.decision.Replicas {
 			continue
 		}
-		p.judge(group, next)
+		if !busy {
+			p.judge(group, next)
+		}
 		if entry := next[group.Index]; entry.Restarts > 0 || entry.Failed != "" {
 			p.crashes[group.Index] = crashes(p.crashes[group.Index], entry, p.now)
 		}
+	}
+	if busy {
+		return
 	}
 	p.record(remembered, next)
 	if p.remember != nil {

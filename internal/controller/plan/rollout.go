@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -143,7 +144,11 @@ func (p *setPlanner) replaced() []snapshot.Group {
 			sure = sure && group.Leader.Labels[appsv1.StatefulSetRevisionLabel] == leaders.Status.CurrentRevision
 		}
 	}
-	if len(groups) > 0 && !sure {
+	switch {
+	case len(groups) == 0 || sure:
+	case p.leadersChange:
+		return nil // There is nothing to confirm about a version that this pass replaces: the next one will see.
+	default:
 		// In a view that is late, a group may look old that is already of a revision that comes after: only groups of the one before
 		// the current are known to have been let go.
 		p.confirm(leaders)
@@ -152,20 +157,31 @@ func (p *setPlanner) replaced() []snapshot.Group {
 }
 
 // rolloutToTell is the decision as the status tells of it. It goes by the groups that exist: one that is terminating is still outdated,
-// though what comes in its place won't be; and nothing is held back in a set whose first groups are yet to be created.
+// though what comes in its place won't be, and so is one that is missing in the middle of a rollout; and nothing is held back in a set
+// whose first groups are yet to be created.
 func (p *setPlanner) rolloutToTell() rollout.Decision {
 	told, order, held := p.decision, p.nextOrder(), false
+	missing := *p.lws.Spec.Replicas
 	for _, group := range p.observed.Groups {
-		if group.Revision() == p.key || group.Index >= *p.lws.Spec.Replicas {
+		if group.Index >= *p.lws.Spec.Replicas {
+			continue
+		}
+		missing--
+		if group.Revision() == p.key {
 			continue
 		}
 		held = held || group.Index < *p.lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition
 		if group.Terminating() && order.LetsGo(group.Index) {
 			told.Outdated++
-			told.Reason = rollout.WaitingForGroups
 		}
 	}
-	if told.Reason == rollout.HeldByPartition && !held {
+	if meta.IsStatusConditionTrue(p.lws.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress) {
+		told.Outdated = max(told.Outdated, missing)
+	}
+	switch {
+	case told.Outdated > 0:
+		told.Reason = rollout.WaitingForGroups
+	case told.Reason == rollout.HeldByPartition && !held:
 		told.Reason = rollout.Complete
 	}
 	return told

@@ -50,13 +50,12 @@ type Set struct {
 // conditions that change. It fails only if the set's own templates can't be written as a revision.
 func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	p := setPlanner{observed: observed, lws: observed.LWS, now: now.Time, seen: observed.Seen, failures: slices.Clone(observed.Failures)}
-	if p.mend() {
-		return Set{Writes: p.writes, Seen: p.seen, Status: p.lws.Status}, nil
+	if p.mend() || p.adopt() { // Of the groups, there is something to tell once that is done.
+		next, events := status.Unchanged(status.Input{Set: observed, Failures: p.failures, Now: now})
+		return Set{Writes: p.writes, Seen: p.seen, Status: next, Events: events}, nil
 	}
-	if !p.adopt() {
-		if err := p.children(); err != nil {
-			return Set{}, err
-		}
+	if err := p.children(); err != nil {
+		return Set{}, err
 	}
 	next, events := status.Next(status.Input{
 		Set:        observed,
@@ -96,6 +95,8 @@ type setPlanner struct {
 
 	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
 	letGo []int32
+
+	leadersChange bool // in this pass: the leader StatefulSet gets another version
 
 	taken map[int32]bool // groups that this pass takes down
 	seen  map[int32]snapshot.SeenLeader
@@ -181,7 +182,7 @@ func (p *setPlanner) leaders(template *revision.Template) {
 		if wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] == "" {
 			delete(changed.Annotations, leaderworkersetv1.AheadAnnotationKey)
 		}
-		p.patch(existing, changed)
+		p.leadersChange = p.patch(existing, changed)
 	}
 }
 
@@ -213,12 +214,18 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 	return wanted
 }
 
-// takeDownGroups stops leaders and workers of the groups that have failed, and of those that the rollout lets go. The leaders go first: if
-// they are all that comes to pass, their groups are recreated all the same.
+// takeDownGroups takes down the groups that have failed, and those that the rollout lets go.
 func (p *setPlanner) takeDownGroups() {
 	p.taken = map[int32]bool{}
+	p.takeDown(p.recreated)
+	p.takeDown(p.replaced())
+}
+
+// takeDown stops leaders and workers of the groups. The leaders go first: if they are all that comes to pass, their groups are recreated
+// all the same.
+func (p *setPlanner) takeDown(groups []snapshot.Group) {
 	var workers []Write
-	for _, group := range append(p.recreated, p.replaced()...) {
+	for _, group := range groups {
 		if p.taken[group.Index] || group.Terminating() {
 			continue
 		}
@@ -262,10 +269,13 @@ func (p *setPlanner) ownLeaders() *appsv1.StatefulSet {
 
 func (p *setPlanner) create(object Object) { p.writes = append(p.writes, Write{Create: object}) }
 
-func (p *setPlanner) patch(from, to Object) {
-	if !equality.Semantic.DeepEqual(from, to) {
-		p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
+// patch changes an object, and says whether there is anything to change.
+func (p *setPlanner) patch(from, to Object) bool {
+	if equality.Semantic.DeepEqual(from, to) {
+		return false
 	}
+	p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
+	return true
 }
 
 // confirm has the writes end here if the leader StatefulSet is no longer as it was observed.

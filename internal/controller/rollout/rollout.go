@@ -168,7 +168,7 @@ func (in *Input) choose(replicas int32) map[int32]bool {
 			going[index] = true
 		}
 	}
-	take(func(index int32, _ bool) bool { return in.wasLetGo(index) }) // They may go at any time.
+	take(func(index int32, _ bool) bool { return in.wasLetGo(index) }) // First: they may go at any time, and take up the budget.
 	take(func(index int32, ready bool) bool { return !ready && turns > 0 && !going[index] })
 	take(func(index int32, ready bool) bool { return ready && !going[index] })
 	return going
@@ -188,7 +188,7 @@ func (in *Input) lower(replicas int32, going map[int32]bool) int32 {
 	return partition
 }
 
-// ahead are the groups below the partition that are to go, and those that were let go before and have yet to come back.
+// ahead are the groups below the partition that are to go, and those that were let go before: they stay ahead until it has come down to them.
 func (in *Input) ahead(partition, replicas int32, going map[int32]bool) []int32 {
 	var ahead []int32
 	for index := min(partition, replicas) - 1; index >= in.UserPartition; index-- {

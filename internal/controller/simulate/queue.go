@@ -55,10 +55,4 @@ func (q *queue) ready() []reconcile.Request {
 }
 
 // next is when the next request is due; the zero time if the queue is empty.
-func (q *queue) next() time.Time {
-	var next time.Time
-	for _, due := range q.due {
-		next = earlier(next, due)
-	}
-	return next
-}
+func (q *queue) next() time.Time { return earliest(q.due) }

@@ -95,13 +95,7 @@ func (c *statefulSetController) actions() []action {
 }
 
 // next is when the next attempt follows one that failed.
-func (c *statefulSetController) next() time.Time {
-	var next time.Time
-	for _, due := range c.retries {
-		next = earlier(next, due)
-	}
-	return next
-}
+func (c *statefulSetController) next() time.Time { return earliest(c.retries) }
 
 // step begins a pass, and takes its next step. After one that fails, only the last one is left: the status.
 func (c *statefulSetController) step(key types.NamespacedName) {

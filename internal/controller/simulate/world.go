@@ -322,4 +322,13 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// earliest is the earliest of the times; the zero time if there are none.
+func earliest[K comparable](times map[K]time.Time) time.Time {
+	var first time.Time
+	for _, at := range times {
+		first = earlier(first, at)
+	}
+	return first
+}
+
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -86,6 +86,14 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
 	return next, events(before.Conditions, next.Conditions)
 }
 
+// Unchanged is the status as it was but for what stands in the way, and the events of that: for a pass that can't tell the rest yet.
+func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
+	next := *in.Set.LWS.Status.DeepCopy()
+	reason, message := replicaFailure(in.Failures)
+	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
+}
+
 // counts are numbers of groups.
 type counts struct {
 	replicas                 int32 // asked for
@@ -131,7 +139,7 @@ func conditions(in Input, c counts) []metav1.Condition {
 	}
 }
 
-// rolloutMessage tells how far the rollout is, and what it waits for: "3 of 20 groups have to be updated, waiting for groups 17-18; 2 may be
+// rolloutMessage tells how far the rollout is, and what it waits for: "17 of 20 groups have to be updated, waiting for groups 17-18; 2 may be
 // unavailable".
 func rolloutMessage(in Input, c counts) string {
 	switch in.Rollout.Reason {
