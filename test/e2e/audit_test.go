@@ -29,6 +29,9 @@ type request struct {
 	RequestURI string
 	User       struct{ Username string }
 	ObjectRef  struct{ Resource string }
+
+	// Annotations say how it was decided on.
+	Annotations map[string]string
 }
 
 func (r request) String() string { return r.Verb + " " + r.RequestURI }
@@ -57,6 +60,11 @@ func now(t *testing.T) auditMark {
 
 // operatorRequests are the operator's requests with one of the verbs since the mark.
 func operatorRequests(since auditMark, verbs ...string) ([]request, error) {
+	return operatorsOwn(since, func(r request) bool { return slices.Contains(verbs, r.Verb) })
+}
+
+// operatorsOwn are those of the operator's requests since the mark that are wanted.
+func operatorsOwn(since auditMark, wanted func(request) bool) ([]request, error) {
 	file, err := os.Open(suite.cluster.AuditLog())
 	if err != nil {
 		return nil, err
@@ -78,10 +86,19 @@ func operatorRequests(since auditMark, verbs ...string) ([]request, error) {
 		if err != nil {
 			return nil, fmt.Errorf("audit log: %w", err)
 		}
-		if strings.HasPrefix(read.User.Username, "system:serviceaccount:"+operator.Namespace+":") && slices.Contains(verbs, read.Verb) {
+		if strings.HasPrefix(read.User.Username, "system:serviceaccount:"+operator.Namespace+":") && wanted(read) {
 			own = append(own, read)
 		}
 	}
+}
+
+// nothingForbidden is an error if the operator has ever asked for something that its role doesn't allow.
+func nothingForbidden() error {
+	forbidden, err := operatorsOwn(0, func(r request) bool { return r.Annotations["authorization.k8s.io/decision"] == "forbid" })
+	if err != nil {
+		return err
+	}
+	return unless(len(forbidden) == 0, "the operator's role lacks what it takes for %v", forbidden)
 }
 
 // noWrites is an error if the operator has written anything since the mark.
