@@ -146,8 +146,9 @@ type LeaderWorkerTemplate struct {
 	RestartPolicy RestartPolicyType `json:"restartPolicy,omitempty"`
 
 	// maxGroupRestarts is how often in a row a group is recreated because it crashed: a container of it restarted, or a pod failed. After
-	// that its pods are left as they are, and the condition Failed names the group, until its leader pod is deleted by hand. A group that
-	// held out for 10 minutes starts over. Unlimited if not set. The delay before a group is recreated grows from the second time on.
+	// that its pods are left as they are, and the condition Failed names the group, until its leader pod is deleted by hand, this is raised,
+	// or a rollout replaces the group. A group that held out for 10 minutes starts over. Unlimited if not set. The delay before a group is
+	// recreated grows from the second time on.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Restarts of a group",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
