@@ -29,6 +29,15 @@ func operatorRequests(since measure.Mark, kind func(measure.Request) bool) ([]me
 	return slices.DeleteFunc(all, func(r measure.Request) bool { return !kind(r) }), err
 }
 
+// nothingForbidden is an error if the operator has ever asked for something that its role doesn't allow.
+func nothingForbidden() error {
+	forbidden, err := operatorRequests(0, measure.Request.Forbidden)
+	if err != nil {
+		return err
+	}
+	return unless(len(forbidden) == 0, "the operator's role lacks what it takes for %v", forbidden)
+}
+
 // noWrites is an error if the operator has written anything since the mark.
 func noWrites(since measure.Mark) error {
 	writes, err := operatorRequests(since, measure.Request.IsWrite)

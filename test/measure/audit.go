@@ -25,6 +25,8 @@ type Request struct {
 	ObjectRef  struct{ APIGroup, Resource, Subresource string }
 	// ResponseStatus holds the HTTP status. It is 0 for a request that wasn't answered.
 	ResponseStatus struct{ Code int }
+	// Annotations say among other things how the request was decided on.
+	Annotations map[string]string
 }
 
 // String is the request as a line that is good to read: "patch /api/v1/…".
@@ -74,6 +76,9 @@ func (r Request) isLease() bool { return r.ObjectRef.Resource == "leases" }
 
 // Failed says whether the API server refused the request: a conflict, an invalid object, something that isn't there.
 func (r Request) Failed() bool { return r.ResponseStatus.Code >= http.StatusBadRequest }
+
+// Forbidden says whether the user isn't allowed to make the request.
+func (r Request) Forbidden() bool { return r.Annotations["authorization.k8s.io/decision"] == "forbid" }
 
 // Mark is a place in an audit log, in bytes from its beginning.
 type Mark int64
