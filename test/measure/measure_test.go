@@ -20,7 +20,8 @@ const auditLog = `{"verb":"patch","user":{"username":"controller"},"requestURI":
 	`"objectRef":{"resource":"statefulsets","apiGroup":"apps"},"responseStatus":{"code":200}}
 {"verb":"list","user":{"username":"somebody"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"},"responseStatus":{"code":200}}
 {"verb":"get","user":{"username":"somebody"},"requestURI":"/api/v1/users/controller","objectRef":{"resource":"users"}}
-{"verb":"update","user":{"username":"controller-2"},"requestURI":"/x","objectRef":{"resource":"pods","subresource":"status"},"responseStatus":{"code":409}}
+{"verb":"update","user":{"username":"controller-2"},"requestURI":"/x","objectRef":{"resource":"pods","subresource":"status"},"responseStatus":{"code":409},` +
+	`"annotations":{"authorization.k8s.io/decision":"forbid"}}
 {"verb":"get","user":{"username":"contr`
 
 func TestRequests(t *testing.T) {
@@ -42,6 +43,9 @@ func TestRequests(t *testing.T) {
 	}
 	if all[0].Failed() || !all[1].Failed() {
 		t.Error("200 is no failure, 409 is one")
+	}
+	if all[0].Forbidden() || !all[1].Forbidden() {
+		t.Error("the first one is allowed, the second isn't")
 	}
 	if manager := all[0].Query("fieldManager"); manager != "c" {
 		t.Errorf("the field manager is %q", manager)

@@ -82,17 +82,6 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 // are 40 writes.
 const statusInterval = time.Second
 
-// paced is the status to write now: the one of before, if there is no hurry with the next and another one was written a moment ago.
-func (p *setPlanner) paced(next leaderworkersetv1.LeaderWorkerSetStatus) leaderworkersetv1.LeaderWorkerSetStatus {
-	before := p.lws.Status
-	wait := statusInterval - p.now.Sub(p.observed.Told)
-	if wait <= 0 || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
-		return next
-	}
-	p.lookAgainAfter(wait)
-	return before
-}
-
 // setPlanner gathers a plan, step by step.
 type setPlanner struct {
 	observed *snapshot.Set
@@ -118,6 +107,17 @@ type setPlanner struct {
 	writes   []Write
 	steps    []status.Event
 	failures []snapshot.Failure
+}
+
+// paced is the status to write now: the one of before, if there is no hurry with the next and another one was written a moment ago.
+func (p *setPlanner) paced(next leaderworkersetv1.LeaderWorkerSetStatus) leaderworkersetv1.LeaderWorkerSetStatus {
+	before := p.lws.Status
+	wait := statusInterval - p.now.Sub(p.observed.Told)
+	if wait <= 0 || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+		return next
+	}
+	p.lookAgainAfter(wait)
+	return before
 }
 
 // children plans the changes of what is the set's.
