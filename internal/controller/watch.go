@@ -121,14 +121,18 @@ func enqueueItself[T client.Object](delay time.Duration) handler.TypedEventHandl
 	})
 }
 
-// enqueueGroup has the group of an object looked at, after the delay: what happens to its other objects meanwhile is the same pass.
+// enqueueGroup has the group of an object looked at, after the delay: what happens to its other objects meanwhile is the same pass. One that
+// is gone has it looked at once: the group's next life may wait for it.
 func enqueueGroup[T client.Object](delay time.Duration) handler.TypedEventHandler[T, reconcile.Request] {
-	return enqueue(delay, func(_ context.Context, object T) []types.NamespacedName {
+	keys := func(_ context.Context, object T) []types.NamespacedName {
 		if group, ok := groupOf(object); ok {
 			return []types.NamespacedName{group}
 		}
 		return nil
-	})
+	}
+	later := enqueue(delay, keys)
+	later.DeleteFunc = enqueue(0, keys).DeleteFunc
+	return later
 }
 
 // enqueueGroups has the groups looked at that a StatefulSet or Service is of, or stands in the way of.
@@ -178,7 +182,7 @@ func groupsOf[T client.Object](reader client.Reader) func(context.Context, T) []
 }
 
 // enqueue adds the keys that an event's object maps to. An update is both objects' concern: labels may have changed.
-func enqueue[T client.Object](delay time.Duration, keys func(context.Context, T) []types.NamespacedName) handler.TypedEventHandler[T, reconcile.Request] {
+func enqueue[T client.Object](delay time.Duration, keys func(context.Context, T) []types.NamespacedName) handler.TypedFuncs[T, reconcile.Request] {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	add := func(ctx context.Context, q queue, object T) {
 		for _, key := range keys(ctx, object) {

@@ -94,7 +94,7 @@ func updated[T client.Object](t *testing.T, q *recordingQueue, to handler.TypedE
 }
 
 func TestEnqueue(t *testing.T) {
-	sets, groups, concerned := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object](gathering), enqueueGroups[client.Object]()
+	sets, groups, concerned := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object](0), enqueueGroups[client.Object]()
 	foreign := &appsv1.StatefulSet{ObjectMeta: part("other-1")}
 	nameOfASet := &appsv1.StatefulSet{ObjectMeta: part("llama-7")}
 	nameOfASet.Labels[leaderworkersetv1.SetNameLabelKey] = nameOfASet.Name
@@ -106,8 +106,8 @@ func TestEnqueue(t *testing.T) {
 	}{
 		{"the set of a pod, a moment later", sets, leaderOf(1), []string{"default/llama in 100ms"}},
 		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 100ms"}},
-		{"the group of a leader, a moment later", groups, leaderOf(1), []string{"default/llama-1 in 50ms"}},
-		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 50ms"}},
+		{"the group of a leader", groups, leaderOf(1), []string{"default/llama-1 in 0s"}},
+		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
 		{"the group of a Service", concerned, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
 		{"no group of the leader StatefulSet", concerned, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
 		{"no group of a set that is called like a leader", concerned, nameOfASet, nil},
@@ -136,6 +136,17 @@ func TestAnUpdateConcernsBothGroups(t *testing.T) {
 	q := &recordingQueue{}
 	updated(t, q, enqueueGroup[*corev1.Pod](0), leaderOf(1), leaderOf(2))
 	if diff := cmp.Diff([]string{"default/llama-1 in 0s", "default/llama-2 in 0s"}, q.added); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsGoneDoesNotWait(t *testing.T) {
+	q, to := &recordingQueue{}, enqueueGroup[*corev1.Pod](gathering)
+	to.Create(t.Context(), event.TypedCreateEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
+	updated(t, q, to, workerOf(2, 2), workerOf(2, 2))
+	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 2)}, q)
+	want := []string{"default/llama-1 in 50ms", "default/llama-2 in 50ms", "default/llama-2 in 50ms", "default/llama-3 in 0s"}
+	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
 }
