@@ -53,7 +53,7 @@ SCORECARD_TEST := $(BIN)/scorecard-test
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
 # Modules with code of ours; the others in tools/ only name the versions of tools.
-CODE_MODULES := . tools/generate tools/olm test/cluster/components
+CODE_MODULES := . tools/generate tools/images tools/olm test/cluster/components
 
 .DEFAULT_GOAL := help
 
@@ -120,11 +120,43 @@ verify-tidy:
 
 .PHONY: build
 build: ## Build the operator: bin/manager.
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/manager .
+	$(call go-build,$(BIN)/manager,.,-X main.version=$(VERSION))
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image, IMG.
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+##@ Images without a container engine
+
+# What images are built for. The ClusterServiceVersion says so, too.
+ARCHITECTURES := amd64 arm64 ppc64le s390x
+
+.PHONY: images
+images: operator-image bundle-image catalog-image ## Build all images for all architectures, as OCI archives: bin/images.
+
+.PHONY: operator-image
+operator-image: ## Build the operator's image: bin/images/operator.tar.
+	$(call cross-build,.,manager,.,-X main.version=$(VERSION))
+	$(call build-image,operator)
+
+.PHONY: bundle-image
+bundle-image: ## Build the bundle's image: bin/images/bundle.tar.
+	$(call build-image,bundle)
+
+.PHONY: catalog-image
+catalog-image: ## Build the catalog's image: bin/images/catalog.tar. The first time takes some minutes.
+	$(call cross-build,tools/olm,opm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
+	$(call cross-build,tools/olm,grpc_health_probe,./healthprobe)
+	$(call build-image,catalog)
+
+.PHONY: images-push
+images-push: ## Push the images in bin/images; to REGISTRY, such as localhost:5000/lws, if that is set.
+	go -C tools/images run . push -registry '$(REGISTRY)' $(BIN)/images/*.tar
+
+.PHONY: verify-images
+verify-images: operator-image bundle-image ## Check that the images of operator and bundle come out the same elsewhere, and that the operator runs.
+	tools/images/reproduce.sh operator bundle
+	cd tools/images && go test -count=1 ./built
 
 ##@ Packages for the Operator Lifecycle Manager
 
@@ -202,6 +234,7 @@ CLUSTER_TESTS := /test/(cluster|integration|e2e)(/|$$)
 test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
 	cd tools/generate && go test ./...
+	cd tools/images && go test . ./image
 	cd tools/olm && go test ./...
 
 .PHONY: test-integration
@@ -303,7 +336,6 @@ $(GOLANGCI_LINT): $(LINT_MODULE)
 SDK_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs
 OPM_TAGS := json1,$(SDK_TAGS)
 SDK_VERSION_PACKAGE := github.com/operator-framework/operator-sdk/internal/version
-OPM_VERSION_PACKAGE := github.com/operator-framework/operator-registry/cmd/opm/version
 
 # The SDK writes its own version into what it generates.
 $(OPERATOR_SDK): SDK_VERSION = $(call version-of,tools/olm,github.com/operator-framework/operator-sdk)
@@ -315,10 +347,10 @@ $(OPERATOR_SDK): $(OLM_MODULE)
 		-X $(SDK_VERSION_PACKAGE).KubernetesVersion=$(patsubst v0.%,v1.%,$(call version-of,tools/olm,k8s.io/api)),\
 		$(SDK_TAGS))
 
+OPM_PACKAGE := github.com/operator-framework/operator-registry/cmd/opm
+OPM_LDFLAGS = -X $(OPM_PACKAGE)/version.opmVersion=$(call version-of,tools/olm,github.com/operator-framework/operator-registry)
 $(OPM): $(OLM_MODULE)
-	$(call go-tool,tools/olm,github.com/operator-framework/operator-registry/cmd/opm,\
-		-X $(OPM_VERSION_PACKAGE).opmVersion=$(call version-of,tools/olm,github.com/operator-framework/operator-registry),\
-		$(OPM_TAGS))
+	$(call go-tool,tools/olm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
 
 $(CRDIFY): $(OLM_MODULE)
 	$(call go-tool,tools/olm,sigs.k8s.io/crdify)
@@ -334,8 +366,20 @@ ALL_MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exc
 # $(call in-each,modules,command) runs the command in each module, and says which.
 in-each = for module in $(1); do echo "--- module $$module"; (cd $$module && $(2)) || exit 1; done
 
+# $(call go-build,file,package,ldflags,tags) builds a program, the same wherever it is built.
+go-build = go build -mod=readonly -trimpath -buildvcs=false -tags '$(strip $(4))' -ldflags '-s -w $(strip $(3))' -o $(1) $(2)
+
 # $(call go-tool,module,package,ldflags,tags) builds a target from a package of a module.
-go-tool = cd $(1) && go build -mod=readonly -trimpath -buildvcs=false -tags '$(strip $(4))' -ldflags '-s -w $(strip $(3))' -o $@ $(2)
+go-tool = cd $(1) && $(call go-build,$@,$(2),$(3),$(4))
+
+# $(call cross-build,module,program,package,ldflags,tags) builds a program for all architectures: bin/linux-<architecture>/<program>.
+cross-build = cd $(1) && for arch in $(ARCHITECTURES); do \
+	GOOS=linux GOARCH=$$arch $(call go-build,$(BIN)/linux-$$arch/$(2),$(3),$(4),$(5)); done
+
+# $(call build-image,image) makes an image of the programs in bin/linux-<architecture>: bin/images/<image>.tar.
+build-image = go -C tools/images run . build -root $(CURDIR) -programs '$(BIN)/linux-{arch}' -output $(BIN)/images \
+	-repository $(IMAGE_REPOSITORY) -version $(VERSION) -created $(RELEASE_DATE)T00:00:00Z \
+	-architectures '$(ARCHITECTURES)' $(1)
 
 # $(call version-of,module,dependency) is the version that a module requires of a dependency.
 version-of = $(shell cd $(1) && go list -mod=readonly -m -f '{{.Version}}' $(2))

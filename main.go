@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 
 	"k8s.io/client-go/rest"
@@ -44,7 +45,12 @@ type configuration struct {
 func main() {
 	config := configuration{}
 	config.bind(flag.CommandLine)
+	printVersion := flag.Bool("version", false, "print the version, and end")
 	flag.Parse()
+	if *printVersion {
+		fmt.Println(version)
+		return
+	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&config.logging)))
 	if err := run(ctrl.SetupSignalHandler(), &config); err != nil {
 		ctrl.Log.Error(err, "The operator ends")
