@@ -125,7 +125,7 @@ func TestCount(t *testing.T) {
 }
 
 func TestFloorSets(t *testing.T) {
-	sets := floorSets(3, 4)
+	sets := floorSets(3, 4, "5s")
 	pods := 0
 	for _, set := range sets {
 		pods += int(*set.Spec.Replicas)

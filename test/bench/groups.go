@@ -142,6 +142,17 @@ func (g *groups) are(pods int, image string) error {
 	}
 }
 
+// created is how many pods were created since begin.
+func (g *groups) created() int {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	total := 0
+	for _, times := range g.born {
+		total += times
+	}
+	return total
+}
+
 // fewestReady is the smallest number of groups that were ready at a time since begin.
 func (g *groups) fewestReady() int {
 	g.mutex.Lock()

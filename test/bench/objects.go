@@ -59,18 +59,19 @@ func podSpec(environment []corev1.EnvVar) corev1.PodSpec {
 }
 
 // floorSets are the StatefulSets that make the same pods without any controller of LeaderWorkerSets: one of the leaders, and one of workers
-// for each group.
-func floorSets(replicas, size int) []*appsv1.StatefulSet {
-	leaders := floorSet(setName, replicas, map[string]string{leaderworkersetv1.WorkerIndexLabelKey: "0"}, size, setName)
-	sets := []*appsv1.StatefulSet{leaders}
-	if size == 1 {
-		return sets
-	}
+// for each group. readyAfter is how long the pods take to become ready, "" for no time.
+func floorSets(replicas, size int, readyAfter string) []*appsv1.StatefulSet {
+	sets := []*appsv1.StatefulSet{floorSet(setName, replicas, map[string]string{leaderworkersetv1.WorkerIndexLabelKey: "0"}, size, setName)}
 	for group := range replicas {
 		leader := fmt.Sprintf("%s-%d", setName, group)
 		workers := floorSet(leader, size-1, map[string]string{leaderworkersetv1.GroupIndexLabelKey: strconv.Itoa(group)}, size, leader)
 		workers.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 1}
 		sets = append(sets, workers)
+	}
+	if readyAfter != "" {
+		for _, set := range sets {
+			set.Spec.Template.Annotations[cluster.ReadyAfterAnnotation] = readyAfter
+		}
 	}
 	return sets
 }

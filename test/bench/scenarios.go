@@ -76,9 +76,22 @@ func (s *scenarios) sequence(ctx context.Context, replicas, size int) error {
 	})
 }
 
-// slowUpdate is the rolling update of pods that take seconds to become ready.
+// slowUpdate is the rolling update of pods that take seconds to become ready, and before that the replacement of the same pods without a
+// controller.
 func (s *scenarios) slowUpdate(ctx context.Context, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
+		if err := b.createFloor(ctx, slowGroups, size, slowReadyAfter); err != nil {
+			return err
+		}
+		if err := b.until(ctx, report.SlowFloor, podsPoll, b.pods(slowGroups*size, image)); err != nil {
+			return err
+		}
+		if err := s.measure(ctx, b, b.replacement(size)); err != nil {
+			return err
+		}
+		if err := b.deleteFloor(ctx, slowGroups, size); err != nil {
+			return err
+		}
 		if err := b.install(ctx); err != nil {
 			return err
 		}
@@ -175,7 +188,7 @@ func (s *scenarios) floor(ctx context.Context, b *bed, replicas, size int) error
 func (b *bed) floor(ctx context.Context, replicas, size int) (report.Result, error) {
 	result, err := b.measure(ctx, task{
 		key:  report.Key{Scenario: report.Floor, Groups: replicas, Size: size},
-		do:   func(ctx context.Context) error { return b.createFloor(ctx, replicas, size) },
+		do:   func(ctx context.Context) error { return b.createFloor(ctx, replicas, size, "") },
 		pods: b.pods(replicas*size, image),
 	})
 	if err != nil {
@@ -184,8 +197,8 @@ func (b *bed) floor(ctx context.Context, replicas, size int) (report.Result, err
 	return result, b.deleteFloor(ctx, replicas, size)
 }
 
-func (b *bed) createFloor(ctx context.Context, replicas, size int) error {
-	sets := floorSets(replicas, size)
+func (b *bed) createFloor(ctx context.Context, replicas, size int, readyAfter string) error {
+	sets := floorSets(replicas, size, readyAfter)
 	return inParallel(ctx, len(sets), func(i int) error {
 		_, err := b.api.AppsV1().StatefulSets(namespace).Create(ctx, sets[i], metav1.CreateOptions{})
 		return err
@@ -193,7 +206,7 @@ func (b *bed) createFloor(ctx context.Context, replicas, size int) error {
 }
 
 func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
-	sets := floorSets(replicas, size)
+	sets := floorSets(replicas, size, "")
 	err := inParallel(ctx, len(sets), func(i int) error {
 		return b.api.AppsV1().StatefulSets(namespace).Delete(ctx, sets[i].Name, metav1.DeleteOptions{})
 	})
@@ -201,6 +214,45 @@ func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
 		return err
 	}
 	return b.until(ctx, "delete the floor", podsPoll, b.pods(0, image))
+}
+
+// replacement deletes the pods of half of the floor's groups, and those of the other half once they are all back and ready.
+func (b *bed) replacement(size int) task {
+	half := slowGroups * size / 2
+	all := b.pods(2*half, image)
+	back := func(count int) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if created := b.groups.created(); created < count {
+				return fmt.Errorf("%d of %d pods are created again", created, count)
+			}
+			return all(ctx)
+		}
+	}
+	return task{
+		key: report.Key{Scenario: report.SlowFloor, Groups: slowGroups, Size: size},
+		do: func(ctx context.Context) error {
+			if err := b.deletePods(ctx, 0, half, size); err != nil {
+				return err
+			}
+			if err := b.until(ctx, report.SlowFloor, podsPoll, back(half)); err != nil {
+				return err
+			}
+			return b.deletePods(ctx, half, 2*half, size)
+		},
+		pods:    back(2 * half),
+		rollout: true,
+	}
+}
+
+// deletePods deletes the pods of groups in order: the leader and the workers of group 0, those of group 1, and so on.
+func (b *bed) deletePods(ctx context.Context, from, to, size int) error {
+	return inParallel(ctx, to-from, func(i int) error {
+		name := fmt.Sprintf("%s-%d", setName, (from+i)/size)
+		if worker := (from + i) % size; worker > 0 {
+			name = fmt.Sprintf("%s-%d", name, worker)
+		}
+		return b.api.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	})
 }
 
 // creation creates a set.

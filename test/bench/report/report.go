@@ -21,7 +21,9 @@ const (
 	ScaleUp   = "scale up"
 	ScaleDown = "scale down"
 	Delete    = "delete"
-	// SlowCreate and SlowUpdate are a creation and a rolling update of pods that take seconds to become ready.
+	// SlowFloor is the replacement of pods that take seconds to become ready, half of them at a time, without any controller of
+	// LeaderWorkerSets. SlowCreate and SlowUpdate are the creation and the rolling update of such pods.
+	SlowFloor  = "floor, slow pods"
 	SlowCreate = "create, slow pods"
 	SlowUpdate = "update, slow pods"
 	// Alone and Among are starts of the operator, without and with strangers' pods in the cluster.
@@ -33,6 +35,12 @@ const (
 	Large       = "create large groups"
 	LargeDelete = "delete large groups"
 )
+
+// floors are the scenarios that others are compared with, by those.
+var floors = map[string]string{Create: Floor, Large: Floor, SlowUpdate: SlowFloor}
+
+// isFloor says whether a scenario is there to compare others with.
+func isFloor(scenario string) bool { return scenario == Floor || scenario == SlowFloor }
 
 // Report is what one run of the benchmark found.
 type Report struct {

@@ -44,7 +44,7 @@ func (r *Report) Tables(out io.Writer) {
 
 // row is the line of a result.
 func (r *Report) row(result *Result) []string {
-	if result.Scenario == Floor {
+	if isFloor(result.Scenario) {
 		row := slices.Repeat([]string{none}, len(header))
 		row[0], row[1] = result.Scenario, seconds(result.Seconds)
 		return row
@@ -62,10 +62,10 @@ func (r *Report) row(result *Result) []string {
 	}
 }
 
-// ofFloor is the time of a creation as a multiple of what the pods take without a controller.
+// ofFloor is the time of a scenario as a multiple of what the same pods take without a controller.
 func (r *Report) ofFloor(result *Result) string {
-	floor := r.Find(Key{Floor, result.Groups, result.Size})
-	if floor == nil || result.Scenario != Create && result.Scenario != Large {
+	floor := r.Find(Key{floors[result.Scenario], result.Groups, result.Size})
+	if floor == nil {
 		return none
 	}
 	return fmt.Sprintf("%.2f", result.Seconds/floor.Seconds)
@@ -76,7 +76,7 @@ func (r *Report) Requests(out io.Writer) {
 	var rows [][]string
 	for i := range r.Results {
 		result := &r.Results[i]
-		if result.Scenario == Floor {
+		if isFloor(result.Scenario) {
 			continue
 		}
 		rows = append(rows, []string{
