@@ -5,7 +5,7 @@ package e2e
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -36,8 +36,7 @@ func TestScale(t *testing.T) {
 		untilNamed(t, podsIn(namespace), podNames("web", replicas, size)...)
 		untilNamed(t, statefulSetsIn(namespace), statefulSetNames("web", replicas)...)
 		untilAvailable(t, lws)
-		check(t, fmt.Sprintf("counts at %d", replicas), []int32{replicas, replicas, replicas},
-			[]int32{lws.Status.Replicas, lws.Status.ReadyReplicas, lws.Status.UpdatedReplicas})
+		untilCounted(t, lws, replicas)
 
 		now := uidsOf(listed(t, podsIn(namespace)))
 		for name, uid := range now {
@@ -57,6 +56,18 @@ func TestScale(t *testing.T) {
 	}
 	check(t, "pods that ever were", wantPods, pods.lives(t))
 	check(t, "StatefulSets that ever were", wantSets, statefulSets.lives(t))
+}
+
+// untilCounted waits until the status counts that many groups, all of them ready and updated.
+func untilCounted(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, replicas int32) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
+			return err
+		}
+		got := []int32{lws.Status.Replicas, lws.Status.ReadyReplicas, lws.Status.UpdatedReplicas}
+		return unless(slices.Equal(got, []int32{replicas, replicas, replicas}), "%v groups are there, ready and updated", got)
+	})
 }
 
 // TestScaleSubresource is what an autoscaler sees and does.

@@ -109,11 +109,13 @@ type setPlanner struct {
 	failures []snapshot.Failure
 }
 
-// paced is the status to write now: the one of before, if there is no hurry with the next and another one was written a moment ago.
+// paced is the status to write now: the one of before, if there is more to come, no hurry with the next, and another one was written a
+// moment ago.
 func (p *setPlanner) paced(next leaderworkersetv1.LeaderWorkerSetStatus) leaderworkersetv1.LeaderWorkerSetStatus {
-	before := p.lws.Status
+	before, replicas := p.lws.Status, *p.lws.Spec.Replicas
 	wait := statusInterval - p.now.Sub(p.observed.Told)
-	if wait <= 0 || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+	counted := next.Replicas == replicas && next.ReadyReplicas == replicas && next.UpdatedReplicas == replicas
+	if wait <= 0 || counted || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
 		return next
 	}
 	p.lookAgainAfter(wait)

@@ -452,6 +452,10 @@ func TestForSetPacesTheStatus(t *testing.T) {
 	}{
 		{"a second ago", time.Second, func(*snapshot.Set) {}, 1, 0},
 		{"a moment ago", 300 * time.Millisecond, func(*snapshot.Set) {}, 0, 700 * time.Millisecond},
+		{"a moment ago, and there is no more to come", 300 * time.Millisecond, func(s *snapshot.Set) {
+			s.Groups[1].Leader.Status.Conditions = s.Groups[0].Leader.Status.Conditions
+			s.LWS.Status.Conditions = forSet(t, s).Status.Conditions
+		}, 2, 0},
 		{"a moment ago, and the set has changed since", 300 * time.Millisecond, func(s *snapshot.Set) { s.LWS.Generation++ }, 1, 0},
 		{"a moment ago, and something is in the way since", 300 * time.Millisecond, func(s *snapshot.Set) {
 			s.Failures = []snapshot.Failure{{Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
