@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	appsv1 "k8s.io/api/apps/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -122,7 +124,7 @@ func wantOrder(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.Statef
 	if got := leaders.Spec.UpdateStrategy.Type; got != strategy {
 		t.Errorf("strategy %s, want %s", got, strategy)
 	}
-	if got := snapshot.OrderOf(leaders); !got.Equal(order) {
+	if got := snapshot.OrderOf(leaders); !cmp.Equal(order, got, cmpopts.EquateEmpty()) {
 		t.Errorf("order %+v, want %+v", got, order)
 	}
 }

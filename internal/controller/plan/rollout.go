@@ -43,7 +43,21 @@ func (p *setPlanner) decide() {
 		Groups:         p.rolloutGroups(order, p.key),
 	}
 	p.decision = rollout.Next(in)
+	p.waitForOrder()
 	p.finishStep(in)
+}
+
+// waitForOrder leaves the order as it is until the StatefulSet controller has seen it, if all that the next one does is to let more groups
+// go. Groups that become ready one after the other would give one order after the other, and keep the controller from ever seeing the last:
+// it tells of the one that it began its work with.
+func (p *setPlanner) waitForOrder() {
+	leaders := p.ownLeaders()
+	if leaders == nil || leaders.Labels[leaderworkersetv1.RevisionLabelKey] != p.key || leaders.Status.ObservedGeneration >= leaders.Generation {
+		return
+	}
+	if p.nextOrder().Includes(p.order) {
+		p.decision.Partition, p.decision.Ahead = p.order.Partition, p.order.Ahead
+	}
 }
 
 // rolloutGroups are the groups as the arithmetic of a rollout to a revision sees them. A terminating leader counts as what will come in

@@ -188,7 +188,7 @@ func TestForSetAtAnotherPush(t *testing.T) {
 
 	setImage(lws, "serve:3")
 	carryOut(observed, forSet(t, observed))
-	if got, want := snapshot.OrderOf(observed.Leaders), (snapshot.Order{Partition: 2, Ahead: []int32{0}}); !got.Equal(want) {
+	if got, want := snapshot.OrderOf(observed.Leaders), (snapshot.Order{Partition: 2, Ahead: []int32{0}}); !cmp.Equal(want, got) {
 		t.Errorf("order is %+v, want %+v: the partition above the surge group, the only ready one", got, want)
 	}
 	if got := observed.Leaders.Spec.UpdateStrategy.Type; got != appsv1.OnDeleteStatefulSetStrategyType {
@@ -486,7 +486,7 @@ func TestForSetReplacesWhileTheOrderMovesOn(t *testing.T) {
 	carryOut(observed, forSet(t, observed))
 	wantPartition(t, "the first step", observed, 1)
 	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
-	wantWrites(t, "before its controller knows of the first", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
+	wantWrites(t, "before its controller knows of the first", forSet(t, observed).Writes)
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	planned := forSet(t, observed)
@@ -494,6 +494,9 @@ func TestForSetReplacesWhileTheOrderMovesOn(t *testing.T) {
 	carryOut(observed, planned)
 	wantPartition(t, "the second step", observed, 0)
 	wantWrites(t, "before its controller knows of the second", forSet(t, observed).Writes)
+	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
+	wantWrites(t, "when the user takes the second back", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
+	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	wantWrites(t, "after it", forSet(t, observed).Writes, "delete *v1.Pod llama-0")

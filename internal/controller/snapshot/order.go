@@ -58,9 +58,9 @@ func (o Order) Annotation() string {
 	return string(text)
 }
 
-// Equal says whether two orders are the same.
-func (o Order) Equal(other Order) bool {
-	return o.Partition == other.Partition && slices.Equal(o.Ahead, other.Ahead)
+// Includes says whether an order lets all groups go that another one does.
+func (o Order) Includes(other Order) bool {
+	return o.Partition <= other.Partition && !slices.ContainsFunc(other.Ahead, func(index int32) bool { return !o.LetsGo(index) })
 }
 
 // LetsGo says whether a group of an earlier revision is to come back at the current one.

@@ -6,6 +6,7 @@ package snapshot_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -43,12 +44,31 @@ func TestOrderOf(t *testing.T) {
 			Spec:       appsv1.StatefulSetSpec{Replicas: ptr.To[int32](4), UpdateStrategy: tc.strategy},
 		}
 		got := snapshot.OrderOf(leaders)
-		if !got.Equal(tc.want) {
+		if !cmp.Equal(tc.want, got) {
 			t.Errorf("%s: got %+v, want %+v", tc.name, got, tc.want)
 		}
 		leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] = got.Annotation()
-		if again := snapshot.OrderOf(leaders); !again.Equal(got) {
+		if again := snapshot.OrderOf(leaders); !cmp.Equal(got, again) {
 			t.Errorf("%s: written and read again it is %+v, want %+v", tc.name, again, got)
+		}
+	}
+}
+
+func TestOrderIncludes(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		order, than snapshot.Order
+		want        bool
+	}{
+		{"itself", snapshot.Order{Partition: 3, Ahead: []int32{1}}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, true},
+		{"a higher partition", snapshot.Order{Partition: 2}, snapshot.Order{Partition: 3}, true},
+		{"a lower partition", snapshot.Order{Partition: 3}, snapshot.Order{Partition: 2}, false},
+		{"fewer groups ahead", snapshot.Order{Partition: 3, Ahead: []int32{1, 0}}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, true},
+		{"another group ahead", snapshot.Order{Partition: 3, Ahead: []int32{0}}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, false},
+		{"a group ahead that the partition has come to", snapshot.Order{Partition: 1}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, true},
+	} {
+		if got := tc.order.Includes(tc.than); got != tc.want {
+			t.Errorf("%s: %t, want %t", tc.name, got, tc.want)
 		}
 	}
 }
