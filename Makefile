@@ -19,6 +19,11 @@ CATALOG_IMG ?= $(IMAGE_REPOSITORY)-catalog:latest
 # The command that builds images: docker, podman, …
 CONTAINER_TOOL ?= docker
 
+# The benchmark: numbers of groups to measure with, pods in a group, and further flags (see go run ./test/bench -help).
+GROUPS ?= 50,100,200,500,1000
+SIZE ?= 4
+BENCH_FLAGS ?=
+
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
@@ -250,6 +255,10 @@ test-integration: cluster ## Run the tests against a real API server, and those 
 .PHONY: test-e2e
 test-e2e: cluster build ## Run the end-to-end tests: the operator in a real control plane with simulated nodes.
 	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/...
+
+.PHONY: bench
+bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
+	go run ./test/bench -groups $(GROUPS) -size $(SIZE) -out $(BIN)/bench $(BENCH_FLAGS)
 
 .PHONY: cluster
 cluster: ## Build the test cluster: bin/cluster. The first time takes some minutes.

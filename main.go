@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -21,6 +20,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
 // version is stamped by the build.
@@ -117,7 +117,7 @@ func newManager(rest *rest.Config, config *configuration) (ctrl.Manager, error) 
 func (c *configuration) metrics() metricsserver.Options {
 	options := metricsserver.Options{BindAddress: c.metricsAddress, SecureServing: c.metricsSecure, CertDir: c.metricsCertDir}
 	if c.metricsSecure {
-		options.FilterProvider = filters.WithAuthenticationAndAuthorization
+		options.FilterProvider = metrics.OnlyForAllowed
 	}
 	return options
 }

@@ -82,8 +82,12 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 		return ctrl.Result{}, written // Nothing is told that had to be written down first: another attempt does both.
 	}
 	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failure)
-	if err := r.applier.Status(ctx, observed.LWS, planned.Status); err != nil {
+	told, err := r.applier.Status(ctx, observed.LWS, planned.Status)
+	if err != nil {
 		return ctrl.Result{}, errors.Join(written, err)
+	}
+	if told {
+		r.lives.setTold(request.NamespacedName, now)
 	}
 	r.applier.Tell(observed.LWS, planned.Events)
 	switch {
