@@ -53,7 +53,7 @@ SCORECARD_TEST := $(BIN)/scorecard-test
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
 # Modules with code of ours; the others in tools/ only name the versions of tools.
-CODE_MODULES := . tools/generate tools/images tools/olm test/cluster/components
+CODE_MODULES := . scorecard tools/generate tools/images tools/olm test/cluster/components
 
 .DEFAULT_GOAL := help
 
@@ -79,11 +79,12 @@ generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types.
 CRD_TRIM_BELOW := leaderTemplate,workerTemplate,volumeClaimTemplates
 
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRD, the RBAC role, the webhook configurations and the released image's name.
+manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRD, the RBAC role, the webhook configurations and the names of released images.
 	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CRDFIT) -below $(CRD_TRIM_BELOW) config/crd/bases/*.yaml
 	$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/... output:rbac:artifacts:config=config/rbac output:webhook:artifacts:config=config/webhook
 	cd config/manager && $(KUSTOMIZE) edit set image controller=$(IMAGE_REPOSITORY):v$(VERSION)
+	sed -i 's|image: .*-scorecard:.*|image: $(IMAGE_REPOSITORY)-scorecard:v$(VERSION)|' config/scorecard/config.yaml
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
@@ -132,7 +133,7 @@ docker-build: ## Build the operator's image, IMG.
 ARCHITECTURES := amd64 arm64 ppc64le s390x
 
 .PHONY: images
-images: operator-image bundle-image catalog-image ## Build all images for all architectures, as OCI archives: bin/images.
+images: operator-image bundle-image catalog-image scorecard-image ## Build all images for all architectures, as OCI archives: bin/images.
 
 .PHONY: operator-image
 operator-image: ## Build the operator's image: bin/images/operator.tar.
@@ -148,6 +149,11 @@ catalog-image: ## Build the catalog's image: bin/images/catalog.tar. The first t
 	$(call cross-build,tools/olm,opm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
 	$(call cross-build,tools/olm,grpc_health_probe,./healthprobe)
 	$(call build-image,catalog)
+
+.PHONY: scorecard-image
+scorecard-image: ## Build the image of the scorecard's own tests: bin/images/scorecard.tar.
+	$(call cross-build,scorecard,scorecard,.)
+	$(call build-image,scorecard)
 
 .PHONY: images-push
 images-push: ## Push the images in bin/images; to REGISTRY, such as localhost:5000/lws, if that is set.
@@ -218,9 +224,13 @@ verify-releases: $(CRDIFY)
 	cd releases && sha256sum --quiet --check SHA256SUMS
 	tools/olm/crd-upgrades.sh
 
+# The scorecard's own tests that need no cluster.
+STATIC_TESTS := install-modes webhooks permissions deployment images examples
+
 .PHONY: scorecard
-scorecard: $(SCORECARD_TEST) ## Run the scorecard's built-in tests over the bundle. Needs Linux, but no cluster.
+scorecard: $(SCORECARD_TEST) ## Run the scorecard's tests of the bundle, built-in and own ones. Needs Linux, but no cluster.
 	go run ./test/scorecard -bundle bundle -binary $(SCORECARD_TEST)
+	go -C scorecard run . -bundle $(CURDIR)/bundle $(STATIC_TESTS)
 
 ##@ Test
 
@@ -233,6 +243,7 @@ CLUSTER_TESTS := /test/(cluster|integration|e2e)(/|$$)
 .PHONY: test-unit
 test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
+	cd scorecard && go test ./...
 	cd tools/generate && go test ./...
 	cd tools/images && go test . ./image
 	cd tools/olm && go test ./...

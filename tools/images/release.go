@@ -54,8 +54,10 @@ func (r *release) spec(wanted string) (spec *image.Spec, name string, err error)
 		return spec, r.repository + "-bundle:v" + r.version, err
 	case "catalog":
 		return r.catalog(), r.repository + "-catalog:latest", nil
+	case "scorecard":
+		return r.scorecard(), r.repository + "-scorecard:v" + r.version, nil
 	default:
-		return nil, "", errors.New("no such image: want operator, bundle or catalog")
+		return nil, "", errors.New("no such image: want operator, bundle, catalog or scorecard")
 	}
 }
 
@@ -106,6 +108,15 @@ func (r *release) catalog() *image.Spec {
 			r.file("catalog", "/configs"),
 		},
 		Temporary: true,
+	})
+}
+
+// scorecard runs the tests whose names it is told.
+func (r *release) scorecard() *image.Spec {
+	return r.complete(&image.Spec{
+		Labels:     map[string]string{"org.opencontainers.image.title": "LeaderWorkerSet operator scorecard"},
+		Entrypoint: []string{"/scorecard"},
+		Copies:     []image.Copy{r.program("scorecard", "/scorecard")},
 	})
 }
 

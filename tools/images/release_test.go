@@ -37,7 +37,7 @@ func buildAll(t *testing.T) string {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for _, program := range []string{"manager", "opm", "grpc_health_probe"} {
+		for _, program := range []string{"manager", "opm", "grpc_health_probe", "scorecard"} {
 			if err := os.WriteFile(filepath.Join(dir, program), []byte(program+" for "+architecture), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +45,7 @@ func buildAll(t *testing.T) string {
 	}
 	err := run(t.Context(), []string{
 		"build", "-root", root, "-programs", filepath.Join(programs, "{arch}"), "-output", output, "-repository", "example.com/lws-operator",
-		"-version", "1.2.3", "-created", "2026-01-31T00:00:00Z", "operator", "bundle", "catalog",
+		"-version", "1.2.3", "-created", "2026-01-31T00:00:00Z", "operator", "bundle", "catalog", "scorecard",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +63,10 @@ func TestPush(t *testing.T) {
 		entrypoint []string
 		labels     map[string]string // some of them
 	}{
-		"operator": {name: "lws-operator:v1.2.3", entrypoint: []string{"/manager"}},
-		"bundle":   {name: "lws-operator-bundle:v1.2.3", labels: labelsOfDockerfile(t, "bundle.Dockerfile")},
-		"catalog":  {name: "lws-operator-catalog:latest", entrypoint: []string{"/bin/opm"}, labels: labelsOfDockerfile(t, "catalog.Dockerfile")},
+		"operator":  {name: "lws-operator:v1.2.3", entrypoint: []string{"/manager"}},
+		"bundle":    {name: "lws-operator-bundle:v1.2.3", labels: labelsOfDockerfile(t, "bundle.Dockerfile")},
+		"scorecard": {name: "lws-operator-scorecard:v1.2.3", entrypoint: []string{"/scorecard"}},
+		"catalog":   {name: "lws-operator-catalog:latest", entrypoint: []string{"/bin/opm"}, labels: labelsOfDockerfile(t, "catalog.Dockerfile")},
 	} {
 		t.Run(image, func(t *testing.T) {
 			if err := run(t.Context(), []string{"push", "-registry", mirror, filepath.Join(archives, image+".tar")}); err != nil {

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install checks what OLM installs the operator from. The manifests in config/olm have to be what OLM reads, and belong to each other
-// and to the catalog; the bundle has to ask for no more than the operator needs.
+// Package install checks the manifests in config/olm, by which OLM installs the operator: they have to be what OLM reads, and belong to each other
+// and to the catalog.
 package install
 
 import (
