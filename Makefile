@@ -14,6 +14,7 @@ CONTAINER_TOOL ?= docker
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
+NODES_TIMEOUT ?= 30m
 
 SHELL := /usr/bin/env bash -o pipefail
 .SHELLFLAGS := -ec
@@ -37,7 +38,7 @@ OPM := $(BIN)/opm
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
 # Modules with code of ours; the others in tools/ only name the versions of tools.
-CODE_MODULES := . tools/generate test/cluster/components
+CODE_MODULES := . tools/generate test/cluster/components test/nodes test/nodes/programs/kubernetes test/nodes/programs/dns
 
 .DEFAULT_GOAL := help
 
@@ -137,6 +138,33 @@ cluster: ## Build the test cluster: bin/cluster. The first time takes some minut
 
 $(BIN)/cluster/kubectl:
 	go run ./test/cluster/cmd/cluster build
+
+##@ Real nodes: Linux and root
+
+NODES := $(BIN)/nodes/nodes
+
+.PHONY: nodes-deps
+nodes-deps: ## Install the Debian packages that nodes need.
+	apt-get update
+	apt-get install --yes --no-install-recommends $$(cd test/nodes && go run ./cmd/nodes packages)
+
+.PHONY: nodes
+nodes: ## Build kubelet, containerd and the rest of a real node: bin/nodes. The first time takes some minutes.
+	cd test/nodes && go run ./cmd/nodes build
+
+.PHONY: nodes-up
+nodes-up: nodes ## Start a cluster with real nodes.
+	$(NODES) up
+
+.PHONY: nodes-down
+nodes-down: ## Stop what nodes-up started.
+	$(NODES) down
+
+# The cluster goes, whatever comes of the tests.
+.PHONY: test-e2e-nodes
+test-e2e-nodes: nodes ## Run the tests that need real nodes, in a cluster of their own.
+	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
+		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e -power "$(NODES) node"
 
 ##@ Demo
 

@@ -82,7 +82,7 @@ func Build(ctx context.Context, root string) (string, error) {
 // Install puts the CRD, the RBAC rules and the webhooks of config/default below root on the cluster, starts the operator built at
 // path, with extra flags, and returns when it is ready.
 func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFlags ...string) (*Operator, error) {
-	objects, err := manifests(ctx, root)
+	objects, err := Manifests(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +92,9 @@ func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFl
 	}
 	var webhooks []*unstructured.Unstructured
 	for _, object := range objects {
+		if !installable[object.GetKind()] {
+			continue
+		}
 		if _, isWebhook := object.Object["webhooks"]; isWebhook {
 			webhooks = append(webhooks, object)
 		} else if err := apply(ctx, admin, object); err != nil {
@@ -235,8 +238,8 @@ func (o *Operator) redirect(configuration *unstructured.Unstructured, bundle []b
 	return unstructured.SetNestedSlice(configuration.Object, webhooks, "webhooks")
 }
 
-// manifests are the objects of config/default that can be installed here.
-func manifests(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
+// Manifests are the objects of config/default below root, made by the kubectl of the test cluster.
+func Manifests(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
 	kustomize := exec.CommandContext(ctx, filepath.Join(root, "bin", "cluster", "kubectl"), "kustomize", filepath.Join(root, "config", "default"))
 	var stdout, stderr bytes.Buffer
 	kustomize.Stdout, kustomize.Stderr = &stdout, &stderr
@@ -252,9 +255,8 @@ func manifests(ctx context.Context, root string) ([]*unstructured.Unstructured, 
 			return objects, nil
 		case err != nil:
 			return nil, err
-		case installable[object.GetKind()]:
-			objects = append(objects, object)
 		}
+		objects = append(objects, object)
 	}
 }
 
