@@ -293,7 +293,9 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	if err := c.untilUsable(ctx, client, options.Nodes); err != nil {
 		return err
 	}
-	report("%d nodes are Ready", options.Nodes)
+	if options.Address == "" {
+		report("%d nodes are Ready", options.Nodes)
+	}
 	return nil
 }
 

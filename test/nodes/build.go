@@ -38,6 +38,8 @@ const (
 	runc       = "github.com/opencontainers/runc"
 	registry   = "github.com/distribution/distribution/v3/cmd/registry"
 	kubernetes = "k8s.io/kubernetes"
+	// runtimeModule is the module of ours that names the versions of all of them but Kubernetes.
+	runtimeModule = "programs/runtime"
 	// versionPackage has the variables with the version of Kubernetes.
 	versionPackage = "k8s.io/component-base/version"
 )
@@ -61,13 +63,13 @@ type program struct {
 var programs = []program{
 	{module: "programs/kubernetes", packages: []string{"."}, output: "kubernetes", version: kubernetes,
 		versionFlags: "-X " + versionPackage + ".gitVersion=v%[1]s -X " + versionPackage + ".gitMajor=%[2]s -X " + versionPackage + ".gitMinor=%[3]s"},
-	{module: "programs/runtime", packages: []string{containerd + "/cmd/containerd", containerd + "/cmd/containerd-shim-runc-v2"}, output: "./",
+	{module: runtimeModule, packages: []string{containerd + "/cmd/containerd", containerd + "/cmd/containerd-shim-runc-v2"}, output: "./",
 		tags: "no_btrfs,no_devmapper,no_zfs,no_aufs", version: containerd, versionFlags: "-X " + containerd + "/version.Version=v%[1]s"},
-	{module: "programs/runtime", packages: []string{runc}, output: "runc", tags: "seccomp,urfave_cli_no_docs", cgo: true,
+	{module: runtimeModule, packages: []string{runc}, output: "runc", tags: "seccomp,urfave_cli_no_docs", cgo: true,
 		version: runc, versionFlags: "-X main.version=%[1]s"},
-	{module: "programs/runtime", packages: []string{plugins + "/main/bridge", plugins + "/main/loopback", plugins + "/ipam/host-local",
+	{module: runtimeModule, packages: []string{plugins + "/main/bridge", plugins + "/main/loopback", plugins + "/ipam/host-local",
 		plugins + "/meta/portmap"}, output: "cni/"},
-	{module: "programs/runtime", packages: []string{registry}, output: "registry"},
+	{module: runtimeModule, packages: []string{registry}, output: "registry"},
 	{module: "programs/dns", packages: []string{"."}, output: "coredns"},
 	{module: ".", packages: []string{"./machine", "./cmd/nodes"}, output: "./"},
 }

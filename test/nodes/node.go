@@ -61,7 +61,7 @@ func (n node) routes(nodes int) []string {
 
 // etc are templates of files in the /etc of a node.
 //
-//go:embed etc
+//go:embed all:etc
 var etc embed.FS
 
 // addNode writes the files of a node, and turns it on.

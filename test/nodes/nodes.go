@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -36,7 +37,7 @@ const (
 	MaxNodes = 9
 
 	// readyTimeout bounds the start of the nodes and of CoreDNS, which takes less than half a minute on an idle machine.
-	readyTimeout = 5 * time.Minute
+	readyTimeout = 3 * time.Minute
 	// poll is the interval at which they are looked at.
 	poll = 200 * time.Millisecond
 	// offTimeout bounds the loss of power.
@@ -144,7 +145,7 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := until(ctx, func(ctx context.Context) error { return nodesReady(ctx, admin, options.Nodes) }); err != nil {
-		return fmt.Errorf("wait for the nodes: %w", err)
+		return fmt.Errorf("wait for the nodes: %w\n%s", err, c.consoles())
 	}
 	report(fmt.Sprintf("%d nodes are Ready", options.Nodes))
 	if err := apply(ctx, admin, dns); err != nil {
@@ -272,6 +273,17 @@ storage:
 http:
   addr: %s
 `
+
+// consoles is the end of what each node has to say.
+func (c *Cluster) consoles() string {
+	var text strings.Builder
+	for _, name := range c.Nodes() {
+		if program, found := c.control.Program(name); found {
+			_, _ = fmt.Fprintf(&text, "%s:\n%s\n", name, program.LogTail())
+		}
+	}
+	return text.String()
+}
 
 // nodesReady returns an error unless that many nodes are ready.
 func nodesReady(ctx context.Context, admin client.Client, want int) error {

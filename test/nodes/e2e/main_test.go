@@ -18,17 +18,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/nodes/image"
 )
 
+// Flags. That of the kubeconfig is controller-runtime's: -kubeconfig, by default $KUBECONFIG.
 var (
-	kubeconfig = flag.String("kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig of an administrator of the cluster; by default $KUBECONFIG")
-	registry   = flag.String("registry", os.Getenv("REGISTRY"),
+	registry = flag.String("registry", os.Getenv("REGISTRY"),
 		"registry that this machine pushes to and the nodes pull from, without TLS if it is local, like localhost:5000; by default $REGISTRY")
 	power = flag.String("power", "", "command that takes a node from the power, `<command> stop <node>`, and turns it on again, "+
 		"`<command> start <node>`; without it nothing of the kind is tested")
@@ -59,8 +59,8 @@ func TestMain(m *testing.M) {
 
 // run installs the operator, runs the tests, and removes the operator again.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
-	if *kubeconfig == "" || *registry == "" {
-		return 0, errors.New("the tests need the flags -kubeconfig and -registry")
+	if *registry == "" {
+		return 0, errors.New("which registry? See the flag -registry")
 	}
 	if err := leaveOutPower(); err != nil {
 		return 0, err
@@ -100,19 +100,19 @@ func leaveOutPower() error {
 
 // connect makes the clients of all tests.
 func (e *environment) connect() error {
-	config, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
+	restConfig, err := config.GetConfig()
 	if err != nil {
 		return err
 	}
-	config.QPS = -1
+	restConfig.QPS = -1
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
 		return err
 	}
-	if e.client, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
+	if e.client, err = client.NewWithWatch(restConfig, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	e.clientset, err = kubernetes.NewForConfig(config)
+	e.clientset, err = kubernetes.NewForConfig(restConfig)
 	return err
 }
 

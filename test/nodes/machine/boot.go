@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -25,9 +26,8 @@ const (
 	logs = "/var/log"
 	// runtimeSocket is where containerd serves.
 	runtimeSocket = "/run/containerd/containerd.sock"
-	// runtimeTimeout bounds the start of containerd, and runtimePoll is the interval at which it is looked at.
+	// runtimeTimeout bounds the start of containerd.
 	runtimeTimeout = 30 * time.Second
-	runtimePoll    = 50 * time.Millisecond
 	// restartDelay is how long a daemon that has ended stays away.
 	restartDelay = time.Second
 )
@@ -40,6 +40,9 @@ type daemon struct {
 	name string
 	args []string
 }
+
+// log is the file with the daemon's output.
+func (d daemon) log() string { return filepath.Join(logs, d.name+".log") }
 
 // boot is the life of the node, as its first process. It returns only if that goes wrong.
 func (m *machine) boot() error {
@@ -57,8 +60,8 @@ func (m *machine) boot() error {
 	if err := start(containerd, running); err != nil {
 		return err
 	}
-	if err := untilServing(runtimeSocket); err != nil {
-		return err
+	if err := until(runtimeTimeout, func() error { return dial(runtimeSocket) }); err != nil {
+		return fmt.Errorf("wait for containerd: %w", err)
 	}
 	for _, d := range []daemon{
 		{"kubelet", []string{
@@ -81,12 +84,12 @@ func (m *machine) configure() error {
 		return fmt.Errorf("set the host name: %w", err)
 	}
 	err := errors.Join(
-		command("ip", "link", "set", "lo", "up"),
-		command("ip", "address", "add", m.address.String(), "dev", cable),
-		command("ip", "link", "set", cable, "up"),
+		ip("link", "set", "lo", "up"),
+		ip("address", "add", m.address.String(), "dev", cable),
+		ip("link", "set", cable, "up"),
 	)
 	for _, route := range m.routes {
-		err = errors.Join(err, command("ip", append([]string{"route", "add"}, strings.Fields(route)...)...))
+		err = errors.Join(err, ip(append([]string{"route", "add"}, strings.Fields(route)...)...))
 	}
 	if err != nil {
 		return err
@@ -112,7 +115,7 @@ func start(d daemon, running map[int]daemon) error {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
-	log, err := os.OpenFile(filepath.Join(logs, d.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(d.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -129,26 +132,29 @@ func start(d daemon, running map[int]daemon) error {
 	return process.Release()
 }
 
-// untilServing waits until somebody listens on a socket.
-func untilServing(socket string) error {
-	deadline := time.Now().Add(runtimeTimeout)
-	for {
-		connection, err := net.Dial("unix", socket)
-		if err == nil {
-			return connection.Close()
-		}
-		if time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(runtimePoll)
+// dial returns an error unless somebody listens on a socket.
+func dial(socket string) error {
+	connection, err := net.Dial("unix", socket)
+	if err != nil {
+		return err
 	}
+	return connection.Close()
+}
+
+// lastWords returns the last line of a file.
+func lastWords(file string) []byte {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	data = bytes.TrimSpace(data)
+	return data[bytes.LastIndexByte(data, '\n')+1:]
 }
 
 // keep does what the first process has to do: it collects processes that nobody else does, and starts daemons again that end.
 func keep(running map[int]daemon) error {
 	for {
-		var status syscall.WaitStatus
-		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		pid, err := syscall.Wait4(-1, nil, 0, nil)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		} else if err != nil {
@@ -159,8 +165,8 @@ func keep(running map[int]daemon) error {
 			continue
 		}
 		delete(running, pid)
-		fmt.Printf("%s has ended: exit code %d, signal %d\n", d.name, status.ExitStatus(), status.Signal())
-		time.Sleep(restartDelay)
+		fmt.Printf("%s has ended, and is started again; its last words:\n%s\n", d.name, lastWords(d.log()))
+		<-time.After(restartDelay)
 		if err := start(d, running); err != nil {
 			return err
 		}

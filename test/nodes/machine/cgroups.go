@@ -6,7 +6,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // groupRoot is where control groups are mounted.
@@ -136,24 +134,16 @@ func inheritCPUs(group string) error {
 }
 
 // removeGroups removes the control groups of the node, which is possible once no process is left in them.
-func (m *machine) removeGroups(ctx context.Context) error {
+func (m *machine) removeGroups() error {
 	data, err := os.ReadFile(m.groupsFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	for _, group := range strings.Split(string(data), "\n") {
-		for {
-			err := removeTree(group)
-			if err == nil {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return err
-			case <-time.After(offPoll):
-			}
+	for group := range strings.SplitSeq(string(data), "\n") {
+		if err := until(offTimeout, func() error { return removeTree(group) }); err != nil {
+			return err
 		}
 	}
 	return os.Remove(m.groupsFile())

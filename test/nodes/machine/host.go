@@ -6,13 +6,11 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -28,8 +26,8 @@ const (
 		syscall.CLONE_NEWCGROUP
 	// offTimeout bounds the end of a node's processes, which have been killed.
 	offTimeout = 20 * time.Second
-	// offPoll is the interval at which they are looked at.
-	offPoll = 50 * time.Millisecond
+	// pollInterval is the interval at which something that is waited for is looked at.
+	pollInterval = 50 * time.Millisecond
 )
 
 // on runs the node until its first process ends, which nobody but the user or a mistake brings about.
@@ -61,34 +59,47 @@ func (m *machine) on(args []string) error {
 // connect lays the cable between the bridge and the namespace of a process, and tells the host the way to the node's pods.
 func (m *machine) connect(pid int) error {
 	return errors.Join(
-		command("ip", "link", "add", m.name, "type", "veth", "peer", "name", cable, "netns", strconv.Itoa(pid)),
-		command("ip", "link", "set", m.name, "master", m.bridge, "up"),
-		command("ip", "route", "replace", m.pods.String(), "via", m.address.Addr().String()),
+		ip("link", "add", m.name, "type", "veth", "peer", "name", cable, "netns", strconv.Itoa(pid)),
+		ip("link", "set", m.name, "master", m.bridge, "up"),
+		ip("route", "replace", m.pods.String(), "via", m.address.Addr().String()),
 	)
 }
 
 // off removes what a node that was killed has left on the host.
 func (m *machine) off() error {
-	ctx, cancel := context.WithTimeout(context.Background(), offTimeout)
-	defer cancel()
-	if err := m.removeGroups(ctx); err != nil {
+	if err := m.removeGroups(); err != nil {
 		return err
 	}
 	// The cable goes with the node's network namespace, but the kernel takes its time for that.
-	if _, err := os.Stat(filepath.Join("/sys/class/net", m.name)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat("/sys/class/net/" + m.name); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err := command("ip", "link", "delete", m.name); err != nil && !strings.Contains(err.Error(), "Cannot find device") {
+	if err := ip("link", "delete", m.name); err != nil && !strings.Contains(err.Error(), "Cannot find device") {
 		return err
 	}
 	return nil
 }
 
-// command runs a program.
-func command(name string, args ...string) error {
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+// ip changes the network.
+func ip(args ...string) error {
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
+}
+
+// until repeats a check until it finds nothing wrong, or the time is over.
+func until(timeout time.Duration, check func() error) error {
+	over := time.After(timeout)
+	for {
+		err := check()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-over:
+			return err
+		case <-time.After(pollInterval):
+		}
+	}
 }

@@ -64,7 +64,7 @@ func (m *machine) enterRoot() error {
 // fillRoot mounts everything below the node's root.
 func (m *machine) fillRoot(root string) error {
 	for _, name := range []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"} {
-		if err := shareSystem(filepath.Join("/", name), filepath.Join(root, name)); err != nil {
+		if err := shareSystem("/"+name, filepath.Join(root, name)); err != nil {
 			return err
 		}
 	}
@@ -110,7 +110,7 @@ func showSettings() error {
 		if err := os.WriteFile(file, []byte(value+"\n"), 0o600); err != nil {
 			return err
 		}
-		if err := syscall.Mount(file, filepath.Join("/proc/sys", name), "", syscall.MS_BIND, ""); err != nil {
+		if err := syscall.Mount(file, "/proc/sys/"+name, "", syscall.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mount over the setting %s: %w", name, err)
 		}
 	}

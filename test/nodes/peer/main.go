@@ -72,7 +72,7 @@ func run() error {
 		return err
 	case <-ctx.Done():
 		err := os.WriteFile(terminationLog, []byte("terminating"), 0o600)
-		time.Sleep(drain) // whatever a real server would still have to do
+		<-time.After(drain) // whatever a real server would still have to do
 		return errors.Join(err, os.WriteFile(terminationLog, []byte("drained"), 0o600))
 	}
 }
@@ -117,7 +117,9 @@ func handler(ready *atomic.Bool) http.Handler {
 	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
 		if !ready.Load() {
 			http.Error(w, "the leader hasn't answered yet", http.StatusServiceUnavailable)
+			return
 		}
+		w.WriteHeader(http.StatusOK)
 	})
 	mux.HandleFunc("/join", func(_ http.ResponseWriter, r *http.Request) { g.join(r.URL.Query().Get("name")) })
 	mux.HandleFunc("/workers", func(w http.ResponseWriter, _ *http.Request) {
