@@ -123,6 +123,7 @@ CLUSTER_TESTS := /test/(cluster|integration|e2e)(/|$$)
 test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
 	cd tools/generate && go test ./...
+	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test $$packages
 
 .PHONY: test-integration
 test-integration: cluster ## Run the tests against a real API server, and those of the test cluster.

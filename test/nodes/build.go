@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/leaderworkerset/lws-operator/test/cluster"
@@ -185,6 +186,9 @@ func failure(cmd *exec.Cmd) error {
 
 // checkTools returns an error that says what is missing, and how to get it.
 func checkTools(ctx context.Context) error {
+	if runtime.GOOS != "linux" {
+		return errors.New("nodes need Linux")
+	}
 	var missing []string
 	for _, tool := range []string{"gcc", "ip", "nft", "pkg-config"} {
 		if _, err := exec.LookPath(tool); err != nil {
