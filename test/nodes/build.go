@@ -39,6 +39,7 @@ const (
 	runc       = "github.com/opencontainers/runc"
 	registry   = "github.com/distribution/distribution/v3/cmd/registry"
 	kubernetes = "k8s.io/kubernetes"
+	olm        = "github.com/operator-framework/operator-lifecycle-manager"
 	// runtimeModule is the module of ours that names the versions of all of them but Kubernetes.
 	runtimeModule = "programs/runtime"
 	// versionPackage has the variables with the version of Kubernetes.
@@ -75,6 +76,12 @@ var programs = []program{
 	{module: ".", packages: []string{"./machine", "./cmd/nodes"}, output: "./"},
 }
 
+// olmPrograms are those of OLM, and what makes its manifests.
+var olmPrograms = []program{
+	{module: "programs/olm", packages: []string{olm + "/cmd/olm", olm + "/cmd/catalog", olm + "/cmd/package-server", olm + "/cmd/copy-content",
+		olm + "/util/cpb", "./cp", "./manifests"}, output: "olm/", tags: "json1,containers_image_openpgp,exclude_graphdriver_btrfs"},
+}
+
 // links are the names that the programs of one binary are called by.
 var links = map[string]string{"kubelet": "kubernetes", "kube-proxy": "kubernetes"}
 
@@ -89,11 +96,8 @@ func Build(ctx context.Context, root string, out io.Writer) (Programs, error) {
 		return made, err
 	}
 	source := filepath.Join(root, "test", "nodes")
-	for _, p := range programs {
-		_, _ = fmt.Fprintf(out, "building %s\n", strings.Join(p.names(), ", "))
-		if err := p.build(ctx, source, made.Nodes); err != nil {
-			return made, fmt.Errorf("build %s: %w", strings.Join(p.names(), ", "), err)
-		}
+	if err := buildAll(ctx, programs, source, made.Nodes, out); err != nil {
+		return made, err
 	}
 	for name, target := range links {
 		path := filepath.Join(made.Nodes, name)
@@ -105,6 +109,36 @@ func Build(ctx context.Context, root string, out io.Writer) (Programs, error) {
 		}
 	}
 	return made, buildPause(ctx, filepath.Join(source, "programs", "kubernetes"), filepath.Join(made.Nodes, "pause"))
+}
+
+// BuildOLM makes the programs of the Operator Lifecycle Manager in the repository at root, and puts them and the chart with its manifests into
+// the directory that it returns. The first time that takes some minutes. out gets its progress.
+func BuildOLM(ctx context.Context, root string, out io.Writer) (string, error) {
+	source, bin := filepath.Join(root, "test", "nodes"), ProgramsIn(root).Nodes
+	made := filepath.Join(bin, "olm")
+	if err := buildAll(ctx, olmPrograms, source, bin, out); err != nil {
+		return made, err
+	}
+	module, err := moduleInfo(ctx, filepath.Join(source, "programs", "olm"), olm, "{{.Dir}}")
+	if err != nil {
+		return made, err
+	}
+	chart := filepath.Join(made, "chart")
+	if err := os.RemoveAll(chart); err != nil {
+		return made, err
+	}
+	return made, os.CopyFS(chart, os.DirFS(filepath.Join(module, "deploy", "chart")))
+}
+
+// buildAll makes programs from the modules below the directory source in the directory bin.
+func buildAll(ctx context.Context, programs []program, source, bin string, out io.Writer) error {
+	for _, p := range programs {
+		_, _ = fmt.Fprintf(out, "building %s\n", strings.Join(p.names(), ", "))
+		if err := p.build(ctx, source, bin); err != nil {
+			return fmt.Errorf("build %s: %w", strings.Join(p.names(), ", "), err)
+		}
+	}
+	return nil
 }
 
 // names are those of the programs, as people know them.

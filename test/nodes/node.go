@@ -186,8 +186,14 @@ func (c *Cluster) machineArgs(n node, nodes int) ([]string, error) {
 
 // addBridge makes the network of the nodes.
 func addBridge(ctx context.Context) error {
-	if _, err := net.InterfaceByName(bridge); err == nil {
-		return fmt.Errorf("there is a bridge %s: a cluster runs already, or wasn't stopped", bridge)
+	nodes, err := os.ReadDir("/sys/class/net/" + bridge + "/brif")
+	if len(nodes) > 0 {
+		return fmt.Errorf("nodes are connected to the bridge %s: a cluster runs already, or wasn't stopped", bridge)
+	}
+	if err == nil { // left by a start that was killed
+		if err := removeBridge(ctx); err != nil {
+			return err
+		}
 	}
 	for _, args := range [][]string{
 		{"link", "add", bridge, "type", "bridge"},

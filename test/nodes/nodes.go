@@ -23,13 +23,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/nodes/image"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 const (
@@ -38,8 +36,6 @@ const (
 
 	// readyTimeout bounds the start of the nodes and of CoreDNS, which takes less than half a minute on an idle machine.
 	readyTimeout = 3 * time.Minute
-	// poll is the interval at which they are looked at.
-	poll = 200 * time.Millisecond
 	// offTimeout bounds the loss of power.
 	offTimeout = 30 * time.Second
 
@@ -64,8 +60,6 @@ type Options struct {
 	// CRDs are paths of CustomResourceDefinitions that exist before the controller manager starts; others are unknown to its garbage collector
 	// for up to 30 s.
 	CRDs []string
-	// Detached lets the cluster outlive this program.
-	Detached bool
 	// Log is where the start reports its progress.
 	Log io.Writer
 }
@@ -76,7 +70,7 @@ type Cluster struct {
 	programs Programs
 }
 
-// Start starts a cluster and returns when its nodes are Ready and names resolve. If that fails, it leaves nothing behind.
+// Start starts a cluster, which outlives this program, and returns when its nodes are Ready and names resolve. If that fails, it leaves nothing behind.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Nodes < 1 || options.Nodes > MaxNodes {
 		return nil, fmt.Errorf("a cluster has 1 to %d nodes", MaxNodes)
@@ -92,7 +86,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 		Bin:      options.Programs.ControlPlane,
 		Address:  hostAddress.String(),
 		CRDs:     options.CRDs,
-		Detached: options.Detached,
+		Detached: true,
 		Log:      options.Log,
 	})
 	if err != nil {
@@ -142,16 +136,21 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	if err := until(ctx, func(ctx context.Context) error { return nodesReady(ctx, admin, options.Nodes) }); err != nil {
+	err = objects.Until(ctx, readyTimeout, func(ctx context.Context) error { return nodesReady(ctx, admin, options.Nodes) })
+	if err != nil {
 		return fmt.Errorf("wait for the nodes: %w\n%s", err, c.consoles())
 	}
 	report(fmt.Sprintf("%d nodes are Ready", options.Nodes))
-	if err := apply(ctx, admin, dns); err != nil {
+	manifests, err := objects.Decode(bytes.NewReader(dns))
+	if err != nil {
 		return err
 	}
-	if err := until(ctx, func(ctx context.Context) error { return dnsReady(ctx, admin) }); err != nil {
+	for _, object := range manifests {
+		if err := objects.Apply(ctx, admin, object); err != nil {
+			return err
+		}
+	}
+	if err := objects.Until(ctx, readyTimeout, func(ctx context.Context) error { return dnsReady(ctx, admin) }); err != nil {
 		return fmt.Errorf("wait for CoreDNS: %w", err)
 	}
 	report("names resolve")
@@ -239,12 +238,12 @@ func (c *Cluster) startRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := until(ctx, registryReady); err != nil {
+	if err := objects.Until(ctx, readyTimeout, registryReady); err != nil {
 		return fmt.Errorf("wait for the registry: %w", err)
 	}
 	for reference, content := range map[string]image.Image{
-		pauseImage: {Program: filepath.Join(c.programs.Nodes, "pause"), User: 65535},
-		dnsImage:   {Program: filepath.Join(c.programs.Nodes, "coredns")},
+		pauseImage: image.Of(filepath.Join(c.programs.Nodes, "pause"), 65535),
+		dnsImage:   image.Of(filepath.Join(c.programs.Nodes, "coredns"), 0),
 	} {
 		if _, err := image.Push(ctx, Registry+"/"+reference, content); err != nil {
 			return err
@@ -313,36 +312,6 @@ func dnsReady(ctx context.Context, admin client.Client) error {
 	}
 	if status := deployment.Status; status.ReadyReplicas < *deployment.Spec.Replicas {
 		return fmt.Errorf("%d of %d replicas are ready", status.ReadyReplicas, *deployment.Spec.Replicas)
-	}
-	return nil
-}
-
-// apply applies the objects of a manifest.
-func apply(ctx context.Context, admin client.Client, manifest []byte) error {
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), len(manifest))
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		err := admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("nodes"))
-		if err != nil {
-			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-		}
-	}
-}
-
-// until repeats a check until it succeeds or the context is done.
-func until(ctx context.Context, check func(context.Context) error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, poll, readyTimeout, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		return fmt.Errorf("%w; last seen: %w", err, last)
 	}
 	return nil
 }

@@ -21,11 +21,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 const (
@@ -82,7 +82,7 @@ func Build(ctx context.Context, root string) (string, error) {
 // Install puts the CRD, the RBAC rules and the webhooks of config/default below root on the cluster, starts the operator built at
 // path, with extra flags, and returns when it is ready.
 func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFlags ...string) (*Operator, error) {
-	objects, err := Manifests(ctx, root)
+	manifests, err := Manifests(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +91,13 @@ func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFl
 		return nil, err
 	}
 	var webhooks []*unstructured.Unstructured
-	for _, object := range objects {
+	for _, object := range manifests {
 		if !installable[object.GetKind()] {
 			continue
 		}
 		if _, isWebhook := object.Object["webhooks"]; isWebhook {
 			webhooks = append(webhooks, object)
-		} else if err := apply(ctx, admin, object); err != nil {
+		} else if err := objects.Apply(ctx, admin, object); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFl
 		if err := o.redirect(object, bundle); err != nil {
 			return nil, err
 		}
-		if err := apply(ctx, admin, object); err != nil {
+		if err := objects.Apply(ctx, admin, object); err != nil {
 			return nil, err
 		}
 	}
@@ -246,24 +246,5 @@ func Manifests(ctx context.Context, root string) ([]*unstructured.Unstructured, 
 	if err := kustomize.Run(); err != nil {
 		return nil, fmt.Errorf("kubectl kustomize: %w\n%s", err, stderr.Bytes())
 	}
-	var objects []*unstructured.Unstructured
-	decoder := yaml.NewYAMLOrJSONDecoder(&stdout, 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		switch err := decoder.Decode(&object.Object); {
-		case errors.Is(err, io.EOF):
-			return objects, nil
-		case err != nil:
-			return nil, err
-		}
-		objects = append(objects, object)
-	}
-}
-
-func apply(ctx context.Context, admin client.Client, object *unstructured.Unstructured) error {
-	err := admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("lws-operator-test"), client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-	}
-	return nil
+	return objects.Decode(&stdout)
 }

@@ -16,19 +16,16 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 const (
 	// deadline bounds everything that is waited for: most of it takes seconds, the loss of a node a minute.
 	deadline = 5 * time.Minute
-
-	// poll is the interval at which something that is waited for is looked at.
-	poll = 100 * time.Millisecond
 
 	// container is the name of the one in the pods of the tests, port the one that it serves on.
 	container = "peer"
@@ -130,15 +127,7 @@ func remove(t *testing.T, object client.Object, options ...client.DeleteOption) 
 
 // until waits until the check finds nothing wrong.
 func until(ctx context.Context, check func(context.Context) error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, poll, deadline, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		return fmt.Errorf("%w; last seen: %w", err, last)
-	}
-	return nil
+	return objects.Until(ctx, deadline, check)
 }
 
 // eventually is until, and the end of the test if that fails.

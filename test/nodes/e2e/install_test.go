@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/leaderworkerset/lws-operator/test/objects"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
@@ -26,7 +27,6 @@ const (
 	certManager = "cert-manager.io"
 	// injectAnnotation is where a webhook configuration names its certificate, <namespace>/<name>.
 	injectAnnotation = certManager + "/inject-ca-from"
-	fieldOwner       = "lws-operator-test"
 )
 
 // operatorObjects are those of config/default, for an image of the operator, and for a cluster without cert-manager: what it would do is
@@ -120,12 +120,22 @@ func setInList(object *unstructured.Unstructured, list []string, value string, f
 	return unstructured.SetNestedSlice(object.Object, items, list...)
 }
 
+// checkNotInstalled returns an error if the cluster has an operator: the tests would remove it in the end.
+func (e *environment) checkNotInstalled(ctx context.Context) error {
+	switch _, err := e.operatorDeployment(ctx); {
+	case err == nil:
+		return errors.New("the operator is installed in this cluster: remove it first, by `make undeploy`")
+	case !apierrors.IsNotFound(err):
+		return err
+	}
+	return nil
+}
+
 // install creates the objects and returns when the operator serves.
-func (e *environment) install(ctx context.Context, objects []*unstructured.Unstructured) error {
-	for _, object := range objects {
-		err := e.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(fieldOwner), client.ForceOwnership)
-		if err != nil {
-			return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+func (e *environment) install(ctx context.Context, installed []*unstructured.Unstructured) error {
+	for _, object := range installed {
+		if err := objects.Apply(ctx, e.client, object); err != nil {
+			return err
 		}
 	}
 	err := until(ctx, func(ctx context.Context) error {

@@ -71,6 +71,9 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if err := suite.connect(); err != nil {
 		return 0, err
 	}
+	if err := suite.checkNotInstalled(ctx); err != nil {
+		return 0, err
+	}
 	manager, err := suite.push(ctx, suite.root, ".", "manager")
 	if err != nil {
 		return 0, err
@@ -132,5 +135,5 @@ func (e *environment) push(ctx context.Context, module, source, name string) (st
 	}
 	tag := strconv.FormatInt(time.Now().Unix(), 10)
 	const user = 65532 // of the operator's Dockerfile
-	return image.Push(ctx, *registry+"/lws-operator-test/"+name+":"+tag, image.Image{Program: program, User: user})
+	return image.Push(ctx, *registry+"/lws-operator-test/"+name+":"+tag, image.Of(program, user))
 }

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image makes container images of single programs, without a container engine.
+// Package image makes container images of statically linked programs, without a container engine.
 package image
 
 import (
@@ -10,10 +10,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,13 +27,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Image is an image with nothing in it but one program, for Linux on this machine's architecture.
+// Image is an image with nothing in it but programs, for Linux on this machine's architecture.
 type Image struct {
-	// Program is the path of a statically linked executable. In the image it is in the root directory, under the same name, and what
-	// containers run.
-	Program string
+	// Programs are the paths of statically linked executables here, by their absolute paths in the image.
+	Programs map[string]string
+	// Entrypoint is the one that containers run by default.
+	Entrypoint string
 	// User is the number of the user that it runs as.
 	User int
+}
+
+// Of returns the image of one program, which is in the root directory under the name that it has here.
+func Of(program string, user int) Image {
+	entrypoint := "/" + filepath.Base(program)
+	return Image{Programs: map[string]string{entrypoint: program}, Entrypoint: entrypoint, User: user}
 }
 
 // Push makes the image and puts it into a registry, which is reached without TLS if it is on this machine or in a private network. reference
@@ -53,7 +63,7 @@ func Push(ctx context.Context, reference string, image Image) (string, error) {
 
 // build makes the image.
 func build(image Image) (v1.Image, error) {
-	content, err := archive(image.Program)
+	content, err := archive(image.Programs)
 	if err != nil {
 		return nil, err
 	}
@@ -73,25 +83,28 @@ func build(image Image) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config.Entrypoint = []string{"/" + filepath.Base(image.Program)}
+	config.Config.Entrypoint = []string{image.Entrypoint}
+	config.Config.Env = []string{"PATH=/bin:/"}
 	config.Config.User = strconv.Itoa(image.User)
 	return mutate.ConfigFile(built, config)
 }
 
-// archive returns a tar archive of one program, the same for the same program.
-func archive(program string) ([]byte, error) {
-	data, err := os.ReadFile(program)
-	if err != nil {
-		return nil, err
-	}
+// archive returns a tar archive of programs, the same for the same programs.
+func archive(programs map[string]string) ([]byte, error) {
 	var content bytes.Buffer
 	writer := tar.NewWriter(&content)
-	header := &tar.Header{Name: filepath.Base(program), Mode: 0o755, Size: int64(len(data)), Format: tar.FormatPAX}
-	if err := writer.WriteHeader(header); err != nil {
-		return nil, err
-	}
-	if _, err := writer.Write(data); err != nil {
-		return nil, err
+	for _, target := range slices.Sorted(maps.Keys(programs)) {
+		data, err := os.ReadFile(programs[target])
+		if err != nil {
+			return nil, err
+		}
+		header := &tar.Header{Name: strings.TrimPrefix(target, "/"), Mode: 0o755, Size: int64(len(data)), Format: tar.FormatPAX}
+		if err := writer.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := writer.Write(data); err != nil {
+			return nil, err
+		}
 	}
 	return content.Bytes(), writer.Close()
 }

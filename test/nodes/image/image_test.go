@@ -31,11 +31,11 @@ func TestPush(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	pushed, err := Push(t.Context(), host+"/some/server:v1", Image{Program: program, User: 7})
+	pushed, err := Push(t.Context(), host+"/some/server:v1", Of(program, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Push(t.Context(), host+"/some/server:v2", Image{Program: program, User: 7})
+	again, err := Push(t.Context(), host+"/some/server:v2", Of(program, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestPush(t *testing.T) {
 	if config.OS != "linux" || config.Architecture != runtime.GOARCH {
 		t.Errorf("it is for %s/%s", config.OS, config.Architecture)
 	}
-	if diff := cmp.Diff(v1.Config{Entrypoint: []string{"/server"}, User: "7"}, config.Config); diff != "" {
+	if diff := cmp.Diff(v1.Config{Entrypoint: []string{"/server"}, Env: []string{"PATH=/bin:/"}, User: "7"}, config.Config); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	files := tar.NewReader(mutate.Extract(pulled))
@@ -76,7 +76,7 @@ func TestPush(t *testing.T) {
 
 func TestPushErrors(t *testing.T) {
 	for what, reference := range map[string]string{"no tag": "localhost:1/Server", "no program": "localhost:1/server:v1"} {
-		if _, err := Push(t.Context(), reference, Image{Program: filepath.Join(t.TempDir(), "missing")}); err == nil {
+		if _, err := Push(t.Context(), reference, Of(filepath.Join(t.TempDir(), "missing"), 7)); err == nil {
 			t.Errorf("%s: no error", what)
 		}
 	}

@@ -15,10 +15,13 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/nodes"
 	"github.com/leaderworkerset/lws-operator/test/nodes/image"
+	"github.com/leaderworkerset/lws-operator/test/nodes/olm"
 )
 
 const usage = `Runs a Kubernetes cluster with real nodes on this machine: kubelets, containerd, an image registry, DNS.
@@ -34,6 +37,7 @@ Commands:
   down                        stop it and remove everything it had on this machine
   node stop <node>            take a node from the power: node-2, or just 2
   node start <node>           turn it on again
+  olm                         build the Operator Lifecycle Manager, and install it in the cluster
   push <program> <reference>  make an image of a static executable, like 10.200.0.1:5000/server:v1, and push it
 
 Flags:
@@ -85,6 +89,8 @@ func run(args []string) error {
 		return s.up(ctx)
 	case command == "down":
 		return s.down(ctx)
+	case command == "olm":
+		return s.installOLM(ctx)
 	case name == "node" && flags.NArg() == 3:
 		return s.power(ctx, flags.Arg(1), flags.Arg(2))
 	case name == "push" && flags.NArg() == 3:
@@ -102,7 +108,6 @@ func (s settings) up(ctx context.Context) error {
 		Programs: nodes.ProgramsIn(s.root),
 		Nodes:    s.nodes,
 		CRDs:     s.crds,
-		Detached: true,
 		Log:      os.Stderr,
 	})
 	if err != nil {
@@ -138,9 +143,30 @@ func (s settings) power(ctx context.Context, what, name string) error {
 	}
 }
 
+// installOLM installs the Operator Lifecycle Manager in the cluster.
+func (s settings) installOLM(ctx context.Context) error {
+	c, err := s.load()
+	if err != nil {
+		return err
+	}
+	programs, err := nodes.BuildOLM(ctx, s.root, os.Stderr)
+	if err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	admin, err := client.New(config, client.Options{})
+	if err != nil {
+		return err
+	}
+	return olm.Install(ctx, admin, nodes.Registry, olm.Programs{OLM: programs, OPM: filepath.Join(s.root, "bin", "opm")})
+}
+
 // push makes and pushes an image, and prints its name by digest.
 func (s settings) push(ctx context.Context, program, reference string) error {
-	pushed, err := image.Push(ctx, reference, image.Image{Program: program, User: s.user})
+	pushed, err := image.Push(ctx, reference, image.Of(program, s.user))
 	if err == nil {
 		fmt.Println(pushed)
 	}
