@@ -37,8 +37,8 @@ OPM := $(BIN)/opm
 # kubectl from the PATH, or else the one that comes with the test cluster.
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
-# Modules with code of ours; the others in tools/ only name the versions of tools.
-CODE_MODULES := . tools/generate test/cluster/components test/nodes test/nodes/programs/kubernetes test/nodes/programs/dns
+# Modules with code of ours; the others only name the versions of tools and programs.
+CODE_MODULES := . tools/generate test/cluster/components test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
