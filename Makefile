@@ -161,6 +161,10 @@ nodes-up: nodes ## Start a cluster with real nodes.
 nodes-down: ## Stop what nodes-up started.
 	$(NODES) down
 
+.PHONY: nodes-olm
+nodes-olm: $(OPM) ## Install the Operator Lifecycle Manager in that cluster. The first time it takes some minutes to build.
+	$(NODES) olm
+
 # The cluster goes, whatever comes of the tests.
 .PHONY: test-e2e-nodes
 test-e2e-nodes: nodes ## Run the tests that need real nodes, in a cluster of their own.

@@ -167,7 +167,7 @@ func (p program) build(ctx context.Context, source, bin string) error {
 		if len(numbers) != 3 {
 			return fmt.Errorf("%s has the version %q", p.version, version)
 		}
-		flags += " " + fmt.Sprintf(p.versionFlags+"%[4]s", version, numbers[0], numbers[1], "")
+		flags += " " + fmt.Sprintf(p.versionFlags, version, numbers[0], numbers[1])
 	}
 	output := filepath.Join(bin, p.output)
 	if strings.HasSuffix(p.output, "/") {
