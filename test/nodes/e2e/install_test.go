@@ -31,7 +31,7 @@ const (
 
 // operatorObjects are those of config/default, for an image of the operator, and for a cluster without cert-manager: what it would do is
 // done here.
-func (e *environment) operatorObjects(ctx context.Context, manager string) ([]*unstructured.Unstructured, error) {
+func (e *environment) operatorObjects(ctx context.Context, operatorImage string) ([]*unstructured.Unstructured, error) {
 	manifests, err := operator.Manifests(ctx, e.root)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (e *environment) operatorObjects(ctx context.Context, manager string) ([]*u
 		}
 	}
 	for _, object := range objects {
-		if err := complete(object, manager, bundles); err != nil {
+		if err := complete(object, operatorImage, bundles); err != nil {
 			return nil, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
@@ -91,9 +91,9 @@ func issue(certificate *unstructured.Unstructured) (*corev1.Secret, error) {
 }
 
 // complete gives a Deployment the operator's image, and a webhook configuration its bundle.
-func complete(object *unstructured.Unstructured, manager string, bundles map[string][]byte) error {
+func complete(object *unstructured.Unstructured, operatorImage string, bundles map[string][]byte) error {
 	if object.GetKind() == "Deployment" {
-		return setInList(object, []string{"spec", "template", "spec", "containers"}, manager, "image")
+		return setInList(object, []string{"spec", "template", "spec", "containers"}, operatorImage, "image")
 	}
 	if name, found := object.GetAnnotations()[injectAnnotation]; found {
 		bundle := base64.StdEncoding.EncodeToString(bundles[name])

@@ -74,14 +74,14 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if err := suite.checkNotInstalled(ctx); err != nil {
 		return 0, err
 	}
-	manager, err := suite.push(ctx, suite.root, ".", "manager")
+	operatorImage, err := suite.push(ctx, suite.root, ".", "manager")
 	if err != nil {
 		return 0, err
 	}
 	if suite.peer, err = suite.push(ctx, filepath.Join(suite.root, "test", "nodes"), "./peer", "peer"); err != nil {
 		return 0, err
 	}
-	objects, err := suite.operatorObjects(ctx, manager)
+	objects, err := suite.operatorObjects(ctx, operatorImage)
 	if err != nil {
 		return 0, err
 	}
