@@ -1,15 +1,28 @@
 # Copyright The LeaderWorkerSet Operator Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# The version of the next release: everything that carries a version takes it from here.
-VERSION ?= 0.1.0
+# The version of the next release, and its date: everything that carries them takes them from here.
+VERSION ?= 0.2.0
+RELEASE_DATE ?= 2026-11-21
 
 # The image that docker-build makes and deploy runs.
 IMAGE_REPOSITORY ?= ghcr.io/leaderworkerset/lws-operator
 IMG ?= $(IMAGE_REPOSITORY):v$(VERSION)
 
+# The digest of that image in its registry, sha256:…, once the release has one. Bundles name the image by its tag before.
+IMAGE_DIGEST ?=
+
+# The images for the Operator Lifecycle Manager.
+BUNDLE_IMG ?= $(IMAGE_REPOSITORY)-bundle:v$(VERSION)
+CATALOG_IMG ?= $(IMAGE_REPOSITORY)-catalog:latest
+
 # The command that builds images: docker, podman, …
 CONTAINER_TOOL ?= docker
+
+# The benchmark: numbers of groups to measure with, pods in a group, and further flags (see go run ./test/bench -help).
+GROUPS ?= 50,100,200,500,1000
+SIZE ?= 4
+BENCH_FLAGS ?=
 
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
@@ -29,16 +42,19 @@ export GOWORK := off
 BIN := $(CURDIR)/bin
 CONTROLLER_GEN := $(BIN)/controller-gen
 CRDFIT := $(BIN)/crdfit
+BUNDLEFIT := $(BIN)/bundlefit
 KUSTOMIZE := $(BIN)/kustomize
 GOLANGCI_LINT := $(BIN)/golangci-lint
 OPERATOR_SDK := $(BIN)/operator-sdk
 OPM := $(BIN)/opm
+CRDIFY := $(BIN)/crdify
+SCORECARD_TEST := $(BIN)/scorecard-test
 
 # kubectl from the PATH, or else the one that comes with the test cluster.
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . tools/generate test/cluster/components test/nodes test/nodes/programs/olm
+CODE_MODULES := . tools/generate tools/images tools/olm test/cluster/components test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -87,15 +103,15 @@ tidy: ## Tidy go.mod and go.sum of all modules.
 	@$(call in-each,$(ALL_MODULES),go mod tidy)
 
 .PHONY: verify
-verify: verify-format verify-generated verify-tidy vet lint ## Check format, generated files, go.mod files, go vet and linters.
+verify: verify-format verify-generated verify-tidy bundle-validate catalog-validate verify-releases vet lint ## Check all that needs no tests.
 
 .PHONY: verify-format
 verify-format: $(GOLANGCI_LINT)
 	@$(GOLANGCI_LINT) fmt --diff || { echo "The code isn't formatted: run 'make fmt'." >&2; exit 1; }
 
 .PHONY: verify-generated
-verify-generated: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE)
-	@tools/generate/verify.sh || { echo "Generated files aren't up to date: run 'make generate manifests'." >&2; exit 1; }
+verify-generated: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) $(BUNDLEFIT) $(OPERATOR_SDK) $(OPM)
+	@tools/generate/verify.sh || { echo "Generated files aren't up to date: run 'make generate bundle catalog'." >&2; exit 1; }
 
 .PHONY: verify-tidy
 verify-tidy:
@@ -105,11 +121,107 @@ verify-tidy:
 
 .PHONY: build
 build: ## Build the operator: bin/manager.
-	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/manager .
+	$(call go-build,$(BIN)/manager,.,-X main.version=$(VERSION))
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image, IMG.
 	$(CONTAINER_TOOL) build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+##@ Images without a container engine
+
+# What images are built for. The ClusterServiceVersion says so, too.
+ARCHITECTURES := amd64 arm64 ppc64le s390x
+
+.PHONY: images
+images: operator-image bundle-image catalog-image ## Build all images for all architectures, as OCI archives: bin/images.
+
+.PHONY: operator-image
+operator-image: ## Build the operator's image: bin/images/operator.tar.
+	$(call cross-build,.,manager,.,-X main.version=$(VERSION))
+	$(call build-image,operator)
+
+.PHONY: bundle-image
+bundle-image: ## Build the bundle's image: bin/images/bundle.tar.
+	$(call build-image,bundle)
+
+.PHONY: catalog-image
+catalog-image: ## Build the catalog's image: bin/images/catalog.tar. The first time takes some minutes.
+	$(call cross-build,tools/olm,opm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
+	$(call cross-build,tools/olm,grpc_health_probe,./healthprobe)
+	$(call build-image,catalog)
+
+.PHONY: images-push
+images-push: ## Push the images in bin/images; to REGISTRY, such as localhost:5000/lws, if that is set.
+	go -C tools/images run . push -registry '$(REGISTRY)' $(BIN)/images/*.tar
+
+.PHONY: verify-images
+verify-images: operator-image bundle-image ## Check that the images of operator and bundle come out the same elsewhere, and that the operator runs.
+	tools/images/reproduce.sh operator bundle
+	cd tools/images && go test -count=1 ./built
+
+##@ Packages for the Operator Lifecycle Manager
+
+# docs/releases.md tells how they make a release.
+PACKAGE := lws-operator
+CHANNELS := candidate-v0,stable-v0
+DEFAULT_CHANNEL := stable-v0
+BUNDLE_OPERATOR_IMG = $(IMAGE_REPOSITORY)$(if $(IMAGE_DIGEST),@$(IMAGE_DIGEST),:v$(VERSION))
+
+.PHONY: bundle
+bundle: not-released manifests $(KUSTOMIZE) $(OPERATOR_SDK) $(BUNDLEFIT) ## Generate the bundle of VERSION.
+	$(OPERATOR_SDK) generate kustomize manifests -q --interactive=false --package $(PACKAGE)
+	rm -rf bundle
+	$(KUSTOMIZE) build config/manifests | $(OPERATOR_SDK) generate bundle -q --overwrite --package $(PACKAGE) --version $(VERSION) \
+		--channels $(CHANNELS) --default-channel $(DEFAULT_CHANNEL)
+	# OLM makes a Service of its own for the webhooks.
+	rm bundle/manifests/lws-webhook-service_v1_service.yaml
+	$(BUNDLEFIT) -icon config/manifests/icon.svg -image $(BUNDLE_OPERATOR_IMG) -created $(RELEASE_DATE)T00:00:00Z \
+		-first leaderworkerset-sample bundle/manifests/$(PACKAGE).clusterserviceversion.yaml
+
+.PHONY: bundle-validate
+bundle-validate: $(OPERATOR_SDK) ## Validate the bundle: warnings are errors, too.
+	$(OPERATOR_SDK) bundle validate ./bundle --select-optional suite=operatorframework --optional-values=k8s-version=1.36 2>&1 | tee $(BIN)/bundle-validate.log
+	! grep -Eq 'level=(warning|error)' $(BIN)/bundle-validate.log
+
+.PHONY: bundle-build
+bundle-build: ## Build the bundle's image, BUNDLE_IMG.
+	$(CONTAINER_TOOL) build -f bundle.Dockerfile -t $(BUNDLE_IMG) .
+
+RENDERED := catalog/$(PACKAGE)/bundles/$(PACKAGE).v$(VERSION).yaml
+
+.PHONY: catalog
+catalog: not-released $(OPM) ## Render the bundle into the catalog, and draw the upgrade graph.
+	$(OPM) render bundle -o yaml --migrate-level=bundle-object-to-csv-metadata \
+		--alpha-image-ref-template '$(IMAGE_REPOSITORY)-bundle:v{{.Version}}' > $(RENDERED)
+	{ echo '<!-- Generated by make catalog. -->'; echo '# The upgrade graph'; echo; \
+		echo '```mermaid'; $(OPM) alpha render-graph catalog; echo '```'; } > docs/upgrade-graph.md
+
+.PHONY: catalog-validate
+catalog-validate: $(OPM) ## Validate the catalog and its upgrade graph.
+	$(OPM) validate catalog
+	cd tools/olm && go test -count=1 ./graph
+
+.PHONY: catalog-build
+catalog-build: ## Build the catalog's image, CATALOG_IMG.
+	$(CONTAINER_TOOL) build -f catalog.Dockerfile -t $(CATALOG_IMG) .
+
+.PHONY: freeze
+freeze: not-released ## Freeze the bundle as release VERSION.
+	cp -R bundle releases/$(VERSION)
+	cd releases && find $(VERSION) ../$(RENDERED) -type f | sort | xargs sha256sum >> SHA256SUMS
+
+.PHONY: not-released
+not-released:
+	@test ! -e releases/$(VERSION) || { echo "$(VERSION) is released and stays as it is: raise VERSION." >&2; exit 1; }
+
+.PHONY: verify-releases
+verify-releases: $(CRDIFY)
+	cd releases && sha256sum --quiet --check SHA256SUMS
+	tools/olm/crd-upgrades.sh
+
+.PHONY: scorecard
+scorecard: $(SCORECARD_TEST) ## Run the scorecard's built-in tests over the bundle. Needs Linux, but no cluster.
+	go run ./test/scorecard -bundle bundle -binary $(SCORECARD_TEST)
 
 ##@ Test
 
@@ -124,6 +236,8 @@ test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
 	cd tools/generate && go test ./...
 	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test $$packages
+	cd tools/images && go test . ./image
+	cd tools/olm && go test ./...
 
 .PHONY: test-integration
 test-integration: cluster ## Run the tests against a real API server, and those of the test cluster.
@@ -132,6 +246,10 @@ test-integration: cluster ## Run the tests against a real API server, and those 
 .PHONY: test-e2e
 test-e2e: cluster build ## Run the end-to-end tests: the operator in a real control plane with simulated nodes.
 	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/...
+
+.PHONY: bench
+bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
+	go run ./test/bench -groups $(GROUPS) -size $(SIZE) -out $(BIN)/bench $(BENCH_FLAGS)
 
 .PHONY: cluster
 cluster: ## Build the test cluster: bin/cluster. The first time takes some minutes.
@@ -241,6 +359,9 @@ $(KUSTOMIZE): $(GENERATE_MODULE)
 $(CRDFIT): $(GENERATE_MODULE) $(wildcard tools/generate/crdfit/*.go)
 	$(call go-tool,tools/generate,./crdfit)
 
+$(BUNDLEFIT): $(GENERATE_MODULE) $(wildcard tools/generate/bundlefit/*.go)
+	$(call go-tool,tools/generate,./bundlefit)
+
 $(GOLANGCI_LINT): $(LINT_MODULE)
 	$(call go-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
@@ -248,7 +369,6 @@ $(GOLANGCI_LINT): $(LINT_MODULE)
 SDK_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs
 OPM_TAGS := json1,$(SDK_TAGS)
 SDK_VERSION_PACKAGE := github.com/operator-framework/operator-sdk/internal/version
-OPM_VERSION_PACKAGE := github.com/operator-framework/operator-registry/cmd/opm/version
 
 # The SDK writes its own version into what it generates.
 $(OPERATOR_SDK): SDK_VERSION = $(call version-of,tools/olm,github.com/operator-framework/operator-sdk)
@@ -260,10 +380,16 @@ $(OPERATOR_SDK): $(OLM_MODULE)
 		-X $(SDK_VERSION_PACKAGE).KubernetesVersion=$(patsubst v0.%,v1.%,$(call version-of,tools/olm,k8s.io/api)),\
 		$(SDK_TAGS))
 
+OPM_PACKAGE := github.com/operator-framework/operator-registry/cmd/opm
+OPM_LDFLAGS = -X $(OPM_PACKAGE)/version.opmVersion=$(call version-of,tools/olm,github.com/operator-framework/operator-registry)
 $(OPM): $(OLM_MODULE)
-	$(call go-tool,tools/olm,github.com/operator-framework/operator-registry/cmd/opm,\
-		-X $(OPM_VERSION_PACKAGE).opmVersion=$(call version-of,tools/olm,github.com/operator-framework/operator-registry),\
-		$(OPM_TAGS))
+	$(call go-tool,tools/olm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
+
+$(CRDIFY): $(OLM_MODULE)
+	$(call go-tool,tools/olm,sigs.k8s.io/crdify)
+
+$(SCORECARD_TEST): $(OLM_MODULE)
+	$(call go-tool,tools/olm,github.com/operator-framework/operator-sdk/images/scorecard-test,,$(SDK_TAGS))
 
 # Functions for the recipes above.
 
@@ -273,8 +399,20 @@ ALL_MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exc
 # $(call in-each,modules,command) runs the command in each module, and says which.
 in-each = for module in $(1); do echo "--- module $$module"; (cd $$module && $(2)) || exit 1; done
 
+# $(call go-build,file,package,ldflags,tags) builds a program, the same wherever it is built.
+go-build = go build -mod=readonly -trimpath -buildvcs=false -tags '$(strip $(4))' -ldflags '-s -w $(strip $(3))' -o $(1) $(2)
+
 # $(call go-tool,module,package,ldflags,tags) builds a target from a package of a module.
-go-tool = cd $(1) && go build -mod=readonly -trimpath -buildvcs=false -tags '$(strip $(4))' -ldflags '-s -w $(strip $(3))' -o $@ $(2)
+go-tool = cd $(1) && $(call go-build,$@,$(2),$(3),$(4))
+
+# $(call cross-build,module,program,package,ldflags,tags) builds a program for all architectures: bin/linux-<architecture>/<program>.
+cross-build = cd $(1) && for arch in $(ARCHITECTURES); do \
+	GOOS=linux GOARCH=$$arch $(call go-build,$(BIN)/linux-$$arch/$(2),$(3),$(4),$(5)); done
+
+# $(call build-image,image) makes an image of the programs in bin/linux-<architecture>: bin/images/<image>.tar.
+build-image = go -C tools/images run . build -root $(CURDIR) -programs '$(BIN)/linux-{arch}' -output $(BIN)/images \
+	-repository $(IMAGE_REPOSITORY) -version $(VERSION) -created $(RELEASE_DATE)T00:00:00Z \
+	-architectures '$(ARCHITECTURES)' $(1)
 
 # $(call version-of,module,dependency) is the version that a module requires of a dependency.
 version-of = $(shell cd $(1) && go list -mod=readonly -m -f '{{.Version}}' $(2))

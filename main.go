@@ -7,12 +7,12 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
@@ -20,6 +20,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
 // version is stamped by the build.
@@ -44,7 +45,12 @@ type configuration struct {
 func main() {
 	config := configuration{}
 	config.bind(flag.CommandLine)
+	printVersion := flag.Bool("version", false, "print the version, and end")
 	flag.Parse()
+	if *printVersion {
+		fmt.Println(version)
+		return
+	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&config.logging)))
 	if err := run(ctrl.SetupSignalHandler(), &config); err != nil {
 		ctrl.Log.Error(err, "The operator ends")
@@ -111,7 +117,7 @@ func newManager(rest *rest.Config, config *configuration) (ctrl.Manager, error) 
 func (c *configuration) metrics() metricsserver.Options {
 	options := metricsserver.Options{BindAddress: c.metricsAddress, SecureServing: c.metricsSecure, CertDir: c.metricsCertDir}
 	if c.metricsSecure {
-		options.FilterProvider = filters.WithAuthenticationAndAuthorization
+		options.FilterProvider = metrics.OnlyForAllowed
 	}
 	return options
 }

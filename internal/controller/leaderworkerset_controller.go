@@ -19,17 +19,19 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
+// All that the operator may do. It writes by creating, patching and deleting, and owns objects by LeaderWorkerSets and leader pods: where the
+// API server enforces permissions on owner references, as OpenShift's does, that takes updates of their finalizers, of which it has none.
+//
 // +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=get;list;watch
-// +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/status,verbs=patch
 // +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/finalizers,verbs=update
-// +kubebuilder:rbac:groups=apps,resources=statefulsets;controllerrevisions,verbs=get;list;watch;create;update;patch;delete
-// +kubebuilder:rbac:groups=apps,resources=statefulsets/finalizers;controllerrevisions/finalizers,verbs=update
-// +kubebuilder:rbac:groups=core,resources=services,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=statefulsets;controllerrevisions,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=core,resources=services,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=core,resources=persistentvolumeclaims,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=core,resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=core,resources=pods/finalizers,verbs=update
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;update
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader StatefulSet
 // and status. A pass costs O(groups), and the events of a moment are one pass.
@@ -80,8 +82,12 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 		return ctrl.Result{}, written // Nothing is told that had to be written down first: another attempt does both.
 	}
 	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failure)
-	if err := r.applier.Status(ctx, observed.LWS, planned.Status); err != nil {
+	told, err := r.applier.Status(ctx, observed.LWS, planned.Status)
+	if err != nil {
 		return ctrl.Result{}, errors.Join(written, err)
+	}
+	if told {
+		r.lives.setTold(request.NamespacedName, now)
 	}
 	r.applier.Tell(observed.LWS, planned.Events)
 	switch {

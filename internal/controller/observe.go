@@ -35,9 +35,8 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if lws == nil || err != nil {
 		return nil, err
 	}
-	observed := &snapshot.Set{
-		LWS: lws, Failures: o.failures.of(key), Lives: o.lives.of(key), Seen: o.lives.seen(key), Recorded: o.lives.recorded(key),
-	}
+	observed := &snapshot.Set{LWS: lws, Failures: o.failures.of(key)}
+	o.lives.observe(key, observed)
 	if observed.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}

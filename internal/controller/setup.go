@@ -25,6 +25,7 @@ import (
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -176,6 +177,7 @@ func setSources(cached cache.Cache) []source.Source {
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing),
 			somethingWeUseChanged[*leaderworkersetv1.LeaderWorkerSet]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](coalescing), somethingWeUseChanged[*appsv1.StatefulSet]()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](0), orderObserved()),
 		source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]()),
 		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet[*appsv1.ControllerRevision](coalescing), somethingWeUseChanged[*appsv1.ControllerRevision]()),
@@ -185,10 +187,11 @@ func setSources(cached cache.Cache) []source.Source {
 // groupSources start passes over groups: when something happens to the group, and when the wish of its set changes.
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](), somethingWeUseChanged[*corev1.Pod]()),
-		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), somethingWeUseChanged[*appsv1.StatefulSet]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](0), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](gathering), predicate.Not(isLeaderPod()), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
-		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup[*corev1.PersistentVolumeClaim](), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
+		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup[*corev1.PersistentVolumeClaim](0), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
 		// Leader pods may be seen before the StatefulSet that made them.
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroupsOfLeaders(cached), leadersAppear()),

@@ -35,6 +35,10 @@ const (
 	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
 )
 
+// gathering is how long what happens to a group's workers is gathered: three pods that come, and become ready, are one or two passes over
+// their group instead of six.
+const gathering = 50 * time.Millisecond
+
 // coalescing is how long the events of a set's groups are gathered before a pass looks at all of them: a thousand pods that become
 // ready within a second are 10 passes.
 const coalescing = 100 * time.Millisecond
@@ -117,14 +121,18 @@ func enqueueItself[T client.Object](delay time.Duration) handler.TypedEventHandl
 	})
 }
 
-// enqueueGroup has the group of an object looked at.
-func enqueueGroup[T client.Object]() handler.TypedEventHandler[T, reconcile.Request] {
-	return enqueue(0, func(_ context.Context, object T) []types.NamespacedName {
+// enqueueGroup has the group of an object looked at, after the delay: what happens to its other objects meanwhile is the same pass. One that
+// is gone has it looked at once: the group's next life may wait for it.
+func enqueueGroup[T client.Object](delay time.Duration) handler.TypedEventHandler[T, reconcile.Request] {
+	keys := func(_ context.Context, object T) []types.NamespacedName {
 		if group, ok := groupOf(object); ok {
 			return []types.NamespacedName{group}
 		}
 		return nil
-	})
+	}
+	later := enqueue(delay, keys)
+	later.DeleteFunc = enqueue(0, keys).DeleteFunc
+	return later
 }
 
 // enqueueGroups has the groups looked at that a StatefulSet or Service is of, or stands in the way of.
@@ -174,7 +182,7 @@ func groupsOf[T client.Object](reader client.Reader) func(context.Context, T) []
 }
 
 // enqueue adds the keys that an event's object maps to. An update is both objects' concern: labels may have changed.
-func enqueue[T client.Object](delay time.Duration, keys func(context.Context, T) []types.NamespacedName) handler.TypedEventHandler[T, reconcile.Request] {
+func enqueue[T client.Object](delay time.Duration, keys func(context.Context, T) []types.NamespacedName) handler.TypedFuncs[T, reconcile.Request] {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	add := func(ctx context.Context, q queue, object T) {
 		for _, key := range keys(ctx, object) {
@@ -225,6 +233,31 @@ func isLeaderPod() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return isLeader(pod) })
 }
 
+// moreThanStatusChanged drops updates of a StatefulSet that change only its status: a pass over a group looks at the pods themselves.
+func moreThanStatusChanged() predicate.TypedPredicate[*appsv1.StatefulSet] {
+	changed := somethingWeUseChanged[*appsv1.StatefulSet]()
+	return predicate.TypedFuncs[*appsv1.StatefulSet]{
+		UpdateFunc: func(e event.TypedUpdateEvent[*appsv1.StatefulSet]) bool {
+			before := *e.ObjectOld
+			before.Status = e.ObjectNew.Status
+			return changed.Update(event.TypedUpdateEvent[*appsv1.StatefulSet]{ObjectOld: &before, ObjectNew: e.ObjectNew})
+		},
+	}
+}
+
+// orderObserved passes leader StatefulSets whose controller has just taken note of the last change: what a pass waits for.
+func orderObserved() predicate.TypedPredicate[*appsv1.StatefulSet] {
+	return predicate.TypedFuncs[*appsv1.StatefulSet]{
+		CreateFunc: func(event.TypedCreateEvent[*appsv1.StatefulSet]) bool { return false },
+		UpdateFunc: func(e event.TypedUpdateEvent[*appsv1.StatefulSet]) bool {
+			_, worker := groupOf(e.ObjectNew)
+			return !worker && e.ObjectNew.Status.ObservedGeneration > e.ObjectOld.Status.ObservedGeneration
+		},
+		DeleteFunc:  func(event.TypedDeleteEvent[*appsv1.StatefulSet]) bool { return false },
+		GenericFunc: func(event.TypedGenericEvent[*appsv1.StatefulSet]) bool { return false },
+	}
+}
+
 // leadersAppear passes leader StatefulSets that are new, also in the place of another one of the same name, or new to their set.
 func leadersAppear() predicate.TypedPredicate[*appsv1.StatefulSet] {
 	return predicate.And(
@@ -253,7 +286,10 @@ func trimPod(object any) (any, error) {
 	if revision, ok := pod.Labels[appsv1.StatefulSetRevisionLabel]; ok {
 		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = revision
 	}
-	trimmed.Spec.NodeName, trimmed.Spec.SchedulingGates = pod.Spec.NodeName, pod.Spec.SchedulingGates
+	trimmed.Spec.SchedulingGates = pod.Spec.SchedulingGates
+	if pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != "" {
+		trimmed.Spec.NodeName = pod.Spec.NodeName
+	}
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
 	trimmed.Status.InitContainerStatuses = restartCounts(pod.Status.InitContainerStatuses)
 	trimmed.Status.ContainerStatuses = restartCounts(pod.Status.ContainerStatuses)

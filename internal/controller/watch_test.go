@@ -94,7 +94,7 @@ func updated[T client.Object](t *testing.T, q *recordingQueue, to handler.TypedE
 }
 
 func TestEnqueue(t *testing.T) {
-	sets, groups, concerned := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object](), enqueueGroups[client.Object]()
+	sets, groups, concerned := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object](0), enqueueGroups[client.Object]()
 	foreign := &appsv1.StatefulSet{ObjectMeta: part("other-1")}
 	nameOfASet := &appsv1.StatefulSet{ObjectMeta: part("llama-7")}
 	nameOfASet.Labels[leaderworkersetv1.SetNameLabelKey] = nameOfASet.Name
@@ -134,8 +134,19 @@ func TestEnqueue(t *testing.T) {
 
 func TestAnUpdateConcernsBothGroups(t *testing.T) {
 	q := &recordingQueue{}
-	updated(t, q, enqueueGroup[*corev1.Pod](), leaderOf(1), leaderOf(2))
+	updated(t, q, enqueueGroup[*corev1.Pod](0), leaderOf(1), leaderOf(2))
 	if diff := cmp.Diff([]string{"default/llama-1 in 0s", "default/llama-2 in 0s"}, q.added); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsGoneDoesNotWait(t *testing.T) {
+	q, to := &recordingQueue{}, enqueueGroup[*corev1.Pod](gathering)
+	to.Create(t.Context(), event.TypedCreateEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
+	updated(t, q, to, workerOf(2, 2), workerOf(2, 2))
+	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 2)}, q)
+	want := []string{"default/llama-1 in 50ms", "default/llama-2 in 50ms", "default/llama-2 in 50ms", "default/llama-3 in 0s"}
+	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
 }
@@ -170,7 +181,7 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Message: version}}
 		before, after := trimmed(t, trimPod, leader), trimmed(t, trimPod, pod)
 		updated(t, q, enqueueSet[*corev1.Pod](coalescing), before, after, isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())
-		updated(t, q, enqueueGroup[*corev1.Pod](), before, after, somethingWeUseChanged[*corev1.Pod]())
+		updated(t, q, enqueueGroup[*corev1.Pod](0), before, after, somethingWeUseChanged[*corev1.Pod]())
 
 		ready := worker.DeepCopy()
 		ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
@@ -235,6 +246,39 @@ func TestWishChanged(t *testing.T) {
 	}
 }
 
+// TestStatusOfStatefulSets has a StatefulSet's status start no pass over groups, and only that start a pass over the set at once which says
+// that its controller has seen the last change.
+func TestStatusOfStatefulSets(t *testing.T) {
+	type statefulSet = appsv1.StatefulSet
+	for _, tc := range []struct {
+		name           string
+		change         func(*statefulSet)
+		groups, atOnce bool
+	}{
+		{"nothing", func(*statefulSet) {}, false, false},
+		{"ready replicas", func(s *statefulSet) { s.Status.ReadyReplicas++ }, false, false},
+		{"a change", func(s *statefulSet) { s.Generation++ }, true, false},
+		{"a change seen by its controller", func(s *statefulSet) { s.Status.ObservedGeneration++ }, false, true},
+		{"a change of workers seen by their controller", func(s *statefulSet) {
+			s.Labels[leaderworkersetv1.GroupIndexLabelKey] = "1"
+			s.Status.ObservedGeneration++
+		}, true, false},
+		{"labels", func(s *statefulSet) { s.Labels["team"] = "inference" }, true, false},
+		{"deletion", func(s *statefulSet) { s.DeletionTimestamp = ptr.To(metav1.Now()) }, true, false},
+	} {
+		before := &statefulSet{ObjectMeta: part("llama-1")}
+		after := before.DeepCopy()
+		tc.change(after)
+		update := event.TypedUpdateEvent[*statefulSet]{ObjectOld: before, ObjectNew: after}
+		if got := moreThanStatusChanged().Update(update); got != tc.groups {
+			t.Errorf("%s: starts a pass over groups: %t, want %t", tc.name, got, tc.groups)
+		}
+		if got := orderObserved().Update(update); got != tc.atOnce {
+			t.Errorf("%s: starts a pass over the set at once: %t, want %t", tc.name, got, tc.atOnce)
+		}
+	}
+}
+
 func TestLeadersAppear(t *testing.T) {
 	type statefulSet = appsv1.StatefulSet
 	leaders := &statefulSet{ObjectMeta: part("llama")}
@@ -293,7 +337,7 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full := leaderOf(1)
 	full.UID, full.ResourceVersion, full.DeletionTimestamp = types.UID("uid"), "7", &metav1.Time{}
 	full.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: "leaders", Controller: ptr.To(true)}}
-	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2"}
+	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2", leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"}
 	full.Spec.NodeName = "n1"
 	full.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/other"}}
 	full.Status.Conditions = []corev1.PodCondition{
@@ -319,6 +363,10 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, full); diff != "" {
 		t.Errorf("the pod was changed in place (-before +after):\n%s", diff)
+	}
+	delete(full.Annotations, leaderworkersetv1.ExclusiveKeyAnnotationKey)
+	if got := trimmed(t, trimPod, full).Spec.NodeName; got != "" {
+		t.Errorf("node %q is kept without exclusive placement, which alone asks for it", got)
 	}
 }
 

@@ -115,6 +115,7 @@ func (s setup) apiServerArgs() []string {
 		"--requestheader-client-ca-file=" + s.path("pki", "ca.crt"), // the other components complain without
 		"--requestheader-allowed-names=front-proxy",
 		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=OwnerReferencesPermissionEnforcement", // as on OpenShift
 		"--allow-privileged",
 		"--service-cluster-ip-range=" + ServiceNetwork,
 		"--service-account-issuer=https://kubernetes.default.svc",

@@ -62,6 +62,9 @@ func (p *Program) Kill(ctx context.Context) error {
 // Alive says whether the program still runs.
 func (p *Program) Alive() bool { return p.process.alive() }
 
+// PID is the program's process id. It is worth something only while the program is Alive.
+func (p *Program) PID() int { return p.process.PID }
+
 // LogFile is the path of the program's output.
 func (p *Program) LogFile() string { return p.process.Log }
 

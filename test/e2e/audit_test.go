@@ -4,89 +4,43 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net/url"
-	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-
+	"github.com/leaderworkerset/lws-operator/test/measure"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// request is one line of the audit log: something that was asked of the API server.
-type request struct {
-	Verb       string
-	RequestURI string
-	User       struct{ Username string }
-	ObjectRef  struct{ Resource string }
-}
-
-func (r request) String() string { return r.Verb + " " + r.RequestURI }
-
-// query is a parameter of the request, "" if there is none.
-func (r request) query(parameter string) string {
-	uri, err := url.Parse(r.RequestURI)
-	if err != nil {
-		return ""
-	}
-	return uri.Query().Get(parameter)
-}
-
-// auditMark is a place in the audit log, in bytes.
-type auditMark int64
-
 // now marks the end of the audit log.
-func now(t *testing.T) auditMark {
+func now(t *testing.T) measure.Mark {
 	t.Helper()
-	info, err := os.Stat(suite.cluster.AuditLog())
+	mark, err := measure.End(suite.cluster.AuditLog())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auditMark(info.Size())
+	return mark
 }
 
-// operatorRequests are the operator's requests with one of the verbs since the mark.
-func operatorRequests(since auditMark, verbs ...string) ([]request, error) {
-	file, err := os.Open(suite.cluster.AuditLog())
+// operatorRequests are the operator's requests since the mark that are of a kind.
+func operatorRequests(since measure.Mark, kind func(measure.Request) bool) ([]measure.Request, error) {
+	all, _, err := measure.Requests(suite.cluster.AuditLog(), since, operator.User)
+	return slices.DeleteFunc(all, func(r measure.Request) bool { return !kind(r) }), err
+}
+
+// nothingForbidden is an error if the operator has ever asked for something that its role doesn't allow.
+func nothingForbidden() error {
+	forbidden, err := operatorRequests(0, measure.Request.Forbidden)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { _ = file.Close() }()
-	if _, err := file.Seek(int64(since), io.SeekStart); err != nil {
-		return nil, err
-	}
-	var own []request
-	for lines := bufio.NewReader(file); ; {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return own, nil // The rest is a line that is being written.
-		}
-		var read request
-		if err == nil {
-			err = json.Unmarshal(line, &read)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("audit log: %w", err)
-		}
-		if strings.HasPrefix(read.User.Username, "system:serviceaccount:"+operator.Namespace+":") && slices.Contains(verbs, read.Verb) {
-			own = append(own, read)
-		}
-	}
+	return unless(len(forbidden) == 0, "the operator's role lacks what it takes for %v", forbidden)
 }
 
 // noWrites is an error if the operator has written anything since the mark.
-func noWrites(since auditMark) error {
-	writes, err := operatorRequests(since, "create", "update", "patch", "apply", "delete", "deletecollection")
+func noWrites(since measure.Mark) error {
+	writes, err := operatorRequests(since, measure.Request.IsWrite)
 	if err != nil {
 		return err
 	}
@@ -99,22 +53,13 @@ func metric(ctx context.Context, name string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
-	if err != nil {
-		return 0, err
-	}
-	sum := 0.0
-	for _, metric := range families[name].GetMetric() {
-		sum += metric.GetCounter().GetValue() + metric.GetGauge().GetValue()
-	}
-	return sum, nil
+	return measure.Sum(text, name)
 }
 
 // reconciles is how many passes the operator has made since it was started.
 func reconciles(t *testing.T) float64 {
 	t.Helper()
-	total, err := metric(t.Context(), "controller_runtime_reconcile_total")
+	total, err := metric(t.Context(), measure.Reconciles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +83,7 @@ func untilOperatorRests(t *testing.T) {
 	total, since := reconciles(t), time.Now()
 	mark := now(t)
 	eventually(t, func(ctx context.Context) error {
-		latest, err := metric(ctx, "controller_runtime_reconcile_total")
+		latest, err := metric(ctx, measure.Reconciles)
 		if err != nil {
 			return err
 		}

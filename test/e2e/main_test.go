@@ -95,7 +95,7 @@ func runLocally(ctx context.Context, m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, suite.stop(ctx)) }()
-	return m.Run(), nil
+	return m.Run(), nothingForbidden()
 }
 
 // start starts a local cluster with the operator beside it. featureGates are those of Kubernetes.

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/measure"
 )
 
 // TestRestartRounds deletes a worker in each of many groups at once, again and again. Each time each group is recreated once. It doesn't
@@ -579,9 +580,9 @@ func untilUnready(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want lea
 }
 
 // writesIn counts what the operator has written in a namespace since the mark, by verb and resource.
-func writesIn(t *testing.T, since auditMark, namespace string) map[string]int {
+func writesIn(t *testing.T, since measure.Mark, namespace string) map[string]int {
 	t.Helper()
-	writes, err := operatorRequests(since, "create", "update", "patch", "apply", "delete", "deletecollection")
+	writes, err := operatorRequests(since, measure.Request.IsWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,14 @@ func TestKubectlWithSets(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	samples := filepath.Join(suite.root, "config", "samples")
-	mustKubectl(t, "apply", "--namespace", namespace, "--kustomize", samples)
+	files, err := filepath.Glob(filepath.Join(samples, "leaderworkerset_*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := mustKubectl(t, "apply", "--namespace", namespace, "--kustomize", samples)
+	if got := strings.Count(applied, " created"); got != len(files) {
+		t.Errorf("%d of %d samples are in the kustomization", got, len(files))
+	}
 	if got := mustKubectl(t, "apply", "--namespace", namespace, "--kustomize", samples); !strings.Contains(got, "unchanged") {
 		t.Errorf("the samples applied again: %s; want them unchanged", got)
 	}
@@ -108,7 +115,7 @@ func TestKubectlWithSets(t *testing.T) {
 	if got := *read(t, set).Spec.Replicas; got != 4 {
 		t.Errorf("scaled to 4 by kubectl: %d replicas", got)
 	}
-	_, err := kubectl(t.Context(), "scale", "lws/set", "--namespace", namespace, "--replicas", "1000001")
+	_, err = kubectl(t.Context(), "scale", "lws/set", "--namespace", namespace, "--replicas", "1000001")
 	if err == nil || !strings.Contains(err.Error(), "spec.replicas in body should be less than or equal to 1000000") {
 		t.Errorf("scaled beyond the maximum by kubectl: %v; want to be told of it", err)
 	}

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package operator runs the operator as a process beside a local cluster, for the demo, tests and benchmarks: with the objects of
-// config/default, as its own service account, and with its webhooks reached over loopback.
+// config/default, as its own service account, and with its webhooks reached over loopback. It runs other controllers just as well, so that
+// benchmarks can compare them.
 package operator
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,8 +34,8 @@ const (
 	// Namespace is where config/default puts the operator.
 	Namespace = "lws-system"
 
-	// serviceAccount is the one that config/default gives the operator.
-	serviceAccount = "lws-controller-manager"
+	// User is the service account that config/default gives the operator.
+	User = "system:serviceaccount:" + Namespace + ":lws-controller-manager"
 
 	// name is that of the operator's process and of its directory in the cluster's.
 	name = "operator"
@@ -45,7 +47,7 @@ const (
 	readyTimeout = time.Minute
 )
 
-// installable are the kinds of config/default that a cluster without kubelets has a use for.
+// installable are the kinds of manifests that a cluster without kubelets has a use for.
 var installable = map[string]bool{
 	"Namespace":                      true,
 	"CustomResourceDefinition":       true,
@@ -58,7 +60,7 @@ var installable = map[string]bool{
 	"ValidatingWebhookConfiguration": true,
 }
 
-// Operator is a running operator.
+// Operator is a running operator, or another controller.
 type Operator struct {
 	cluster *cluster.Cluster
 	program *cluster.Program
@@ -82,7 +84,12 @@ func Build(ctx context.Context, root string) (string, error) {
 // Install puts the CRD, the RBAC rules and the webhooks of config/default below root on the cluster, starts the operator built at
 // path, with extra flags, and returns when it is ready.
 func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFlags ...string) (*Operator, error) {
-	manifests, err := Manifests(ctx, root)
+	return InstallController(ctx, c, root, Ours(root, path, extraFlags...))
+}
+
+// InstallController does for any controller what Install does for this repository's operator.
+func InstallController(ctx context.Context, c *cluster.Cluster, root string, controller Controller) (*Operator, error) {
+	manifests, err := controller.objects(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -92,16 +99,13 @@ func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFl
 	}
 	var webhooks []*unstructured.Unstructured
 	for _, object := range manifests {
-		if !installable[object.GetKind()] {
-			continue
-		}
 		if _, isWebhook := object.Object["webhooks"]; isWebhook {
 			webhooks = append(webhooks, object)
 		} else if err := objects.Apply(ctx, admin, object); err != nil {
 			return nil, err
 		}
 	}
-	o, bundle, err := prepare(c, path, extraFlags)
+	o, bundle, err := prepare(c, controller)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +148,9 @@ func (o *Operator) Stop(ctx context.Context) error { return o.program.Stop(ctx) 
 // Kill ends the operator by SIGKILL, as a node that loses power would.
 func (o *Operator) Kill(ctx context.Context) error { return o.program.Kill(ctx) }
 
+// PID is the process id of the operator. Each start gives it another one.
+func (o *Operator) PID() int { return o.program.PID() }
+
 // LogFile is the path of the operator's log.
 func (o *Operator) LogFile() string { return o.program.LogFile() }
 
@@ -171,8 +178,8 @@ func (o *Operator) get(ctx context.Context, url string, into io.Writer) error {
 	return err
 }
 
-// prepare chooses ports, and makes a certificate for the webhooks and credentials for the service account.
-func prepare(c *cluster.Cluster, path string, extraFlags []string) (o *Operator, bundle []byte, err error) {
+// prepare chooses ports, and makes a certificate for the webhooks, credentials for the user, and the controller's files.
+func prepare(c *cluster.Cluster, controller Controller) (o *Operator, bundle []byte, err error) {
 	dir, err := c.ProgramDir(name)
 	if err != nil {
 		return nil, nil, err
@@ -187,8 +194,7 @@ func prepare(c *cluster.Cluster, path string, extraFlags []string) (o *Operator,
 	if err != nil {
 		return nil, nil, err
 	}
-	kubeconfig, err := c.UserKubeconfig("system:serviceaccount:"+Namespace+":"+serviceAccount,
-		"system:serviceaccounts", "system:serviceaccounts:"+Namespace)
+	kubeconfig, err := c.UserKubeconfig(controller.User, groupsOf(controller.User)...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -196,23 +202,26 @@ func prepare(c *cluster.Cluster, path string, extraFlags []string) (o *Operator,
 	if err != nil {
 		return nil, nil, err
 	}
-	o = &Operator{
+	fill := strings.NewReplacer(
+		"{kubeconfig}", kubeconfig, "{dir}", dir, "{host}", loopback,
+		"{webhook-port}", ports["webhooks"], "{health-port}", ports["health"], "{metrics-port}", ports["metrics"])
+	for file, content := range controller.Files {
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(fill.Replace(content)), 0o600); err != nil {
+			return nil, nil, err
+		}
+	}
+	command := make([]string, len(controller.Command))
+	for i, word := range controller.Command {
+		command[i] = fill.Replace(word)
+	}
+	return &Operator{
 		cluster:  c,
-		path:     path,
+		path:     command[0],
+		args:     command[1:],
 		webhooks: net.JoinHostPort(loopback, ports["webhooks"]),
 		health:   net.JoinHostPort(loopback, ports["health"]),
 		metrics:  net.JoinHostPort(loopback, ports["metrics"]),
-	}
-	o.args = append([]string{
-		"--kubeconfig=" + kubeconfig,
-		"--webhook-host=" + loopback,
-		"--webhook-port=" + ports["webhooks"],
-		"--webhook-cert-dir=" + dir,
-		"--health-probe-bind-address=" + o.health,
-		"--metrics-bind-address=" + o.metrics,
-		"--metrics-secure=false",
-	}, extraFlags...)
-	return o, certificate, nil
+	}, certificate, nil
 }
 
 // redirect has the API server call the webhooks of a configuration at this process instead of a Service.
@@ -236,15 +245,4 @@ func (o *Operator) redirect(configuration *unstructured.Unstructured, bundle []b
 		}
 	}
 	return unstructured.SetNestedSlice(configuration.Object, webhooks, "webhooks")
-}
-
-// Manifests are the objects of config/default below root, made by the kubectl of the test cluster.
-func Manifests(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
-	kustomize := exec.CommandContext(ctx, filepath.Join(root, "bin", "cluster", "kubectl"), "kustomize", filepath.Join(root, "config", "default"))
-	var stdout, stderr bytes.Buffer
-	kustomize.Stdout, kustomize.Stderr = &stdout, &stderr
-	if err := kustomize.Run(); err != nil {
-		return nil, fmt.Errorf("kubectl kustomize: %w\n%s", err, stderr.Bytes())
-	}
-	return objects.Decode(&stdout)
 }

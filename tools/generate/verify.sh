@@ -18,12 +18,12 @@ git ls-files -z --cached --others --exclude-standard |
 	tar --null --files-from=- -cf - | tar -xf - -C "$copy"
 ln -s "$PWD/bin" "$copy/bin"
 
-rm -rf "$copy"/config/crd/bases "$copy"/config/rbac/role.yaml "$copy"/config/webhook/manifests.yaml
+rm -rf "$copy"/config/crd/bases "$copy"/config/rbac/role.yaml "$copy"/config/webhook/manifests.yaml "$copy"/bundle "$copy"/bundle.Dockerfile
 find "$copy/api" -name 'zz_generated.*' -delete
-make --silent -C "$copy" generate manifests >&2
+make --silent -C "$copy" generate bundle catalog >&2
 
 status=0
-for directory in api config; do
-	diff -ruN "$directory" "$copy/$directory" || status=1
+for path in api config bundle bundle.Dockerfile catalog docs/upgrade-graph.md; do
+	diff -ruN "$path" "$copy/$path" || status=1
 done
 exit $status

@@ -18,6 +18,7 @@ import (
 // 63-11 = 52 characters without workers; with them 52-1 less the digits of the highest group index, surge groups included.
 //
 // +kubebuilder:object:root=true
+// +operator-sdk:csv:customresourcedefinitions:displayName="LeaderWorkerSet",resources={{StatefulSet,v1,""},{Pod,v1,""},{Service,v1,""},{ControllerRevision,v1,""},{PersistentVolumeClaim,v1,""}}
 // +kubebuilder:resource:shortName=lws
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.hpaPodSelector
@@ -59,6 +60,7 @@ type LeaderWorkerSetList struct {
 type LeaderWorkerSetSpec struct {
 	// replicas is the number of groups. 0 to 1000000, 1 if not set.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Groups",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:podCount"}
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=0
@@ -67,11 +69,13 @@ type LeaderWorkerSetSpec struct {
 
 	// leaderWorkerTemplate says what a group is made of: its size and the templates of its pods. A change is rolled out group by group.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Group"
 	// +required
 	LeaderWorkerTemplate LeaderWorkerTemplate `json:"leaderWorkerTemplate"`
 
 	// rolloutStrategy says how groups are replaced when leaderWorkerTemplate or networkConfig change.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Rollout"
 	// +optional
 	// +kubebuilder:default={}
 	RolloutStrategy RolloutStrategy `json:"rolloutStrategy,omitempty"`
@@ -79,12 +83,14 @@ type LeaderWorkerSetSpec struct {
 	// startupPolicy says when the workers of a group are created: with LeaderCreated, the default, as soon as the leader pod exists;
 	// with LeaderReady once the leader pod is ready.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Create workers once",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:select:LeaderCreated","urn:alm:descriptor:com.tectonic.ui:select:LeaderReady"}
 	// +optional
 	// +kubebuilder:default=LeaderCreated
 	StartupPolicy StartupPolicyType `json:"startupPolicy,omitempty"`
 
 	// networkConfig says under which names the pods of a group find each other. A change is rolled out group by group.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Network"
 	// +optional
 	// +kubebuilder:default={}
 	NetworkConfig *NetworkConfig `json:"networkConfig,omitempty"`
@@ -92,6 +98,7 @@ type LeaderWorkerSetSpec struct {
 	// revisionHistoryLimit is how many revisions that no group uses are kept, to go back to: ControllerRevisions, each with the
 	// leaderWorkerTemplate and networkConfig of a time. 10 if not set.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Revisions kept",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=0
@@ -107,6 +114,7 @@ type LeaderWorkerSetSpec struct {
 type LeaderWorkerTemplate struct {
 	// leaderTemplate is the template of leader pods. The workerTemplate if not set.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Leader template"
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="must have at least one container",fieldPath=.spec.containers
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
@@ -114,6 +122,7 @@ type LeaderWorkerTemplate struct {
 
 	// workerTemplate is the template of worker pods, and of leader pods if there is no leaderTemplate.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Worker template"
 	// +required
 	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="must have at least one container",fieldPath=.spec.containers
 	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
@@ -121,6 +130,7 @@ type LeaderWorkerTemplate struct {
 
 	// size is the number of pods in a group, the leader included. At least 1, 1 if not set.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Pods in a group",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number"}
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Minimum=1
@@ -130,25 +140,30 @@ type LeaderWorkerTemplate struct {
 	// RecreateGroupOnPodRestart, the default, recreates the whole group; RecreateGroupAfterStart does so only once all pods of the group have
 	// been started; None leaves it to the pods. Default is an old name of None.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="When a pod fails",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:select:RecreateGroupOnPodRestart","urn:alm:descriptor:com.tectonic.ui:select:RecreateGroupAfterStart","urn:alm:descriptor:com.tectonic.ui:select:None"}
 	// +optional
 	// +kubebuilder:default=RecreateGroupOnPodRestart
 	RestartPolicy RestartPolicyType `json:"restartPolicy,omitempty"`
 
 	// maxGroupRestarts is how often in a row a group is recreated because it crashed: a container of it restarted, or a pod failed. After
-	// that its pods are left as they are, and the condition Failed names the group, until its leader pod is deleted by hand. A group that
-	// held out for 10 minutes starts over. Unlimited if not set. The delay before a group is recreated grows from the second time on.
+	// that its pods are left as they are, and the condition Failed names the group, until its leader pod is deleted by hand, this is raised,
+	// or a rollout replaces the group. A group that held out for 10 minutes starts over. Unlimited if not set. The delay before a group is
+	// recreated grows from the second time on.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Restarts of a group",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	MaxGroupRestarts *int32 `json:"maxGroupRestarts,omitempty"`
 
 	// subGroupPolicy divides groups into subgroups of equal size, which can be placed exclusively and are TPU slices of their own.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Subgroups",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	SubGroupPolicy *SubGroupPolicy `json:"subGroupPolicy,omitempty"`
 
 	// volumeClaimTemplates are claims that every pod gets one each of, named <template>-<pod>, as in a StatefulSet. Immutable.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Volume claims of each pod",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
@@ -157,6 +172,7 @@ type LeaderWorkerTemplate struct {
 	// persistentVolumeClaimRetentionPolicy says what becomes of the claims when the LeaderWorkerSet is deleted or scaled down, as in a
 	// StatefulSet: they are retained if not set.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Retention of claims",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.whenDeleted) || self.whenDeleted in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenDeleted
 	// +kubebuilder:validation:XValidation:rule="!has(self.whenScaled) || self.whenScaled in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenScaled
@@ -187,12 +203,14 @@ type SubGroupPolicy struct {
 	// subGroupPolicyType says whether the leader belongs to a subgroup. With LeaderWorker, the default, it is in the first one, as an extra
 	// member if size - 1 is divisible by subGroupSize and size is not; with LeaderExcluded it is in none.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Leader in a subgroup",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:select:LeaderWorker","urn:alm:descriptor:com.tectonic.ui:select:LeaderExcluded","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +kubebuilder:default=LeaderWorker
 	Type SubGroupPolicyType `json:"subGroupPolicyType,omitempty"`
 
 	// subGroupSize is the number of pods in a subgroup, 1 to size; size or size - 1 must be divisible by it. It can't be changed, added or removed.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Pods in a subgroup",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	SubGroupSize *int32 `json:"subGroupSize,omitempty"`
@@ -215,12 +233,14 @@ const (
 type RolloutStrategy struct {
 	// type of the rollout. RollingUpdate is the only one.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Rollout type",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:select:RollingUpdate","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +kubebuilder:default=RollingUpdate
 	Type RolloutStrategyType `json:"type,omitempty"`
 
 	// rollingUpdateConfiguration holds the bounds of a rolling update.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Rolling update"
 	// +optional
 	// +kubebuilder:default={}
 	RollingUpdateConfiguration *RollingUpdateConfiguration `json:"rollingUpdateConfiguration,omitempty"`
@@ -238,6 +258,7 @@ const RollingUpdateStrategyType RolloutStrategyType = "RollingUpdate"
 type RollingUpdateConfiguration struct {
 	// partition protects the groups with a lower index: they keep their revision. 0 to update all, the default. It may exceed replicas.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Partition",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0
@@ -247,6 +268,7 @@ type RollingUpdateConfiguration struct {
 	// Percentages are 100% at most; one that comes to no group counts as one group if maxSurge is 0, too. 1 if not set. It may not be 0
 	// together with maxSurge unless replicas is 0.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Groups that may be unavailable",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:text"}
 	// +optional
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:XIntOrString
@@ -257,6 +279,7 @@ type RollingUpdateConfiguration struct {
 	// maxSurge is how many groups beyond replicas may exist during the rollout: a number, or a percentage of replicas, rounded up.
 	// More than replicas counts as replicas. 0 if not set.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Extra groups",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:text"}
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:XIntOrString
@@ -283,6 +306,7 @@ type NetworkConfig struct {
 	// subdomainPolicy says which headless Services there are. With Shared, the default, one for all groups, called <name>; with
 	// UniquePerReplica one per group, called <name>-<group index>. Pods are reached as <pod>.<service>.<namespace>.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Headless Services",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:select:Shared","urn:alm:descriptor:com.tectonic.ui:select:UniquePerReplica"}
 	// +optional
 	// +kubebuilder:default=Shared
 	SubdomainPolicy *SubdomainPolicy `json:"subdomainPolicy,omitempty"`
@@ -307,6 +331,7 @@ type LeaderWorkerSetStatus struct {
 	// revisions have yet to be replaced. Only while it lasts, Failed: groups have crashed more often than maxGroupRestarts allows; and
 	// ReplicaFailure: a child object could not be written.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Conditions",xDescriptors={"urn:alm:descriptor:io.kubernetes.conditions"}
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -314,24 +339,28 @@ type LeaderWorkerSetStatus struct {
 
 	// replicas is the number of leader pods that exist, those of surge groups included.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Groups",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:podCount"}
 	// +optional
 	// +kubebuilder:default=0
 	Replicas int32 `json:"replicas"`
 
 	// readyReplicas is the number of groups whose pods all are ready.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Ready groups"
 	// +optional
 	// +kubebuilder:default=0
 	ReadyReplicas int32 `json:"readyReplicas"`
 
 	// updatedReplicas is the number of groups made from the current templates, ready or not.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Up-to-date groups"
 	// +optional
 	// +kubebuilder:default=0
 	UpdatedReplicas int32 `json:"updatedReplicas"`
 
 	// unreadyGroups are groups that aren't ready and why, those with the lowest indices, 10 at most.
 	//
+	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Groups that are not ready"
 	// +optional
 	// +listType=map
 	// +listMapKey=index

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 
@@ -21,7 +20,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +36,8 @@ type Applier struct {
 	// Client writes.
 	Client client.Client
 
-	// Live reads past the cache. Asked only after a creation that failed because the name is taken, and before an object gets an owner.
+	// Live reads past the cache. Asked only after a creation that failed because the name is taken, and before an object gets a
+	// LeaderWorkerSet as its owner.
 	Live client.Reader
 
 	// Recorder tells users what happened.
@@ -47,6 +46,8 @@ type Applier struct {
 	// Deletions is how many deletions may be under way at the same time. Below 2 they are made one after the other, by the caller's own
 	// goroutine.
 	Deletions int
+
+	deleted deletions
 }
 
 // RefusedError is a write that the API server refused for a reason that the user has to know: trying again won't help on its own.
@@ -64,7 +65,7 @@ func (e *RefusedError) Error() string { return e.err.Error() }
 func (e *RefusedError) Unwrap() error { return e.err }
 
 // Writes carries the writes out in order, up to the first error. Only deletions of one kind that follow each other are made at the same
-// time: taking down 50 groups of a set is 50 leaders and 50 worker StatefulSets. What turns out to be done already is no error. An error
+// time: taking down 50 groups of a set is 50 leaders. What turns out to be done already is no error. An error
 // that the user has to know of is, or wraps, a *RefusedError.
 func (a *Applier) Writes(ctx context.Context, writes []plan.Write) error {
 	for len(writes) > 0 {
@@ -77,8 +78,7 @@ func (a *Applier) Writes(ctx context.Context, writes []plan.Write) error {
 	return nil
 }
 
-// together is how many of the first writes are made at the same time. What has to be in order is of different kinds, such as a leader and
-// its workers.
+// together is how many of the first writes are made at the same time. What has to be in order is of different kinds.
 func (a *Applier) together(writes []plan.Write) int {
 	n := 1
 	for n < min(len(writes), a.Deletions) && writes[n].Delete != nil && reflect.TypeOf(writes[n].Delete) == reflect.TypeOf(writes[0].Delete) {
@@ -114,7 +114,14 @@ func (a *Applier) write(ctx context.Context, write plan.Write) error {
 	}
 }
 
+// create makes an object. The children of a set are only made for one that is still there: by a cache that doesn't know of its deletion, its
+// groups would be started once more, and their volume claims could outlive the garbage collection that follows.
 func (a *Applier) create(ctx context.Context, object plan.Object) error {
+	if owner := metav1.GetControllerOf(object); owner != nil && owner.Kind == "LeaderWorkerSet" {
+		if err := a.checkOwner(ctx, object, *owner); err != nil {
+			return err
+		}
+	}
 	err := a.Client.Create(ctx, object)
 	if apierrors.IsAlreadyExists(err) {
 		err = a.checkTaken(ctx, object)
@@ -147,6 +154,9 @@ func (a *Applier) checkTaken(ctx context.Context, wanted plan.Object) error {
 
 // relabelUnseen relabels an object of which no more is known than its name and UID.
 func (a *Applier) relabelUnseen(ctx context.Context, object plan.Object) error {
+	if a.deleted.includes(object) {
+		return nil
+	}
 	gvk, err := apiutil.GVKForObject(object, a.Client.Scheme())
 	if err != nil {
 		return err
@@ -181,77 +191,33 @@ func (a *Applier) relabel(ctx context.Context, object *metav1.PartialObjectMetad
 	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
 }
 
-func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {
-	if err := a.checkNewOwners(ctx, change); err != nil {
-		return err
-	}
-	return refused(leaderworkersetv1.ReasonFailedUpdate, a.Client.Patch(ctx, change.To, mergePatch(change)))
-}
-
-// checkNewOwners fails if the change gives an object an owner that is going, or gone. The version of the object says nothing about that:
-// a set that was deleted, and left its children behind, would get one back from an operator whose cache doesn't know yet, and the
-// garbage collector would delete it. Kubernetes' own controllers look in the same way, right before they adopt.
-func (a *Applier) checkNewOwners(ctx context.Context, change *plan.Patch) error {
-	known := change.From.GetOwnerReferences()
-	for _, owner := range change.To.GetOwnerReferences() {
-		if slices.ContainsFunc(known, func(ref metav1.OwnerReference) bool { return ref.UID == owner.UID }) {
-			continue
-		}
-		actual := &metav1.PartialObjectMetadata{}
-		actual.SetGroupVersionKind(schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind))
-		key := client.ObjectKey{Namespace: change.To.GetNamespace(), Name: owner.Name}
-		if err := a.Live.Get(ctx, key, actual); err != nil {
-			return fmt.Errorf("owner of %s: %w", change.To.GetName(), err)
-		}
-		if actual.UID != owner.UID || actual.DeletionTimestamp != nil {
-			return fmt.Errorf("owner of %s: %s %s is being deleted, or was", change.To.GetName(), owner.Kind, owner.Name)
-		}
-	}
-	return nil
-}
-
-// mergePatch holds for the version that was observed, unless all that changes is labels and annotations: those are merged with whatever
-// others write, and a version that only has another status would be refused for nothing. The order of groups in a rolling update is no
-// such annotation: it is decided on what was observed.
-func mergePatch(change *plan.Patch) client.Patch {
-	if sameButForMetadata(change) {
-		return client.MergeFrom(change.From)
-	}
-	return client.MergeFromWithOptions(change.From, client.MergeFromWithOptimisticLock{})
-}
-
-func sameButForMetadata(change *plan.Patch) bool {
-	from, ok := change.From.DeepCopyObject().(plan.Object)
-	if !ok || equality.Semantic.DeepEqual(change.From, change.To) {
-		return false // Nothing changes: the patch asks whether the version is still there.
-	}
-	from.SetLabels(change.To.GetLabels())
-	from.SetAnnotations(change.To.GetAnnotations())
-	sameOrder := change.From.GetAnnotations()[leaderworkersetv1.AheadAnnotationKey] == change.To.GetAnnotations()[leaderworkersetv1.AheadAnnotationKey]
-	return sameOrder && equality.Semantic.DeepEqual(from, change.To)
-}
-
 func (a *Applier) delete(ctx context.Context, object plan.Object) error {
+	if a.deleted.includes(object) {
+		return nil
+	}
 	err := a.Client.Delete(ctx, object,
 		client.Preconditions{UID: ptr.To(object.GetUID())},
 		client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // It is gone, or something else has its name by now.
+	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		a.deleted.add(object) // Or it was gone before, or something else has its name by now.
+		return nil
 	}
 	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
 }
 
-// Status writes the status if it is a new one. The write fails with a conflict if the set has changed since it was observed.
-func (a *Applier) Status(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, next leaderworkersetv1.LeaderWorkerSetStatus) error {
+// Status writes the status if it is a new one, and says so. The write fails with a conflict if the set has changed since it was observed.
+func (a *Applier) Status(
+	ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, next leaderworkersetv1.LeaderWorkerSetStatus,
+) (written bool, err error) {
 	if equality.Semantic.DeepEqual(lws.Status, next) {
-		return nil
+		return false, nil
 	}
 	updated := lws.DeepCopy()
 	updated.Status = next
 	if err := a.Client.Status().Patch(ctx, updated, client.MergeFromWithOptions(lws, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("status: %w", err)
+		return false, fmt.Errorf("status: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 // Tell records events about a set.

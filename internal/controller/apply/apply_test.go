@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -45,13 +46,25 @@ func newApplier(t *testing.T, answers interceptor.Funcs, objects ...client.Objec
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
+	if answers.Patch == nil {
+		answers.Patch = patchLikeAPIServer
+	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&leaderworkersetv1.LeaderWorkerSet{}).WithInterceptorFuncs(answers).Build()
 	return &apply.Applier{Client: c, Live: c}
 }
 
+// patchLikeAPIServer answers a JSON patch whose test fails as an API server does.
+func patchLikeAPIServer(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+	err := c.Patch(ctx, object, patch, options...)
+	if err != nil && patch.Type() == types.JSONPatchType && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown {
+		return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+	}
+	return err
+}
+
 func newStatefulSet(name, ownerUID string) *appsv1.StatefulSet {
-	sts := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of " + name)}}
+	sts := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of " + name), Generation: 1}}
 	if ownerUID != "" {
 		sts.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "x", UID: types.UID(ownerUID), Controller: ptr.To(true)}}
 	}
@@ -59,7 +72,7 @@ func newStatefulSet(name, ownerUID string) *appsv1.StatefulSet {
 }
 
 func newPod(name string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of " + name)}}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of pod " + name)}}
 }
 
 // names are the StatefulSets that exist.
@@ -217,7 +230,7 @@ func TestWritesMarksWhatTheUserHasToKnow(t *testing.T) {
 		refused, passes bool
 	}{
 		{name: "forbidden", err: apierrors.NewForbidden(statefulSets, "a", errors.New("quota")), refused: true},
-		{name: "invalid", err: apierrors.NewInvalid(schema.GroupKind{}, "a", nil), refused: true},
+		{name: "invalid", err: apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "a", nil), refused: true},
 		{name: "bad request", err: apierrors.NewBadRequest("no"), refused: true},
 		{name: "a webhook that fails", err: apierrors.NewInternalError(errors.New("no")), refused: true},
 		{name: "too large", err: apierrors.NewRequestEntityTooLargeError("no"), refused: true},
@@ -302,22 +315,45 @@ func TestCreateWhatExistedAMomentAgo(t *testing.T) {
 }
 
 func TestPatchOfAnOldVersionConflicts(t *testing.T) {
-	applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", "me"))
-	observed := &appsv1.StatefulSet{}
-	if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
-		t.Fatal(err)
+	scaled := func(sts *appsv1.StatefulSet) { sts.Spec.Replicas, sts.Generation = ptr.To[int32](3), sts.Generation+1 }
+	ready := func(sts *appsv1.StatefulSet) { sts.Status.ReadyReplicas = 3 }
+	ordered := func(sts *appsv1.StatefulSet) {
+		sts.Annotations = map[string]string{leaderworkersetv1.AheadAnnotationKey: "{}"}
 	}
-	newer := observed.DeepCopy()
-	newer.Spec.Replicas = ptr.To[int32](3)
-	if err := applier.Client.Update(t.Context(), newer); err != nil {
-		t.Fatal(err)
-	}
-	changed := observed.DeepCopy()
-	changed.Spec.ServiceName = "x"
-	err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: observed, To: changed}}})
-	var refusal *apply.RefusedError
-	if !apierrors.IsConflict(err) || errors.As(err, &refusal) {
-		t.Errorf("got %v, want a conflict that isn't told", err)
+	unchanged := func(*appsv1.StatefulSet) {}
+	for _, tc := range []struct {
+		name            string
+		meanwhile, wish func(*appsv1.StatefulSet)
+		conflict        bool
+	}{
+		{"a change after another one", scaled, func(sts *appsv1.StatefulSet) { sts.Spec.ServiceName = "x" }, true},
+		{"a change after another status", ready, func(sts *appsv1.StatefulSet) { sts.Spec.ServiceName = "x" }, false},
+		{"a change after another order", ordered, func(sts *appsv1.StatefulSet) { sts.Spec.ServiceName = "x" }, true},
+		{"another order after a change", scaled, ordered, true},
+		{"a confirmation after a change", scaled, unchanged, true},
+		{"a confirmation after another status", ready, unchanged, false},
+		{"labels after a change", scaled, func(sts *appsv1.StatefulSet) { sts.Labels = map[string]string{"team": "inference"} }, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			sts := newStatefulSet("a", "me")
+			sts.Annotations = map[string]string{"team": "inference"}
+			applier := newApplier(t, interceptor.Funcs{}, sts)
+			observed := &appsv1.StatefulSet{}
+			if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
+				t.Fatal(err)
+			}
+			newer, wished := observed.DeepCopy(), observed.DeepCopy()
+			tc.meanwhile(newer)
+			if err := applier.Client.Update(t.Context(), newer); err != nil {
+				t.Fatal(err)
+			}
+			tc.wish(wished)
+			err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: observed, To: wished}}})
+			var refusal *apply.RefusedError
+			if apierrors.IsConflict(err) != tc.conflict || (err == nil) == tc.conflict || errors.As(err, &refusal) {
+				t.Errorf("got %v, want a conflict that isn't told: %t", err, tc.conflict)
+			}
+		})
 	}
 }
 
@@ -328,6 +364,36 @@ func TestDeleteWhatIsGone(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"b"}, names(t, applier)); diff != "" {
 		t.Errorf("StatefulSets (-want +got):\n%s", diff)
+	}
+}
+
+// TestWritesRemembersDeletions has a cache that is late show an object that was deleted: it is neither deleted nor relabeled again.
+func TestWritesRemembersDeletions(t *testing.T) {
+	deletions := 0
+	applier := newApplier(t, interceptor.Funcs{
+		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
+			deletions++
+			if deletions == 1 {
+				return apierrors.NewTimeoutError("later", 1)
+			}
+			return c.Delete(ctx, object, options...)
+		},
+		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
+			return errors.New("nothing is left to relabel")
+		},
+	}, newStatefulSet("a", "me"))
+	gone := newStatefulSet("a", "me")
+	gone.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
+	if err := applier.Writes(t.Context(), []plan.Write{{Delete: gone}}); !apierrors.IsTimeout(err) {
+		t.Fatalf("got %v, want a timeout", err)
+	}
+	if err := applier.Writes(t.Context(), []plan.Write{{Delete: gone}, {Delete: gone}, {Relabel: gone}}); err != nil || deletions != 2 {
+		t.Errorf("got %v and %d deletions, want one that failed and one that didn't", err, deletions)
+	}
+	another := gone.DeepCopy()
+	another.UID = "another"
+	if err := applier.Writes(t.Context(), []plan.Write{{Delete: another}}); err != nil || deletions != 3 {
+		t.Errorf("another one of the same name: got %v and %d deletions, want a third", err, deletions)
 	}
 }
 
@@ -368,8 +434,8 @@ func TestStatus(t *testing.T) {
 	}
 	observed, next := read(), leaderworkersetv1.LeaderWorkerSetStatus{Replicas: 3}
 
-	if err := applier.Status(t.Context(), observed, next); err != nil {
-		t.Fatal(err)
+	if written, err := applier.Status(t.Context(), observed, next); !written || err != nil {
+		t.Fatalf("written: %t, error %v", written, err)
 	}
 	if observed.Status.Replicas != 0 {
 		t.Error("what was observed was changed in place")
@@ -377,11 +443,11 @@ func TestStatus(t *testing.T) {
 	if got := read().Status.Replicas; got != 3 {
 		t.Errorf("status.replicas is %d, want 3", got)
 	}
-	if err := applier.Status(t.Context(), read(), next); err != nil || writes != 1 {
+	if written, err := applier.Status(t.Context(), read(), next); written || err != nil || writes != 1 {
 		t.Errorf("an unchanged status: error %v and %d writes, want none and only the first", err, writes)
 	}
 	next.Replicas = 4
-	if err := applier.Status(t.Context(), observed, next); !apierrors.IsConflict(err) {
+	if _, err := applier.Status(t.Context(), observed, next); !apierrors.IsConflict(err) {
 		t.Errorf("on what was observed before: got %v, want a conflict", err)
 	}
 }
@@ -528,6 +594,11 @@ func TestOwnersHaveToBeThere(t *testing.T) {
 			}
 			if err := applier.Client.Get(t.Context(), key, orphan); err != nil || (len(orphan.OwnerReferences) == 1) != tc.want {
 				t.Errorf("owners are %v and error %v", orphan.OwnerReferences, err)
+			}
+			created := newStatefulSet("b", "")
+			created.OwnerReferences = adopted.OwnerReferences
+			if err := applier.Writes(t.Context(), []plan.Write{{Create: created}}); (err == nil) != tc.want || apierrors.IsConflict(err) == tc.want {
+				t.Errorf("creating another one: got %v, want one that passes: %t", err, !tc.want)
 			}
 		})
 	}

@@ -30,7 +30,7 @@ func TestForSetReplacesABrokenGroupAhead(t *testing.T) {
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 
 	planned := forSet(t, observed)
-	wantWrites(t, "with the order written", planned.Writes, "delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0")
+	wantWrites(t, "with the order written", planned.Writes, "delete *v1.Pod llama-0")
 	carryOut(observed, planned)
 
 	planned = forSet(t, observed)
@@ -95,15 +95,14 @@ func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
 
 	setImage(observed.LWS, "serve:3")
 	planned := forSet(t, observed)
-	wantWrites(t, "the group that was let go ends first", planned.Writes[1:], "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0")
+	wantWrites(t, "the group that was let go ends first", planned.Writes[1:], "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0")
 	carryOut(observed, planned)
 	carryOut(observed, forSet(t, observed))
 	wantOrder(t, observed.Leaders, appsv1.OnDeleteStatefulSetStrategyType, snapshot.Order{Partition: 2, Ahead: []int32{0}})
 }
 
 // TestForSetConfirmsWhatMayBeLate has a group that isn't of the revision before the current one, as far as the leader StatefulSet tells: the
-// view may be late, so the version of that is confirmed first. Groups that have failed don't wait for it, and a pass that changes the
-// StatefulSet itself has nothing to confirm.
+// view may be late, so that the StatefulSet is still as it was observed is confirmed first, also in a pass that changes it then.
 func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
 	observed := settled(t, newSet())
 	setImage(observed.LWS, "serve:2")
@@ -111,11 +110,11 @@ func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	observed.Leaders.Status.CurrentRevision = "llama-other"
 	wantWrites(t, "in a view that may be late", forSet(t, observed).Writes,
-		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1")
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 
 	observed.Lives = map[int32]snapshot.Life{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
 	wantWrites(t, "when another group fails, which is written down", forSet(t, observed).Writes,
-		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0")
+		"patch *v1.StatefulSet llama", "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
 }
 
 func wantOrder(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, order snapshot.Order) {

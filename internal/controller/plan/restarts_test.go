@@ -87,7 +87,6 @@ func TestFailedGroupsAreRecreated(t *testing.T) {
 	want := []string{
 		"patch *v1.StatefulSet llama",
 		"delete *v1.Pod llama-0", "delete *v1.Pod llama-1",
-		"delete *v1.StatefulSet llama-0", "delete *v1.StatefulSet llama-1",
 	}
 	if diff := cmp.Diff(want, described(planned.Writes)); diff != "" {
 		t.Errorf("writes: %s", diff)

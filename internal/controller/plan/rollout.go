@@ -125,30 +125,26 @@ func (p *setPlanner) firstMissing() int32 {
 	return missing
 }
 
-// replaced are the groups that the rollout lets go. It waits until the StatefulSet controller knows of the partition: else it could
-// create a leader at the earlier revision once more.
+// replaced are the groups that the rollout lets go. They wait until the StatefulSet controller knows of the order that does: else it could
+// create a leader at the earlier revision once more. An order that comes after it doesn't keep them any longer, as none takes a group back.
 func (p *setPlanner) replaced() []snapshot.Group {
 	leaders := p.ownLeaders()
 	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {
 		return nil
 	}
 	replace := p.letGo
-	if leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key && p.order.Equal(p.nextOrder()) {
-		replace = p.decision.Replace
+	if leaders.Labels[leaderworkersetv1.RevisionLabelKey] == p.key {
+		replace = slices.DeleteFunc(slices.Clone(p.decision.Replace), func(index int32) bool { return !p.order.LetsGo(index) })
 	}
 	var groups []snapshot.Group
 	sure := len(p.letGo) == 0
 	for _, group := range p.observed.Groups {
-		if slices.Contains(replace, group.Index) {
+		if slices.Contains(replace, group.Index) && !group.Terminating() {
 			groups = append(groups, group)
 			sure = sure && group.Leader.Labels[appsv1.StatefulSetRevisionLabel] == leaders.Status.CurrentRevision
 		}
 	}
-	switch {
-	case len(groups) == 0 || sure:
-	case p.leadersChange:
-		return nil // There is nothing to confirm about a version that this pass replaces: the next one will see.
-	default:
+	if len(groups) > 0 && !sure {
 		// In a view that is late, a group may look old that is already of a revision that comes after: only groups of the one before
 		// the current are known to have been let go.
 		p.confirm(leaders)

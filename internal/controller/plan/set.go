@@ -66,6 +66,7 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		Unrecorded: p.unrecorded,
 		Now:        now,
 	})
+	next = p.paced(next)
 	return Set{
 		Writes:  p.writes,
 		Steps:   p.steps,
@@ -76,6 +77,10 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 		After:   p.after,
 	}, nil
 }
+
+// statusInterval is how often a status is written that only counts on while groups come and go: a thousand groups that are created in 40 s
+// are 40 writes.
+const statusInterval = time.Second
 
 // setPlanner gathers a plan, step by step.
 type setPlanner struct {
@@ -96,14 +101,23 @@ type setPlanner struct {
 	// letGo are the groups that a step towards an earlier revision let go and that haven't gone yet.
 	letGo []int32
 
-	leadersChange bool // in this pass: the leader StatefulSet gets another version
-
 	taken map[int32]bool // groups that this pass takes down
 	seen  map[int32]snapshot.SeenLeader
 
 	writes   []Write
 	steps    []status.Event
 	failures []snapshot.Failure
+}
+
+// paced is the status to write now: the one of before, if there is no hurry with the next and another one was written a moment ago.
+func (p *setPlanner) paced(next leaderworkersetv1.LeaderWorkerSetStatus) leaderworkersetv1.LeaderWorkerSetStatus {
+	before := p.lws.Status
+	wait := statusInterval - p.now.Sub(p.observed.Told)
+	if wait <= 0 || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+		return next
+	}
+	p.lookAgainAfter(wait)
+	return before
 }
 
 // children plans the changes of what is the set's.
@@ -114,9 +128,10 @@ func (p *setPlanner) children() error {
 	template := revision.Of(p.lws)
 	p.decide()
 	p.restarts()
+	replaced := p.replaced() // What is to confirm about the leader StatefulSet comes before it is changed.
 	p.service(&template)
 	p.leaders(&template)
-	p.takeDownGroups()
+	p.takeDown(p.recreated, replaced)
 	p.pruneRevisions()
 	p.tellOfRestarts()
 	p.lookAtLeaders()
@@ -182,7 +197,7 @@ func (p *setPlanner) leaders(template *revision.Template) {
 		if wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] == "" {
 			delete(changed.Annotations, leaderworkersetv1.AheadAnnotationKey)
 		}
-		p.leadersChange = p.patch(existing, changed)
+		p.patch(existing, changed)
 	}
 }
 
@@ -214,28 +229,17 @@ func withPartition(existing, wanted appsv1.StatefulSetUpdateStrategy) appsv1.Sta
 	return wanted
 }
 
-// takeDownGroups takes down the groups that have failed, and those that the rollout lets go.
-func (p *setPlanner) takeDownGroups() {
+// takeDown stops the leaders of the groups that have failed, and of those that the rollout replaces. A group whose leader terminates is
+// stopped as a whole by the pass over it: in parallel to those of the other groups, and also if the operator crashes in between.
+func (p *setPlanner) takeDown(recreated, replaced []snapshot.Group) {
 	p.taken = map[int32]bool{}
-	p.takeDown(p.recreated)
-	p.takeDown(p.replaced())
-}
-
-// takeDown stops leaders and workers of the groups. The leaders go first: if they are all that comes to pass, their groups are recreated
-// all the same.
-func (p *setPlanner) takeDown(groups []snapshot.Group) {
-	var workers []Write
-	for _, group := range groups {
+	for _, group := range slices.Concat(recreated, replaced) {
 		if p.taken[group.Index] || group.Terminating() {
 			continue
 		}
 		p.taken[group.Index] = true
 		p.writes = append(p.writes, Write{Delete: group.Leader})
-		if group.Workers != nil && group.Workers.DeletionTimestamp == nil {
-			workers = append(workers, Write{Delete: group.Workers})
-		}
 	}
-	p.writes = append(p.writes, workers...)
 }
 
 // pruneRevisions deletes the oldest of the revisions that nothing uses. One that no group is of may still be used: groups below the
@@ -269,13 +273,11 @@ func (p *setPlanner) ownLeaders() *appsv1.StatefulSet {
 
 func (p *setPlanner) create(object Object) { p.writes = append(p.writes, Write{Create: object}) }
 
-// patch changes an object, and says whether there is anything to change.
-func (p *setPlanner) patch(from, to Object) bool {
-	if equality.Semantic.DeepEqual(from, to) {
-		return false
+// patch changes an object, if there is anything to change.
+func (p *setPlanner) patch(from, to Object) {
+	if !equality.Semantic.DeepEqual(from, to) {
+		p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
 	}
-	p.writes = append(p.writes, Write{Patch: &Patch{From: from, To: to}})
-	return true
 }
 
 // confirm has the writes end here if the leader StatefulSet is no longer as it was observed.

@@ -139,11 +139,9 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	planned = forSet(t, observed)
-	wantWrites(t, "after it", planned.Writes, "delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1")
-	for i, uid := range []string{"leader-1-" + oldKey, "workers-1-" + oldKey} {
-		if got := string(planned.Writes[i].Delete.GetUID()); got != uid {
-			t.Errorf("deletion %d is of UID %q, want %q", i, got, uid)
-		}
+	wantWrites(t, "after it", planned.Writes, "delete *v1.Pod llama-1")
+	if got, want := string(planned.Writes[0].Delete.GetUID()), "leader-1-"+oldKey; got != want {
+		t.Errorf("the deletion is of UID %q, want %q", got, want)
 	}
 
 	carryOut(observed, planned)
@@ -153,7 +151,7 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 	wantWrites(t, "once group 1 is ready", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
 	carryOut(observed, forSet(t, observed))
 	settle(observed)
-	wantWrites(t, "then", forSet(t, observed).Writes, "delete *v1.Pod llama-0", "delete *v1.StatefulSet llama-0")
+	wantWrites(t, "then", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
 	carryOut(observed, forSet(t, observed))
 	settle(observed)
 	planned = forSet(t, observed)
@@ -286,7 +284,7 @@ func TestForSetReturnsToAnEarlierRevision(t *testing.T) {
 	}
 	carryOut(observed, planned)
 	settle(observed)
-	wantWrites(t, "for the group that had left it", forSet(t, observed).Writes, "delete *v1.Pod llama-1", "delete *v1.StatefulSet llama-1")
+	wantWrites(t, "for the group that had left it", forSet(t, observed).Writes, "delete *v1.Pod llama-1")
 }
 
 func TestForSetSwitchesServices(t *testing.T) {
@@ -440,5 +438,66 @@ func TestForSetTellsOfFailuresElsewhere(t *testing.T) {
 	}
 	if len(observed.Failures) != 1 {
 		t.Errorf("the plan changed what was observed: %v", observed.Failures)
+	}
+}
+
+// TestForSetPacesTheStatus has a status that only counts on wait for the one before to be a second old.
+func TestForSetPacesTheStatus(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		ago    time.Duration // since the status was written
+		change func(*snapshot.Set)
+		want   int32 // ready replicas
+		after  time.Duration
+	}{
+		{"a second ago", time.Second, func(*snapshot.Set) {}, 1, 0},
+		{"a moment ago", 300 * time.Millisecond, func(*snapshot.Set) {}, 0, 700 * time.Millisecond},
+		{"a moment ago, and the set has changed since", 300 * time.Millisecond, func(s *snapshot.Set) { s.LWS.Generation++ }, 1, 0},
+		{"a moment ago, and something is in the way since", 300 * time.Millisecond, func(s *snapshot.Set) {
+			s.Failures = []snapshot.Failure{{Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
+		}, 1, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			observed := settled(t, newSet())
+			ready := observed.Groups[0].Leader.Status.Conditions
+			for i := range observed.Groups {
+				observed.Groups[i].Leader.Status.Conditions = nil
+			}
+			observed.LWS.Status = forSet(t, observed).Status
+			observed.Groups[0].Leader.Status.Conditions = ready
+			observed.Told = now.Add(-tc.ago)
+			tc.change(observed)
+			planned := forSet(t, observed)
+			if got := planned.Status.ReadyReplicas; got != tc.want || planned.After != tc.after {
+				t.Errorf("got %d ready replicas and another look after %s, want %d and %s", got, planned.After, tc.want, tc.after)
+			}
+		})
+	}
+}
+
+// TestForSetReplacesWhileTheOrderMovesOn has the budget grow while a group goes: what the StatefulSet controller knows of may go on.
+func TestForSetReplacesWhileTheOrderMovesOn(t *testing.T) {
+	observed := settled(t, newSet())
+	setImage(observed.LWS, "serve:2")
+	carryOut(observed, forSet(t, observed))
+	wantPartition(t, "the first step", observed, 1)
+	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
+	wantWrites(t, "before its controller knows of the first", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
+
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	planned := forSet(t, observed)
+	wantWrites(t, "the second step", planned.Writes, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
+	carryOut(observed, planned)
+	wantPartition(t, "the second step", observed, 0)
+	wantWrites(t, "before its controller knows of the second", forSet(t, observed).Writes)
+
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	wantWrites(t, "after it", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
+}
+
+func wantPartition(t *testing.T, when string, observed *snapshot.Set, want int32) {
+	t.Helper()
+	if got := *observed.Leaders.Spec.UpdateStrategy.RollingUpdate.Partition; got != want {
+		t.Errorf("%s: partition %d, want %d", when, got, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -74,7 +76,7 @@ func (c *operatorClient) Delete(_ context.Context, object client.Object, options
 	})
 }
 
-// Patch implements [client.Writer], for merge patches.
+// Patch implements [client.Writer], for merge and JSON patches.
 func (c *operatorClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	return c.write(func() error {
 		old, patched, err := c.patched(object, patch)
@@ -122,7 +124,23 @@ func (s *statusClient) Patch(_ context.Context, object client.Object, patch clie
 	})
 }
 
-// patched is an object as it is now, and after a merge patch, whose resource version has to be the object's.
+// applied is an object after a patch. A JSON patch that tests for something else than there is fails as it does in a real API server.
+func applied(kind types.PatchType, before, data []byte) ([]byte, error) {
+	if kind != types.JSONPatchType {
+		return jsonpatch.MergePatch(before, data)
+	}
+	patch, err := jsonpatch.DecodePatch(data)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	after, err := patch.Apply(before)
+	if err != nil {
+		return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+	}
+	return after, nil
+}
+
+// patched is an object as it is now, and after a patch. A resource version that the patch names has to be the object's.
 func (c *operatorClient) patched(object client.Object, patch client.Patch) (old, patched client.Object, err error) {
 	kind := c.world.API.kindOf(object).Kind
 	old = c.world.API.Get(kind, client.ObjectKeyFromObject(object))
@@ -137,7 +155,7 @@ func (c *operatorClient) patched(object client.Object, patch client.Patch) (old,
 	if err != nil {
 		return nil, nil, err
 	}
-	after, err := jsonpatch.MergePatch(before, data)
+	after, err := applied(patch.Type(), before, data)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -48,6 +48,9 @@ type Set struct {
 	// Recorded is when lives were last written down by this process; zero if they weren't.
 	Recorded time.Time
 
+	// Told is when the status was last written by this process; zero if it wasn't.
+	Told time.Time
+
 	// Lives are what passes over the groups saw, by the groups' index.
 	Lives map[int32]Life
 

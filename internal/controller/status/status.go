@@ -6,6 +6,7 @@ package status
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -92,6 +93,22 @@ func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
 	reason, message := replicaFailure(in.Failures)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
+}
+
+// IsUrgent says whether a status has to be written at once: it tells of another generation, or of more than numbers. The messages of
+// conditions are in no hurry, but for those of failures.
+func IsUrgent(before, next *leaderworkersetv1.LeaderWorkerSetStatus) bool {
+	state := func(conditions []metav1.Condition) map[string]string {
+		states := map[string]string{}
+		for _, condition := range conditions {
+			states[condition.Type] = string(condition.Status) + condition.Reason
+			if isFailure(condition) {
+				states[condition.Type] += condition.Message
+			}
+		}
+		return states
+	}
+	return before.ObservedGeneration != next.ObservedGeneration || !maps.Equal(state(before.Conditions), state(next.Conditions))
 }
 
 // counts are numbers of groups.
@@ -243,7 +260,7 @@ func events(before, after []metav1.Condition) []Event {
 	for _, condition := range after {
 		previous := meta.FindStatusCondition(before, condition.Type)
 		wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
-		failure := condition.Type == leaderworkersetv1.ConditionReplicaFailure || condition.Type == leaderworkersetv1.ConditionFailed
+		failure := isFailure(condition)
 		held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
 		switch {
 		case held && wasTrue:
@@ -258,6 +275,11 @@ func events(before, after []metav1.Condition) []Event {
 	// Ready comes last: it ends what the others tell of.
 	slices.SortStableFunc(told, func(a, b Event) int { return rank(a) - rank(b) })
 	return told
+}
+
+// isFailure says whether a condition is there only while something is wrong, and its message says what.
+func isFailure(condition metav1.Condition) bool {
+	return condition.Type == leaderworkersetv1.ConditionReplicaFailure || condition.Type == leaderworkersetv1.ConditionFailed
 }
 
 func rank(event Event) int {

@@ -383,3 +383,32 @@ func TestUnreadyGroupThatWaitsForItsPreviousOne(t *testing.T) {
 		}
 	}
 }
+
+func TestIsUrgent(t *testing.T) {
+	type set = leaderworkersetv1.LeaderWorkerSetStatus
+	for _, tc := range []struct {
+		name   string
+		change func(*set)
+		want   bool
+	}{
+		{"nothing", func(*set) {}, false},
+		{"numbers", func(s *set) { s.Replicas, s.ReadyReplicas, s.UpdatedReplicas = 3, 2, 1 }, false},
+		{"unready groups", func(s *set) { s.UnreadyGroups = []leaderworkersetv1.UnreadyGroup{{Index: 1}} }, false},
+		{"another generation", func(s *set) { s.ObservedGeneration++ }, true},
+		{"a condition's message", func(s *set) { s.Conditions[0].Message = "2 of 3 groups are ready" }, false},
+		{"a condition's status", func(s *set) { s.Conditions[0].Status = metav1.ConditionTrue }, true},
+		{"a condition's reason", func(s *set) { s.Conditions[0].Reason = leaderworkersetv1.ReasonHeldByPartition }, true},
+		{"another failure", func(s *set) { s.Conditions[1].Message = "quota" }, true},
+		{"a failure that is over", func(s *set) { s.Conditions = s.Conditions[:1] }, true},
+	} {
+		before := &set{Conditions: []metav1.Condition{
+			{Type: leaderworkersetv1.ConditionAvailable, Status: metav1.ConditionFalse, Reason: leaderworkersetv1.ReasonGroupsProgressing},
+			{Type: leaderworkersetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue, Reason: leaderworkersetv1.ReasonFailedCreate},
+		}}
+		next := before.DeepCopy()
+		tc.change(next)
+		if got := status.IsUrgent(before, next); got != tc.want {
+			t.Errorf("%s: urgent: %t, want %t", tc.name, got, tc.want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -32,7 +33,7 @@ const (
 // operatorObjects are those of config/default, for an image of the operator, and for a cluster without cert-manager: what it would do is
 // done here.
 func (e *environment) operatorObjects(ctx context.Context, operatorImage string) ([]*unstructured.Unstructured, error) {
-	manifests, err := operator.Manifests(ctx, e.root)
+	manifests, err := operator.Manifests(ctx, e.root, filepath.Join(e.root, "config", "default"))
 	if err != nil {
 		return nil, err
 	}

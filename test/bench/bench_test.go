@@ -1,0 +1,151 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/leaderworkerset/lws-operator/test/bench/report"
+	"github.com/leaderworkerset/lws-operator/test/measure"
+)
+
+// pod is a version of a pod.
+func pod(name, uid string, ready bool) *corev1.Pod {
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(uid)},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Image: image}}},
+		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}},
+	}
+}
+
+// readyGroups are two groups of two ready pods.
+func readyGroups() *groups {
+	g := newGroups()
+	for _, name := range []string{"bench-0", "bench-0-1", "bench-1", "bench-1-1"} {
+		g.see(watch.Event{Type: watch.Added, Object: pod(name, name+"/1", false)})
+		g.see(watch.Event{Type: watch.Modified, Object: pod(name, name+"/1", true)})
+	}
+	g.begin(2)
+	return g
+}
+
+func TestGroups(t *testing.T) {
+	g := readyGroups()
+	if err := g.are(4, image); err != nil {
+		t.Error(err)
+	}
+	if fewest := g.fewestReady(); fewest != 2 {
+		t.Errorf("%d groups are ready at the beginning", fewest)
+	}
+	terminating := pod("bench-1-1", "bench-1-1/1", true)
+	terminating.DeletionTimestamp = &metav1.Time{}
+	g.see(watch.Event{Type: watch.Modified, Object: terminating})
+	if err := g.are(4, image); err == nil {
+		t.Error("a pod that terminates counts as ready")
+	}
+	g.see(watch.Event{Type: watch.Deleted, Object: terminating})
+	g.see(watch.Event{Type: watch.Added, Object: pod("bench-1-1", "bench-1-1/2", true)})
+	if err := g.are(4, image); err != nil {
+		t.Error(err)
+	}
+	if err := g.are(4, nextImage); err == nil {
+		t.Error("pods count that have another image")
+	}
+	if fewest := g.fewestReady(); fewest != 1 {
+		t.Errorf("at least %d groups were ready, want 1", fewest)
+	}
+	g.see(watch.Event{Type: watch.Error, Object: &metav1.Status{Message: "gone"}})
+	if err := g.are(4, image); err == nil {
+		t.Error("a watch that broke off isn't told of")
+	}
+}
+
+func TestRestarts(t *testing.T) {
+	killed := map[int]string{0: "bench-0-1"}
+	for _, test := range []struct {
+		name string
+		born []string
+		want report.Restarts
+	}{
+		{"nothing happens", nil, report.Restarts{Killed: 1}},
+		{"the pod alone comes back", []string{"bench-0-1"}, report.Restarts{Killed: 1}},
+		{"the group comes back", []string{"bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1}},
+		{"its StatefulSet is quicker", []string{"bench-0-1", "bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1}},
+		{"it restarts twice", []string{"bench-0", "bench-0-1", "bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1, Again: 1}},
+		{"another one restarts", []string{"bench-0", "bench-0-1", "bench-1"}, report.Restarts{Killed: 1, Restarted: 1, Others: 1}},
+	} {
+		g := readyGroups()
+		for i, name := range test.born {
+			g.see(watch.Event{Type: watch.Deleted, Object: pod(name, "", false)})
+			g.see(watch.Event{Type: watch.Added, Object: pod(name, string(rune('a'+i)), true)})
+		}
+		if diff := cmp.Diff(test.want, g.restarts(killed)); diff != "" {
+			t.Errorf("%s: %s", test.name, diff)
+		}
+	}
+}
+
+func TestGroupOf(t *testing.T) {
+	for name, want := range map[string]int{"bench-3": 3, "bench-12-1": 12, "stranger-3": -1, "bench-x": -1} {
+		if got := groupOf(name); got != want {
+			t.Errorf("%s is in group %d, want %d", name, got, want)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	request := func(verb, resource string, code int) measure.Request {
+		r := measure.Request{Verb: verb}
+		r.ObjectRef.Resource, r.ResponseStatus.Code = resource, code
+		return r
+	}
+	var got report.Result
+	count([]measure.Request{
+		request("patch", "pods", 200), request("patch", "pods", 409), request("list", "pods", 200), request("get", "pods", 404), request("update", "leases", 200),
+	}, &got)
+	want := report.Result{
+		Writes:       map[string]int{"patch pods": 2},
+		FailedWrites: map[string]int{"409 patch pods": 1},
+		Reads:        map[string]int{"list pods": 1, "get pods": 1},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFloorSets(t *testing.T) {
+	sets := floorSets(3, 4)
+	pods := 0
+	for _, set := range sets {
+		pods += int(*set.Spec.Replicas)
+	}
+	if len(sets) != 4 || pods != 12 {
+		t.Errorf("%d StatefulSets of %d pods for three groups of four", len(sets), pods)
+	}
+}
+
+func TestParse(t *testing.T) {
+	o, err := parse([]string{"-groups", "1,20", "-size", "3", "-scenarios", "slow,large", "-large", "2x7"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.groups.String() != "1,20" || o.size != 3 || o.scenarios.String() != "slow,large" || o.large.String() != "2x7" {
+		t.Errorf("read as %+v", o)
+	}
+	for _, wrong := range [][]string{{"-groups", "1,"}, {"-groups", "0"}, {"-size", "1"}, {"-scenarios", "all"}, {"-large", "7"}} {
+		if _, err := parse(wrong); err == nil {
+			t.Errorf("no error for %v", wrong)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+)
+
+const (
+	// namespace is where everything under test is, setName what it is called.
+	namespace = "bench"
+	setName   = "bench"
+
+	// strangersNamespace is where pods are that belong to nobody under test.
+	strangersNamespace = "strangers"
+
+	// image is what pods run, nextImage what they are updated to. Nothing is downloaded.
+	image     = "registry.k8s.io/pause:3.10"
+	nextImage = "registry.k8s.io/pause:3.9"
+)
+
+// newSet is the LeaderWorkerSet under test. readyAfter is how long its pods take to become ready, "" for no time.
+func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworkersetv1.LeaderWorkerSet {
+	template := corev1.PodTemplateSpec{Spec: podSpec(nil)}
+	if readyAfter != "" {
+		template.Annotations = map[string]string{cluster.ReadyAfterAnnotation: readyAfter}
+	}
+	return &leaderworkersetv1.LeaderWorkerSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: setName},
+		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
+			Replicas: ptr.To(int32(replicas)),
+			RolloutStrategy: leaderworkersetv1.RolloutStrategy{
+				Type: leaderworkersetv1.RollingUpdateStrategyType,
+				RollingUpdateConfiguration: &leaderworkersetv1.RollingUpdateConfiguration{
+					MaxUnavailable: ptr.To(intstr.FromString(maxUnavailable)),
+				},
+			},
+			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
+				Size:           ptr.To(int32(size)),
+				WorkerTemplate: template,
+			},
+		},
+	}
+}
+
+func podSpec(environment []corev1.EnvVar) corev1.PodSpec {
+	return corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: image, Env: environment}}}
+}
+
+// floorSets are the StatefulSets that make the same pods without any controller of LeaderWorkerSets: one of the leaders, and one of workers
+// for each group.
+func floorSets(replicas, size int) []*appsv1.StatefulSet {
+	leaders := floorSet(setName, replicas, map[string]string{leaderworkersetv1.WorkerIndexLabelKey: "0"}, size, setName)
+	sets := []*appsv1.StatefulSet{leaders}
+	if size == 1 {
+		return sets
+	}
+	for group := range replicas {
+		leader := fmt.Sprintf("%s-%d", setName, group)
+		workers := floorSet(leader, size-1, map[string]string{leaderworkersetv1.GroupIndexLabelKey: strconv.Itoa(group)}, size, leader)
+		workers.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 1}
+		sets = append(sets, workers)
+	}
+	return sets
+}
+
+func floorSet(name string, replicas int, labels map[string]string, size int, leader string) *appsv1.StatefulSet {
+	labels[leaderworkersetv1.SetNameLabelKey] = setName
+	return &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas:            ptr.To(int32(replicas)),
+			ServiceName:         setName,
+			PodManagementPolicy: appsv1.ParallelPodManagement,
+			Selector:            &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{
+					Labels:      labels,
+					Annotations: map[string]string{leaderworkersetv1.SizeAnnotationKey: strconv.Itoa(size)},
+				},
+				Spec: podSpec([]corev1.EnvVar{
+					{Name: leaderworkersetv1.LeaderAddressEnvVar, Value: leader + "." + setName + "." + namespace},
+					{Name: leaderworkersetv1.GroupSizeEnvVar, Value: strconv.Itoa(size)},
+				}),
+			},
+		},
+	}
+}
+
+// stranger is a pod that is none of a controller's business. It doesn't need the scheduler.
+func stranger(i, nodes int) *corev1.Pod {
+	spec := podSpec(nil)
+	spec.NodeName = fmt.Sprintf("node-%d", i%nodes)
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: strangersNamespace, Name: fmt.Sprintf("stranger-%d", i), Labels: map[string]string{"app": "stranger"},
+		},
+		Spec: spec,
+	}
+}

@@ -1,0 +1,141 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plot draws lines over numbers as SVG. A library would bring fonts and renderers of other formats into go.mod for this one kind
+// of chart.
+package plot
+
+import (
+	"cmp"
+	"encoding/xml"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Chart is a chart of lines. Both axes begin at zero.
+type Chart struct {
+	Title string
+	// X and Y name the axes, with their units.
+	X, Y  string
+	Lines []Line
+}
+
+// Line is a line through points.
+type Line struct {
+	Name string
+	// Points are drawn from left to right. None is negative.
+	Points []Point
+}
+
+// Point is a point in the units of the axes.
+type Point struct{ X, Y float64 }
+
+// The picture, in pixels: its size, and where the axes leave room for names.
+const (
+	width, height            = 720, 420
+	left, right, top, bottom = 70, 170, 40, 50
+)
+
+// ticks is about how many numbers an axis has.
+const ticks = 5
+
+// colors are told apart by people who see no red or green, too. From Okabe and Ito, "Color Universal Design".
+var colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"}
+
+// SVG draws the chart.
+func (c Chart) SVG() string {
+	x, y := c.axes()
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
+	text(&b, left, 24, "start", c.Title, `font-size="15"`)
+	for _, value := range x.values() {
+		fmt.Fprintf(&b, `<path d="M%.1f %d V%d" stroke="#ddd"/>`+"\n", x.at(value), top, height-bottom)
+		text(&b, x.at(value), height-bottom+18, "middle", number(value), "")
+	}
+	for _, value := range y.values() {
+		fmt.Fprintf(&b, `<path d="M%d %.1f H%d" stroke="#ddd"/>`+"\n", left, y.at(value), width-right)
+		text(&b, left-8, y.at(value)+4, "end", number(value), "")
+	}
+	text(&b, (left+width-right)/2, height-12, "middle", c.X, "")
+	text(&b, 0, 0, "middle", c.Y, fmt.Sprintf(`transform="translate(18 %d) rotate(-90)"`, (top+height-bottom)/2))
+	for i, line := range c.Lines {
+		line.draw(&b, x, y, colors[i%len(colors)], i)
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
+}
+
+// draw draws a line, its points, and its name in the list on the right.
+func (l Line) draw(b *strings.Builder, x, y axis, color string, position int) {
+	points := slices.SortedFunc(slices.Values(l.Points), func(p, q Point) int { return cmp.Compare(p.X, q.X) })
+	var path []string
+	for _, p := range points {
+		path = append(path, fmt.Sprintf("%.1f,%.1f", x.at(p.X), y.at(p.Y)))
+		fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", x.at(p.X), y.at(p.Y), color)
+	}
+	fmt.Fprintf(b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(path, " "), color)
+	line := float64(top + 12 + 20*position)
+	fmt.Fprintf(b, `<path d="M%d %.1f h20" stroke="%s" stroke-width="2"/>`+"\n", width-right+16, line-4, color)
+	text(b, width-right+42, line, "start", l.Name, "")
+}
+
+// axes fit all points.
+func (c Chart) axes() (x, y axis) {
+	maxX, maxY := 0.0, 0.0
+	for _, line := range c.Lines {
+		for _, p := range line.Points {
+			maxX, maxY = max(maxX, p.X), max(maxY, p.Y)
+		}
+	}
+	return newAxis(maxX, left, width-right), newAxis(maxY, height-bottom, top)
+}
+
+// axis maps numbers from zero on to pixels.
+type axis struct {
+	step, end float64
+	from, to  float64
+}
+
+// newAxis is an axis that holds the largest number, between two pixels.
+func newAxis(largest, from, to float64) axis {
+	step := stepFor(largest)
+	return axis{step: step, end: max(step, math.Ceil(largest/step)*step), from: from, to: to}
+}
+
+// stepFor is the distance between the numbers of an axis: 1, 2 or 5 times a power of ten. For a largest number of 1,000 it is 200: a fifth
+// of it. For 37 it is 10, the first that isn't less than 7.4.
+func stepFor(largest float64) float64 {
+	if largest <= 0 {
+		return 1
+	}
+	power := math.Pow(10, math.Floor(math.Log10(largest/ticks)))
+	for _, factor := range []float64{1, 2, 5} {
+		if factor*power*ticks >= largest {
+			return factor * power
+		}
+	}
+	return 10 * power
+}
+
+func (a axis) at(value float64) float64 { return a.from + value/a.end*(a.to-a.from) }
+
+// values are the numbers on the axis.
+func (a axis) values() []float64 {
+	var values []float64
+	for i := 0; float64(i)*a.step <= a.end*(1+1e-9); i++ {
+		values = append(values, float64(i)*a.step)
+	}
+	return values
+}
+
+// number is a number on an axis, without the noise of floating point.
+func number(value float64) string { return fmt.Sprintf("%.6g", value) }
+
+func text(b *strings.Builder, x, y float64, anchor, content, attributes string) {
+	var escaped strings.Builder
+	_ = xml.EscapeText(&escaped, []byte(content)) // A strings.Builder takes everything.
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, attributes, escaped.String())
+}

@@ -1,0 +1,60 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/leaderworkerset/lws-operator/test/bench/plot"
+)
+
+// figure is something that is drawn over the number of groups.
+type figure struct {
+	file, title, unit string
+	scenarios         []string
+	of                func(*Result) float64
+}
+
+func figures() []figure {
+	work := []string{Create, Kill, Update, ScaleUp, Delete}
+	return []figure{
+		{"time", "Time until the pods are as they should be", "s", append([]string{Floor}, work...), func(r *Result) float64 { return r.Seconds }},
+		{"requests", "Writes to the API server", "requests", work, func(r *Result) float64 { return float64(Sum(r.Writes)) }},
+		{"cpu", "CPU time of the controller", "s", append(work, Restart), func(r *Result) float64 { return r.CPUSeconds }},
+		{"memory", "Peak memory of the controller", "MiB", []string{Create, Update, Restart}, func(r *Result) float64 { return r.PeakMiB }},
+	}
+}
+
+// WritePlots draws what scenarios cost over the number of groups, as SVG files in a directory that exists. It draws nothing of a report
+// with one number of groups.
+func (r *Report) WritePlots(dir string, size int) error {
+	for _, f := range figures() {
+		chart, drawable := r.chart(f, size)
+		if !drawable {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, "benchmark-"+f.file+".svg"), []byte(chart.SVG()), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chart is drawable if it has a line, and not only points.
+func (r *Report) chart(f figure, size int) (chart plot.Chart, drawable bool) {
+	chart = plot.Chart{Title: f.title, X: fmt.Sprintf("groups of %d pods", size), Y: f.unit}
+	for _, scenario := range f.scenarios {
+		line := plot.Line{Name: scenario}
+		for i := range r.Results {
+			if result := &r.Results[i]; result.Scenario == scenario && result.Size == size && result.Error == "" {
+				line.Points = append(line.Points, plot.Point{X: float64(result.Groups), Y: f.of(result)})
+			}
+		}
+		drawable = drawable || len(line.Points) > 1
+		chart.Lines = append(chart.Lines, line)
+	}
+	return chart, drawable
+}

@@ -1,0 +1,158 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// none stands for a figure that isn't there.
+const none = "-"
+
+// dimension is what a table of results is about.
+type dimension struct{ groups, size int }
+
+// header names the columns of a table of results.
+var header = []string{
+	"scenario", "pods s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s",
+	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
+}
+
+// Tables writes a table in Markdown for each number and size of groups, in the order of the results.
+func (r *Report) Tables(out io.Writer) {
+	var order []dimension
+	rows := map[dimension][][]string{}
+	for i := range r.Results {
+		result := &r.Results[i]
+		about := dimension{result.Groups, result.Size}
+		if _, known := rows[about]; !known {
+			order = append(order, about)
+		}
+		rows[about] = append(rows[about], r.row(result))
+	}
+	for _, about := range order {
+		_, _ = fmt.Fprintf(out, "\n%d groups of %d pods\n\n", about.groups, about.size)
+		table(out, header, rows[about])
+	}
+}
+
+// row is the line of a result.
+func (r *Report) row(result *Result) []string {
+	if result.Scenario == Floor {
+		row := slices.Repeat([]string{none}, len(header))
+		row[0], row[1] = result.Scenario, seconds(result.Seconds)
+		return row
+	}
+	name := result.Scenario
+	if result.Error != "" {
+		name += " (not finished)"
+	}
+	writes := Sum(result.Writes)
+	return []string{
+		name, seconds(result.Seconds), r.ofFloor(result), seconds(result.StatusSeconds),
+		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites), fmt.Sprint(Sum(result.Reads)),
+		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
+		optional(result.FewestReady), result.Restarts.String(),
+	}
+}
+
+// ofFloor is the time of a creation as a multiple of what the pods take without a controller.
+func (r *Report) ofFloor(result *Result) string {
+	floor := r.Find(Key{Floor, result.Groups, result.Size})
+	if floor == nil || result.Scenario != Create && result.Scenario != Large {
+		return none
+	}
+	return fmt.Sprintf("%.2f", result.Seconds/floor.Seconds)
+}
+
+// Requests writes what each scenario asked of the API server, by verb and resource.
+func (r *Report) Requests(out io.Writer) {
+	var rows [][]string
+	for i := range r.Results {
+		result := &r.Results[i]
+		if result.Scenario == Floor {
+			continue
+		}
+		rows = append(rows, []string{
+			fmt.Sprintf("%s, %d × %d", result.Scenario, result.Groups, result.Size),
+			list(result.Writes), list(result.FailedWrites), list(result.Reads),
+		})
+	}
+	_, _ = fmt.Fprint(out, "\nRequests\n\n")
+	table(out, []string{"scenario", "writes", "of these failed", "reads"}, rows)
+}
+
+// String is "50 of 50", with what went wrong.
+func (r *Restarts) String() string {
+	if r == nil {
+		return none
+	}
+	text := fmt.Sprintf("%d of %d", r.Restarted, r.Killed)
+	if r.Again > 0 {
+		text += fmt.Sprintf(", %d again", r.Again)
+	}
+	if r.Others > 0 {
+		text += fmt.Sprintf(", %d others", r.Others)
+	}
+	return text
+}
+
+func seconds(value float64) string {
+	if value == 0 {
+		return none
+	}
+	return fmt.Sprintf("%.2f", value)
+}
+
+func failures(failed map[string]int) string { return fmt.Sprint(Sum(failed)) }
+
+func optional[T int | float64](value *T) string {
+	if value == nil {
+		return none
+	}
+	return fmt.Sprintf("%v", *value)
+}
+
+// list is "499 create statefulsets, 12 patch pods", the largest first.
+func list(requests map[string]int) string {
+	if len(requests) == 0 {
+		return none
+	}
+	names := slices.SortedFunc(maps.Keys(requests), func(a, b string) int {
+		return cmp.Or(cmp.Compare(requests[b], requests[a]), strings.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", requests[name], name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// table writes a Markdown table with aligned columns.
+func table(out io.Writer, header []string, rows [][]string) {
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	line := func(cells []string) {
+		for i, cell := range cells {
+			_, _ = fmt.Fprintf(out, "| %-*s ", widths[i], cell)
+		}
+		_, _ = fmt.Fprintln(out, "|")
+	}
+	line(header)
+	for _, width := range widths {
+		_, _ = fmt.Fprint(out, "|", strings.Repeat("-", width+2))
+	}
+	_, _ = fmt.Fprintln(out, "|")
+	for _, row := range rows {
+		line(row)
+	}
+}

@@ -1,0 +1,54 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leaderworkerset/lws-operator/test/bench/report"
+)
+
+// TestLocalBench runs the benchmark with three small groups, in a cluster of its own, and checks that it comes to its end and counts.
+func TestLocalBench(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	bench := exec.CommandContext(t.Context(), "go", "run", "./test/bench",
+		"-groups=3", "-size=2", "-scenarios=sequence", "-idle=200ms", "-rest=500ms", "-timeout=2m", "-out="+dir)
+	bench.Dir = suite.root
+	bench.Stdout, bench.Stderr = t.Output(), t.Output()
+	if err := bench.Run(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := report.Read(filepath.Join(dir, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scenarios []string
+	writes := map[string]bool{}
+	for i := range found.Results {
+		result := &found.Results[i]
+		scenarios = append(scenarios, result.Scenario)
+		if result.Error != "" {
+			t.Errorf("%s: %s", result.Scenario, result.Error)
+		}
+		writes[result.Scenario] = report.Sum(result.Writes) > 0
+	}
+	want := []string{
+		report.Floor, report.Create, report.Idle, report.Kill, report.Update, report.Restart, report.ScaleUp, report.ScaleDown, report.Delete,
+	}
+	if diff := cmp.Diff(want, scenarios); diff != "" {
+		t.Errorf("scenarios: %s", diff)
+	}
+	if !writes[report.Create] || !writes[report.Update] || writes[report.Floor] {
+		t.Errorf("writes were counted for %v", writes)
+	}
+	kill := found.Find(report.Key{Scenario: report.Kill, Groups: 3, Size: 2})
+	if kill == nil || kill.Restarts == nil || kill.Restarts.Restarted != 1 {
+		t.Errorf("one group was killed: %+v", kill)
+	}
+}

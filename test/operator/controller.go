@@ -1,0 +1,148 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package operator
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"github.com/leaderworkerset/lws-operator/test/objects"
+)
+
+// Controller describes a controller of LeaderWorkerSets. Command and Files may contain placeholders:
+//
+//	{kubeconfig}    path of a kubeconfig for User
+//	{dir}           directory with the webhooks' tls.crt and tls.key, and the Files
+//	{host}          address to serve on
+//	{webhook-port}  where the webhooks of Manifests are redirected to
+//	{health-port}   where /readyz has to be served, by HTTP
+//	{metrics-port}  where metrics may be served, by HTTP
+type Controller struct {
+	// Name is what reports call it.
+	Name string `json:"name"`
+	// Command is the path of the program and its arguments.
+	Command []string `json:"command"`
+	// User is whom its kubeconfig is for. A service account is also in its groups.
+	User string `json:"user"`
+	// CRDs are paths of CustomResourceDefinitions, which exist before the cluster's garbage collector looks for them.
+	CRDs []string `json:"crds"`
+	// Manifests are paths of YAML files, and of directories with kustomizations. What a cluster without kubelets has no use for, such as
+	// Deployments, is left out.
+	Manifests []string `json:"manifests"`
+	// Files are further files by name, such as one with a configuration.
+	Files map[string]string `json:"files,omitempty"`
+}
+
+// Ours is this repository's operator, built at path, with extra flags.
+func Ours(root, path string, extraFlags ...string) Controller {
+	return Controller{
+		Name: "lws-operator",
+		Command: append([]string{
+			path,
+			"--kubeconfig={kubeconfig}",
+			"--webhook-host={host}",
+			"--webhook-port={webhook-port}",
+			"--webhook-cert-dir={dir}",
+			"--health-probe-bind-address={host}:{health-port}",
+			"--metrics-bind-address={host}:{metrics-port}",
+			"--metrics-secure=false",
+		}, extraFlags...),
+		User:      User,
+		CRDs:      []string{filepath.Join(root, "config", "crd", "bases")},
+		Manifests: []string{filepath.Join(root, "config", "default")},
+	}
+}
+
+// ReadController reads the description of a controller from a YAML file. Relative paths in it are relative to the file.
+func ReadController(file string) (Controller, error) {
+	var c Controller
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return c, err
+	}
+	if err := yaml.UnmarshalStrict(data, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	if c.Name == "" || len(c.Command) == 0 || c.User == "" || len(c.CRDs) == 0 {
+		return c, fmt.Errorf("%s: a controller needs name, command, user and crds", file)
+	}
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return c, err
+	}
+	for _, paths := range [][]string{c.Command[:1], c.CRDs, c.Manifests} {
+		for i, path := range paths {
+			if !filepath.IsAbs(path) {
+				paths[i] = filepath.Join(dir, path)
+			}
+		}
+	}
+	return c, nil
+}
+
+// groupsOf are the groups of a service account, none for any other user.
+func groupsOf(user string) []string {
+	account, ok := strings.CutPrefix(user, "system:serviceaccount:")
+	if !ok {
+		return nil
+	}
+	namespace, _, _ := strings.Cut(account, ":")
+	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
+}
+
+// objects are those of the manifests that can be installed. root is where kubectl was built.
+func (c Controller) objects(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
+	var found []*unstructured.Unstructured
+	for _, path := range c.Manifests {
+		decoded, err := Manifests(ctx, root, path)
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range decoded {
+			if installable[object.GetKind()] {
+				found = append(found, object)
+			}
+		}
+	}
+	return found, nil
+}
+
+// Manifests are the objects of a YAML file, or of the kustomization in a directory. root is where kubectl was built.
+func Manifests(ctx context.Context, root, path string) ([]*unstructured.Unstructured, error) {
+	text, err := manifest(ctx, root, path)
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := objects.Decode(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return decoded, nil
+}
+
+// manifest is the text of a YAML file or of a kustomization.
+func manifest(ctx context.Context, root, path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return os.ReadFile(path)
+	}
+	kustomize := exec.CommandContext(ctx, filepath.Join(root, "bin", "cluster", "kubectl"), "kustomize", path)
+	var stdout, stderr bytes.Buffer
+	kustomize.Stdout, kustomize.Stderr = &stdout, &stderr
+	if err := kustomize.Run(); err != nil {
+		return nil, fmt.Errorf("kubectl kustomize: %w\n%s", err, stderr.Bytes())
+	}
+	return stdout.Bytes(), nil
+}

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Copyright The LeaderWorkerSet Operator Authors
+# SPDX-License-Identifier: Apache-2.0
+
+# Checks that no step from a release to the next, and from the last one to the bundle that is prepared, changes a CRD in a way that objects
+# in a cluster may not survive. Needs bin/crdify.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+mapfile -t bundles < <(find releases -mindepth 1 -maxdepth 1 -type d | sort -V)
+bundles+=(bundle)
+
+status=0
+for ((i = 1; i < ${#bundles[@]}; i++)); do
+	for new in "${bundles[i]}"/manifests/*.yaml; do
+		old=${bundles[i - 1]}/manifests/${new##*/}
+		if ! grep -q '^kind: CustomResourceDefinition$' "$new" || [[ ! -e $old ]]; then continue; fi
+		echo "$old -> $new"
+		bin/crdify "file://$PWD/$old" "file://$PWD/$new" --config tools/olm/crdify.yaml || status=1
+	done
+done
+exit $status

@@ -1,0 +1,192 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package graph checks the upgrade graph of a file-based catalog: what `opm validate` lets pass, and users of OLM would find out one by
+// one, such as a version that no upgrade leads away from.
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/blang/semver/v4"
+	"github.com/operator-framework/operator-registry/alpha/declcfg"
+)
+
+// MaxHops is how many upgrades it may take from any version of a channel to its head. Within a major version skipRange makes it one;
+// from an earlier major version the way leads over the last one of that.
+const MaxHops = 2
+
+// Check returns everything that is wrong with the channels of a catalog:
+//
+//   - a bundle in no channel, or an entry without a bundle or with a name other than <package>.v<version>;
+//   - a package whose default channel doesn't exist;
+//   - a channel with two entries of the same name, or without exactly one head, an entry that no other replaces;
+//   - an entry that replaces one that isn't in the channel or isn't older, which rules out loops;
+//   - a skipRange other than ">=<version> <<version>", from a version of the channel to the entry's own;
+//   - an entry from which the head isn't reached, or in more than MaxHops upgrades.
+func Check(catalog *declcfg.DeclarativeConfig) error {
+	var errs []error
+	inChannel := map[string]bool{}
+	for _, channel := range catalog.Channels {
+		errs = append(errs, checkChannel(channel, catalog.Bundles)...)
+		for _, entry := range channel.Entries {
+			inChannel[entry.Name] = true
+		}
+	}
+	for _, bundle := range catalog.Bundles {
+		if !inChannel[bundle.Name] {
+			errs = append(errs, fmt.Errorf("bundle %s is in no channel", bundle.Name))
+		}
+	}
+	for _, pkg := range catalog.Packages {
+		isDefault := func(c declcfg.Channel) bool { return c.Package == pkg.Name && c.Name == pkg.DefaultChannel }
+		if !slices.ContainsFunc(catalog.Channels, isDefault) {
+			errs = append(errs, fmt.Errorf("package %s: no default channel %q", pkg.Name, pkg.DefaultChannel))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// node is an entry of a channel.
+type node struct {
+	declcfg.ChannelEntry
+	version semver.Version
+}
+
+func checkChannel(channel declcfg.Channel, bundles []declcfg.Bundle) []error {
+	nodes, errs := nodesOf(channel, bundles)
+	for _, n := range nodes {
+		if err := checkReplaces(n, nodes); err != nil {
+			errs = append(errs, err)
+		}
+		if err := checkSkipRange(n, nodes); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if heads := headsOf(nodes); len(heads) != 1 {
+		errs = append(errs, fmt.Errorf("want one head, got %v", heads))
+	}
+	if len(errs) == 0 { // Ways through a broken graph say nothing.
+		errs = checkWays(nodes)
+	}
+	for i := range errs {
+		errs[i] = fmt.Errorf("channel %s: %w", channel.Name, errs[i])
+	}
+	return errs
+}
+
+// nodesOf returns the entries that have a version.
+func nodesOf(channel declcfg.Channel, bundles []declcfg.Bundle) (nodes []node, errs []error) {
+	for _, entry := range channel.Entries {
+		version, err := semver.Parse(strings.TrimPrefix(entry.Name, channel.Package+".v"))
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: want a name %s.v<version>: %w", entry.Name, channel.Package, err))
+		case slices.ContainsFunc(nodes, named(entry.Name)):
+			errs = append(errs, fmt.Errorf("%s is there twice", entry.Name))
+		default:
+			nodes = append(nodes, node{ChannelEntry: entry, version: version})
+		}
+		if !slices.ContainsFunc(bundles, func(b declcfg.Bundle) bool { return b.Package == channel.Package && b.Name == entry.Name }) {
+			errs = append(errs, fmt.Errorf("%s has no bundle", entry.Name))
+		}
+	}
+	return nodes, errs
+}
+
+func named(name string) func(node) bool {
+	return func(n node) bool { return n.Name == name }
+}
+
+func checkReplaces(n node, nodes []node) error {
+	if n.Replaces == "" {
+		return nil
+	}
+	i := slices.IndexFunc(nodes, named(n.Replaces))
+	if i < 0 {
+		return fmt.Errorf("%s replaces %s, which isn't in the channel", n.Name, n.Replaces)
+	}
+	if nodes[i].version.GE(n.version) {
+		return fmt.Errorf("%s replaces %s, which isn't older", n.Name, n.Replaces)
+	}
+	return nil
+}
+
+// bounded is a range from a version to another.
+var bounded = regexp.MustCompile(`^>=(\S+) <(\S+)$`)
+
+func checkSkipRange(n node, nodes []node) error {
+	if n.SkipRange == "" {
+		return nil
+	}
+	bounds := bounded.FindStringSubmatch(n.SkipRange)
+	if bounds == nil {
+		return fmt.Errorf(`%s: skipRange %q isn't ">=<version> <<version>"`, n.Name, n.SkipRange)
+	}
+	from, err := semver.Parse(bounds[1])
+	if err != nil {
+		return fmt.Errorf("%s: skipRange %q: %w", n.Name, n.SkipRange, err)
+	}
+	if !slices.ContainsFunc(nodes, func(other node) bool { return other.version.EQ(from) && from.LT(n.version) }) {
+		return fmt.Errorf("%s: skipRange %q doesn't begin with an older version of the channel", n.Name, n.SkipRange)
+	}
+	if bounds[2] != n.version.String() {
+		return fmt.Errorf("%s: skipRange %q doesn't end with the version itself", n.Name, n.SkipRange)
+	}
+	return nil
+}
+
+// headsOf returns the names of the entries that no other entry replaces or skips by name.
+func headsOf(nodes []node) []string {
+	var heads []string
+	for _, n := range nodes {
+		passed := func(other node) bool { return other.Replaces == n.Name || slices.Contains(other.Skips, n.Name) }
+		if !slices.ContainsFunc(nodes, passed) {
+			heads = append(heads, n.Name)
+		}
+	}
+	return heads
+}
+
+// checkWays checks how far it is from each entry to the head, if OLM takes the longest step at every point.
+func checkWays(nodes []node) (errs []error) {
+	head := headsOf(nodes)[0]
+	for _, n := range nodes {
+		hops, at := 0, n
+		for at.Name != head {
+			next, found := step(at, nodes)
+			if !found {
+				errs = append(errs, fmt.Errorf("from %s the head %s isn't reached: no upgrade from %s", n.Name, head, at.Name))
+				break
+			}
+			hops, at = hops+1, next
+		}
+		if hops > MaxHops {
+			errs = append(errs, fmt.Errorf("from %s to the head %s it takes %d upgrades, more than %d", n.Name, head, hops, MaxHops))
+		}
+	}
+	return errs
+}
+
+// step returns the latest version that one upgrade leads to.
+func step(from node, nodes []node) (next node, found bool) {
+	for _, n := range nodes {
+		if upgrades(from, n) && (!found || n.version.GT(next.version)) {
+			next, found = n, true
+		}
+	}
+	return next, found
+}
+
+// upgrades tells whether one upgrade leads from an entry to another.
+func upgrades(from, to node) bool {
+	if to.Replaces == from.Name || slices.Contains(to.Skips, from.Name) {
+		return true
+	}
+	inRange, err := semver.ParseRange(to.SkipRange)
+	return err == nil && inRange(from.version)
+}
