@@ -27,6 +27,7 @@ BENCH_FLAGS ?=
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
+NODES_TIMEOUT ?= 30m
 
 SHELL := /usr/bin/env bash -o pipefail
 .SHELLFLAGS := -ec
@@ -52,8 +53,8 @@ SCORECARD_TEST := $(BIN)/scorecard-test
 # kubectl from the PATH, or else the one that comes with the test cluster.
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
-# Modules with code of ours; the others in tools/ only name the versions of tools.
-CODE_MODULES := . scorecard tools/generate tools/images tools/olm test/cluster/components
+# Modules with code of ours; the others only name the versions of tools and programs.
+CODE_MODULES := . scorecard tools/generate tools/images tools/olm test/cluster/components test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -245,6 +246,7 @@ test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
 	cd scorecard && go test ./...
 	cd tools/generate && go test ./...
+	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test $$packages
 	cd tools/images && go test . ./image
 	cd tools/olm && go test ./...
 
@@ -266,6 +268,37 @@ cluster: ## Build the test cluster: bin/cluster. The first time takes some minut
 
 $(BIN)/cluster/kubectl:
 	go run ./test/cluster/cmd/cluster build
+
+##@ Real nodes: Linux and root
+
+NODES := $(BIN)/nodes/nodes
+
+.PHONY: nodes-deps
+nodes-deps: ## Install the Debian packages that nodes need.
+	apt-get update
+	apt-get install --yes --no-install-recommends $$(cd test/nodes && go run ./cmd/nodes packages)
+
+.PHONY: nodes
+nodes: ## Build kubelet, containerd and the rest of a real node: bin/nodes. The first time takes some minutes.
+	cd test/nodes && go run ./cmd/nodes build
+
+.PHONY: nodes-up
+nodes-up: nodes ## Start a cluster with real nodes.
+	$(NODES) up
+
+.PHONY: nodes-down
+nodes-down: ## Stop what nodes-up started.
+	$(NODES) down
+
+.PHONY: nodes-olm
+nodes-olm: $(OPM) ## Install the Operator Lifecycle Manager in that cluster. The first time it takes some minutes to build.
+	$(NODES) olm
+
+# The cluster goes, whatever comes of the tests.
+.PHONY: test-e2e-nodes
+test-e2e-nodes: nodes ## Run the tests that need real nodes, in a cluster of their own.
+	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
+		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e -power "$(NODES) node"
 
 ##@ Demo
 

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -95,6 +96,11 @@ type Options struct {
 	// NodeCapacity is what each node offers, on top of and instead of 1000 CPUs, 4 TiB of memory and room for 1000 pods.
 	NodeCapacity corev1.ResourceList
 
+	// Address is that of this machine at which kubelets of real nodes, and their pods, reach the API server; it serves there instead of
+	// on the loopback address. Such nodes aren't part of the cluster: whoever starts them gives them CAFile and a UserKubeconfig, and this
+	// machine routes to their pods. There are no simulated nodes then.
+	Address string
+
 	// CRDs are paths of files and directories with CustomResourceDefinitions that exist before the controller manager starts.
 	// Those that are made later are unknown to its garbage collector for up to 30 s.
 	CRDs []string
@@ -116,6 +122,10 @@ func (o Options) complete() (Options, error) {
 	switch {
 	case o.Dir == "" || o.Bin == "":
 		return o, errors.New("a cluster needs the directories Dir and Bin")
+	case o.Address != "" && o.Nodes != 0:
+		return o, errors.New("a cluster has either simulated nodes or an Address for real ones")
+	case o.Address != "" && net.ParseIP(o.Address) == nil:
+		return o, fmt.Errorf("the Address %q is no IP address", o.Address)
 	case o.Nodes < 0 || o.Racks < 0 || o.Zones < 0:
 		return o, errors.New("the numbers of nodes, racks and zones can't be negative")
 	case o.Racks > o.Nodes || o.Zones > o.Nodes:
@@ -262,7 +272,7 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	if err := c.installCRDs(options.CRDs); err != nil {
 		return err
 	}
-	for _, component := range []string{controllerManager, scheduler, kwok} {
+	for _, component := range s.controlLoops() {
 		if err := c.spawn(s, component); err != nil {
 			return err
 		}
@@ -283,7 +293,9 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	if err := c.untilUsable(ctx, client, options.Nodes); err != nil {
 		return err
 	}
-	report("%d nodes are Ready", options.Nodes)
+	if options.Address == "" {
+		report("%d nodes are Ready", options.Nodes)
+	}
 	return nil
 }
 
@@ -298,7 +310,7 @@ func (c *Cluster) writeFiles(s setup) error {
 	if err := c.save(); err != nil {
 		return err
 	}
-	ca, err := writeCredentials(s.path("pki"))
+	ca, err := writeCredentials(s.path("pki"), s.Address)
 	if err != nil {
 		return err
 	}
@@ -530,6 +542,11 @@ func (c *Cluster) Dir() string {
 // Kubeconfig returns the path of a kubeconfig for an administrator. It is gone after Stop.
 func (c *Cluster) Kubeconfig() string {
 	return filepath.Join(c.dir, "kubeconfig")
+}
+
+// CAFile returns the path of the certificate of the authority that signs every certificate of the cluster. It is gone after Stop.
+func (c *Cluster) CAFile() string {
+	return filepath.Join(c.dir, "pki", "ca.crt")
 }
 
 // AuditLog returns the path of the file with one JSON object per request, if Options.Audit asked for it. It is gone after Stop.

@@ -598,6 +598,8 @@ func TestOptions(t *testing.T) {
 		"a negative number":     {Dir: "dir", Bin: "bin", Nodes: -1},
 		"more racks than nodes": {Dir: "dir", Bin: "bin", Nodes: 1, Racks: 2},
 		"more zones than racks": {Dir: "dir", Bin: "bin", Nodes: 4, Racks: 2, Zones: 3},
+		"two kinds of nodes":    {Dir: "dir", Bin: "bin", Nodes: 1, Address: "10.0.0.1"},
+		"no address":            {Dir: "dir", Bin: "bin", Address: "localhost"},
 	} {
 		if _, err := o.complete(); err == nil {
 			t.Errorf("%s: no error", name)

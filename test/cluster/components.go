@@ -26,8 +26,12 @@ const (
 const (
 	loopback    = "127.0.0.1"
 	clusterName = "lws"
-	// serviceNetwork is where Services get their addresses from. Pods get theirs from the cidr in simulation.yaml.
-	serviceNetwork = "10.96.0.0/16"
+	// ServiceNetwork is where Services get their addresses from, serviceAddress that of the API server's own Service. Simulated pods get
+	// theirs from the cidr in simulation.yaml.
+	ServiceNetwork = "10.96.0.0/16"
+	serviceAddress = "10.96.0.1"
+	// nodeMonitorGrace is how long a real node may be silent before it counts as lost; the default is too long to wait for in tests.
+	nodeMonitorGrace = "20s"
 	// clientQPS and clientBurst lift the client-side limits of the components: the API server's own fairness is enough.
 	clientQPS   = "1000"
 	clientBurst = "2000"
@@ -41,7 +45,23 @@ type setup struct {
 
 // url returns where a component serves.
 func (s setup) url(component string) string {
-	return "https://" + net.JoinHostPort(loopback, s.ports[component])
+	return "https://" + net.JoinHostPort(s.host(component), s.ports[component])
+}
+
+// host returns the address that a component serves at. Only the API server is of interest to other machines.
+func (s setup) host(component string) string {
+	if component == apiServer && s.Address != "" {
+		return s.Address
+	}
+	return loopback
+}
+
+// controlLoops are the components that are clients of the API server.
+func (s setup) controlLoops() []string {
+	if s.Address != "" {
+		return []string{controllerManager, scheduler}
+	}
+	return []string{controllerManager, scheduler, kwok}
 }
 
 // path returns the path of a file in the cluster's directory.
@@ -57,12 +77,7 @@ func (s setup) args(component string) []string {
 	case apiServer:
 		return s.apiServerArgs()
 	case controllerManager:
-		return append(s.controlLoopArgs(component),
-			"--use-service-account-credentials",
-			"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
-			"--root-ca-file="+s.path("pki", "ca.crt"),
-			"--concurrent-statefulset-syncs=10",
-		)
+		return s.controllerManagerArgs()
 	case scheduler:
 		return s.controlLoopArgs(component)
 	case kwok:
@@ -88,12 +103,10 @@ func (s setup) etcdArgs() []string {
 	}
 }
 
-// apiServerArgs are the arguments of the API server. It doesn't publish itself as an endpoint of the kubernetes Service:
-// endpoints can't be loopback addresses, and simulated pods call nobody.
+// apiServerArgs are the arguments of the API server.
 func (s setup) apiServerArgs() []string {
-	args := slices.Concat(s.servingArgs(apiServer), []string{
-		"--advertise-address=" + loopback,
-		"--endpoint-reconciler-type=none",
+	args := slices.Concat(s.servingArgs(apiServer), s.apiServerNodeArgs(), []string{
+		"--advertise-address=" + s.host(apiServer),
 		"--etcd-servers=" + s.url(etcd),
 		"--etcd-cafile=" + s.path("pki", "ca.crt"),
 		"--etcd-certfile=" + s.path("pki", "etcd-client.crt"),
@@ -104,7 +117,7 @@ func (s setup) apiServerArgs() []string {
 		"--authorization-mode=Node,RBAC",
 		"--enable-admission-plugins=OwnerReferencesPermissionEnforcement", // as on OpenShift
 		"--allow-privileged",
-		"--service-cluster-ip-range=" + serviceNetwork,
+		"--service-cluster-ip-range=" + ServiceNetwork,
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + s.path("pki", "service-accounts.key"),
 		"--service-account-signing-key-file=" + s.path("pki", "service-accounts.key"),
@@ -115,6 +128,39 @@ func (s setup) apiServerArgs() []string {
 			"--audit-log-path="+s.path("audit.log"),
 			"--audit-log-maxsize=1000000", // megabytes: one file, however long the cluster runs
 		)
+	}
+	return args
+}
+
+// apiServerNodeArgs are those that follow from the kind of the nodes.
+func (s setup) apiServerNodeArgs() []string {
+	if s.Address == "" {
+		// It doesn't publish itself as an endpoint of the kubernetes Service: endpoints can't be loopback addresses, and simulated pods
+		// call nobody.
+		return []string{"--endpoint-reconciler-type=none"}
+	}
+	return []string{
+		"--enable-admission-plugins=NodeRestriction",
+		"--kubelet-client-certificate=" + s.path("pki", "kubelet-client.crt"),
+		"--kubelet-client-key=" + s.path("pki", "kubelet-client.key"),
+		"--kubelet-preferred-address-types=InternalIP",
+		"--proxy-client-cert-file=" + s.path("pki", "front-proxy.crt"),
+		"--proxy-client-key-file=" + s.path("pki", "front-proxy.key"),
+		// No kube-proxy runs beside the API server: it calls webhooks at the addresses of their pods.
+		"--enable-aggregator-routing",
+	}
+}
+
+// controllerManagerArgs are the arguments of the controller manager.
+func (s setup) controllerManagerArgs() []string {
+	args := append(s.controlLoopArgs(controllerManager),
+		"--use-service-account-credentials",
+		"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
+		"--root-ca-file="+s.path("pki", "ca.crt"),
+		"--concurrent-statefulset-syncs=10",
+	)
+	if s.Address != "" {
+		args = append(args, "--node-monitor-grace-period="+nodeMonitorGrace)
 	}
 	return args
 }
@@ -136,7 +182,7 @@ func (s setup) controlLoopArgs(component string) []string {
 // servingArgs say where a Kubernetes component serves, and as whom.
 func (s setup) servingArgs(component string) []string {
 	return []string{
-		"--bind-address=" + loopback,
+		"--bind-address=" + s.host(component),
 		"--secure-port=" + s.ports[component],
 		"--tls-cert-file=" + s.path("pki", "serving.crt"),
 		"--tls-private-key-file=" + s.path("pki", "serving.key"),

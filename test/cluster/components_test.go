@@ -38,6 +38,27 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+func TestArgsForRealNodes(t *testing.T) {
+	s := setup{Options: Options{Dir: "/data", Address: "10.0.0.1"}, ports: map[string]string{etcd: "1", apiServer: "2"}}
+	if slices.Contains(s.controlLoops(), kwok) {
+		t.Error("nodes are simulated")
+	}
+	for component, want := range map[string][]string{
+		apiServer:         {"--bind-address=10.0.0.1", "--advertise-address=10.0.0.1", "--enable-aggregator-routing", "--etcd-servers=https://127.0.0.1:1"},
+		controllerManager: {"--bind-address=127.0.0.1", "--node-monitor-grace-period=20s"},
+	} {
+		args := s.args(component)
+		for _, arg := range want {
+			if !slices.Contains(args, arg) {
+				t.Errorf("%s lacks %s: %v", component, arg, args)
+			}
+		}
+	}
+	if args := s.args(apiServer); slices.Contains(args, "--endpoint-reconciler-type=none") {
+		t.Errorf("pods don't find the API server: %v", args)
+	}
+}
+
 func TestFreePorts(t *testing.T) {
 	ports, err := FreePorts(etcd, apiServer, scheduler)
 	if err != nil {

@@ -69,13 +69,20 @@ func loadAuthority(dir string) (*authority, error) {
 	return &authority{certificate: certificates[0], key: signer}, nil
 }
 
-// serving returns a certificate and key in PEM for servers on the loopback address.
-func (a *authority) serving() (certificate, key []byte, err error) {
+// serving returns a certificate and key in PEM for servers on the loopback address and, unless it is empty, on another one. Pods know the
+// API server by the names and the address of its Service.
+func (a *authority) serving(address string) (certificate, key []byte, err error) {
+	addresses := []net.IP{net.ParseIP(loopback), net.ParseIP(serviceAddress)}
+	if address != "" {
+		addresses = append(addresses, net.ParseIP(address))
+	}
 	return a.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: "localhost"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-		IPAddresses: []net.IP{net.ParseIP(loopback)},
+		DNSNames: []string{
+			"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+		},
+		IPAddresses: addresses,
 	})
 }
 
@@ -145,9 +152,9 @@ func encodeCertificate(raw []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: raw})
 }
 
-// writeCredentials fills dir with what the components need: the authority, a serving certificate, a client certificate for
-// etcd, and the key that signs service account tokens.
-func writeCredentials(dir string) (*authority, error) {
+// writeCredentials fills dir with what the components need: the authority, a serving certificate, which is for address too unless that is
+// empty, the API server's client certificates for etcd, kubelets and other API servers, and the key that signs service account tokens.
+func writeCredentials(dir, address string) (*authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -155,19 +162,25 @@ func writeCredentials(dir string) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificate, key, err := ca.serving()
+	certificate, key, err := ca.serving(address)
 	if err != nil {
 		return nil, err
 	}
 	if err := writePair(dir, "serving", certificate, key); err != nil {
 		return nil, err
 	}
-	certificate, key, err = ca.client("kube-apiserver")
-	if err != nil {
-		return nil, err
-	}
-	if err := writePair(dir, "etcd-client", certificate, key); err != nil {
-		return nil, err
+	for name, subject := range map[string]pkix.Name{
+		"etcd-client":    {CommonName: apiServer},
+		"kubelet-client": {CommonName: apiServer, Organization: []string{"system:masters"}},
+		"front-proxy":    {CommonName: "front-proxy"},
+	} {
+		certificate, key, err := ca.client(subject.CommonName, subject.Organization...)
+		if err != nil {
+			return nil, err
+		}
+		if err := writePair(dir, name, certificate, key); err != nil {
+			return nil, err
+		}
 	}
 	tokens, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

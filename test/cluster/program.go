@@ -32,6 +32,16 @@ func (c *Cluster) RunProgram(name, path string, args ...string) (*Program, error
 	return &Program{process: p}, c.save()
 }
 
+// Program returns the program that was last started under a name, by this program or an earlier one, whether or not it still runs.
+func (c *Cluster) Program(name string) (*Program, bool) {
+	for _, p := range c.state.Programs {
+		if p.Name == name {
+			return &Program{process: p}, true
+		}
+	}
+	return nil, false
+}
+
 // ProgramDir makes and returns the directory for a program's files. It is gone after the cluster's Stop.
 func (c *Cluster) ProgramDir(name string) (string, error) {
 	dir := filepath.Join(c.dir, "programs", name)

@@ -6,17 +6,16 @@ package operator
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
+
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // Controller describes a controller of LeaderWorkerSets. Command and Files may contain placeholders:
@@ -102,19 +101,32 @@ func groupsOf(user string) []string {
 
 // objects are those of the manifests that can be installed. root is where kubectl was built.
 func (c Controller) objects(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
+	var found []*unstructured.Unstructured
 	for _, path := range c.Manifests {
-		text, err := manifest(ctx, root, path)
+		decoded, err := Manifests(ctx, root, path)
 		if err != nil {
 			return nil, err
 		}
-		some, err := decode(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+		for _, object := range decoded {
+			if installable[object.GetKind()] {
+				found = append(found, object)
+			}
 		}
-		objects = append(objects, some...)
 	}
-	return objects, nil
+	return found, nil
+}
+
+// Manifests are the objects of a YAML file, or of the kustomization in a directory. root is where kubectl was built.
+func Manifests(ctx context.Context, root, path string) ([]*unstructured.Unstructured, error) {
+	text, err := manifest(ctx, root, path)
+	if err != nil {
+		return nil, err
+	}
+	decoded, err := objects.Decode(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return decoded, nil
 }
 
 // manifest is the text of a YAML file or of a kustomization.
@@ -133,21 +145,4 @@ func manifest(ctx context.Context, root, path string) ([]byte, error) {
 		return nil, fmt.Errorf("kubectl kustomize: %w\n%s", err, stderr.Bytes())
 	}
 	return stdout.Bytes(), nil
-}
-
-// decode returns the objects in a text of YAML documents that can be installed.
-func decode(text []byte) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	decoder := yamlutil.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		switch err := decoder.Decode(&object.Object); {
-		case errors.Is(err, io.EOF):
-			return objects, nil
-		case err != nil:
-			return nil, err
-		case installable[object.GetKind()]:
-			objects = append(objects, object)
-		}
-	}
 }

@@ -69,13 +69,18 @@ func TestGroupsOf(t *testing.T) {
 	}
 }
 
-func TestDecode(t *testing.T) {
-	objects, err := decode([]byte("kind: Deployment\n---\nkind: ClusterRole\nmetadata: {name: a}\n---\nkind: ServiceAccount\n"))
+func TestInstallableObjects(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "manifests.yaml")
+	const manifests = "kind: Deployment\n---\nkind: ClusterRole\nmetadata: {name: a}\n---\nkind: ServiceAccount\n"
+	if err := os.WriteFile(file, []byte(manifests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, err := Controller{Manifests: []string{file}}.objects(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var kinds []string
-	for _, object := range objects {
+	for _, object := range found {
 		kinds = append(kinds, object.GetKind())
 	}
 	if diff := cmp.Diff([]string{"ClusterRole", "ServiceAccount"}, kinds); diff != "" {

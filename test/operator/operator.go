@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 const (
@@ -88,7 +89,7 @@ func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFl
 
 // InstallController does for any controller what Install does for this repository's operator.
 func InstallController(ctx context.Context, c *cluster.Cluster, root string, controller Controller) (*Operator, error) {
-	objects, err := controller.objects(ctx, root)
+	manifests, err := controller.objects(ctx, root)
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +98,10 @@ func InstallController(ctx context.Context, c *cluster.Cluster, root string, con
 		return nil, err
 	}
 	var webhooks []*unstructured.Unstructured
-	for _, object := range objects {
+	for _, object := range manifests {
 		if _, isWebhook := object.Object["webhooks"]; isWebhook {
 			webhooks = append(webhooks, object)
-		} else if err := apply(ctx, admin, object); err != nil {
+		} else if err := objects.Apply(ctx, admin, object); err != nil {
 			return nil, err
 		}
 	}
@@ -115,7 +116,7 @@ func InstallController(ctx context.Context, c *cluster.Cluster, root string, con
 		if err := o.redirect(object, bundle); err != nil {
 			return nil, err
 		}
-		if err := apply(ctx, admin, object); err != nil {
+		if err := objects.Apply(ctx, admin, object); err != nil {
 			return nil, err
 		}
 	}
@@ -244,12 +245,4 @@ func (o *Operator) redirect(configuration *unstructured.Unstructured, bundle []b
 		}
 	}
 	return unstructured.SetNestedSlice(configuration.Object, webhooks, "webhooks")
-}
-
-func apply(ctx context.Context, admin client.Client, object *unstructured.Unstructured) error {
-	err := admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("lws-operator-test"), client.ForceOwnership)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
-	}
-	return nil
 }

@@ -1,0 +1,103 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+// The operator's own pods are admitted where only restricted ones are, and run.
+func TestOperatorIsRestricted(t *testing.T) {
+	var namespace corev1.Namespace
+	if err := suite.client.Get(t.Context(), client.ObjectKey{Name: operator.Namespace}, &namespace); err != nil {
+		t.Fatal(err)
+	}
+	if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
+		t.Errorf("the pod security of namespace %s is %q", namespace.Name, got)
+	}
+	deployment, err := suite.operatorDeployment(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rolledOut(deployment); err != nil {
+		t.Error(err)
+	}
+}
+
+// Workers reach their leader by the name in LWS_LEADER_ADDRESS: they become ready once it has answered, and no leader hears from
+// workers of another group.
+func TestWorkersReachTheirLeader(t *testing.T) {
+	for _, policy := range []leaderworkersetv1.SubdomainPolicy{leaderworkersetv1.SubdomainShared, leaderworkersetv1.SubdomainUniquePerReplica} {
+		t.Run(string(policy), func(t *testing.T) {
+			t.Parallel()
+			lws := newSet(newNamespace(t), "peers", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+				lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(policy)}
+			})
+			create(t, lws)
+			untilAvailable(t, lws)
+			pods := listed(t, lws)
+			for leader, workers := range map[string][]string{
+				"peers-0": {"peers-0-1", "peers-0-2"},
+				"peers-1": {"peers-1-1", "peers-1-2"},
+			} {
+				if diff := cmp.Diff(workers, workersSeenBy(t, pods[leader])); diff != "" {
+					t.Errorf("workers that reached %s (-want +got):\n%s", leader, diff)
+				}
+			}
+		})
+	}
+}
+
+// A container that crashes takes its whole group along, once, and no other group. The new group finds together again.
+func TestCrashRestartsTheGroup(t *testing.T) {
+	t.Parallel()
+	for crashing, what := range map[string]string{"peers-1": "leader", "peers-1-2": "worker"} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			lws := newSet(newNamespace(t), "peers", 2, 3)
+			create(t, lws)
+			untilAvailable(t, lws)
+			before := listed(t, lws)
+			crash(t, before[crashing])
+			eventually(t, func(ctx context.Context) error {
+				after, err := podsOf(ctx, lws)
+				if err != nil {
+					return err
+				}
+				for _, name := range []string{"peers-1", "peers-1-1", "peers-1-2"} {
+					if pod := after[name]; pod == nil || pod.UID == before[name].UID {
+						return fmt.Errorf("%s isn't a new pod", name)
+					}
+				}
+				return available(ctx, lws)
+			})
+			after := listed(t, lws)
+			for _, name := range []string{"peers-0", "peers-0-1", "peers-0-2"} {
+				if after[name].UID != before[name].UID || after[name].Status.ContainerStatuses[0].RestartCount != 0 {
+					t.Errorf("%s of the other group has restarted", name)
+				}
+			}
+			if diff := cmp.Diff([]string{"peers-1-1", "peers-1-2"}, workersSeenBy(t, after["peers-1"])); diff != "" {
+				t.Errorf("workers that reached the new leader (-want +got):\n%s", diff)
+			}
+			notes, err := recreations(t.Context(), lws)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(notes) != 1 {
+				t.Errorf("the group was recreated %d times: %q", len(notes), notes)
+			}
+		})
+	}
+}

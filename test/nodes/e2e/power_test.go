@@ -1,0 +1,143 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// outOfService is the taint by which somebody says that a node is surely off.
+const outOfService = corev1.TaintNodeOutOfService
+
+// When a node loses power, the rest of the groups that it had pods of is taken down although its kubelet answers no more. Once somebody says
+// that it is off for sure, the groups come up elsewhere.
+func TestPower(t *testing.T) {
+	lws := newSet(newNamespace(t), "peers", 1, 2, onDifferentNodes, evictedAtOnce)
+	create(t, lws)
+	untilAvailable(t, lws)
+	before := listed(t, lws)
+	lost := before["peers-0-1"].Spec.NodeName
+
+	turn(t, "stop", lost)
+	t.Cleanup(func() { turnOnAgain(t, lost) })
+	eventually(t, func(ctx context.Context) error { return nodeReady(ctx, lost, false) })
+	// The worker can't end: nobody on its node tells that it has.
+	eventually(t, func(ctx context.Context) error {
+		pods, err := podsOf(ctx, lws)
+		if err != nil {
+			return err
+		}
+		if leader := pods["peers-0"]; leader == nil || leader.UID == before["peers-0"].UID {
+			return errors.New("the leader hasn't been recreated")
+		}
+		return nil
+	})
+	if worker := listed(t, lws)["peers-0-1"]; worker == nil || worker.UID != before["peers-0-1"].UID || worker.DeletionTimestamp == nil {
+		t.Errorf("the worker on the lost node isn't waiting for its end: %+v", worker)
+	}
+
+	editNode(t, lost, func(node *corev1.Node) {
+		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: outOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute})
+	})
+	eventually(t, func(ctx context.Context) error {
+		pods, err := podsOf(ctx, lws)
+		if err != nil {
+			return err
+		}
+		if worker := pods["peers-0-1"]; worker == nil || worker.UID == before["peers-0-1"].UID {
+			return errors.New("the worker hasn't been recreated")
+		}
+		return available(ctx, lws)
+	})
+	for name, pod := range listed(t, lws) {
+		if pod.Spec.NodeName == lost {
+			t.Errorf("%s is on the node without power", name)
+		}
+	}
+}
+
+// onDifferentNodes spreads the pods of a set.
+func onDifferentNodes(lws *leaderworkersetv1.LeaderWorkerSet) {
+	podSpec(lws).TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+		MaxSkew:           1,
+		TopologyKey:       corev1.LabelHostname,
+		WhenUnsatisfiable: corev1.DoNotSchedule,
+		LabelSelector:     &metav1.LabelSelector{MatchLabels: map[string]string{leaderworkersetv1.SetNameLabelKey: lws.Name}},
+	}}
+}
+
+// evictedAtOnce has pods marked for deletion as soon as their node is lost, and not after five minutes.
+func evictedAtOnce(lws *leaderworkersetv1.LeaderWorkerSet) {
+	podSpec(lws).Tolerations = []corev1.Toleration{{
+		Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](0),
+	}}
+}
+
+// turn takes a node from the power, or turns it on.
+func turn(t *testing.T, what, node string) {
+	t.Helper()
+	command := append(strings.Fields(*power), what, node)
+	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+	}
+}
+
+// turnOnAgain turns a node on and waits until it takes pods.
+func turnOnAgain(t *testing.T, node string) {
+	t.Helper()
+	turn(t, "start", node)
+	ctx := context.WithoutCancel(t.Context())
+	if err := until(ctx, func(ctx context.Context) error { return nodeReady(ctx, node, true) }); err != nil {
+		t.Fatal(err)
+	}
+	editNode(t, node, func(node *corev1.Node) {
+		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == outOfService })
+	})
+}
+
+// nodeReady returns an error unless a node is ready, or isn't, as wanted.
+func nodeReady(ctx context.Context, name string, want bool) error {
+	var node corev1.Node
+	if err := suite.client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+		return err
+	}
+	ready := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+	if ready != want {
+		return fmt.Errorf("the readiness of node %s is %t", name, ready)
+	}
+	return nil
+}
+
+// editNode changes a node.
+func editNode(t *testing.T, name string, change func(*corev1.Node)) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	err := until(ctx, func(ctx context.Context) error {
+		var node corev1.Node
+		if err := suite.client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+			return err
+		}
+		before := node.DeepCopy()
+		change(&node)
+		return suite.client.Patch(ctx, &node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,47 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package objects
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDecode(t *testing.T) {
+	decoded, err := Decode(strings.NewReader("---\nkind: A\n---\n# nothing\n---\nkind: B\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, object := range decoded {
+		kinds = append(kinds, object.GetKind())
+	}
+	if diff := cmp.Diff([]string{"A", "B"}, kinds); diff != "" {
+		t.Errorf("kinds (-want +got):\n%s", diff)
+	}
+	if _, err := Decode(strings.NewReader("kind: [A")); err == nil {
+		t.Error("no error for what isn't YAML")
+	}
+}
+
+func TestUntil(t *testing.T) {
+	wrong := errors.New("wrong")
+	left := []error{wrong, nil}
+	err := Until(t.Context(), time.Minute, func(context.Context) error {
+		err := left[0]
+		left = left[1:]
+		return err
+	})
+	if err != nil || len(left) > 0 {
+		t.Errorf("%v, and %d checks are left", err, len(left))
+	}
+	if err := Until(t.Context(), time.Nanosecond, func(context.Context) error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("the error is %v, not about what was wrong", err)
+	}
+}
