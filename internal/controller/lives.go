@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/leaderworkerset/lws-operator/internal/controller/record"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
 
@@ -26,6 +27,9 @@ type setLives struct {
 	seen   map[int32]snapshot.SeenLeader // by the last pass over the set
 
 	recorded, told time.Time // when lives and the status were last written; zero if they weren't
+
+	record     string // what was last read of the cluster's memory
+	remembered record.Groups
 }
 
 func newLives() *lives {
@@ -68,6 +72,18 @@ func (l *lives) put(set types.NamespacedName, group int32, life snapshot.Life) (
 		news = before.Fingerprint() != life.Fingerprint() || before.Failure != life.Failure
 	})
 	return news
+}
+
+// remembered reads the record of a set. It is long, and each new leader asks for one entry of it: the same one isn't read twice. The result
+// is read-only.
+func (l *lives) remembered(set types.NamespacedName, text string) (groups record.Groups) {
+	l.change(set, func(known *setLives) {
+		if known.record != text {
+			known.record, known.remembered = text, record.Parse(text)
+		}
+		groups = known.remembered
+	})
+	return groups
 }
 
 // observe adds what is known of a set to what was observed of it.

@@ -16,7 +16,6 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/record"
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
@@ -113,7 +112,7 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 func (o *observer) life(set types.NamespacedName, members *snapshot.GroupMembers) snapshot.Life {
 	known := o.lives.get(set, members.Index)
 	if members.Leader != nil && members.Leaders != nil && known.Leader != members.Leader.UID {
-		remembered := record.Parse(members.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
+		remembered := o.lives.remembered(set, members.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
 		members.Remembered = remembered[members.Index].Life
 	}
 	return known
