@@ -19,7 +19,7 @@
 //   - A group is built from one revision only, its own.
 //   - A group that fails is recreated as a whole, once.
 //   - An unchanged world gives no write.
-//   - Acting on a view that is late breaks none of these: creations carry owners, changes versions, deletions UIDs.
+//   - Acting on a view that is late breaks none of these: creations carry owners, changes versions or specs, deletions UIDs.
 //
 // Where to look:
 //

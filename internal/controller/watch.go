@@ -233,6 +233,12 @@ func isLeaderPod() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return isLeader(pod) })
 }
 
+// failedPod passes pods that have failed. Their StatefulSet is about to delete them, and from then on they only count as deleted: a crash that
+// nobody saw.
+func failedPod() predicate.TypedPredicate[*corev1.Pod] {
+	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
+}
+
 // moreThanStatusChanged drops updates of a StatefulSet that change only its status: a pass over a group looks at the pods themselves.
 func moreThanStatusChanged() predicate.TypedPredicate[*appsv1.StatefulSet] {
 	changed := somethingWeUseChanged[*appsv1.StatefulSet]()

@@ -151,6 +151,17 @@ func TestWhatIsGoneDoesNotWait(t *testing.T) {
 	}
 }
 
+func TestFailedPod(t *testing.T) {
+	failed, running := workerOf(1, 2), workerOf(1, 2)
+	failed.Status.Phase, running.Status.Phase = corev1.PodFailed, corev1.PodRunning
+	for _, pod := range []*corev1.Pod{failed, running} {
+		passes := failedPod().Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: running, ObjectNew: pod})
+		if want := pod == failed; passes != want {
+			t.Errorf("a pod that is %s doesn't wait: %t, want %t", pod.Status.Phase, passes, want)
+		}
+	}
+}
+
 func TestAWishConcernsAllGroups(t *testing.T) {
 	stranger := leaderOf(7)
 	stranger.Labels[leaderworkersetv1.SetNameLabelKey] = "other"

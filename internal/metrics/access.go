@@ -6,6 +6,7 @@ package metrics
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"strings"
@@ -15,9 +16,11 @@ import (
 	authenticationapi "k8s.io/api/authentication/v1"
 	authorizationapi "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/cache"
 	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
@@ -26,8 +29,12 @@ const (
 	reviewTimeout = 10 * time.Second
 
 	// reviewsPerSecond and reviewBurst bound what readers, allowed or not, can make the operator ask of the API server. A reader takes two
-	// reviews: every second, five may come.
+	// reviews at most: every second, five may come that aren't known.
 	reviewsPerSecond, reviewBurst = 10, 20
+
+	// knownReaders is how many readers are remembered that were allowed, so that strangers can't keep them waiting, and knownFor for how long:
+	// a token that is taken back is good for that long at most.
+	knownReaders, knownFor = 64, time.Minute
 )
 
 // access asks the API server who a reader is, and what the reader may do.
@@ -37,13 +44,14 @@ const (
 type access struct {
 	tokens   authenticationv1.TokenReviewInterface
 	subjects authorizationv1.SubjectAccessReviewInterface
+	known    *cache.LRUExpireCache // by token and request, of those that were allowed
 }
 
 // OnlyForAllowed is a filter that lets readers pass who have a token of the cluster and may get the path, as in a ClusterRole's
 // nonResourceURLs. The operator needs to be allowed to create TokenReviews and SubjectAccessReviews.
 func OnlyForAllowed(config *rest.Config, client *http.Client) (metricsserver.Filter, error) {
 	limited := rest.CopyConfig(config)
-	limited.QPS, limited.Burst, limited.RateLimiter = reviewsPerSecond, reviewBurst, nil
+	limited.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(reviewsPerSecond, reviewBurst)
 	authentication, err := authenticationv1.NewForConfigAndClient(limited, client)
 	if err != nil {
 		return nil, err
@@ -52,7 +60,7 @@ func OnlyForAllowed(config *rest.Config, client *http.Client) (metricsserver.Fil
 	if err != nil {
 		return nil, err
 	}
-	return access{authentication.TokenReviews(), authorization.SubjectAccessReviews()}.filter, nil
+	return access{authentication.TokenReviews(), authorization.SubjectAccessReviews(), cache.NewLRUExpireCache(knownReaders)}.filter, nil
 }
 
 func (a access) filter(log logr.Logger, handler http.Handler) (http.Handler, error) {
@@ -73,10 +81,23 @@ func (a access) filter(log logr.Logger, handler http.Handler) (http.Handler, err
 
 // decide is the status that a request is answered with, 200 if it may pass. An error is one of asking the API server.
 func (a access) decide(ctx context.Context, request *http.Request) (status int, err error) {
-	token, ok := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" {
+	scheme, token, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return http.StatusUnauthorized, nil
 	}
+	reader := sha256.Sum256([]byte(token + " " + request.Method + " " + request.URL.Path))
+	if _, ok := a.known.Get(reader); ok {
+		return http.StatusOK, nil
+	}
+	if status, err := a.review(ctx, token, request); status != http.StatusOK {
+		return status, err
+	}
+	a.known.Add(reader, nil, knownFor)
+	return http.StatusOK, nil
+}
+
+// review asks the API server about a request.
+func (a access) review(ctx context.Context, token string, request *http.Request) (status int, err error) {
 	known, err := a.tokens.Create(ctx, &authenticationapi.TokenReview{Spec: authenticationapi.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
 	if err != nil {
 		return http.StatusInternalServerError, err

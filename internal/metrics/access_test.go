@@ -22,11 +22,13 @@ import (
 type reviewer struct {
 	t *testing.T
 
-	asked *authorizationapi.SubjectAccessReview
+	asked   *authorizationapi.SubjectAccessReview
+	reviews int
 }
 
 func (r *reviewer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	var answer any
+	r.reviews++
 	switch request.URL.Path {
 	case "/apis/authentication.k8s.io/v1/tokenreviews":
 		review := &authenticationapi.TokenReview{}
@@ -84,6 +86,7 @@ func TestOnlyForAllowed(t *testing.T) {
 		{"an unknown token", "Bearer stranger", http.StatusUnauthorized},
 		{"a user who may not", "Bearer user", http.StatusForbidden},
 		{"a user who may", "Bearer prometheus", http.StatusTeapot},
+		{"the same again", "bearer prometheus", http.StatusTeapot},
 		{"while the API server is away", "Bearer away", http.StatusInternalServerError},
 	} {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
@@ -93,6 +96,9 @@ func TestOnlyForAllowed(t *testing.T) {
 		if response.Code != tc.want {
 			t.Errorf("%s: answered with %d, want %d", tc.name, response.Code, tc.want)
 		}
+	}
+	if want := 1 + 2 + 2 + 1; answers.reviews != want { // an unknown token, a user, another one who isn't asked about again, and one more
+		t.Errorf("%d reviews, want %d", answers.reviews, want)
 	}
 	want := authorizationapi.SubjectAccessReviewSpec{
 		User: "prometheus", UID: "1", Groups: []string{"monitoring"}, Extra: map[string]authorizationapi.ExtraValue{"pod": {"a"}},

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package apply is the only writer: it carries out what was planned, and tells of it. Every write is safe against a view that was
-// late: creations carry their owner, changes the version and deletions the UID that they were decided on.
+// late: creations carry their owner, changes the version or the spec, and deletions the UID that they were decided on.
 package apply
 
 import (
@@ -198,9 +198,12 @@ func (a *Applier) delete(ctx context.Context, object plan.Object) error {
 	err := a.Client.Delete(ctx, object,
 		client.Preconditions{UID: ptr.To(object.GetUID())},
 		client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		a.deleted.add(object) // Or it was gone before, or something else has its name by now.
+	switch {
+	case err == nil || apierrors.IsNotFound(err):
+		a.deleted.add(object)
 		return nil
+	case apierrors.IsConflict(err):
+		return nil // Something else has its name by now.
 	}
 	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
@@ -231,6 +233,10 @@ func TestWritesMarksWhatTheUserHasToKnow(t *testing.T) {
 	}{
 		{name: "forbidden", err: apierrors.NewForbidden(statefulSets, "a", errors.New("quota")), refused: true},
 		{name: "invalid", err: apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "a", nil), refused: true},
+		{name: "can't be decoded", err: apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.TypeInvalid(field.NewPath("patch"), "{}", "no")}), refused: true},
+		{name: "a webhook that says it is invalid", err: &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Message: `admission webhook "policy" denied the request: no`,
+		}}, refused: true},
 		{name: "bad request", err: apierrors.NewBadRequest("no"), refused: true},
 		{name: "a webhook that fails", err: apierrors.NewInternalError(errors.New("no")), refused: true},
 		{name: "too large", err: apierrors.NewRequestEntityTooLargeError("no"), refused: true},
@@ -321,6 +327,11 @@ func TestPatchOfAnOldVersionConflicts(t *testing.T) {
 		sts.Annotations = map[string]string{leaderworkersetv1.AheadAnnotationKey: "{}"}
 	}
 	unchanged := func(*appsv1.StatefulSet) {}
+	owned := func(by string) func(*appsv1.StatefulSet) {
+		return func(sts *appsv1.StatefulSet) {
+			sts.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: by, UID: types.UID(by)}}
+		}
+	}
 	for _, tc := range []struct {
 		name            string
 		meanwhile, wish func(*appsv1.StatefulSet)
@@ -332,12 +343,13 @@ func TestPatchOfAnOldVersionConflicts(t *testing.T) {
 		{"another order after a change", scaled, ordered, true},
 		{"a confirmation after a change", scaled, unchanged, true},
 		{"a confirmation after another status", ready, unchanged, false},
+		{"an owner after another one", owned("stranger"), owned("me"), true},
 		{"labels after a change", scaled, func(sts *appsv1.StatefulSet) { sts.Labels = map[string]string{"team": "inference"} }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sts := newStatefulSet("a", "me")
-			sts.Annotations = map[string]string{"team": "inference"}
-			applier := newApplier(t, interceptor.Funcs{}, sts)
+			owner := newPod("me")
+			owner.UID = "me"
+			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", ""), owner)
 			observed := &appsv1.StatefulSet{}
 			if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
 				t.Fatal(err)
@@ -462,6 +474,42 @@ func TestTell(t *testing.T) {
 		if got := <-recorder.Events; got != want {
 			t.Errorf("got event %q, want %q", got, want)
 		}
+	}
+}
+
+// TestPatchKeepsNumbers: the largest grace period is more than a floating-point number can tell apart.
+func TestPatchKeepsNumbers(t *testing.T) {
+	const largest = math.MaxInt64
+	applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", "me"))
+	observed := &appsv1.StatefulSet{}
+	if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
+		t.Fatal(err)
+	}
+	changed := observed.DeepCopy()
+	changed.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](largest)
+	if err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: observed, To: changed}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(observed), observed); err != nil {
+		t.Fatal(err)
+	}
+	if got := *observed.Spec.Template.Spec.TerminationGracePeriodSeconds; got != largest {
+		t.Errorf("grace period %d, want %d", got, int64(largest))
+	}
+}
+
+// TestDeleteWhatIsRefusedForNow has a deletion answered with a conflict: it isn't taken for one that was made.
+func TestDeleteWhatIsRefusedForNow(t *testing.T) {
+	deletions := 0
+	applier := newApplier(t, interceptor.Funcs{
+		Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
+			deletions++
+			return apierrors.NewConflict(statefulSets, "a", errors.New("not now"))
+		},
+	})
+	gone := newStatefulSet("a", "me")
+	if err := applier.Writes(t.Context(), []plan.Write{{Delete: gone}, {Delete: gone}}); err != nil || deletions != 2 {
+		t.Errorf("got %v and %d deletions, want 2", err, deletions)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"gomodules.xyz/jsonpatch/v2"
 	appsv1 "k8s.io/api/apps/v1"
@@ -33,7 +34,7 @@ func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {
 	}
 	err = a.Client.Patch(ctx, change.To, patch)
 	if isFailedTest(patch, err) {
-		return apierrors.NewConflict(schema.GroupResource{}, change.From.GetName(), err)
+		return apierrors.NewConflict(appsv1.Resource("statefulsets"), change.From.GetName(), errors.New("it is no longer as it was observed"))
 	}
 	return refused(leaderworkersetv1.ReasonFailedUpdate, err)
 }
@@ -77,7 +78,8 @@ func patchOf(change *plan.Patch) (client.Patch, error) {
 	if sameButForMetadata(change) {
 		return client.MergeFrom(change.From), nil
 	}
-	if _, ok := change.From.(*appsv1.StatefulSet); ok {
+	_, ok := change.From.(*appsv1.StatefulSet)
+	if ok && equality.Semantic.DeepEqual(change.From.GetOwnerReferences(), change.To.GetOwnerReferences()) {
 		return patchOfSpec(change)
 	}
 	return client.MergeFromWithOptions(change.From, client.MergeFromWithOptimisticLock{}), nil
@@ -111,21 +113,19 @@ func patchOfSpec(change *plan.Patch) (client.Patch, error) {
 	operations := []jsonpatch.Operation{
 		jsonpatch.NewOperation("test", "/metadata/uid", change.From.GetUID()),
 		jsonpatch.NewOperation("test", "/metadata/generation", change.From.GetGeneration()),
-	}
-	if annotations := change.From.GetAnnotations(); len(annotations) > 0 {
-		operations = append(operations, jsonpatch.NewOperation("test", "/metadata/annotations", annotations))
+		jsonpatch.NewOperation("test", "/metadata/annotations", change.From.GetAnnotations()), // null is for none
 	}
 	data, err := json.Marshal(append(operations, changes...))
 	return client.RawPatch(types.JSONPatchType, data), err
 }
 
 // isFailedTest says whether the API server found another state than a patch tests for. It answers as if the object were invalid, without
-// saying which one.
+// saying which one and why: an object that is, and a webhook that refuses it, are told in more words.
 func isFailedTest(patch client.Patch, err error) bool {
 	var status apierrors.APIStatus
 	if patch.Type() != types.JSONPatchType || !apierrors.IsInvalid(err) || !errors.As(err, &status) {
 		return false
 	}
 	details := status.Status().Details
-	return details == nil || details.Kind == ""
+	return details != nil && details.Kind == "" && len(details.Causes) == 0 && !strings.Contains(status.Status().Message, "admission webhook")
 }

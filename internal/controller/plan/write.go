@@ -32,7 +32,8 @@ type Write struct {
 	Delete Object
 }
 
-// Patch is a change of an object. It only applies to the version that was observed, unless it is one of labels and annotations.
+// Patch is a change of an object. It only applies to what was observed: the version or, of a StatefulSet, the spec and the annotations, as its
+// status changes all the time. A change of labels and annotations alone is merged with what others write.
 type Patch struct {
 	From, To Object
 }
