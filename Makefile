@@ -236,7 +236,7 @@ scorecard: $(SCORECARD_TEST) ## Run the scorecard's tests of the bundle, built-i
 ##@ Test
 
 .PHONY: test
-test: test-unit test-integration test-e2e ## Run all tests.
+test: test-unit test-integration test-e2e ## Run all tests that need no root.
 
 # Packages whose tests start a cluster.
 CLUSTER_TESTS := /test/(cluster|integration|e2e)(/|$$)
