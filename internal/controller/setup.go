@@ -187,8 +187,7 @@ func setSources(cached cache.Cache) []source.Source {
 // groupSources start passes over groups: when something happens to the group, and when the wish of its set changes.
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](0), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](0), failedPod(), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](0), predicate.Or(isLeaderPod(), failedPod()), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](gathering), predicate.Not(isLeaderPod()), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),

@@ -65,8 +65,8 @@ func (e *RefusedError) Error() string { return e.err.Error() }
 func (e *RefusedError) Unwrap() error { return e.err }
 
 // Writes carries the writes out in order, up to the first error. Only deletions of one kind that follow each other are made at the same
-// time: taking down 50 groups of a set is 50 leaders. What turns out to be done already is no error. An error
-// that the user has to know of is, or wraps, a *RefusedError.
+// time: taking down 50 groups of a set is 50 leaders. What turns out to be done already is no error. An error that the user has to know of
+// is, or wraps, a *RefusedError.
 func (a *Applier) Writes(ctx context.Context, writes []plan.Write) error {
 	for len(writes) > 0 {
 		n := a.together(writes)
