@@ -14,23 +14,24 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
 // The operator's own pods are admitted where only restricted ones are, and run.
 func TestOperatorIsRestricted(t *testing.T) {
 	var namespace corev1.Namespace
-	if err := suite.client.Get(t.Context(), client.ObjectKey{Name: operator.Namespace}, &namespace); err != nil {
+	if err := suite.Client.Get(t.Context(), client.ObjectKey{Name: operator.Namespace}, &namespace); err != nil {
 		t.Fatal(err)
 	}
 	if got := namespace.Labels["pod-security.kubernetes.io/enforce"]; got != "restricted" {
 		t.Errorf("the pod security of namespace %s is %q", namespace.Name, got)
 	}
-	deployment, err := suite.operatorDeployment(t.Context())
+	deployment, err := suite.OperatorDeployment(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := rolledOut(deployment); err != nil {
+	if err := bed.RolledOut(deployment); err != nil {
 		t.Error(err)
 	}
 }
@@ -41,12 +42,12 @@ func TestWorkersReachTheirLeader(t *testing.T) {
 	for _, policy := range []leaderworkersetv1.SubdomainPolicy{leaderworkersetv1.SubdomainShared, leaderworkersetv1.SubdomainUniquePerReplica} {
 		t.Run(string(policy), func(t *testing.T) {
 			t.Parallel()
-			lws := newSet(newNamespace(t), "peers", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws := suite.NewSet(suite.NewNamespace(t), "peers", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 				lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(policy)}
 			})
-			create(t, lws)
-			untilAvailable(t, lws)
-			pods := listed(t, lws)
+			suite.Create(t, lws)
+			suite.UntilAvailable(t, lws)
+			pods := suite.Pods(t, lws)
 			for leader, workers := range map[string][]string{
 				"peers-0": {"peers-0-1", "peers-0-2"},
 				"peers-1": {"peers-1-1", "peers-1-2"},
@@ -65,13 +66,13 @@ func TestCrashRestartsTheGroup(t *testing.T) {
 	for crashing, what := range map[string]string{"peers-1": "leader", "peers-1-2": "worker"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			lws := newSet(newNamespace(t), "peers", 2, 3)
-			create(t, lws)
-			untilAvailable(t, lws)
-			before := listed(t, lws)
+			lws := suite.NewSet(suite.NewNamespace(t), "peers", 2, 3)
+			suite.Create(t, lws)
+			suite.UntilAvailable(t, lws)
+			before := suite.Pods(t, lws)
 			crash(t, before[crashing])
-			eventually(t, func(ctx context.Context) error {
-				after, err := podsOf(ctx, lws)
+			bed.Eventually(t, func(ctx context.Context) error {
+				after, err := suite.PodsOf(ctx, lws)
 				if err != nil {
 					return err
 				}
@@ -80,9 +81,9 @@ func TestCrashRestartsTheGroup(t *testing.T) {
 						return fmt.Errorf("%s isn't a new pod", name)
 					}
 				}
-				return available(ctx, lws)
+				return suite.Available(ctx, lws)
 			})
-			after := listed(t, lws)
+			after := suite.Pods(t, lws)
 			for _, name := range []string{"peers-0", "peers-0-1", "peers-0-2"} {
 				if after[name].UID != before[name].UID || after[name].Status.ContainerStatuses[0].RestartCount != 0 {
 					t.Errorf("%s of the other group has restarted", name)

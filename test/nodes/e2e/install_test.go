@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,6 +18,7 @@ import (
 	"k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
@@ -32,8 +32,8 @@ const (
 
 // operatorObjects are those of config/default, for an image of the operator, and for a cluster without cert-manager: what it would do is
 // done here.
-func (e *environment) operatorObjects(ctx context.Context, operatorImage string) ([]*unstructured.Unstructured, error) {
-	manifests, err := operator.Manifests(ctx, e.root, filepath.Join(e.root, "config", "default"))
+func operatorObjects(ctx context.Context, operatorImage string) ([]*unstructured.Unstructured, error) {
+	manifests, err := operator.Manifests(ctx, suite.Root, filepath.Join(suite.Root, "config", "default"))
 	if err != nil {
 		return nil, err
 	}
@@ -121,37 +121,26 @@ func setInList(object *unstructured.Unstructured, list []string, value string, f
 	return unstructured.SetNestedSlice(object.Object, items, list...)
 }
 
-// checkNotInstalled returns an error if the cluster has an operator: the tests would remove it in the end.
-func (e *environment) checkNotInstalled(ctx context.Context) error {
-	switch _, err := e.operatorDeployment(ctx); {
-	case err == nil:
-		return errors.New("the operator is installed in this cluster: remove it first, by `make undeploy`")
-	case !apierrors.IsNotFound(err):
-		return err
-	}
-	return nil
-}
-
 // install creates the objects and returns when the operator serves.
-func (e *environment) install(ctx context.Context, installed []*unstructured.Unstructured) error {
+func install(ctx context.Context, installed []*unstructured.Unstructured) error {
 	for _, object := range installed {
-		if err := objects.Apply(ctx, e.client, object); err != nil {
+		if err := objects.Apply(ctx, suite.Client, object); err != nil {
 			return err
 		}
 	}
-	err := until(ctx, func(ctx context.Context) error {
-		deployment, err := e.operatorDeployment(ctx)
+	err := bed.Until(ctx, func(ctx context.Context) error {
+		deployment, err := suite.OperatorDeployment(ctx)
 		if err != nil {
 			return err
 		}
-		return rolledOut(deployment)
+		return bed.RolledOut(deployment)
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the operator: %w", err)
 	}
 	// The API server learns of a webhook's endpoints a moment after they are there.
-	err = until(ctx, func(ctx context.Context) error {
-		return e.client.Create(ctx, newSet("default", "any", 1, 1), client.DryRunAll)
+	err = bed.Until(ctx, func(ctx context.Context) error {
+		return suite.Client.Create(ctx, suite.NewSet("default", "any", 1, 1), client.DryRunAll)
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the webhooks: %w", err)
@@ -160,14 +149,14 @@ func (e *environment) install(ctx context.Context, installed []*unstructured.Uns
 }
 
 // remove deletes the objects, last ones first, and waits until they are gone.
-func (e *environment) remove(ctx context.Context, objects []*unstructured.Unstructured) error {
+func remove(ctx context.Context, objects []*unstructured.Unstructured) error {
 	var errs []error
 	for _, object := range slices.Backward(objects) {
-		errs = append(errs, client.IgnoreNotFound(e.client.Delete(ctx, object, client.PropagationPolicy("Background"))))
+		errs = append(errs, client.IgnoreNotFound(suite.Client.Delete(ctx, object, client.PropagationPolicy("Background"))))
 	}
-	errs = append(errs, until(ctx, func(ctx context.Context) error {
+	errs = append(errs, bed.Until(ctx, func(ctx context.Context) error {
 		for _, object := range objects {
-			err := e.client.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopy())
+			err := suite.Client.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopy())
 			if err == nil {
 				return fmt.Errorf("%s %s is still there", object.GetKind(), object.GetName())
 			} else if !apierrors.IsNotFound(err) {
@@ -177,22 +166,6 @@ func (e *environment) remove(ctx context.Context, objects []*unstructured.Unstru
 		return nil
 	}))
 	return errors.Join(errs...)
-}
-
-// operatorDeployment is the operator's Deployment.
-func (e *environment) operatorDeployment(ctx context.Context) (*appsv1.Deployment, error) {
-	var deployment appsv1.Deployment
-	key := client.ObjectKey{Namespace: operator.Namespace, Name: "lws-controller-manager"}
-	return &deployment, e.client.Get(ctx, key, &deployment)
-}
-
-// rolledOut returns an error unless all replicas of a Deployment's latest template are available.
-func rolledOut(deployment *appsv1.Deployment) error {
-	want, status := *deployment.Spec.Replicas, deployment.Status
-	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < want || status.AvailableReplicas < want {
-		return fmt.Errorf("Deployment %s: %d of %d replicas are available", deployment.Name, status.AvailableReplicas, want)
-	}
-	return nil
 }
 
 // asUnstructured converts an object.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 )
 
 // outOfService is the taint by which somebody says that a node is surely off.
@@ -26,18 +27,18 @@ const outOfService = corev1.TaintNodeOutOfService
 // When a node loses power, the rest of the groups that it had pods of is taken down although its kubelet answers no more. Once somebody says
 // that it is off for sure, the groups come up elsewhere.
 func TestPower(t *testing.T) {
-	lws := newSet(newNamespace(t), "peers", 1, 2, onDifferentNodes, evictedAtOnce)
-	create(t, lws)
-	untilAvailable(t, lws)
-	before := listed(t, lws)
+	lws := suite.NewSet(suite.NewNamespace(t), "peers", 1, 2, onDifferentNodes, evictedAtOnce)
+	suite.Create(t, lws)
+	suite.UntilAvailable(t, lws)
+	before := suite.Pods(t, lws)
 	lost := before["peers-0-1"].Spec.NodeName
 
 	turn(t, "stop", lost)
 	t.Cleanup(func() { turnOnAgain(t, lost) })
-	eventually(t, func(ctx context.Context) error { return nodeReady(ctx, lost, false) })
+	bed.Eventually(t, func(ctx context.Context) error { return nodeReady(ctx, lost, false) })
 	// The worker can't end: nobody on its node tells that it has.
-	eventually(t, func(ctx context.Context) error {
-		pods, err := podsOf(ctx, lws)
+	bed.Eventually(t, func(ctx context.Context) error {
+		pods, err := suite.PodsOf(ctx, lws)
 		if err != nil {
 			return err
 		}
@@ -46,24 +47,24 @@ func TestPower(t *testing.T) {
 		}
 		return nil
 	})
-	if worker := listed(t, lws)["peers-0-1"]; worker == nil || worker.UID != before["peers-0-1"].UID || worker.DeletionTimestamp == nil {
+	if worker := suite.Pods(t, lws)["peers-0-1"]; worker == nil || worker.UID != before["peers-0-1"].UID || worker.DeletionTimestamp == nil {
 		t.Errorf("the worker on the lost node isn't waiting for its end: %+v", worker)
 	}
 
 	editNode(t, lost, func(node *corev1.Node) {
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: outOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute})
 	})
-	eventually(t, func(ctx context.Context) error {
-		pods, err := podsOf(ctx, lws)
+	bed.Eventually(t, func(ctx context.Context) error {
+		pods, err := suite.PodsOf(ctx, lws)
 		if err != nil {
 			return err
 		}
 		if worker := pods["peers-0-1"]; worker == nil || worker.UID == before["peers-0-1"].UID {
 			return errors.New("the worker hasn't been recreated")
 		}
-		return available(ctx, lws)
+		return suite.Available(ctx, lws)
 	})
-	for name, pod := range listed(t, lws) {
+	for name, pod := range suite.Pods(t, lws) {
 		if pod.Spec.NodeName == lost {
 			t.Errorf("%s is on the node without power", name)
 		}
@@ -72,7 +73,7 @@ func TestPower(t *testing.T) {
 
 // onDifferentNodes spreads the pods of a set.
 func onDifferentNodes(lws *leaderworkersetv1.LeaderWorkerSet) {
-	podSpec(lws).TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+	bed.PodSpec(lws).TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 		MaxSkew:           1,
 		TopologyKey:       corev1.LabelHostname,
 		WhenUnsatisfiable: corev1.DoNotSchedule,
@@ -82,7 +83,7 @@ func onDifferentNodes(lws *leaderworkersetv1.LeaderWorkerSet) {
 
 // evictedAtOnce has pods marked for deletion as soon as their node is lost, and not after five minutes.
 func evictedAtOnce(lws *leaderworkersetv1.LeaderWorkerSet) {
-	podSpec(lws).Tolerations = []corev1.Toleration{{
+	bed.PodSpec(lws).Tolerations = []corev1.Toleration{{
 		Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](0),
 	}}
 }
@@ -101,7 +102,7 @@ func turnOnAgain(t *testing.T, node string) {
 	t.Helper()
 	turn(t, "start", node)
 	ctx := context.WithoutCancel(t.Context())
-	if err := until(ctx, func(ctx context.Context) error { return nodeReady(ctx, node, true) }); err != nil {
+	if err := bed.Until(ctx, func(ctx context.Context) error { return nodeReady(ctx, node, true) }); err != nil {
 		t.Fatal(err)
 	}
 	editNode(t, node, func(node *corev1.Node) {
@@ -112,7 +113,7 @@ func turnOnAgain(t *testing.T, node string) {
 // nodeReady returns an error unless a node is ready, or isn't, as wanted.
 func nodeReady(ctx context.Context, name string, want bool) error {
 	var node corev1.Node
-	if err := suite.client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+	if err := suite.Client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
 		return err
 	}
 	ready := slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
@@ -128,14 +129,14 @@ func nodeReady(ctx context.Context, name string, want bool) error {
 func editNode(t *testing.T, name string, change func(*corev1.Node)) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
-	err := until(ctx, func(ctx context.Context) error {
+	err := bed.Until(ctx, func(ctx context.Context) error {
 		var node corev1.Node
-		if err := suite.client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+		if err := suite.Client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
 			return err
 		}
 		before := node.DeepCopy()
 		change(&node)
-		return suite.client.Patch(ctx, &node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+		return suite.Client.Patch(ctx, &node, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 )
 
 // drain is how long the pods of these tests take to end.
@@ -24,22 +25,22 @@ func TestTermination(t *testing.T) {
 	for name, stop := range map[string]func(*testing.T, *leaderworkersetv1.LeaderWorkerSet){
 		"group restarts": func(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 			t.Helper()
-			crash(t, listed(t, lws)["peers-0-1"])
+			crash(t, suite.Pods(t, lws)["peers-0-1"])
 		},
 		"leader is deleted": func(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 			t.Helper()
-			remove(t, listed(t, lws)["peers-0"])
+			suite.Remove(t, suite.Pods(t, lws)["peers-0"])
 		},
 		"set is deleted": func(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 			t.Helper()
-			remove(t, lws, client.PropagationPolicy("Background"))
+			suite.Remove(t, lws, client.PropagationPolicy("Background"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			lws := newSet(newNamespace(t), "peers", 1, 3, draining(drain))
-			create(t, lws)
-			untilAvailable(t, lws)
+			lws := suite.NewSet(suite.NewNamespace(t), "peers", 1, 3, bed.Draining(drain))
+			suite.Create(t, lws)
+			suite.UntilAvailable(t, lws)
 			ends := watchEnds(t, lws)
 			stop(t, lws)
 			ends.check(t)
@@ -57,8 +58,8 @@ type ends struct {
 // watchEnds starts to follow the pods that a set has now.
 func watchEnds(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *ends {
 	t.Helper()
-	pods := listed(t, lws)
-	events, err := suite.client.Watch(t.Context(), &corev1.PodList{}, client.InNamespace(lws.Namespace),
+	pods := suite.Pods(t, lws)
+	events, err := suite.Client.Watch(t.Context(), &corev1.PodList{}, client.InNamespace(lws.Namespace),
 		client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: lws.Name})
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func watchEnds(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *ends {
 // must have ended by itself.
 func (e *ends) check(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	ctx, cancel := context.WithTimeout(t.Context(), bed.Deadline)
 	defer cancel()
 	for gone := 0; gone < len(e.pods); {
 		select {

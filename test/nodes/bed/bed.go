@@ -1,0 +1,142 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bed is what suites of tests on real nodes stand on: a cluster, a registry, and LeaderWorkerSets of pods that run. It takes any cluster, the one
+// of the nodes package or another, whose kubeconfig and registry it is given.
+package bed
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/nodes/image"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+// registry is a flag. That of the kubeconfig is controller-runtime's: -kubeconfig, by default $KUBECONFIG.
+var registry = flag.String("registry", os.Getenv("REGISTRY"),
+	"registry that this machine pushes to and the nodes pull from, without TLS if it is local, like localhost:5000; by default $REGISTRY")
+
+// user is the number of the one that images run as, that of the operator's Dockerfile.
+const user = 65532
+
+// Bed is where tests run.
+type Bed struct {
+	// Root is the root directory of the repository.
+	Root string
+	// Repository is what the names of this run's images begin with: a registry and a path in it that nobody has used before.
+	Repository string
+	// Config and Client are an administrator's.
+	Config *rest.Config
+	Client client.WithWatch
+	// Clientset is for what Client has no methods for: calls of pods through the API server.
+	Clientset kubernetes.Interface
+	// Peer is the image of the pods of the sets.
+	Peer string
+}
+
+// Open returns the bed that the flags describe, which must have been parsed, and makes the image of peers. Its client knows the kinds of Kubernetes and ours,
+// and those that more adds to its scheme.
+func Open(ctx context.Context, more ...func(*runtime.Scheme) error) (*Bed, error) {
+	if *registry == "" {
+		return nil, errors.New("which registry? See the flag -registry")
+	}
+	b := &Bed{Repository: *registry + "/lws-operator-test/" + strconv.FormatInt(time.Now().Unix(), 10)}
+	var err error
+	if b.Root, err = cluster.Root(); err != nil {
+		return nil, err
+	}
+	if b.Config, err = config.GetConfig(); err != nil {
+		return nil, err
+	}
+	b.Config.QPS = -1
+	scheme := runtime.NewScheme()
+	for _, add := range append(more, clientgoscheme.AddToScheme, leaderworkersetv1.AddToScheme) {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	if b.Client, err = client.NewWithWatch(b.Config, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
+	}
+	if b.Clientset, err = kubernetes.NewForConfig(b.Config); err != nil {
+		return nil, err
+	}
+	b.Peer, err = b.Push(ctx, filepath.Join(b.Root, "test", "nodes"), "./peer", "peer")
+	return b, err
+}
+
+// Push compiles a program from a package of a module, and returns the name of an image with it that nodes can pull.
+func (b *Bed) Push(ctx context.Context, module, source, name string) (string, error) {
+	dir, err := os.MkdirTemp("", "lws-operator-nodes-")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // in the temporary directory anyway
+	program := filepath.Join(dir, name)
+	if err := Build(ctx, module, source, program); err != nil {
+		return "", err
+	}
+	return image.Push(ctx, b.Repository+"/"+name+":latest", image.Of(program, user))
+}
+
+// Build compiles a program from a package of a module, for the nodes, into a file. Variables are set by the linker: "main.version=1.0.0".
+func Build(ctx context.Context, module, source, program string, variables ...string) error {
+	flags := "-s -w"
+	for _, variable := range variables {
+		flags += " -X " + variable
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", program, source)
+	build.Dir = module
+	build.Env = append(os.Environ(), "GOWORK=off", "GOOS=linux", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", filepath.Base(program), err, out)
+	}
+	return nil
+}
+
+// CheckNotInstalled returns an error if the cluster has an operator: the tests would remove it in the end.
+func (b *Bed) CheckNotInstalled(ctx context.Context) error {
+	switch _, err := b.OperatorDeployment(ctx); {
+	case err == nil:
+		return errors.New("the operator is installed in this cluster: remove it first")
+	case !apierrors.IsNotFound(err):
+		return err
+	}
+	return nil
+}
+
+// OperatorDeployment is the operator's Deployment, whoever installed it.
+func (b *Bed) OperatorDeployment(ctx context.Context) (*appsv1.Deployment, error) {
+	var deployment appsv1.Deployment
+	key := client.ObjectKey{Namespace: operator.Namespace, Name: "lws-controller-manager"}
+	return &deployment, b.Client.Get(ctx, key, &deployment)
+}
+
+// RolledOut returns an error unless all replicas of a Deployment's latest template are available, and no others are left.
+func RolledOut(deployment *appsv1.Deployment) error {
+	want, status := *deployment.Spec.Replicas, deployment.Status
+	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < want || status.AvailableReplicas < want || status.Replicas > want {
+		return fmt.Errorf("Deployment %s: %d of %d replicas are available, %d are updated, there are %d",
+			deployment.Name, status.AvailableReplicas, want, status.UpdatedReplicas, status.Replicas)
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
+	"github.com/leaderworkerset/lws-operator/test/nodes/olm"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+const (
+	// crd is the name of the CustomResourceDefinition.
+	crd = "leaderworkersets.leaderworkerset.x-k8s.io"
+	// service and secret are what OLM calls the webhooks' Service and the Secret with its certificate, after the Deployment.
+	service, secret = "lws-controller-manager-service", "lws-controller-manager-service-cert"
+	// caHash is the annotation in which OLM keeps the hash of the authority that it has made.
+	caHash = "olmcahash"
+	// pollInterval is how often OLM looks for a new catalog.
+	pollInterval = "10s"
+)
+
+// subscription is the operator as OLM installs it.
+type subscription struct {
+	// catalog is the name of its own catalog's image.
+	catalog string
+	// objects are those that somebody who installs it creates.
+	objects []client.Object
+}
+
+// subscribe has OLM install the operator from a catalog of the versions up to one, with the manifests of config/olm, and each change. It is uninstalled when the test
+// is over.
+func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Subscription)) *subscription {
+	t.Helper()
+	name := strings.ToLower(t.Name())
+	image, err := published.publishCatalog(t.Context(), name, head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &subscription{catalog: name}
+	t.Cleanup(func() { s.cleanUp(t) })
+	for _, file := range []string{"namespace", "catalog_source", "operator_group", "subscription"} {
+		object := s.read(t, file)
+		switch object := object.(type) {
+		case *operatorsv1alpha1.CatalogSource:
+			object.Spec.Image = image
+			object.Spec.UpdateStrategy.RawInterval = pollInterval
+		case *operatorsv1alpha1.Subscription:
+			for _, change := range changes {
+				change(object)
+			}
+		}
+		suite.Create(t, object)
+		s.objects = append(s.objects, object)
+	}
+	return s
+}
+
+// read returns the object in a file of config/olm.
+func (s *subscription) read(t *testing.T, file string) client.Object {
+	t.Helper()
+	manifests, err := operator.Manifests(t.Context(), suite.Root, filepath.Join(suite.Root, "config", "olm", file+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifests) != 1 {
+		t.Fatalf("%s has %d objects", file, len(manifests))
+	}
+	object, err := typed(manifests[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
+
+// typed converts an object into its Go type.
+func typed(manifest *unstructured.Unstructured) (client.Object, error) {
+	created, err := suite.Client.Scheme().New(manifest.GroupVersionKind())
+	if err != nil {
+		return nil, err
+	}
+	object, ok := created.(client.Object)
+	if !ok {
+		return nil, fmt.Errorf("%T is no object", created)
+	}
+	return object, runtime.DefaultUnstructuredConverter.FromUnstructured(manifest.Object, object)
+}
+
+// move has the catalog go on to a version, under the same name, as when a release is published.
+func (s *subscription) move(t *testing.T, head string) {
+	t.Helper()
+	if _, err := published.publishCatalog(t.Context(), s.catalog, head); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// state is the Subscription's.
+func (s *subscription) state(ctx context.Context) (*operatorsv1alpha1.Subscription, error) {
+	var current operatorsv1alpha1.Subscription
+	return &current, suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: packageName}, &current)
+}
+
+// untilInstalled waits until a version is installed, and nothing is left to do.
+func (s *subscription) untilInstalled(t *testing.T, version string) {
+	t.Helper()
+	bed.Eventually(t, func(ctx context.Context) error { return s.installed(ctx, version) })
+}
+
+// installed returns an error unless a version is installed, all that was there of others is gone, and nothing is left to do. That a
+// ClusterServiceVersion has succeeded isn't all: OLM may still have to make a certificate again, and roll out the Deployment for that.
+func (s *subscription) installed(ctx context.Context, version string) error {
+	current, err := s.state(ctx)
+	if err != nil {
+		return err
+	}
+	if current.Status.State != operatorsv1alpha1.SubscriptionStateAtLatest || current.Status.InstalledCSV != csv(version) {
+		return fmt.Errorf("the Subscription is %q with %q", current.Status.State, current.Status.InstalledCSV)
+	}
+	return settled(ctx, version)
+}
+
+// settled returns an error unless the ClusterServiceVersion of a version is the only one, has succeeded, and owns the certificate that the operator serves with.
+func settled(ctx context.Context, version string) error {
+	var versions operatorsv1alpha1.ClusterServiceVersionList
+	if err := suite.Client.List(ctx, &versions, client.InNamespace(operator.Namespace)); err != nil {
+		return err
+	}
+	if len(versions.Items) != 1 {
+		return fmt.Errorf("there are %d ClusterServiceVersions", len(versions.Items))
+	}
+	current := versions.Items[0]
+	if current.Name != csv(version) || current.Status.Phase != operatorsv1alpha1.CSVPhaseSucceeded {
+		return fmt.Errorf("%s is %q: %s", current.Name, current.Status.Phase, current.Status.Message)
+	}
+	var certificate corev1.Secret
+	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: secret}, &certificate); err != nil {
+		return err
+	}
+	if owners := certificate.OwnerReferences; len(owners) != 1 || owners[0].UID != current.UID {
+		return fmt.Errorf("the owners of the certificate are %+v", owners)
+	}
+	deployment, err := suite.OperatorDeployment(ctx)
+	if err != nil {
+		return err
+	}
+	if want, got := certificate.Annotations[caHash], deployment.Spec.Template.Annotations[caHash]; got != want {
+		return fmt.Errorf("the Deployment is for the authority %q, and the certificate is by %q", got, want)
+	}
+	return bed.RolledOut(deployment)
+}
+
+// uninstall deletes what docs/olm.md says, and waits until the operator is gone.
+func (s *subscription) uninstall(ctx context.Context) error {
+	label := client.HasLabels{"operators.coreos.com/" + packageName + "." + operator.Namespace}
+	var subscription operatorsv1alpha1.Subscription
+	subscription.Namespace, subscription.Name = operator.Namespace, packageName
+	err := errors.Join(
+		client.IgnoreNotFound(suite.Client.Delete(ctx, &subscription)),
+		suite.Client.DeleteAllOf(ctx, &operatorsv1alpha1.ClusterServiceVersion{}, client.InNamespace(operator.Namespace), label))
+	if err != nil {
+		return err
+	}
+	return bed.Until(ctx, gone)
+}
+
+// gone returns an error while something of the operator is there that OLM made for it.
+func gone(ctx context.Context) error {
+	for name, object := range map[string]client.Object{
+		"lws-controller-manager": &appsv1.Deployment{},
+		service:                  &corev1.Service{},
+		secret:                   &corev1.Secret{},
+	} {
+		err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: name}, object)
+		if err == nil {
+			return fmt.Errorf("%T %s is still there", object, name)
+		} else if !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	hooks, err := webhooks(ctx)
+	if err == nil && len(hooks) > 0 {
+		return fmt.Errorf("webhooks are still there: %q", hooks)
+	}
+	return err
+}
+
+// webhooks are the names of the webhook configurations that call the operator.
+func webhooks(ctx context.Context) ([]string, error) {
+	var names []string
+	mutating, err := suite.Clientset.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, configuration := range mutating.Items {
+		if isOurs(&configuration) {
+			names = append(names, configuration.Name)
+		}
+	}
+	validating, err := suite.Clientset.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	for _, configuration := range validating.Items {
+		if isOurs(&configuration) {
+			names = append(names, configuration.Name)
+		}
+	}
+	return names, nil
+}
+
+// isOurs says whether OLM made a cluster-wide object for the operator.
+func isOurs(object client.Object) bool {
+	return object.GetLabels()["olm.owner.namespace"] == operator.Namespace
+}
+
+// cleanUp removes all that the test has installed, and the sets of the tests with it.
+func (s *subscription) cleanUp(t *testing.T) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	if t.Failed() {
+		suite.Dump(ctx, t, operator.Namespace)
+		suite.Dump(ctx, t, olm.Namespace)
+	}
+	if err := s.uninstall(ctx); err != nil {
+		t.Error(err)
+	}
+	definition := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: crd}}
+	for _, object := range append(s.objects, definition) {
+		if err := client.IgnoreNotFound(suite.Client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationForeground))); err != nil {
+			t.Error(err)
+		}
+	}
+	err := bed.Until(ctx, func(ctx context.Context) error {
+		for _, object := range append(s.objects, definition) {
+			if err := suite.Client.Get(ctx, client.ObjectKeyFromObject(object), object); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%T %s is still there: %w", object, object.GetName(), err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

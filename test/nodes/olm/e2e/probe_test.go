@@ -1,0 +1,134 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
+)
+
+const (
+	// probeInterval is the time between two pods that are tried.
+	probeInterval = 50 * time.Millisecond
+	// probeTimeout is as long as the API server waits for a webhook, and a bit.
+	probeTimeout = 15 * time.Second
+)
+
+// prober tries to create a pod that the operator's webhook has to admit, again and again, each one whatever became of those before. None of them is kept.
+type prober struct {
+	pod    *corev1.Pod
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
+
+	mutex  sync.Mutex
+	probes []probe
+}
+
+// probe is one try.
+type probe struct {
+	at  time.Time
+	err error
+}
+
+// startProbing starts to try pods in a namespace.
+func startProbing(t *testing.T, namespace string) *prober {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	p := &prober{cancel: cancel, pod: &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, GenerateName: "probe-", Labels: map[string]string{leaderworkersetv1.SetNameLabelKey: "probe"},
+		},
+		Spec: *bed.PodSpec(suite.NewSet(namespace, "probe", 1, 1)),
+	}}
+	p.ended.Go(func() {
+		ticker := time.NewTicker(probeInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				p.ended.Go(func() { p.try(context.WithoutCancel(ctx)) })
+			}
+		}
+	})
+	return p
+}
+
+// try tries a pod.
+func (p *prober) try(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	tried := probe{at: time.Now()}
+	tried.err = suite.Client.Create(ctx, p.pod.DeepCopy(), client.DryRunAll)
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.probes = append(p.probes, tried)
+}
+
+// stop ends the tries, and returns them by the time that they began at.
+func (p *prober) stop() []probe {
+	p.cancel()
+	p.ended.Wait()
+	slices.SortFunc(p.probes, func(a, b probe) int { return a.at.Compare(b.at) })
+	return p.probes
+}
+
+// refusals is a time without a pod admitted.
+type refusals struct {
+	first, last time.Time
+	count       int
+	// reason is why the first pod was refused.
+	reason string
+}
+
+// refused finds the times in which pods were refused.
+func refused(probes []probe) []refusals {
+	var found []refusals
+	refusing := false
+	for _, p := range probes {
+		if p.err != nil && !refusing {
+			found = append(found, refusals{first: p.at, reason: reason(p.err)})
+		}
+		refusing = p.err != nil
+		if refusing {
+			current := &found[len(found)-1]
+			current.last = p.at
+			current.count++
+		}
+	}
+	return found
+}
+
+// reason is the end of an error that says why a call failed.
+func reason(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, `": `); i >= 0 {
+		return text[i+len(`": `):]
+	}
+	return text
+}
+
+// noteRefusals adds what came of the probes to a time line, and returns how many were refused.
+func noteRefusals(l *timeline, probes []probe) (count int) {
+	for _, r := range refused(probes) {
+		count += r.count
+		l.note(r.first, "probe", "refused: "+r.reason)
+		l.note(r.last, "probe", fmt.Sprintf("the last of %d that were refused in %.2f s", r.count, (r.last.Sub(r.first)+probeInterval).Seconds()))
+	}
+	return count
+}

@@ -1,0 +1,181 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+// timeline is what was seen to happen.
+type timeline struct {
+	began time.Time
+	mutex sync.Mutex
+	rows  []row
+	// last is what was seen last, by what it is about.
+	last map[string]string
+	// unready are the largest numbers of a set's groups that weren't ready at a time, by its name.
+	unready map[string]int32
+}
+
+// row is one thing that happened.
+type row struct {
+	at time.Time
+	// about is what it happened to, and now what that is like since then.
+	about, now string
+}
+
+// note adds what something is like now, unless it was the same before.
+func (l *timeline) note(at time.Time, about, now string) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.last[about] == now {
+		return
+	}
+	l.last[about] = now
+	l.rows = append(l.rows, row{at: at, about: about, now: now})
+}
+
+// String is a table of all of it, by time.
+func (l *timeline) String() string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	slices.SortStableFunc(l.rows, func(a, b row) int { return a.at.Compare(b.at) })
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, r := range l.rows {
+		_, _ = fmt.Fprintf(table, "%6.2fs\t%s\t%s\n", r.at.Sub(l.began).Seconds(), r.about, r.now)
+	}
+	_ = table.Flush() // into memory
+	return text.String()
+}
+
+// observe records, until the end of the test, what happens to the operator and to the sets in a namespace.
+func observe(t *testing.T, namespace string) *timeline {
+	t.Helper()
+	l := &timeline{began: time.Now(), last: map[string]string{}, unready: map[string]int32{}}
+	watched, err := cache.New(suite.Config, cache.Options{
+		Scheme:            suite.Client.Scheme(),
+		DefaultNamespaces: map[string]cache.Config{operator.Namespace: {}, namespace: {}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range []client.Object{
+		&operatorsv1alpha1.ClusterServiceVersion{}, &operatorsv1alpha1.Subscription{}, &operatorsv1alpha1.InstallPlan{},
+		&operatorsv2.OperatorCondition{}, &corev1.Secret{}, &appsv1.Deployment{}, &admissionregistrationv1.MutatingWebhookConfiguration{},
+		&leaderworkersetv1.LeaderWorkerSet{},
+	} {
+		informer, err := watched.GetInformer(t.Context(), object, cache.BlockUntilSynced(false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := informer.AddEventHandler(l.handler()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ended sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	ended.Go(func() {
+		if err := watched.Start(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); ended.Wait() })
+	if !watched.WaitForCacheSync(t.Context()) {
+		t.Fatal("the watches don't start")
+	}
+	return l
+}
+
+// handler notes what an informer tells.
+func (l *timeline) handler() toolscache.ResourceEventHandler {
+	see := func(object any) {
+		about, now := describe(object)
+		if about != "" {
+			l.note(time.Now(), about, now)
+		}
+		if lws, isSet := object.(*leaderworkersetv1.LeaderWorkerSet); isSet {
+			l.mutex.Lock()
+			defer l.mutex.Unlock()
+			l.unready[lws.Name] = max(l.unready[lws.Name], *lws.Spec.Replicas-lws.Status.ReadyReplicas)
+		}
+	}
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    see,
+		UpdateFunc: func(_, object any) { see(object) },
+		DeleteFunc: func(object any) {
+			if last, unknown := object.(toolscache.DeletedFinalStateUnknown); unknown {
+				object = last.Obj
+			}
+			if about, _ := describe(object); about != "" {
+				l.note(time.Now(), about, "gone")
+			}
+		},
+	}
+}
+
+// describe says what an object is called, and what it is like. It has no name if it doesn't matter.
+func describe(object any) (about, now string) {
+	switch o := object.(type) {
+	case *operatorsv1alpha1.ClusterServiceVersion:
+		return "CSV " + o.Name, fmt.Sprintf("%s, %s", cmp.Or(string(o.Status.Phase), "new"), o.Status.Reason)
+	case *operatorsv1alpha1.Subscription:
+		return "Subscription", fmt.Sprintf("%s, %s installed", o.Status.State, o.Status.InstalledCSV)
+	case *operatorsv1alpha1.InstallPlan:
+		return "InstallPlan for " + strings.Join(o.Spec.ClusterServiceVersionNames, ", "), string(o.Status.Phase)
+	case *operatorsv2.OperatorCondition:
+		if upgradeable := meta.FindStatusCondition(o.Spec.Conditions, operatorsv2.Upgradeable); upgradeable != nil {
+			return "OperatorCondition " + o.Name, fmt.Sprintf("Upgradeable %s: %s", upgradeable.Status, upgradeable.Message)
+		}
+	case *corev1.Secret:
+		if o.Name == secret {
+			return "certificate", fmt.Sprintf("authority %s, owned by %s", abbreviated(o.Annotations[caHash]), owners(o))
+		}
+	case *appsv1.Deployment:
+		status := o.Status
+		return "Deployment", fmt.Sprintf("%s, authority %s, generation %d: %d of %d updated, %d available", path.Base(o.Spec.Template.Spec.Containers[0].Image),
+			abbreviated(o.Spec.Template.Annotations[caHash]), o.Generation, status.UpdatedReplicas, *o.Spec.Replicas, status.AvailableReplicas)
+	case *admissionregistrationv1.MutatingWebhookConfiguration:
+		if isOurs(o) && strings.HasPrefix(o.Name, "mpod") {
+			return "webhook " + o.Name, "of " + o.Labels["olm.owner"]
+		}
+	case *leaderworkersetv1.LeaderWorkerSet:
+		return "set " + o.Name, fmt.Sprintf("%d of %d groups updated, %d ready", o.Status.UpdatedReplicas, *o.Spec.Replicas, o.Status.ReadyReplicas)
+	}
+	return "", ""
+}
+
+// owners are the names of an object's owners.
+func owners(object client.Object) string {
+	var names []string
+	for _, owner := range object.GetOwnerReferences() {
+		names = append(names, owner.Name)
+	}
+	return strings.Join(names, " and ")
+}
+
+// abbreviated is enough of a hash to tell it from others.
+func abbreviated(hash string) string { return hash[:min(len(hash), 8)] }
