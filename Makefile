@@ -29,6 +29,9 @@ INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
 NODES_TIMEOUT ?= 30m
 
+# Further flags of the tests on real nodes, such as -run TestUpgrade.
+NODES_FLAGS ?=
+
 SHELL := /usr/bin/env bash -o pipefail
 .SHELLFLAGS := -ec
 .DELETE_ON_ERROR:
@@ -298,7 +301,12 @@ nodes-olm: $(OPM) ## Install the Operator Lifecycle Manager in that cluster. The
 .PHONY: test-e2e-nodes
 test-e2e-nodes: nodes ## Run the tests that need real nodes, in a cluster of their own.
 	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
-		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e -power "$(NODES) node"
+		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e -power "$(NODES) node" $(NODES_FLAGS)
+
+.PHONY: test-e2e-olm
+test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.
+	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; $(NODES) olm; \
+		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./olm/e2e $(NODES_FLAGS)
 
 ##@ Demo
 

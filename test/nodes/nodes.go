@@ -40,10 +40,12 @@ const (
 	offTimeout = 30 * time.Second
 
 	registryProgram = "registry"
-	// pauseImage and dnsImage are what kubelets ask for; the registry has them under these names without that of the original registry.
-	pauseImage = "pause:3.10.1"
-	dnsImage   = "coredns/coredns:v1.15.0"
-	upstream   = "registry.k8s.io/"
+	// pauseImage, which kubelets ask for, sampleImage, which samples and the scorecard run, and dnsImage are names in the original registry; the registry has
+	// them without its name.
+	pauseImage  = "pause:3.10.1"
+	sampleImage = "pause:3.10"
+	dnsImage    = "coredns/coredns:v1.15.0"
+	upstream    = "registry.k8s.io/"
 )
 
 //go:embed manifests/dns.yaml
@@ -241,9 +243,11 @@ func (c *Cluster) startRegistry(ctx context.Context) error {
 	if err := objects.Until(ctx, readyTimeout, registryReady); err != nil {
 		return fmt.Errorf("wait for the registry: %w", err)
 	}
+	pause := image.Of(filepath.Join(c.programs.Nodes, "pause"), 65535)
 	for reference, content := range map[string]image.Image{
-		pauseImage: image.Of(filepath.Join(c.programs.Nodes, "pause"), 65535),
-		dnsImage:   image.Of(filepath.Join(c.programs.Nodes, "coredns"), 0),
+		pauseImage:  pause,
+		sampleImage: pause,
+		dnsImage:    image.Of(filepath.Join(c.programs.Nodes, "coredns"), 0),
 	} {
 		if _, err := image.Push(ctx, Registry+"/"+reference, content); err != nil {
 			return err

@@ -35,8 +35,8 @@ import (
 var registry = flag.String("registry", os.Getenv("REGISTRY"),
 	"registry that this machine pushes to and the nodes pull from, without TLS if it is local, like localhost:5000; by default $REGISTRY")
 
-// user is the number of the one that images run as, that of the operator's Dockerfile.
-const user = 65532
+// User is the number of the one that images run as, that of the operator's Dockerfile.
+const User = 65532
 
 // Bed is where tests run.
 type Bed struct {
@@ -95,7 +95,7 @@ func (b *Bed) Push(ctx context.Context, module, source, name string) (string, er
 	if err := Build(ctx, module, source, program); err != nil {
 		return "", err
 	}
-	return image.Push(ctx, b.Repository+"/"+name+":latest", image.Of(program, user))
+	return image.Push(ctx, b.Repository+"/"+name+":latest", image.Of(program, User))
 }
 
 // Build compiles a program from a package of a module, for the nodes, into a file. Variables are set by the linker: "main.version=1.0.0".

@@ -123,12 +123,14 @@ func reason(err error) string {
 	return text
 }
 
-// noteRefusals adds what came of the probes to a time line, and returns how many were refused.
-func noteRefusals(l *timeline, probes []probe) (count int) {
+// report adds what came of the probes to the time line, and logs all of it.
+func (l *timeline) report(t *testing.T, probes []probe) {
+	t.Helper()
+	count := 0
 	for _, r := range refused(probes) {
 		count += r.count
 		l.note(r.first, "probe", "refused: "+r.reason)
 		l.note(r.last, "probe", fmt.Sprintf("the last of %d that were refused in %.2f s", r.count, (r.last.Sub(r.first)+probeInterval).Seconds()))
 	}
-	return count
+	t.Logf("%d of %d probes refused\n%s", count, len(probes), l)
 }

@@ -141,7 +141,9 @@ func (l *timeline) handler() toolscache.ResourceEventHandler {
 func describe(object any) (about, now string) {
 	switch o := object.(type) {
 	case *operatorsv1alpha1.ClusterServiceVersion:
-		return "CSV " + o.Name, fmt.Sprintf("%s, %s", cmp.Or(string(o.Status.Phase), "new"), o.Status.Reason)
+		if o.Namespace == operator.Namespace { // not one of the copies that OLM makes in all others
+			return "CSV " + o.Name, strings.TrimSuffix(fmt.Sprintf("%s, %s", cmp.Or(string(o.Status.Phase), "new"), o.Status.Reason), ", ")
+		}
 	case *operatorsv1alpha1.Subscription:
 		return "Subscription", fmt.Sprintf("%s, %s installed", o.Status.State, o.Status.InstalledCSV)
 	case *operatorsv1alpha1.InstallPlan:

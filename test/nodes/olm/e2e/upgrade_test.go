@@ -36,20 +36,20 @@ func TestUpgrade(t *testing.T) {
 	suite.UntilAvailable(t, rolling)
 	steadyPods, rollingPods := suite.Pods(t, steady), suite.Pods(t, rolling)
 
+	s.move(t, published.prepared())
 	line := observe(t, namespace)
 	prober := startProbing(t, namespace)
-	s.move(t, published.prepared())
-	line.note(time.Now(), "catalog", "has "+published.prepared())
 	bed.Eventually(t, func(ctx context.Context) error { return installing(ctx, published.prepared()) })
-	roll(t, rolling)
+	roll(t, rolling, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		container := &bed.PodSpec(lws).Containers[0]
+		container.Env = append(container.Env, corev1.EnvVar{Name: "ROLLED", Value: "true"})
+	})
 	s.untilInstalled(t, published.prepared())
 	line.note(time.Now(), "upgrade", "is over")
 	bed.Eventually(t, func(ctx context.Context) error { return updated(ctx, rolling) })
 	line.note(time.Now(), "rollout", "is over")
 
-	probes := prober.stop()
-	count := noteRefusals(line, probes)
-	t.Logf("%d of %d probes refused\n%s", count, len(probes), line)
+	line.report(t, prober.stop())
 	checkKept(t, steady, steadyPods)
 	checkReplaced(t, rolling, rollingPods)
 	line.checkBudgets(t)
@@ -69,15 +69,14 @@ func installing(ctx context.Context, version string) error {
 	}
 }
 
-// roll has a set replace all its groups.
-func roll(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
+// roll changes the template of a set, which has it replace all its groups.
+func roll(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, change func(*leaderworkersetv1.LeaderWorkerSet)) {
 	t.Helper()
 	bed.Eventually(t, func(ctx context.Context) error {
 		if err := suite.Client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
 			return err
 		}
-		container := &bed.PodSpec(lws).Containers[0]
-		container.Env = append(container.Env, corev1.EnvVar{Name: "ROLLED", Value: "true"})
+		change(lws)
 		return suite.Client.Update(ctx, lws)
 	})
 }

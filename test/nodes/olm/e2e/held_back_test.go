@@ -1,0 +1,89 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+// permit is the label of the nodes that the test lets new pods on.
+const permit = "lws-operator-test/permit"
+
+// While a set is in the middle of a rollout, a new version in the catalog waits. It is installed when the rollout is over.
+func TestUpgradeWaitsForRollout(t *testing.T) {
+	s := subscribe(t, published.prepared())
+	s.untilInstalled(t, published.prepared())
+	namespace := suite.NewNamespace(t)
+	lws := suite.NewSet(namespace, "rolling", 2, 2)
+	suite.Create(t, lws)
+	suite.UntilAvailable(t, lws)
+
+	roll(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		bed.PodSpec(lws).NodeSelector = map[string]string{permit: namespace}
+	})
+	s.move(t, successor)
+	line := observe(t, namespace)
+	prober := startProbing(t, namespace)
+	bed.Eventually(t, func(ctx context.Context) error { return heldBack(ctx, successor) })
+	permitPods(t, namespace)
+	line.note(time.Now(), "rollout", "can go on")
+	bed.Eventually(t, func(ctx context.Context) error { return updated(ctx, lws) })
+	line.note(time.Now(), "rollout", "is over")
+	s.untilInstalled(t, successor)
+	line.note(time.Now(), "upgrade", "is over")
+
+	line.report(t, prober.stop())
+	checkNoRestarts(t, suite.Pods(t, lws))
+	line.checkBudgets(t)
+}
+
+// heldBack returns an error unless a version is there, and waits for the operator to allow it.
+func heldBack(ctx context.Context, version string) error {
+	var current operatorsv1alpha1.ClusterServiceVersion
+	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: csv(version)}, &current); err != nil {
+		return err
+	}
+	if current.Status.Phase != operatorsv1alpha1.CSVPhasePending || current.Status.Reason != operatorsv1alpha1.CSVReasonOperatorConditionNotUpgradeable {
+		return fmt.Errorf("%s is %q because of %q", current.Name, current.Status.Phase, current.Status.Reason)
+	}
+	return nil
+}
+
+// permitPods lets pods that wait for it on all nodes, until the end of the test.
+func permitPods(t *testing.T, value string) {
+	t.Helper()
+	label := func(ctx context.Context, patch string) error {
+		var nodes corev1.NodeList
+		if err := suite.Client.List(ctx, &nodes); err != nil {
+			return err
+		}
+		var errs []error
+		for node := range slices.Values(nodes.Items) {
+			errs = append(errs, suite.Client.Patch(ctx, &node, client.RawPatch(types.MergePatchType, []byte(patch))))
+		}
+		return errors.Join(errs...)
+	}
+	if err := label(t.Context(), fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, permit, value)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := label(context.WithoutCancel(t.Context()), fmt.Sprintf(`{"metadata":{"labels":{%q:null}}}`, permit)); err != nil {
+			t.Error(err)
+		}
+	})
+}
