@@ -4,13 +4,22 @@
 package olm
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
 // ownedBy is an owner as OLM makes it.
@@ -72,4 +81,73 @@ func TestOwnerOf(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStart has attempts fail for some time, on a clock of its own.
+func TestStart(t *testing.T) {
+	for name, test := range map[string]struct {
+		failing   time.Duration
+		cancelled time.Duration
+		wantReady time.Duration
+		wantLog   string
+	}{
+		"no failure":                     {wantReady: 0},
+		"permissions come late":          {failing: 5 * time.Second, wantReady: 5 * time.Second},
+		"permissions don't come":         {failing: time.Hour, wantReady: longestWait, wantLog: "operatorconditions are forbidden"},
+		"the operator ends before there": {failing: time.Hour, cancelled: 3 * time.Second, wantReady: 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				var logged strings.Builder
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.cancelled > 0 {
+					time.AfterFunc(test.cancelled, cancel)
+				}
+				c := &certificate{
+					direct:    failingFor(t, test.failing),
+					condition: key,
+					log:       funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}),
+				}
+				if err := c.checkOwned(nil); err == nil {
+					t.Error("ready before the first attempt")
+				}
+				if err := c.Start(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.checkOwned(nil); err != nil {
+					t.Errorf("not ready in the end: %v", err)
+				}
+				if got := time.Since(begin); got != test.wantReady {
+					t.Errorf("ready after %s; want %s", got, test.wantReady)
+				}
+				if (test.wantLog == "") != (logged.Len() == 0) || !strings.Contains(logged.String(), test.wantLog) {
+					t.Errorf("log %q; want %q", logged.String(), test.wantLog)
+				}
+			})
+		})
+	}
+}
+
+// failingFor is a client that fails for some time, and finds an OperatorCondition after that, whose operator has no Deployment.
+func failingFor(t *testing.T, failing time.Duration) client.Client {
+	t.Helper()
+	condition := operatorCondition()
+	controller := ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")
+	controller.Controller = ptr.To(true)
+	condition.OwnerReferences = []metav1.OwnerReference{controller}
+	scheme, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(failing)
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(condition).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if time.Now().Before(until) {
+				return errors.New("operatorconditions are forbidden")
+			}
+			return c.Get(ctx, key, object, options...)
+		},
+	}).Build()
 }

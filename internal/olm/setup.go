@@ -66,11 +66,17 @@ func Setup(mgr ctrl.Manager, namespace string) error {
 
 // newClient makes a client that asks the API server each time. What OLM makes is read too seldom for a cache, which would need more permissions.
 func newClient(mgr ctrl.Manager) (client.Client, error) {
-	scheme := runtime.NewScheme()
-	if err := operatorsv2.AddToScheme(scheme); err != nil {
+	scheme, err := newScheme()
+	if err != nil {
 		return nil, err
 	}
 	return client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper(), Scheme: scheme})
+}
+
+// newScheme knows the types of OLM that the operator reads.
+func newScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	return scheme, operatorsv2.AddToScheme(scheme)
 }
 
 func addUpgradeable(mgr ctrl.Manager, direct client.Client, condition types.NamespacedName) error {

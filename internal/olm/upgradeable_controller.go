@@ -106,18 +106,16 @@ func rolloutBeginsOrEnds() predicate.TypedPredicate[*leaderworkersetv1.LeaderWor
 
 // enqueueSoon has the OperatorCondition looked at a moment after any event: those that come meanwhile are the same pass.
 func enqueueSoon(condition types.NamespacedName) handler.TypedEventHandler[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request] {
-	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	soon := func(q queue) { q.AddAfter(reconcile.Request{NamespacedName: condition}, gathering) }
 	return handler.TypedFuncs[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request]{
-		CreateFunc: func(_ context.Context, _ event.TypedCreateEvent[*leaderworkersetv1.LeaderWorkerSet], q queue) {
-			soon(q)
-		},
-		UpdateFunc: func(_ context.Context, _ event.TypedUpdateEvent[*leaderworkersetv1.LeaderWorkerSet], q queue) {
-			soon(q)
-		},
-		DeleteFunc: func(_ context.Context, _ event.TypedDeleteEvent[*leaderworkersetv1.LeaderWorkerSet], q queue) {
-			soon(q)
-		},
+		CreateFunc: soon[event.TypedCreateEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
+		UpdateFunc: soon[event.TypedUpdateEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
+		DeleteFunc: soon[event.TypedDeleteEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
+	}
+}
+
+func soon[E any](condition types.NamespacedName) func(context.Context, E, workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	return func(_ context.Context, _ E, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		queue.AddAfter(reconcile.Request{NamespacedName: condition}, gathering)
 	}
 }
 

@@ -133,7 +133,8 @@ func TestUpgradesGetTheirTurn(t *testing.T) {
 			next.LastTransitionTime = before.LastTransitionTime
 		}
 		before = &next
-		if held++; next.Status == metav1.ConditionTrue {
+		held++
+		if next.Status == metav1.ConditionTrue {
 			held = 0
 		}
 		longest = max(longest, held)
