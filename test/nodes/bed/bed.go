@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -100,10 +101,7 @@ func (b *Bed) Push(ctx context.Context, module, source, name string) (string, er
 
 // Build compiles a program from a package of a module, for the nodes, into a file. Variables are set by the linker: "main.version=1.0.0".
 func Build(ctx context.Context, module, source, program string, variables ...string) error {
-	flags := "-s -w"
-	for _, variable := range variables {
-		flags += " -X " + variable
-	}
+	flags := strings.Join(append([]string{"-s -w"}, variables...), " -X ")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", program, source)
 	build.Dir = module
 	build.Env = append(os.Environ(), "GOWORK=off", "GOOS=linux", "CGO_ENABLED=0")
@@ -135,7 +133,7 @@ func (b *Bed) OperatorDeployment(ctx context.Context) (*appsv1.Deployment, error
 func RolledOut(deployment *appsv1.Deployment) error {
 	want, status := *deployment.Spec.Replicas, deployment.Status
 	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < want || status.AvailableReplicas < want || status.Replicas > want {
-		return fmt.Errorf("Deployment %s: %d of %d replicas are available, %d are updated, there are %d",
+		return fmt.Errorf("rollout of %s: %d of %d replicas are available, %d are updated, there are %d",
 			deployment.Name, status.AvailableReplicas, want, status.UpdatedReplicas, status.Replicas)
 	}
 	return nil

@@ -26,9 +26,10 @@ const (
 	// Deadline bounds everything that is waited for: most of it takes seconds, the loss of a node a minute.
 	Deadline = 5 * time.Minute
 
-	// container is the name of the one in the pods of sets, Port the one that it serves on.
+	// Port is the one that peers serve on.
+	Port = 8080
+	// container is the name of theirs.
 	container = "peer"
-	Port      = 8080
 )
 
 // NewNamespace makes a namespace for the test alone, in which pods can't be more than restricted ones.

@@ -27,7 +27,7 @@ func main() {
 // run unpacks the archive.
 func run(arguments []string) error {
 	if len(arguments) != 5 || !slices.Equal(arguments[:2], []string{"tar", "xvzf"}) || arguments[3] != "-C" {
-		return fmt.Errorf("I'm not a real tar: %q", arguments)
+		return fmt.Errorf("not how the scorecard calls tar: %q", arguments)
 	}
 	file, err := os.Open(arguments[2])
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 // permit is the label of the nodes that the test lets new pods on.
 const permit = "lws-operator-test/permit"
 
-// While a set is in the middle of a rollout, a new version in the catalog waits. It is installed when the rollout is over.
+// While a set is in the middle of a rollout, a new version in the catalog waits. It is installed when the rollout is over, and no pod is refused at any time.
 func TestUpgradeWaitsForRollout(t *testing.T) {
 	s := subscribe(t, published.prepared())
 	s.untilInstalled(t, published.prepared())
@@ -47,7 +47,9 @@ func TestUpgradeWaitsForRollout(t *testing.T) {
 	s.untilInstalled(t, successor)
 	line.note(time.Now(), "upgrade", "is over")
 
-	line.report(t, prober.stop())
+	probes := prober.stop()
+	line.report(t, probes)
+	checkAdmitted(t, probes)
 	checkNoRestarts(t, suite.Pods(t, lws))
 	line.checkBudgets(t)
 }

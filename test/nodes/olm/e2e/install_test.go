@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/rand"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
@@ -39,7 +40,7 @@ const (
 
 // subscription is the operator as OLM installs it.
 type subscription struct {
-	// catalog is the name of its own catalog's image.
+	// catalog is the name of its own catalog, and part of that of the catalog's image.
 	catalog string
 	// objects are those that somebody who installs it creates.
 	objects []client.Object
@@ -49,7 +50,8 @@ type subscription struct {
 // is over.
 func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Subscription)) *subscription {
 	t.Helper()
-	name := strings.ToLower(t.Name())
+	// OLM remembers for a while what a catalog had, by its name.
+	name := strings.ToLower(t.Name()) + "-" + rand.String(5)
 	image, err := published.publishCatalog(t.Context(), name, head)
 	if err != nil {
 		t.Fatal(err)
@@ -60,9 +62,11 @@ func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Sub
 		object := s.read(t, file)
 		switch object := object.(type) {
 		case *operatorsv1alpha1.CatalogSource:
+			object.Name = name
 			object.Spec.Image = image
 			object.Spec.UpdateStrategy.RawInterval = pollInterval
 		case *operatorsv1alpha1.Subscription:
+			object.Spec.CatalogSource = name
 			for _, change := range changes {
 				change(object)
 			}

@@ -88,34 +88,37 @@ func (p *prober) stop() []probe {
 	return p.probes
 }
 
-// refusals is a time without a pod admitted.
+// refusals are probes in a row that were refused for one reason.
 type refusals struct {
+	reason      string
 	first, last time.Time
 	count       int
-	// reason is why the first pod was refused.
-	reason string
 }
 
 // refused finds the times in which pods were refused.
 func refused(probes []probe) []refusals {
 	var found []refusals
-	refusing := false
+	var current string
 	for _, p := range probes {
-		if p.err != nil && !refusing {
-			found = append(found, refusals{first: p.at, reason: reason(p.err)})
+		before := current
+		if current = reason(p.err); current == "" {
+			continue
 		}
-		refusing = p.err != nil
-		if refusing {
-			current := &found[len(found)-1]
-			current.last = p.at
-			current.count++
+		if current != before {
+			found = append(found, refusals{reason: current, first: p.at})
 		}
+		latest := &found[len(found)-1]
+		latest.last = p.at
+		latest.count++
 	}
 	return found
 }
 
-// reason is the end of an error that says why a call failed.
+// reason is the end of an error that says why a call failed, nothing if it didn't.
 func reason(err error) string {
+	if err == nil {
+		return ""
+	}
 	text := err.Error()
 	if i := strings.LastIndex(text, `": `); i >= 0 {
 		return text[i+len(`": `):]
@@ -133,4 +136,14 @@ func (l *timeline) report(t *testing.T, probes []probe) {
 		l.note(r.last, "probe", fmt.Sprintf("the last of %d that were refused in %.2f s", r.count, (r.last.Sub(r.first)+probeInterval).Seconds()))
 	}
 	t.Logf("%d of %d probes refused\n%s", count, len(probes), l)
+}
+
+// checkAdmitted reports why pods were refused, unless a reason begins with something that is expected.
+func checkAdmitted(t *testing.T, probes []probe, expected ...string) {
+	t.Helper()
+	for _, r := range refused(probes) {
+		if !slices.ContainsFunc(expected, func(prefix string) bool { return strings.HasPrefix(r.reason, prefix) }) {
+			t.Errorf("%d pods were refused: %s", r.count, r.reason)
+		}
+	}
 }

@@ -49,7 +49,10 @@ func TestUpgrade(t *testing.T) {
 	bed.Eventually(t, func(ctx context.Context) error { return updated(ctx, rolling) })
 	line.note(time.Now(), "rollout", "is over")
 
-	line.report(t, prober.stop())
+	probes := prober.stop()
+	line.report(t, probes)
+	// Replicas of 0.1.0 don't wait, when they go, until nobody calls them any more.
+	checkAdmitted(t, probes, "dial tcp")
 	checkKept(t, steady, steadyPods)
 	checkReplaced(t, rolling, rollingPods)
 	line.checkBudgets(t)
