@@ -87,7 +87,7 @@ func TestOwnerOf(t *testing.T) {
 func TestStart(t *testing.T) {
 	for name, test := range map[string]struct {
 		failing   time.Duration
-		canceled time.Duration
+		canceled  time.Duration
 		wantReady time.Duration
 		wantLog   string
 	}{
