@@ -87,14 +87,14 @@ func TestOwnerOf(t *testing.T) {
 func TestStart(t *testing.T) {
 	for name, test := range map[string]struct {
 		failing   time.Duration
-		cancelled time.Duration
+		canceled  time.Duration
 		wantReady time.Duration
 		wantLog   string
 	}{
 		"no failure":                     {wantReady: 0},
 		"permissions come late":          {failing: 5 * time.Second, wantReady: 5 * time.Second},
 		"permissions don't come":         {failing: time.Hour, wantReady: longestWait, wantLog: "operatorconditions are forbidden"},
-		"the operator ends before there": {failing: time.Hour, cancelled: 3 * time.Second, wantReady: 3 * time.Second},
+		"the operator ends before there": {failing: time.Hour, canceled: 3 * time.Second, wantReady: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -102,8 +102,8 @@ func TestStart(t *testing.T) {
 				var logged strings.Builder
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
-				if test.cancelled > 0 {
-					time.AfterFunc(test.cancelled, cancel)
+				if test.canceled > 0 {
+					time.AfterFunc(test.canceled, cancel)
 				}
 				c := &certificate{
 					direct:    failingFor(t, test.failing),

@@ -322,7 +322,7 @@ func (r *replica) untilAnswers(t *testing.T, status int) {
 		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return false, nil //nolint:nilerr // It doesn't answer yet.
+			return false, nil // It doesn't answer yet.
 		}
 		defer func() { _ = response.Body.Close() }()
 		got = response.StatusCode
