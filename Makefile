@@ -299,7 +299,7 @@ nodes-olm: $(OPM) ## Install the Operator Lifecycle Manager in that cluster. The
 
 # The cluster goes, whatever comes of the tests.
 .PHONY: test-e2e-nodes
-test-e2e-nodes: nodes ## Run the tests that need real nodes, in a cluster of their own.
+test-e2e-nodes: nodes build-installer ## Run the tests that need real nodes, in a cluster of their own.
 	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
 		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e -power "$(NODES) node" $(NODES_FLAGS)
 
