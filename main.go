@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -28,6 +29,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 	"github.com/leaderworkerset/lws-operator/internal/olm"
+	"github.com/leaderworkerset/lws-operator/internal/shutdown"
 )
 
 // version is stamped by the build.
@@ -49,6 +51,7 @@ type configuration struct {
 	validating     string
 	qps            float64
 	burst          int
+	shutdownDelay  time.Duration
 	logging        zap.Options
 }
 
@@ -84,10 +87,11 @@ func (c *configuration) bind(flags *flag.FlagSet) {
 	flags.StringVar(&c.validating, "validating-webhook-configuration", "", "name of the ValidatingWebhookConfiguration that gets it, too")
 	flags.Float64Var(&c.qps, "kube-api-qps", 200, "requests per second to the API server, on average")
 	flags.IntVar(&c.burst, "kube-api-burst", 400, "requests to the API server in a burst")
+	flags.DurationVar(&c.shutdownDelay, "shutdown-delay", 0, "how long to work on after being asked to end, so that API servers can stop calling webhooks here")
 	c.logging.BindFlags(flags)
 }
 
-// run starts the operator and returns when the context ends, or when it can't go on.
+// run starts the operator and returns some time after the context ends, or when it can't go on.
 func run(ctx context.Context, config *configuration) error {
 	rest, err := ctrl.GetConfig()
 	if err != nil {
@@ -97,10 +101,11 @@ func run(ctx context.Context, config *configuration) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(rest, config, rotator)
+	mgr, err := newManager(ctx, rest, config, rotator)
 	if err != nil {
 		return err
 	}
+	ctx = shutdown.Delayed(ctx, config.shutdownDelay, clock.RealClock{})
 	if err := controller.Setup(ctx, mgr); err != nil {
 		return err
 	}
@@ -116,8 +121,8 @@ func run(ctx context.Context, config *configuration) error {
 	return mgr.Start(ctx)
 }
 
-// newManager has webhooks served with the rotator's certificate, if there is a rotator.
-func newManager(rest *rest.Config, config *configuration, rotator *certificates.Rotator) (ctrl.Manager, error) {
+// newManager has webhooks served with the rotator's certificate, if there is a rotator. From the end of the context on they are about to end.
+func newManager(ctx context.Context, rest *rest.Config, config *configuration, rotator *certificates.Rotator) (ctrl.Manager, error) {
 	scheme, err := controller.Scheme()
 	if err != nil {
 		return nil, err
@@ -136,7 +141,7 @@ func newManager(rest *rest.Config, config *configuration, rotator *certificates.
 		Client:                  controller.ClientOptions(),
 		Metrics:                 config.metrics(),
 		HealthProbeBindAddress:  config.healthAddress,
-		WebhookServer:           webhook.NewServer(webhooks),
+		WebhookServer:           shutdown.Server(ctx, webhook.NewServer(webhooks)),
 		LeaderElection:          config.leaderElect,
 		LeaderElectionID:        "lws-operator.leaderworkerset.x-k8s.io",
 		LeaderElectionNamespace: config.leaderElectNS,
