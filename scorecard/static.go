@@ -85,21 +85,22 @@ func checkWebhooks(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// certificateSecret is the Secret with the webhooks' certificate, which OLM names after their Deployment.
-const certificateSecret = "lws-controller-manager-service-cert"
-
 // checkPermissions checks that the operator may do nothing by wildcard, and nothing that would let it give itself more. The only Secret that it may
-// touch is the one with its certificate.
+// touch is the one with its certificate, which OLM names after its Deployment.
 func checkPermissions(bundle *manifests.Bundle) error {
 	forbidden := []string{
 		"*", "secrets", "roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts", "customresourcedefinitions",
 		"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "pods/exec", "deployments",
 	}
 	strategy := bundle.CSV.Spec.InstallStrategy.StrategySpec
+	if len(strategy.DeploymentSpecs) != 1 {
+		return errors.New("want one Deployment")
+	}
+	certificate := strategy.DeploymentSpecs[0].Name + "-service-cert"
 	var errs []error
 	for _, permission := range slices.Concat(strategy.ClusterPermissions, strategy.Permissions) {
 		for _, rule := range permission.Rules {
-			if slices.Equal(rule.Resources, []string{"secrets"}) && slices.Equal(rule.ResourceNames, []string{certificateSecret}) &&
+			if slices.Equal(rule.Resources, []string{"secrets"}) && slices.Equal(rule.ResourceNames, []string{certificate}) &&
 				!slices.Contains(rule.Verbs, "*") {
 				continue
 			}

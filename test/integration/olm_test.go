@@ -204,6 +204,9 @@ func (w *olmWorld) allow(t *testing.T) {
 	})
 }
 
+// byHand is what docs/olm.md has users say to OLM in place of the operator.
+const byHand = `{"spec":{"overrides":[{"type":"Upgradeable","status":"True","reason":"ByHand","message":"","lastTransitionTime":"2026-01-31T00:00:00Z"}]}}`
+
 // testUpgradeable has a LeaderWorkerSet begin and end a rolling update, by its status.
 func (w *olmWorld) testUpgradeable(t *testing.T) {
 	t.Helper()
@@ -218,9 +221,16 @@ func (w *olmWorld) testUpgradeable(t *testing.T) {
 		}
 	}
 	update(metav1.ConditionTrue)
+	if _, err := kubectl(t.Context(), "patch", "operatorconditions.operators.coreos.com", w.condition.Name, "-n", w.condition.Namespace,
+		"--type", "merge", "-p", byHand); err != nil {
+		t.Error(err)
+	}
 	w.untilUpgradeable(t, metav1.ConditionFalse, "1 LeaderWorkerSet is in a rolling update: "+set.GetNamespace()+"/llama")
 	update(metav1.ConditionFalse)
 	w.untilUpgradeable(t, metav1.ConditionTrue, "No LeaderWorkerSet is in a rolling update")
+	if !meta.IsStatusConditionTrue(w.condition.Spec.Overrides, operatorsv2.Upgradeable) {
+		t.Errorf("what was said by hand is gone: %+v", w.condition.Spec.Overrides)
+	}
 }
 
 // untilUpgradeable waits until OLM is told so.
