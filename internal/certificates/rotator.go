@@ -213,7 +213,7 @@ func (r *Rotator) authority(ctx context.Context, now time.Time) (*authority, err
 	}
 	log.FromContext(ctx).Info("New authority for the webhooks' certificate", "because", why.Error(), "until", made.certificate.NotAfter)
 	r.recorder.Eventf(secret, nil, corev1.EventTypeNormal, reasonNewAuthority, "Renew",
-		"made a new authority for the webhooks' certificate, because of the one before: %v", why)
+		"made a new authority for the webhooks' certificate: %v", why)
 	return made, nil
 }
 
