@@ -21,6 +21,7 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
+	"github.com/leaderworkerset/lws-operator/internal/olm"
 )
 
 // version is stamped by the build.
@@ -84,6 +85,9 @@ func run(ctx context.Context, config *configuration) error {
 		return err
 	}
 	if err := controller.Setup(ctx, mgr); err != nil {
+		return err
+	}
+	if err := olm.Setup(mgr, config.leaderElectNS); err != nil {
 		return err
 	}
 	ctrl.Log.Info("The operator starts", "version", version)
