@@ -27,6 +27,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/certificates"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
+	"github.com/leaderworkerset/lws-operator/internal/olm"
 )
 
 // version is stamped by the build.
@@ -101,6 +102,9 @@ func run(ctx context.Context, config *configuration) error {
 		return err
 	}
 	if err := controller.Setup(ctx, mgr); err != nil {
+		return err
+	}
+	if err := olm.Setup(mgr, config.leaderElectNS); err != nil {
 		return err
 	}
 	if rotator != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/operator-framework/api/pkg/apis/scorecard/v1alpha3"
 	"github.com/operator-framework/api/pkg/manifests"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -53,6 +54,10 @@ func TestChecksFail(t *testing.T) {
 	operatorRules := func(c *csv) *v1alpha1.StrategyDeploymentPermissions {
 		return &c.Spec.InstallStrategy.StrategySpec.ClusterPermissions[0]
 	}
+	certificateRule := func(c *csv) *rbacv1.PolicyRule {
+		rules := c.Spec.InstallStrategy.StrategySpec.Permissions[0].Rules
+		return &rules[slices.IndexFunc(rules, func(rule rbacv1.PolicyRule) bool { return slices.Contains(rule.Resources, "secrets") })]
+	}
 	deployment := func(c *csv) *v1alpha1.StrategyDeploymentSpec {
 		return &c.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0]
 	}
@@ -81,6 +86,12 @@ func TestChecksFail(t *testing.T) {
 		},
 		"secrets": {
 			checkPermissions, func(c *csv) { operatorRules(c).Rules[0].Resources = []string{"secrets"} }, "secrets of",
+		},
+		"all of a namespace's secrets": {
+			checkPermissions, func(c *csv) { certificateRule(c).ResourceNames = nil }, "may [delete get patch] secrets of",
+		},
+		"another secret": {
+			checkPermissions, func(c *csv) { certificateRule(c).ResourceNames[0] = "other" }, "may [delete get patch] secrets of",
 		},
 		"one replica": {
 			checkDeployment, func(c *csv) { *deployment(c).Spec.Replicas = 1 }, "two replicas",

@@ -112,6 +112,8 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 		CRDDirectoryPaths:     []string{manifests},
 		ErrorIfCRDPathMissing: true,
 	}
+	// As on OpenShift.
+	environment.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	defer func() { err = errors.Join(err, environment.Stop()) }()
 	if suite.config, err = environment.Start(); err != nil {
 		return 0, err
@@ -227,18 +229,23 @@ func namespacesOf(m mode) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{webhooksLabel: string(m)}}
 }
 
+// asOperator connects with the permissions that the operator has.
+func asOperator() *rest.Config {
+	config := rest.CopyConfig(suite.config)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: operatorUser,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
+	}
+	return config
+}
+
 // newManager has the operator's webhooks served in this process, with the permissions that the operator has.
 func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	scheme, err := controller.Scheme()
 	if err != nil {
 		return nil, err
 	}
-	config := rest.CopyConfig(suite.config)
-	config.Impersonate = rest.ImpersonationConfig{
-		UserName: operatorUser,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operatorNamespace, "system:authenticated"},
-	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	mgr, err := ctrl.NewManager(asOperator(), ctrl.Options{
 		Scheme:  scheme,
 		Cache:   controller.CacheOptions(),
 		Client:  controller.ClientOptions(),

@@ -1,0 +1,153 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package olm
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+)
+
+// ownedBy is an owner as OLM makes it.
+func ownedBy(kind, name string, uid types.UID) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: "operators.coreos.com/v1alpha1", Kind: kind, Name: name, UID: uid,
+		Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
+	}
+}
+
+func TestLacksOwner(t *testing.T) {
+	const kind = clusterServiceVersion
+	self := ownedBy(kind, "lws-operator.v0.2.0", "2")
+	foreign := metav1.OwnerReference{APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: "serving-cert", UID: "9"}
+	for name, test := range map[string]struct {
+		owners []metav1.OwnerReference
+		want   bool
+	}{
+		"the version before":               {[]metav1.OwnerReference{ownedBy(kind, "lws-operator.v0.1.0", "1")}, true},
+		"one of the same name before":      {[]metav1.OwnerReference{ownedBy(kind, self.Name, "1")}, true},
+		"the version before, and another":  {[]metav1.OwnerReference{foreign, ownedBy(kind, "lws-operator.v0.1.0", "1")}, true},
+		"this version":                     {[]metav1.OwnerReference{self}, false},
+		"the version before, and this one": {[]metav1.OwnerReference{ownedBy(kind, "lws-operator.v0.1.0", "1"), self}, false},
+		"nobody: it is not from OLM":       {nil, false},
+		"another: it is not from OLM":      {[]metav1.OwnerReference{foreign}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := lacksOwner(test.owners, self); got != test.want {
+				t.Errorf("got %t; want %t", got, test.want)
+			}
+		})
+	}
+}
+
+func TestOwnerOf(t *testing.T) {
+	controller := ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")
+	controller.Controller = ptr.To(true)
+	other := controller
+	other.Kind = "Operator"
+	for name, test := range map[string]struct {
+		owners  []metav1.OwnerReference
+		want    metav1.OwnerReference
+		wantErr string
+	}{
+		"by OLM":                {owners: []metav1.OwnerReference{controller}, want: ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")},
+		"by nobody":             {wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
+		"by another controller": {owners: []metav1.OwnerReference{other}, wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			condition := &operatorsv2.OperatorCondition{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "lws-system", Name: "lws-operator.v0.2.0", OwnerReferences: test.owners,
+			}}
+			got, err := ownerOf(condition)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("owner (-want +got):\n%s", diff)
+			}
+			if (err == nil && test.wantErr != "") || (err != nil && err.Error() != test.wantErr) {
+				t.Errorf("got error %v; want %q", err, test.wantErr)
+			}
+		})
+	}
+}
+
+// TestStart has attempts fail for some time, on a clock of its own.
+func TestStart(t *testing.T) {
+	for name, test := range map[string]struct {
+		failing   time.Duration
+		canceled  time.Duration
+		wantReady time.Duration
+		wantLog   string
+	}{
+		"no failure":                     {wantReady: 0},
+		"permissions come late":          {failing: 5 * time.Second, wantReady: 5 * time.Second},
+		"permissions don't come":         {failing: time.Hour, wantReady: longestWait, wantLog: "operatorconditions are forbidden"},
+		"the operator ends before there": {failing: time.Hour, canceled: 3 * time.Second, wantReady: 3 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				var logged strings.Builder
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if test.canceled > 0 {
+					time.AfterFunc(test.canceled, cancel)
+				}
+				c := &certificate{
+					direct:    failingFor(t, test.failing),
+					condition: key,
+					log:       funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}),
+				}
+				if err := c.checkOwned(nil); err == nil {
+					t.Error("ready before the first attempt")
+				}
+				if err := c.Start(ctx); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.checkOwned(nil); err != nil {
+					t.Errorf("not ready in the end: %v", err)
+				}
+				if got := time.Since(begin); got != test.wantReady {
+					t.Errorf("ready after %s; want %s", got, test.wantReady)
+				}
+				if (test.wantLog == "") != (logged.Len() == 0) || !strings.Contains(logged.String(), test.wantLog) {
+					t.Errorf("log %q; want %q", logged.String(), test.wantLog)
+				}
+			})
+		})
+	}
+}
+
+// failingFor is a client that fails for some time, and finds an OperatorCondition after that, whose operator has no Deployment.
+func failingFor(t *testing.T, failing time.Duration) client.Client {
+	t.Helper()
+	condition := operatorCondition()
+	controller := ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")
+	controller.Controller = ptr.To(true)
+	condition.OwnerReferences = []metav1.OwnerReference{controller}
+	scheme, err := newScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(failing)
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(condition).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if time.Now().Before(until) {
+				return errors.New("operatorconditions are forbidden")
+			}
+			return c.Get(ctx, key, object, options...)
+		},
+	}).Build()
+}

@@ -1,0 +1,143 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package olm
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+var key = types.NamespacedName{Namespace: "lws-system", Name: "lws-operator.v0.2.0"}
+
+// other is a condition that isn't the operator's.
+var other = metav1.Condition{Type: "Other", Status: metav1.ConditionTrue, Reason: "Other", LastTransitionTime: metav1.NewTime(now)}
+
+// world is one pass after the other, on a client that counts writes.
+type world struct {
+	t          *testing.T
+	clock      *clocktesting.FakePassiveClock
+	client     client.Client
+	reconciler *upgradeableReconciler
+	writes     int
+	conflicts  int // writes that will meet a conflict
+}
+
+func newWorld(t *testing.T, objects ...client.Object) *world {
+	t.Helper()
+	scheme, err := newScheme()
+	if err := errors.Join(err, leaderworkersetv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, clock: clocktesting.NewFakePassiveClock(now)}
+	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+			if w.conflicts > 0 {
+				w.conflicts--
+				return apierrors.NewConflict(operatorsv2.Resource("operatorconditions"), object.GetName(), nil)
+			}
+			w.writes++
+			return c.Patch(ctx, object, patch, options...)
+		},
+	}).Build()
+	w.reconciler = &upgradeableReconciler{sets: w.client, direct: w.client, clock: w.clock}
+	return w
+}
+
+// pass makes one pass, after which there have been so many writes, and compares when it wants to be made again.
+func (w *world) pass(writes int, again time.Duration) {
+	w.t.Helper()
+	result, err := w.reconciler.Reconcile(w.t.Context(), reconcile.Request{NamespacedName: key})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if diff := cmp.Diff(ctrl.Result{RequeueAfter: again}, result); diff != "" {
+		w.t.Errorf("result (-want +got):\n%s", diff)
+	}
+	if w.writes != writes {
+		w.t.Errorf("%d writes; want %d", w.writes, writes)
+	}
+}
+
+// is compares the status of the condition, and looks whether that of others is still there.
+func (w *world) is(want metav1.ConditionStatus) {
+	w.t.Helper()
+	condition := &operatorsv2.OperatorCondition{}
+	if err := w.client.Get(w.t.Context(), key, condition); err != nil {
+		w.t.Fatal(err)
+	}
+	if !meta.IsStatusConditionPresentAndEqual(condition.Spec.Conditions, operatorsv2.Upgradeable, want) ||
+		!meta.IsStatusConditionTrue(condition.Spec.Conditions, other.Type) {
+		w.t.Errorf("want Upgradeable %s, and the condition of others; got %+v", want, condition.Spec.Conditions)
+	}
+}
+
+func operatorCondition() *operatorsv2.OperatorCondition {
+	return &operatorsv2.OperatorCondition{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Spec:       operatorsv2.OperatorConditionSpec{Conditions: []metav1.Condition{other}},
+	}
+}
+
+func TestReconcile(t *testing.T) {
+	w := newWorld(t, operatorCondition())
+	w.pass(1, 0)
+	w.is(metav1.ConditionTrue)
+
+	// A rollout begins at once after a write: that of the next one waits.
+	set := newSet("a", metav1.ConditionTrue, 0)
+	if err := w.client.Create(t.Context(), &set); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.SetTime(now.Add(time.Second))
+	w.pass(1, pace-time.Second)
+	w.clock.SetTime(now.Add(pace))
+	w.pass(2, patience-pace)
+	w.is(metav1.ConditionFalse)
+
+	// While nothing changes, nothing is written; nor is before it is time for a change.
+	w.clock.SetTime(now.Add(patience - time.Minute))
+	w.pass(2, time.Minute)
+	w.clock.SetTime(now.Add(patience))
+	w.pass(3, 0)
+	w.is(metav1.ConditionTrue)
+
+	// The end of that rollout changes the reason only, and after that there is rest.
+	if err := w.client.Delete(t.Context(), &set); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.SetTime(now.Add(patience + pace))
+	w.pass(4, 0)
+	w.clock.SetTime(now.Add(2 * patience))
+	w.pass(4, 0)
+	w.is(metav1.ConditionTrue)
+}
+
+func TestReconcileAgainAfterConflict(t *testing.T) {
+	w := newWorld(t, operatorCondition())
+	w.conflicts = 1
+	w.pass(0, gathering)
+	w.pass(1, 0)
+	w.is(metav1.ConditionTrue)
+}
+
+func TestReconcileWithoutOperatorCondition(t *testing.T) {
+	newWorld(t).pass(0, 0)
+}
