@@ -66,6 +66,7 @@ type Options struct {
 type Rotator struct {
 	options  Options
 	client   client.Client
+	live     client.Reader // reads past the cache
 	recorder events.EventRecorder
 	changes  flowcontrol.PassiveRateLimiter
 
@@ -108,7 +109,7 @@ func (r *Rotator) ServeBy(config *tls.Config) {
 
 // Setup adds the Rotator to a manager. A replica is ready once it serves a certificate that the API server accepts.
 func (r *Rotator) Setup(mgr ctrl.Manager) error {
-	r.client, r.recorder = mgr.GetClient(), mgr.GetEventRecorder("certificates")
+	r.client, r.live, r.recorder = mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("certificates")
 	c, err := ctrlcontroller.New("certificates", mgr, ctrlcontroller.Options{
 		Reconciler:         r,
 		NeedLeaderElection: ptr.To(false),
@@ -213,7 +214,7 @@ func (r *Rotator) authority(ctx context.Context, now time.Time) (*authority, err
 	}
 	log.FromContext(ctx).Info("New authority for the webhooks' certificate", "because", why.Error(), "until", made.certificate.NotAfter)
 	r.recorder.Eventf(secret, nil, corev1.EventTypeNormal, reasonNewAuthority, "Renew",
-		"made a new authority for the webhooks' certificate, because of the one before: %v", why)
+		"made a new authority for the webhooks' certificate: %v", why)
 	return made, nil
 }
 
@@ -229,7 +230,7 @@ func (r *Rotator) trust(ctx context.Context, current *authority, now time.Time) 
 	}
 	isNew := r.trusted.authority == nil || !r.trusted.certificate.Equal(current.certificate)
 	keep := func(other *x509.Certificate) bool {
-		return now.Before(other.NotAfter) && (isNew || now.Before(r.trusted.since.Add(overlap)))
+		return now.Before(other.NotAfter) && (isNew || now.Before(r.trusted.since.Add(overlap)) || !r.isCurrent(ctx, current, now))
 	}
 	var called []*admissionregistrationv1.WebhookClientConfig
 	for _, configuration := range configurations {
@@ -242,6 +243,17 @@ func (r *Rotator) trust(ctx context.Context, current *authority, now time.Time) 
 		r.trusted = trust{current, now}
 	}
 	return hostsOf(called), nil
+}
+
+// isCurrent asks the API server whether an authority is still the one in the Secret. By a cache that is late, another replica's new authority
+// would look like an old one.
+func (r *Rotator) isCurrent(ctx context.Context, known *authority, now time.Time) bool {
+	secret := &corev1.Secret{}
+	if err := r.live.Get(ctx, r.options.Secret, secret); err != nil {
+		return false
+	}
+	current, err := readAuthority(secret.Data, now)
+	return err == nil && current.certificate.Equal(known.certificate)
 }
 
 // configurations are the two webhook configurations, which have to exist.

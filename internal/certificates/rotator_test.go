@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -40,7 +41,7 @@ var errCrash = errors.New("the replica dies")
 
 // world is a cluster with replicas.
 type world struct {
-	client   client.Client
+	client   client.WithWatch
 	clock    *clocktesting.FakePassiveClock
 	replicas []*Rotator
 	started  []time.Time // of replicas
@@ -88,7 +89,7 @@ func (w *world) restart(replica int) {
 		ValidatingWebhookConfiguration: configurations,
 		Clock:                          w.clock,
 	})
-	r.client, r.recorder, r.changes = w.client, &events.FakeRecorder{}, flowcontrol.NewFakeAlwaysRateLimiter()
+	r.client, r.live, r.recorder, r.changes = w.client, w.client, &events.FakeRecorder{}, flowcontrol.NewFakeAlwaysRateLimiter()
 	w.replicas[replica], w.started[replica] = r, w.clock.Now()
 }
 
@@ -308,9 +309,8 @@ func TestLate(t *testing.T) {
 	if err := w.client.Update(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	base := w.client
 	var once bool
-	w.client = interceptor.NewClient(base.(client.WithWatch), interceptor.Funcs{ //nolint:errcheck // The fake client watches.
+	w.replicas[0].client = interceptor.NewClient(w.client, interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.UpdateOption) error {
 			if !once {
 				once = true
@@ -319,7 +319,6 @@ func TestLate(t *testing.T) {
 			return c.Update(ctx, object, options...)
 		},
 	})
-	w.replicas[0].client = w.client
 	if after := w.pass(t, 0); after != moment {
 		t.Fatalf("the replica that was late looks again in %s", after)
 	}
@@ -327,6 +326,32 @@ func TestLate(t *testing.T) {
 	w.check(t, w.bundles(t))
 	if !w.replicas[0].trusted.certificate.Equal(w.replicas[1].trusted.certificate) {
 		t.Error("the replicas trust different authorities")
+	}
+}
+
+// TestLateCache has a replica see the caBundles, but not the Secret, that another one has written.
+func TestLateCache(t *testing.T) {
+	w := newWorld(2)
+	w.pass(t, 0)
+	w.pass(t, 1)
+	w.advance(2 * overlap)
+	w.pass(t, 0)
+	old := w.secret(t)
+	w.replicas[0].client = interceptor.NewClient(w.client, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			if secret, ok := object.(*corev1.Secret); ok {
+				old.DeepCopyInto(secret)
+				return nil
+			}
+			return c.Get(ctx, key, object, options...)
+		},
+	})
+	w.deleteSecret(t)
+	w.pass(t, 1)
+	before := w.bundles(t)
+	w.pass(t, 0)
+	if diff := cmp.Diff(before, w.bundles(t)); diff != "" {
+		t.Errorf("the replica that is late has changed the caBundles: %s", diff)
 	}
 }
 

@@ -65,7 +65,7 @@ func startOperator(in simulate.Environment) ([]simulate.Controller, error) {
 		result, err := groups.Reconcile(ctx, request)
 		select {
 		case told := <-news:
-			setQueue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: told.Object.Namespace, Name: told.Object.Name}}, coalescing)
+			setQueue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: told.Object.Namespace, Name: told.Object.Name}}, momentOf(told.Object))
 		default:
 		}
 		return result, err

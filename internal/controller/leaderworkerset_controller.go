@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +34,9 @@ import (
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
+// lateRetry is how long a pass whose view was late waits for the cache to catch up.
+const lateRetry = 100 * time.Millisecond
+
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader StatefulSet
 // and status. A pass costs O(groups), and the events of a moment are one pass.
 type setReconciler struct {
@@ -48,7 +52,7 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 	result, err := r.pass(ctx, request)
 	if apierrors.IsConflict(err) {
 		log.FromContext(ctx).V(1).Info("Looking again", "reason", err.Error())
-		return ctrl.Result{RequeueAfter: coalescing}, nil
+		return ctrl.Result{RequeueAfter: lateRetry}, nil
 	}
 	return result, err
 }
@@ -94,7 +98,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	case written != nil:
 		return ctrl.Result{}, written
 	case news:
-		return ctrl.Result{RequeueAfter: coalescing}, nil // What was in the way is gone: the status says so on the next pass.
+		return ctrl.Result{RequeueAfter: momentOf(observed.LWS)}, nil // What was in the way is gone: the status says so on the next pass.
 	default:
 		return ctrl.Result{RequeueAfter: planned.After}, nil
 	}

@@ -30,7 +30,7 @@ type observer struct {
 
 // set observes what a pass over a LeaderWorkerSet looks at; nil if the set is gone.
 func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot.Set, error) {
-	lws, err := o.leaderWorkerSet(ctx, key)
+	lws, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
 	if lws == nil || err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 	if members.Leader, err = get(ctx, o, key, &corev1.Pod{}); err != nil {
 		return nil, err
 	}
-	if members.LWS, err = o.leaderWorkerSet(ctx, at(key, set)); err != nil {
+	if members.LWS, err = get(ctx, o, at(key, set), &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
 		return nil, err
 	}
 	if members.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(set)), &appsv1.StatefulSet{}); err != nil {
@@ -116,17 +116,6 @@ func (o *observer) life(set types.NamespacedName, members *snapshot.GroupMembers
 		members.Remembered = remembered[members.Index].Life
 	}
 	return known
-}
-
-// leaderWorkerSet reads a set and fills in its defaults; nil if it is gone.
-func (o *observer) leaderWorkerSet(ctx context.Context, key types.NamespacedName) (*leaderworkersetv1.LeaderWorkerSet, error) {
-	cached, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
-	if cached == nil || err != nil {
-		return nil, err
-	}
-	lws := cached.DeepCopy()
-	lws.Default()
-	return lws, nil
 }
 
 func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {

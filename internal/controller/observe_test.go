@@ -29,6 +29,11 @@ func cacheOf(t *testing.T, objects ...client.Object) client.WithWatch {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, object := range objects {
+		if _, err := withDefaults(object); err != nil {
+			t.Fatal(err)
+		}
+	}
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...)
 	if err := addIndexes(t.Context(), indexesOf{builder}); err != nil {
 		t.Fatal(err)
@@ -83,6 +88,14 @@ func someWorld(t *testing.T) client.WithWatch {
 
 var llama = types.NamespacedName{Namespace: "default", Name: "llama"}
 
+func TestCachedSetsHaveTheirDefaults(t *testing.T) {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}}}
+	cached, err := withDefaults(lws)
+	if err != nil || cached != any(lws) || lws.ManagedFields != nil || ptr.Deref(lws.Spec.Replicas, 0) != 1 {
+		t.Errorf("got %v, %v, want the set with its defaults, and without managed fields", cached, err)
+	}
+}
+
 func TestObserveSet(t *testing.T) {
 	known := newFailures()
 	failure := snapshot.Failure{Group: 1, Message: "quota"}
@@ -90,9 +103,6 @@ func TestObserveSet(t *testing.T) {
 	observed, err := (&observer{Reader: someWorld(t), failures: known, lives: newLives()}).set(t.Context(), llama)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if *observed.LWS.Spec.Replicas != 1 {
-		t.Error("defaults are not filled in")
 	}
 	if observed.Leaders == nil || observed.Leaders.UID != "leaders" || observed.Service == nil || len(observed.Revisions) != 1 {
 		t.Errorf("got leaders %v, Service %v and %d revisions, want those of the set", observed.Leaders, observed.Service, len(observed.Revisions))

@@ -59,13 +59,15 @@ func Scheme() (*runtime.Scheme, error) {
 }
 
 // CacheOptions limits the cache to what is labeled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
-// themselves are all there. The StatefulSets' own revisions have the labels of their pods: those of workers, one for each group, are
+// themselves are all there, with their defaults filled in. The StatefulSets' own revisions have the labels of their pods: those of workers, one for each group, are
 // left out.
 func CacheOptions() cache.Options {
 	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
 	revision := part.Add(requirement(leaderworkersetv1.GroupIndexLabelKey, selection.DoesNotExist))
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
+			&leaderworkersetv1.LeaderWorkerSet{}: {Transform: withDefaults, UnsafeDisableDeepCopy: ptr.To(true)},
+
 			&appsv1.StatefulSet{}:           {Label: part, Transform: trimStatefulSet, UnsafeDisableDeepCopy: ptr.To(true)},
 			&appsv1.ControllerRevision{}:    {Label: revision, Transform: trimRevision, UnsafeDisableDeepCopy: ptr.To(true)},
 			&corev1.Pod{}:                   {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: ptr.To(true)},
@@ -138,7 +140,7 @@ func addReconcilers(mgr ctrl.Manager) error {
 	}
 	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet])
 	sets, groups := newReconcilers(applier, news, clock.RealClock{})
-	setEvents := append(setSources(mgr.GetCache()), source.Channel(news, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing)))
+	setEvents := append(setSources(mgr.GetCache()), source.Channel(news, enqueueItself(aMoment[*leaderworkersetv1.LeaderWorkerSet](mgr.GetCache()))))
 	return errors.Join(
 		addController(mgr, "leaderworkerset", options(sets, concurrentSets), setEvents),
 		addController(mgr, "group", options(groups, concurrentGroups), groupSources(mgr.GetCache())),
@@ -174,24 +176,24 @@ func setSources(cached cache.Cache) []source.Source {
 	return []source.Source{
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, wish, wishChanged()),
 		// A status that is wished for already isn't written: that is looked at again if the cache had an earlier one.
-		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueItself[*leaderworkersetv1.LeaderWorkerSet](coalescing),
+		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueItself(aMoment[*leaderworkersetv1.LeaderWorkerSet](cached)),
 			somethingWeUseChanged[*leaderworkersetv1.LeaderWorkerSet]()),
-		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](coalescing), somethingWeUseChanged[*appsv1.StatefulSet]()),
-		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet[*appsv1.StatefulSet](0), orderObserved()),
-		source.Kind(cached, &corev1.Pod{}, enqueueSet[*corev1.Pod](coalescing), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
-		source.Kind(cached, &corev1.Service{}, enqueueSet[*corev1.Service](coalescing), somethingWeUseChanged[*corev1.Service]()),
-		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet[*appsv1.ControllerRevision](coalescing), somethingWeUseChanged[*appsv1.ControllerRevision]()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet(aMoment[*appsv1.StatefulSet](cached)), somethingWeUseChanged[*appsv1.StatefulSet]()),
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet(atOnce[*appsv1.StatefulSet]), orderObserved()),
+		source.Kind(cached, &corev1.Pod{}, enqueueSet(aMoment[*corev1.Pod](cached)), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Service{}, enqueueSet(aMoment[*corev1.Service](cached)), somethingWeUseChanged[*corev1.Service]()),
+		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet(aMoment[*appsv1.ControllerRevision](cached)), somethingWeUseChanged[*appsv1.ControllerRevision]()),
 	}
 }
 
 // groupSources start passes over groups: when something happens to the group, and when the wish of its set changes.
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](0), predicate.Or(isLeaderPod(), failedPod()), somethingWeUseChanged[*corev1.Pod]()),
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup[*corev1.Pod](gathering), predicate.Not(isLeaderPod()), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup(aMoment[*corev1.Pod](cached)), predicate.Not(isLeaderPod()), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
-		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup[*corev1.PersistentVolumeClaim](0), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
+		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup(atOnce[*corev1.PersistentVolumeClaim]), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
 		// Leader pods may be seen before the StatefulSet that made them.
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroupsOfLeaders(cached), leadersAppear()),

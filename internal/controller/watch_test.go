@@ -5,6 +5,7 @@ package controller
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"testing"
@@ -93,8 +94,42 @@ func updated[T client.Object](t *testing.T, q *recordingQueue, to handler.TypedE
 	to.Update(t.Context(), update, q)
 }
 
+func setOfSize(groups, size int32) *leaderworkersetv1.LeaderWorkerSet {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default"}}
+	lws.Spec.Replicas, lws.Spec.LeaderWorkerTemplate.Size = &groups, &size
+	return lws
+}
+
+func TestAMomentGrowsWithTheSet(t *testing.T) {
+	for _, tc := range []struct {
+		groups, size int32
+		want         time.Duration
+	}{
+		{0, 4, 10 * time.Millisecond},
+		{20, 4, 18 * time.Millisecond},
+		{500, 4, 210 * time.Millisecond},
+		{2, 700, 150 * time.Millisecond},
+		{1225, 4, 500 * time.Millisecond},
+		{math.MaxInt32, math.MaxInt32, 500 * time.Millisecond},
+	} {
+		lws := setOfSize(tc.groups, tc.size)
+		for of, got := range map[string]time.Duration{
+			"set":  aMoment[*leaderworkersetv1.LeaderWorkerSet](cacheOf(t))(t.Context(), lws),
+			"part": aMoment[*corev1.Pod](cacheOf(t, lws))(t.Context(), workerOf(1, 2)),
+		} {
+			if got != tc.want {
+				t.Errorf("%d groups of %d: the %s waits %s, want %s", tc.groups, tc.size, of, got, tc.want)
+			}
+		}
+	}
+	if got := aMoment[*corev1.Pod](cacheOf(t))(t.Context(), workerOf(1, 2)); got != 10*time.Millisecond {
+		t.Errorf("a set that is gone: waits %s, want 10ms", got)
+	}
+}
+
 func TestEnqueue(t *testing.T) {
-	sets, groups, concerned := enqueueSet[client.Object](coalescing), enqueueGroup[client.Object](0), enqueueGroups[client.Object]()
+	reader := cacheOf(t, setOfSize(20, 4))
+	sets, groups, concerned := enqueueSet(aMoment[client.Object](reader)), enqueueGroup(atOnce[client.Object]), enqueueGroups[client.Object]()
 	foreign := &appsv1.StatefulSet{ObjectMeta: part("other-1")}
 	nameOfASet := &appsv1.StatefulSet{ObjectMeta: part("llama-7")}
 	nameOfASet.Labels[leaderworkersetv1.SetNameLabelKey] = nameOfASet.Name
@@ -104,8 +139,8 @@ func TestEnqueue(t *testing.T) {
 		of   client.Object
 		want []string
 	}{
-		{"the set of a pod, a moment later", sets, leaderOf(1), []string{"default/llama in 100ms"}},
-		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 100ms"}},
+		{"the set of a pod, a moment later", sets, leaderOf(1), []string{"default/llama in 18ms"}},
+		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 18ms"}},
 		{"the group of a leader", groups, leaderOf(1), []string{"default/llama-1 in 0s"}},
 		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
 		{"the group of a Service", concerned, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
@@ -134,18 +169,18 @@ func TestEnqueue(t *testing.T) {
 
 func TestAnUpdateConcernsBothGroups(t *testing.T) {
 	q := &recordingQueue{}
-	updated(t, q, enqueueGroup[*corev1.Pod](0), leaderOf(1), leaderOf(2))
+	updated(t, q, enqueueGroup(atOnce[*corev1.Pod]), leaderOf(1), leaderOf(2))
 	if diff := cmp.Diff([]string{"default/llama-1 in 0s", "default/llama-2 in 0s"}, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
 }
 
 func TestWhatIsGoneDoesNotWait(t *testing.T) {
-	q, to := &recordingQueue{}, enqueueGroup[*corev1.Pod](gathering)
+	q, to := &recordingQueue{}, enqueueGroup(aMoment[*corev1.Pod](cacheOf(t, setOfSize(20, 4))))
 	to.Create(t.Context(), event.TypedCreateEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	updated(t, q, to, workerOf(2, 2), workerOf(2, 2))
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 2)}, q)
-	want := []string{"default/llama-1 in 50ms", "default/llama-2 in 50ms", "default/llama-2 in 50ms", "default/llama-3 in 0s"}
+	want := []string{"default/llama-1 in 18ms", "default/llama-2 in 18ms", "default/llama-2 in 18ms", "default/llama-3 in 0s"}
 	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
@@ -191,27 +226,27 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: version}}
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Message: version}}
 		before, after := trimmed(t, trimPod, leader), trimmed(t, trimPod, pod)
-		updated(t, q, enqueueSet[*corev1.Pod](coalescing), before, after, isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())
-		updated(t, q, enqueueGroup[*corev1.Pod](0), before, after, somethingWeUseChanged[*corev1.Pod]())
+		updated(t, q, enqueueSet(atOnce[*corev1.Pod]), before, after, isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())
+		updated(t, q, enqueueGroup(atOnce[*corev1.Pod]), before, after, somethingWeUseChanged[*corev1.Pod]())
 
 		ready := worker.DeepCopy()
 		ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-		updated(t, q, enqueueSet[*corev1.Pod](coalescing), worker, ready, isLeaderPod())
+		updated(t, q, enqueueSet(atOnce[*corev1.Pod]), worker, ready, isLeaderPod())
 
 		sts := leaders.DeepCopy()
 		sts.ResourceVersion, sts.Status.UpdateRevision, sts.Status.AvailableReplicas = version, version, int32(i)
-		updated(t, q, enqueueSet[*appsv1.StatefulSet](0), trimmed(t, trimStatefulSet, leaders), trimmed(t, trimStatefulSet, sts), somethingWeUseChanged[*appsv1.StatefulSet]())
+		updated(t, q, enqueueSet(atOnce[*appsv1.StatefulSet]), trimmed(t, trimStatefulSet, leaders), trimmed(t, trimStatefulSet, sts), somethingWeUseChanged[*appsv1.StatefulSet]())
 		scaled := sts.DeepCopy()
 		scaled.Spec.Replicas = ptr.To(int32(i))
 		updated(t, q, enqueueGroups[*appsv1.StatefulSet](), sts, scaled)
 
 		exposed := service.DeepCopy()
 		exposed.ResourceVersion, exposed.Spec.ClusterIPs = version, []string{version}
-		updated(t, q, enqueueSet[*corev1.Service](0), trimmed(t, trimService, service), trimmed(t, trimService, exposed), somethingWeUseChanged[*corev1.Service]())
+		updated(t, q, enqueueSet(atOnce[*corev1.Service]), trimmed(t, trimService, service), trimmed(t, trimService, exposed), somethingWeUseChanged[*corev1.Service]())
 
 		status := lws.DeepCopy()
 		status.ResourceVersion, status.Status.Replicas = version, int32(i)
-		updated(t, q, enqueueSet[*leaderworkersetv1.LeaderWorkerSet](0), lws, status, wishChanged())
+		updated(t, q, enqueueSet(atOnce[*leaderworkersetv1.LeaderWorkerSet]), lws, status, wishChanged())
 	}
 	if len(q.added) > 0 {
 		t.Errorf("%d passes are started, the first of %s", len(q.added), q.added[0])

@@ -35,6 +35,8 @@ func FuzzGarbage(f *testing.F) {
 		_, _ = webhook.ValidateCreate(t.Context(), &after)
 		_, _ = webhook.ValidateUpdate(t.Context(), &before, &after)
 		_ = webhook.Default(t.Context(), &after)
-		_ = newPodWebhook().Default(t.Context(), &pod)
+		admitted := pod.DeepCopy()
+		_ = newPodWebhook().admit(t.Context(), admitted)
+		_ = changes(&pod, admitted)
 	})
 }

@@ -4,17 +4,27 @@
 package admission
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
 	"testing"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -37,21 +47,103 @@ func newLeaderPod() *corev1.Pod {
 
 // newPodWebhook is one in a cluster with these objects.
 func newPodWebhook(objects ...client.Object) podWebhook {
-	return podWebhook{live: fake.NewClientBuilder().WithObjects(objects...).Build()}
+	cluster := fake.NewClientBuilder().WithObjects(objects...).Build()
+	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster}
 }
 
-func TestPodsOfStatefulSetsAreInjected(t *testing.T) {
-	for _, namespace := range []string{"default", ""} {
-		pod := newLeaderPod()
-		pod.Namespace = namespace
-		request := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default"}}
-		if err := newPodWebhook().Default(ctrladmission.NewContextWithRequest(t.Context(), request), pod); err != nil {
-			t.Fatal(err)
-		}
-		want := corev1.EnvVar{Name: leaderworkersetv1.LeaderAddressEnvVar, Value: "a-0.a.default"}
-		if diff := cmp.Diff(want, pod.Spec.Containers[0].Env[0]); diff != "" {
-			t.Errorf("namespace %q: first variable (-want +got):\n%s", namespace, diff)
-		}
+// newRequest asks for a pod in the namespace "default", whose JSON has the other fields, too.
+func newRequest(t *testing.T, pod *corev1.Pod, others map[string]any) ctrladmission.Request {
+	t.Helper()
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(fields, others)
+	raw, err := json.Marshal(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default", Object: runtime.RawExtension{Raw: raw}}}
+}
+
+// TestPatch applies the answer to a request as the API server does. What comes out is the pod as admitted; a field that is newer than this
+// operator stays.
+func TestPatch(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){
+		"nothing special": func(*corev1.Pod) {},
+		"no namespace":    func(pod *corev1.Pod) { pod.Namespace = "" },
+		"a pod of nobody": func(pod *corev1.Pod) { pod.OwnerReferences = nil },
+		"a subdomain of its own": func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = "UniquePerReplica"
+		},
+		"several containers": func(pod *corev1.Pod) {
+			pod.Spec.InitContainers = []corev1.Container{{Name: "first"}, {Name: "second", Env: []corev1.EnvVar{{Name: "A", Value: "1"}}}}
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "other", Env: []corev1.EnvVar{{Name: "B", Value: "2"}}})
+		},
+		"held back in an exclusive place": func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" },
+		"a TPU": func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{"google.com/tpu": resource.MustParse("4")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := newLeaderPod()
+			change(pod)
+			key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", pod.Name)}
+			webhook := newPodWebhook(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}})
+			newer := map[string]any{"newer": "field"}
+			request := newRequest(t, pod, newer)
+			response := webhook.Handle(t.Context(), request)
+			if !response.Allowed {
+				t.Fatal(response.Result)
+			}
+			operations, err := json.Marshal(response.Patches)
+			if err != nil {
+				t.Fatal(err)
+			}
+			patch, err := jsonpatch.DecodePatch(operations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			patched, err := patch.Apply(request.Object.Raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			pod.Namespace = "default"
+			if err := webhook.admit(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
+			pod.Namespace = "" // Nothing that the answer has to say.
+			var want, got unstructured.Unstructured
+			if err := errors.Join(json.Unmarshal(patched, &got.Object), json.Unmarshal(newRequest(t, pod, newer).Object.Raw, &want.Object)); err != nil {
+				t.Fatal(err)
+			}
+			got.SetNamespace("")
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("pod (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	malformed := newLeaderPod()
+	malformed.Annotations = nil
+	refusal := newPodWebhook().Handle(t.Context(), newRequest(t, malformed, nil))
+	if refusal.Allowed || refusal.Result.Reason != metav1.StatusReasonBadRequest {
+		t.Errorf("malformed pod: got %v, want a bad request", refusal)
+	}
+	noPod := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: []byte("[]")}}}
+	if refusal := newPodWebhook().Handle(t.Context(), noPod); refusal.Allowed || refusal.Result.Code != http.StatusBadRequest {
+		t.Errorf("no pod: got %v, want a bad request", refusal)
+	}
+	unreachable := interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return errors.New("no route to host")
+	}}
+	webhook := newPodWebhook()
+	webhook.live = fake.NewClientBuilder().WithInterceptorFuncs(unreachable).Build()
+	if refusal := webhook.Handle(t.Context(), newRequest(t, newLeaderPod(), nil)); refusal.Allowed || refusal.Result.Code != http.StatusInternalServerError {
+		t.Errorf("API server out of reach: got %v, want an internal error", refusal)
 	}
 }
 
@@ -65,20 +157,12 @@ func TestOtherPodsAreLeftAlone(t *testing.T) {
 		pod := newLeaderPod()
 		change(pod)
 		before := pod.DeepCopy()
-		if err := newPodWebhook().Default(t.Context(), pod); err != nil {
+		if err := newPodWebhook().admit(t.Context(), pod); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(before, pod); diff != "" {
 			t.Errorf("%s (-before +after):\n%s", name, diff)
 		}
-	}
-}
-
-func TestMalformedPodsAreRefused(t *testing.T) {
-	pod := newLeaderPod()
-	pod.Annotations = nil
-	if err := newPodWebhook().Default(t.Context(), pod); !apierrors.IsBadRequest(err) {
-		t.Errorf("got %v, want a bad request", err)
 	}
 }
 
@@ -109,7 +193,7 @@ func TestLeadersComeInOrder(t *testing.T) {
 		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID
 		pod.Labels[leaderworkersetv1.RevisionLabelKey] = tc.revision
 		pod.Labels[appsv1.StatefulSetRevisionLabel] = "a-" + tc.revision
-		if err := newPodWebhook(leaders).Default(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
+		if err := newPodWebhook(leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
 			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.refused)
 		}
 	}
@@ -154,7 +238,7 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 			pod, webhook := newLeaderPod(), newPodWebhook(tc.exists)
 			tc.change(pod)
 			for range 2 { // The API server may ask again.
-				if err := webhook.Default(t.Context(), pod); err != nil {
+				if err := webhook.admit(t.Context(), pod); err != nil {
 					t.Fatal(err)
 				}
 				if diff := cmp.Diff(tc.want, pod.Spec.SchedulingGates); diff != "" {

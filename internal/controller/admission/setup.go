@@ -6,12 +6,15 @@
 package admission
 
 import (
-	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
+
+// podPath is where the webhook for pods is served.
+const podPath = "/mutate--v1-pod"
 
 // Setup adds the webhooks to a manager's server.
 func Setup(mgr ctrl.Manager) error {
@@ -23,5 +26,7 @@ func Setup(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	return ctrl.NewWebhookManagedBy(mgr, &corev1.Pod{}).WithDefaulter(podWebhook{live: mgr.GetAPIReader()}).Complete()
+	pods := podWebhook{decoder: ctrladmission.NewDecoder(mgr.GetScheme()), live: mgr.GetAPIReader()}
+	mgr.GetWebhookServer().Register(podPath, &ctrladmission.Webhook{Handler: pods})
+	return nil
 }

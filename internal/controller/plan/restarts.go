@@ -25,11 +25,11 @@ const (
 	firstDelay   = 10 * time.Second
 	longestDelay = 5 * time.Minute
 	forgetAfter  = 10 * time.Minute
-
-	// recordInterval is how often lives are written down while groups come and go. A moment when all groups are complete is always
-	// written down, before the status tells of it.
-	recordInterval = 2 * time.Second
 )
+
+// recordInterval is how often lives are written down while groups come and go: every 2 s up to 200 groups, every 5 s for 500. A moment when
+// all groups are complete is always written down, before the status tells of it.
+var recordInterval = interval{least: 2 * time.Second, perGroup: 10 * time.Millisecond, most: 10 * time.Second}
 
 // restarts has the groups recreated that have failed, and writes down what has to be remembered. The record is written before the first
 // deletion, so that a crash in between neither loses a restart nor counts it twice.
@@ -162,7 +162,7 @@ func (p *setPlanner) record(remembered, next record.Groups) {
 	if maps.Equal(remembered, next) {
 		return
 	}
-	if wait := recordInterval - p.now.Sub(p.observed.Recorded); wait > 0 && len(p.recreated) == 0 && !p.allComplete() {
+	if wait := recordInterval.of(p.lws) - p.now.Sub(p.observed.Recorded); wait > 0 && len(p.recreated) == 0 && !p.allComplete() {
 		p.lookAgainAfter(wait)
 		return
 	}

@@ -318,7 +318,7 @@ func TestMaxGroupRestarts(t *testing.T) {
 	}
 }
 
-// Lives are written down when all groups are complete, and else every two seconds at most.
+// Lives are written down when all groups are complete, and else every two seconds at most, or less often in a large set.
 func TestRecordIsWrittenNowAndThen(t *testing.T) {
 	observed := settled(t, newSet())
 	alive(observed)
@@ -334,6 +334,11 @@ func TestRecordIsWrittenNowAndThen(t *testing.T) {
 	if due := at(t, observed, 2*time.Second); !due.Records {
 		t.Error("two seconds after the last time nothing is written down")
 	}
+	observed.LWS.Spec.Replicas = ptr.To[int32](500)
+	if early := at(t, observed, 2*time.Second); early.Records || early.After != 3*time.Second {
+		t.Errorf("of 500 groups, two seconds after the last time: writes %v, another look after %s", described(early.Writes), early.After)
+	}
+	observed.LWS.Spec.Replicas = ptr.To[int32](2)
 	alive(observed)
 	if complete := at(t, observed, 500*time.Millisecond); !complete.Records {
 		t.Error("all groups are complete, and it isn't written down")

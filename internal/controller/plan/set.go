@@ -78,9 +78,16 @@ func ForSet(observed *snapshot.Set, now metav1.Time) (Set, error) {
 	}, nil
 }
 
-// statusInterval is how often a status is written that only counts on while groups come and go: a thousand groups that are created in 40 s
-// are 40 writes.
-const statusInterval = time.Second
+// interval is how often something is written while groups come and go: its size, and what there is to tell, grow with the set.
+type interval struct{ least, perGroup, most time.Duration }
+
+func (i interval) of(lws *leaderworkersetv1.LeaderWorkerSet) time.Duration {
+	return min(max(i.least, i.perGroup*time.Duration(*lws.Spec.Replicas)), i.most)
+}
+
+// statusInterval is how often a status is written that only counts on: each second up to 250 groups, every 2 s for 500. A rolling update of
+// 500 groups that takes 100 s is 50 writes.
+var statusInterval = interval{least: time.Second, perGroup: 4 * time.Millisecond, most: 5 * time.Second}
 
 // setPlanner gathers a plan, step by step.
 type setPlanner struct {
@@ -113,7 +120,7 @@ type setPlanner struct {
 // moment ago.
 func (p *setPlanner) paced(next leaderworkersetv1.LeaderWorkerSetStatus) leaderworkersetv1.LeaderWorkerSetStatus {
 	before, replicas := p.lws.Status, *p.lws.Spec.Replicas
-	wait := statusInterval - p.now.Sub(p.observed.Told)
+	wait := statusInterval.of(p.lws) - p.now.Sub(p.observed.Told)
 	counted := next.Replicas == replicas && next.ReadyReplicas == replicas && next.UpdatedReplicas == replicas
 	if wait <= 0 || counted || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
 		return next

@@ -441,7 +441,7 @@ func TestForSetTellsOfFailuresElsewhere(t *testing.T) {
 	}
 }
 
-// TestForSetPacesTheStatus has a status that only counts on wait for the one before to be a second old.
+// TestForSetPacesTheStatus has a status that only counts on wait for the one before to be a second old, or some in a large set.
 func TestForSetPacesTheStatus(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -452,6 +452,8 @@ func TestForSetPacesTheStatus(t *testing.T) {
 	}{
 		{"a second ago", time.Second, func(*snapshot.Set) {}, 1, 0},
 		{"a moment ago", 300 * time.Millisecond, func(*snapshot.Set) {}, 0, 700 * time.Millisecond},
+		{"a second ago, in a large set", time.Second, func(s *snapshot.Set) { s.LWS.Spec.Replicas = ptr.To[int32](500) }, 0, time.Second},
+		{"five seconds ago, in a huge set", 5 * time.Second, func(s *snapshot.Set) { s.LWS.Spec.Replicas = ptr.To[int32](10_000) }, 1, 0},
 		{"a moment ago, and there is no more to come", 300 * time.Millisecond, func(s *snapshot.Set) {
 			s.Groups[1].Leader.Status.Conditions = s.Groups[0].Leader.Status.Conditions
 			s.LWS.Status.Conditions = forSet(t, s).Status.Conditions

@@ -88,7 +88,7 @@ func (v *view) next(history []Change) (before, after client.Object) {
 }
 
 func (v *view) trimmed(object client.Object) client.Object {
-	transformed, err := v.transform(object)
+	transformed, err := v.transform(deepCopy(object)) // It may change the object, which the API keeps.
 	if err != nil {
 		panic(err)
 	}

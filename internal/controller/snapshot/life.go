@@ -6,6 +6,7 @@ package snapshot
 import (
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -51,14 +52,19 @@ func MemberOf(pod *corev1.Pod) Member {
 }
 
 // Fingerprint is a short text that differs between lives, and between two states of one life if a pod was replaced or a container
-// restarted in between. Empty for a life that isn't complete: nothing has to be remembered of it.
+// restarted in between. What a group got from one version of the operator it gets from the next: a text that differs would recreate it. Empty for a life that isn't complete: nothing has to be remembered of it.
 func (l *Life) Fingerprint() string {
 	if !l.Complete {
 		return ""
 	}
-	hash := fnv.New64a()
+	hash, line := fnv.New64a(), []byte{}
 	for worker := range int32(len(l.Members)) { //nolint:gosec // No more members than a group's size, an int32.
-		_, _ = fmt.Fprintln(hash, l.Members[worker].UID, l.Members[worker].Restarts)
+		member := l.Members[worker]
+		line = append(line[:0], member.UID...)
+		line = append(line, ' ')
+		line = strconv.AppendInt(line, int64(member.Restarts), 10)
+		line = append(line, '\n')
+		_, _ = hash.Write(line)
 	}
 	return fmt.Sprintf("%s%016x", leaderPart(l.Leader), hash.Sum64())
 }
