@@ -87,7 +87,7 @@ func (c *configuration) bind(flags *flag.FlagSet) {
 	flags.StringVar(&c.validating, "validating-webhook-configuration", "", "name of the ValidatingWebhookConfiguration that gets it, too")
 	flags.Float64Var(&c.qps, "kube-api-qps", 200, "requests per second to the API server, on average")
 	flags.IntVar(&c.burst, "kube-api-burst", 400, "requests to the API server in a burst")
-	flags.DurationVar(&c.shutdownDelay, "shutdown-delay", 0, "how long to work on after being asked to end, so that API servers can stop calling webhooks here")
+	flags.DurationVar(&c.shutdownDelay, "shutdown-delay", 0, "how long to work on when asked to end, so that API servers stop calling webhooks here")
 	c.logging.BindFlags(flags)
 }
 

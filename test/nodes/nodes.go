@@ -40,8 +40,8 @@ const (
 	offTimeout = 30 * time.Second
 
 	registryProgram = "registry"
-	// pauseImage, which kubelets ask for, sampleImage, which samples and the scorecard run, and dnsImage are names in the original registry; the registry has
-	// them without its name.
+	// pauseImage, which kubelets ask for, sampleImage, which samples and the scorecard run, and dnsImage are names in the original
+	// registry; the registry has them without its name.
 	pauseImage  = "pause:3.10.1"
 	sampleImage = "pause:3.10"
 	dnsImage    = "coredns/coredns:v1.15.0"
@@ -72,7 +72,8 @@ type Cluster struct {
 	programs Programs
 }
 
-// Start starts a cluster, which outlives this program, and returns when its nodes are Ready and names resolve. If that fails, it leaves nothing behind.
+// Start starts a cluster, which outlives this program, and returns when its nodes are Ready and names resolve. If that fails, it leaves
+// nothing behind.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Nodes < 1 || options.Nodes > MaxNodes {
 		return nil, fmt.Errorf("a cluster has 1 to %d nodes", MaxNodes)

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bed is what suites of tests on real nodes stand on: a cluster, a registry, and LeaderWorkerSets of pods that run. It takes any cluster, the one
-// of the nodes package or another, whose kubeconfig and registry it is given.
+// Package bed is what suites of tests on real nodes stand on: a cluster, a registry, and LeaderWorkerSets of pods that run. It takes any
+// cluster, the one of the nodes package or another, whose kubeconfig and registry it is given.
 package bed
 
 import (
@@ -54,8 +54,8 @@ type Bed struct {
 	Peer string
 }
 
-// Open returns the bed that the flags describe, which must have been parsed, and makes the image of peers. Its client knows the kinds of Kubernetes and ours,
-// and those that more adds to its scheme.
+// Open returns the bed that the flags describe, which must have been parsed, and makes the image of peers. Its client knows the kinds of
+// Kubernetes and ours, and those that more adds to its scheme.
 func Open(ctx context.Context, more ...func(*runtime.Scheme) error) (*Bed, error) {
 	if *registry == "" {
 		return nil, errors.New("which registry? See the flag -registry")

@@ -24,10 +24,11 @@ import (
 // permit is the label of the nodes that the test lets new pods on.
 const permit = "lws-operator-test/permit"
 
-// While a set is in the middle of a rollout, a new version in the catalog waits. It is installed when the rollout is over, and no pod is refused at any time.
+// While a set is in the middle of a rollout, a new version in the catalog waits. It is installed when the rollout is over, and no pod is
+// refused at any time.
 func TestUpgradeWaitsForRollout(t *testing.T) {
 	s := subscribe(t, published.prepared())
-	s.untilInstalled(t, published.prepared())
+	untilInstalled(t, published.prepared())
 	namespace := suite.NewNamespace(t)
 	lws := suite.NewSet(namespace, "rolling", 2, 2)
 	suite.Create(t, lws)
@@ -44,7 +45,7 @@ func TestUpgradeWaitsForRollout(t *testing.T) {
 	line.note(time.Now(), "rollout", "can go on")
 	bed.Eventually(t, func(ctx context.Context) error { return updated(ctx, lws) })
 	line.note(time.Now(), "rollout", "is over")
-	s.untilInstalled(t, successor)
+	untilInstalled(t, successor)
 	line.note(time.Now(), "upgrade", "is over")
 
 	probes := prober.stop()

@@ -46,8 +46,8 @@ type subscription struct {
 	objects []client.Object
 }
 
-// subscribe has OLM install the operator from a catalog of the versions up to one, with the manifests of config/olm, and each change. It is uninstalled when the test
-// is over.
+// subscribe has OLM install the operator from a catalog of the versions up to one, with the manifests of config/olm, and each change. It is
+// uninstalled when the test is over.
 func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Subscription)) *subscription {
 	t.Helper()
 	// OLM remembers for a while what a catalog had, by its name.
@@ -59,7 +59,7 @@ func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Sub
 	s := &subscription{catalog: name}
 	t.Cleanup(func() { s.cleanUp(t) })
 	for _, file := range []string{"namespace", "catalog_source", "operator_group", "subscription"} {
-		object := s.read(t, file)
+		object := read(t, file)
 		switch object := object.(type) {
 		case *operatorsv1alpha1.CatalogSource:
 			object.Name = name
@@ -78,7 +78,7 @@ func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Sub
 }
 
 // read returns the object in a file of config/olm.
-func (s *subscription) read(t *testing.T, file string) client.Object {
+func read(t *testing.T, file string) client.Object {
 	t.Helper()
 	manifests, err := operator.Manifests(t.Context(), suite.Root, filepath.Join(suite.Root, "config", "olm", file+".yaml"))
 	if err != nil {
@@ -115,23 +115,17 @@ func (s *subscription) move(t *testing.T, head string) {
 	}
 }
 
-// state is the Subscription's.
-func (s *subscription) state(ctx context.Context) (*operatorsv1alpha1.Subscription, error) {
-	var current operatorsv1alpha1.Subscription
-	return &current, suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: packageName}, &current)
-}
-
 // untilInstalled waits until a version is installed, and nothing is left to do.
-func (s *subscription) untilInstalled(t *testing.T, version string) {
+func untilInstalled(t *testing.T, version string) {
 	t.Helper()
-	bed.Eventually(t, func(ctx context.Context) error { return s.installed(ctx, version) })
+	bed.Eventually(t, func(ctx context.Context) error { return installed(ctx, version) })
 }
 
 // installed returns an error unless a version is installed, all that was there of others is gone, and nothing is left to do. That a
 // ClusterServiceVersion has succeeded isn't all: OLM may still have to make a certificate again, and roll out the Deployment for that.
-func (s *subscription) installed(ctx context.Context, version string) error {
-	current, err := s.state(ctx)
-	if err != nil {
+func installed(ctx context.Context, version string) error {
+	var current operatorsv1alpha1.Subscription
+	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: packageName}, &current); err != nil {
 		return err
 	}
 	if current.Status.State != operatorsv1alpha1.SubscriptionStateAtLatest || current.Status.InstalledCSV != csv(version) {
@@ -140,7 +134,8 @@ func (s *subscription) installed(ctx context.Context, version string) error {
 	return settled(ctx, version)
 }
 
-// settled returns an error unless the ClusterServiceVersion of a version is the only one, has succeeded, and owns the certificate that the operator serves with.
+// settled returns an error unless the ClusterServiceVersion of a version is the only one, has succeeded, and owns the certificate that the
+// operator serves with.
 func settled(ctx context.Context, version string) error {
 	var versions operatorsv1alpha1.ClusterServiceVersionList
 	if err := suite.Client.List(ctx, &versions, client.InNamespace(operator.Namespace)); err != nil {
@@ -171,7 +166,7 @@ func settled(ctx context.Context, version string) error {
 }
 
 // uninstall deletes what docs/olm.md says, and waits until the operator is gone.
-func (s *subscription) uninstall(ctx context.Context) error {
+func uninstall(ctx context.Context) error {
 	label := client.HasLabels{"operators.coreos.com/" + packageName + "." + operator.Namespace}
 	var subscription operatorsv1alpha1.Subscription
 	subscription.Namespace, subscription.Name = operator.Namespace, packageName
@@ -242,7 +237,7 @@ func (s *subscription) cleanUp(t *testing.T) {
 		suite.Dump(ctx, t, operator.Namespace)
 		suite.Dump(ctx, t, olm.Namespace)
 	}
-	if err := s.uninstall(ctx); err != nil {
+	if err := uninstall(ctx); err != nil {
 		t.Error(err)
 	}
 	definition := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: crd}}

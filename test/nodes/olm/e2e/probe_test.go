@@ -27,7 +27,8 @@ const (
 	probeTimeout = 15 * time.Second
 )
 
-// prober tries to create a pod that the operator's webhook has to admit, again and again, each one whatever became of those before. None of them is kept.
+// prober tries to create a pod that the operator's webhook has to admit, again and again, each one whatever became of those before. None of
+// them is kept.
 type prober struct {
 	pod    *corev1.Pod
 	cancel context.CancelFunc

@@ -35,8 +35,8 @@ const (
 	successor = "9.9.9"
 )
 
-// releases are the versions of the operator that are installed. Their images are in the registry, made from the same files, and by the same program,
-// as those of releases are, under names of this run.
+// releases are the versions of the operator that are installed. Their images are in the registry, made from the same files, and by the same
+// program, as those of releases are, under names of this run.
 type releases struct {
 	bed *bed.Bed
 	dir string
@@ -245,8 +245,8 @@ func (r *releases) images(ctx context.Context, arguments ...string) error {
 	return err
 }
 
-// copyTree copies a file, or the files in a directory, of the repository. The images that they name become those of this run, and the version that is
-// prepared becomes the successor in the successor's files.
+// copyTree copies a file, or the files in a directory, of the repository. The images that they name become those of this run, and the
+// version that is prepared becomes the successor in the successor's files.
 func (r *releases) copyTree(version, source, target string) error {
 	renames := []string{repository, r.repository, "quay.io/operator-framework/scorecard-test", r.bed.Repository + "/scorecard-test"}
 	if version == successor {

@@ -26,8 +26,8 @@ import (
 
 // All tests that the bundle's scorecard configuration names pass in pods, restricted ones.
 func TestScorecard(t *testing.T) {
-	s := subscribe(t, published.prepared())
-	s.untilInstalled(t, published.prepared())
+	subscribe(t, published.prepared())
+	untilInstalled(t, published.prepared())
 	namespace := suite.NewNamespace(t)
 	account := allowScorecard(t, namespace)
 	pushBuiltInTests(t)

@@ -18,14 +18,14 @@ import (
 
 // Who uninstalls the operator keeps the sets and their pods, until the CRD is deleted.
 func TestUninstall(t *testing.T) {
-	s := subscribe(t, published.prepared())
-	s.untilInstalled(t, published.prepared())
+	subscribe(t, published.prepared())
+	untilInstalled(t, published.prepared())
 	lws := suite.NewSet(suite.NewNamespace(t), "kept", 2, 2)
 	suite.Create(t, lws)
 	suite.UntilAvailable(t, lws)
 	before := suite.Pods(t, lws)
 
-	if err := s.uninstall(t.Context()); err != nil {
+	if err := uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := suite.Client.Get(t.Context(), client.ObjectKeyFromObject(lws), lws); err != nil || lws.DeletionTimestamp != nil {

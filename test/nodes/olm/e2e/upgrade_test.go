@@ -23,11 +23,11 @@ import (
 // drain is how long pods take to end that are replaced, which makes a rollout take longer than an upgrade of the operator's Deployment.
 const drain = 4 * time.Second
 
-// A new version in the catalog is installed by OLM, without a pod of a group being lost, while groups run and while one set is in the middle of a rollout,
-// which goes on.
+// A new version in the catalog is installed by OLM, without a pod of a group being lost, while groups run and while one set is in the
+// middle of a rollout, which goes on.
 func TestUpgrade(t *testing.T) {
 	s := subscribe(t, published.previous())
-	s.untilInstalled(t, published.previous())
+	untilInstalled(t, published.previous())
 	namespace := suite.NewNamespace(t)
 	steady := suite.NewSet(namespace, "steady", 2, 2)
 	rolling := suite.NewSet(namespace, "rolling", 4, 2, bed.Draining(drain))
@@ -44,7 +44,7 @@ func TestUpgrade(t *testing.T) {
 		container := &bed.PodSpec(lws).Containers[0]
 		container.Env = append(container.Env, corev1.EnvVar{Name: "ROLLED", Value: "true"})
 	})
-	s.untilInstalled(t, published.prepared())
+	untilInstalled(t, published.prepared())
 	line.note(time.Now(), "upgrade", "is over")
 	bed.Eventually(t, func(ctx context.Context) error { return updated(ctx, rolling) })
 	line.note(time.Now(), "rollout", "is over")
