@@ -190,7 +190,7 @@ func setSources(cached cache.Cache) []source.Source {
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
 		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()), somethingWeUseChanged[*corev1.Pod]()),
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup(aMoment[*corev1.Pod](cached)), predicate.Not(isLeaderPod()), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroupOfWorkers(cached), predicate.Not(isLeaderPod()), lifeChanged(cached)),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
 		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup(atOnce[*corev1.PersistentVolumeClaim]), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),

@@ -153,18 +153,37 @@ func enqueueItself[T client.Object](after delay[T]) handler.TypedEventHandler[T,
 	})
 }
 
-// enqueueGroup has the group of an object looked at, after the delay: what happens to its other objects meanwhile is the same pass. One that
-// is gone has it looked at once: the group's next life may wait for it.
-func enqueueGroup[T client.Object](after delay[T]) handler.TypedEventHandler[T, reconcile.Request] {
-	keys := func(_ context.Context, object T) []types.NamespacedName {
+// enqueueGroup has the group of an object looked at, after the delay: what happens to its other objects meanwhile is the same pass.
+func enqueueGroup[T client.Object](after delay[T]) handler.TypedFuncs[T, reconcile.Request] {
+	return enqueue(after, func(_ context.Context, object T) []types.NamespacedName {
 		if group, ok := groupOf(object); ok {
 			return []types.NamespacedName{group}
 		}
 		return nil
+	})
+}
+
+// enqueueGroupOfWorkers has the group of a worker pod looked at, a moment later. When the last one is gone it is looked at once: the group's
+// next life may wait for that.
+func enqueueGroupOfWorkers(reader client.Reader) handler.TypedEventHandler[*corev1.Pod, reconcile.Request] {
+	later, now := enqueueGroup(aMoment[*corev1.Pod](reader)), enqueueGroup(atOnce[*corev1.Pod])
+	deleted := later.DeleteFunc
+	later.DeleteFunc = func(ctx context.Context, e event.TypedDeleteEvent[*corev1.Pod], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		if isLastWorker(ctx, reader, e.Object) {
+			now.DeleteFunc(ctx, e, q)
+			return
+		}
+		deleted(ctx, e, q)
 	}
-	later := enqueue(after, keys)
-	later.DeleteFunc = enqueue(atOnce[T], keys).DeleteFunc
 	return later
+}
+
+// isLastWorker says whether the group of a worker pod that is gone has none left.
+func isLastWorker(ctx context.Context, reader client.Reader, gone *corev1.Pod) bool {
+	var left corev1.PodList
+	group, _ := groupOf(gone)
+	err := reader.List(ctx, &left, client.InNamespace(group.Namespace), client.MatchingFields{workersOfGroup: group.Name})
+	return err == nil && len(left.Items) == 0
 }
 
 // enqueueGroups has the groups looked at that a StatefulSet or Service is of, or stands in the way of.
@@ -266,6 +285,22 @@ func isLeaderPod() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return isLeader(pod) })
 }
 
+// lifeChanged drops updates of worker pods that change no more than whether they have started, unless their set waits for that.
+func lifeChanged(reader client.Reader) predicate.TypedPredicate[*corev1.Pod] {
+	changed := somethingWeUseChanged[*corev1.Pod]()
+	return predicate.TypedFuncs[*corev1.Pod]{
+		UpdateFunc: func(e event.TypedUpdateEvent[*corev1.Pod]) bool {
+			lws := &leaderworkersetv1.LeaderWorkerSet{}
+			err := reader.Get(context.Background(), setOf(e.ObjectNew), lws)
+			before := *e.ObjectOld
+			if err == nil && lws.RestartPolicy() != leaderworkersetv1.RecreateGroupAfterStart && e.ObjectNew.Status.Phase == corev1.PodRunning {
+				before.Status.Phase = corev1.PodRunning
+			}
+			return changed.Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: &before, ObjectNew: e.ObjectNew})
+		},
+	}
+}
+
 // failedPod passes pods that have failed. Their StatefulSet is about to delete them, and from then on they only count as deleted: a crash that
 // nobody saw.
 func failedPod() predicate.TypedPredicate[*corev1.Pod] {
@@ -344,7 +379,7 @@ func trimPod(object any) (any, error) {
 	for i := range pod.Status.Conditions {
 		condition := &pod.Status.Conditions[i]
 		switch {
-		case condition.Type == corev1.PodReady:
+		case condition.Type == corev1.PodReady && isLeader(pod): // Of workers, their StatefulSet tells how many are.
 			trimmed.Status.Conditions = append(trimmed.Status.Conditions, corev1.PodCondition{Type: condition.Type, Status: condition.Status})
 		case snapshot.IsUnschedulable(condition) && isLeader(pod):
 			trimmed.Status.Conditions = append(trimmed.Status.Conditions, corev1.PodCondition{

@@ -175,14 +175,46 @@ func TestAnUpdateConcernsBothGroups(t *testing.T) {
 	}
 }
 
-func TestWhatIsGoneDoesNotWait(t *testing.T) {
-	q, to := &recordingQueue{}, enqueueGroup(aMoment[*corev1.Pod](cacheOf(t, setOfSize(20, 4))))
+func TestTheLastWorkerThatIsGoneDoesNotWait(t *testing.T) {
+	// What is gone isn't in the cache any more: worker 2 of group 1, the only ones of groups 2 and 3.
+	q, to := &recordingQueue{}, enqueueGroupOfWorkers(cacheOf(t, setOfSize(20, 4), workerOf(1, 1)))
 	to.Create(t.Context(), event.TypedCreateEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	updated(t, q, to, workerOf(2, 2), workerOf(2, 2))
-	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 2)}, q)
-	want := []string{"default/llama-1 in 18ms", "default/llama-2 in 18ms", "default/llama-2 in 18ms", "default/llama-3 in 0s"}
+	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
+	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 1)}, q)
+	want := []string{"default/llama-1 in 18ms", "default/llama-2 in 18ms", "default/llama-2 in 18ms", "default/llama-1 in 18ms", "default/llama-3 in 0s"}
 	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
+func TestLifeChanged(t *testing.T) {
+	afterStart := setOfSize(20, 4)
+	afterStart.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.RecreateGroupAfterStart
+	pod := func(phase corev1.PodPhase, restarts int32) *corev1.Pod {
+		worker := workerOf(1, 2)
+		worker.Status.Phase = phase
+		worker.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: restarts}}
+		return worker
+	}
+	for _, tc := range []struct {
+		name   string
+		set    *leaderworkersetv1.LeaderWorkerSet
+		before *corev1.Pod
+		after  *corev1.Pod
+		want   bool
+	}{
+		{"started", setOfSize(20, 4), pod(corev1.PodPending, 0), pod(corev1.PodRunning, 0), false},
+		{"started, and the set waits for it", afterStart, pod(corev1.PodPending, 0), pod(corev1.PodRunning, 0), true},
+		{"started with a restart", setOfSize(20, 4), pod(corev1.PodPending, 0), pod(corev1.PodRunning, 1), true},
+		{"failed", setOfSize(20, 4), pod(corev1.PodRunning, 0), pod(corev1.PodFailed, 0), true},
+		{"succeeded", setOfSize(20, 4), pod(corev1.PodRunning, 0), pod(corev1.PodSucceeded, 0), true},
+		{"the same", afterStart, pod(corev1.PodRunning, 0), pod(corev1.PodRunning, 0), false},
+	} {
+		passes := lifeChanged(cacheOf(t, tc.set)).Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: tc.before, ObjectNew: tc.after})
+		if passes != tc.want {
+			t.Errorf("%s: has the group looked at: %t, want %t", tc.name, passes, tc.want)
+		}
 	}
 }
 
