@@ -23,7 +23,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
-	"github.com/leaderworkerset/lws-operator/test/nodes/olm"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
@@ -235,7 +234,6 @@ func (s *subscription) cleanUp(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
 	if t.Failed() {
 		suite.Dump(ctx, t, operator.Namespace)
-		suite.Dump(ctx, t, olm.Namespace)
 	}
 	if err := uninstall(ctx); err != nil {
 		t.Error(err)
