@@ -29,7 +29,7 @@ INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
 NODES_TIMEOUT ?= 30m
 
-# Further flags of the tests on real nodes, such as -run TestUpgrade.
+# Further flags of the tests on real nodes, such as -run TestApproval.
 NODES_FLAGS ?=
 
 SHELL := /usr/bin/env bash -o pipefail

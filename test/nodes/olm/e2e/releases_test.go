@@ -67,10 +67,16 @@ func publish(ctx context.Context, b *bed.Bed, dir string) (*releases, error) {
 	if err := r.buildTools(ctx); err != nil {
 		return nil, err
 	}
-	return r, errors.Join(
-		r.publishPrevious(ctx),
-		r.publishPrepared(ctx, r.prepared()),
-		r.publishPrepared(ctx, successor))
+	if err := r.publishPrevious(ctx); err != nil {
+		return nil, err
+	}
+	for _, version := range []string{r.prepared(), successor} {
+		// What is in the working tree, as both.
+		if err := r.publishBundle(ctx, version, "bundle", "operator", "bundle", "scorecard"); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // readChannel reads which version replaces which one.
@@ -132,18 +138,15 @@ func (r *releases) buildTools(ctx context.Context) error {
 func (r *releases) publishPrevious(ctx context.Context) error {
 	version := r.previous()
 	frozen := filepath.Join("releases", version)
-	commit, err := r.git(ctx, "log", "-1", "--format=%H", "--", frozen)
+	commit, err := r.lastChange(ctx, frozen)
 	if err != nil {
 		return err
-	}
-	if len(commit) == 0 {
-		return fmt.Errorf("the commit that froze %s isn't in the history of this clone", version)
 	}
 	source, archive := filepath.Join(r.dir, "source"), filepath.Join(r.dir, "source.tar")
 	if err := os.Mkdir(source, 0o755); err != nil {
 		return err
 	}
-	if _, err := r.git(ctx, "archive", "--output", archive, strings.TrimSpace(string(commit))); err != nil {
+	if _, err := r.git(ctx, "archive", "--output", archive, commit); err != nil {
 		return err
 	}
 	if _, err := output(exec.CommandContext(ctx, "tar", "-xf", archive, "-C", source)); err != nil {
@@ -155,9 +158,20 @@ func (r *releases) publishPrevious(ctx context.Context) error {
 	return r.publishBundle(ctx, version, frozen, "operator", "bundle")
 }
 
-// publishPrepared publishes what is in the working tree, as some version.
-func (r *releases) publishPrepared(ctx context.Context, version string) error {
-	return r.publishBundle(ctx, version, "bundle", "operator", "bundle", "scorecard")
+// lastChange is the commit that changed a path last.
+func (r *releases) lastChange(ctx context.Context, path string) (string, error) {
+	shallow, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
+	if err != nil {
+		return "", err
+	}
+	commit, err := r.git(ctx, "log", "-1", "--format=%H", "--", path)
+	if err != nil {
+		return "", err
+	}
+	if shallow == "true" || commit == "" {
+		return "", fmt.Errorf("the history of this clone doesn't tell which commit %s is from", path)
+	}
+	return commit, nil
 }
 
 // publishBundle makes images of a version with the bundle in a directory, and pushes them.
@@ -274,9 +288,10 @@ func (r *releases) copyTree(version, source, target string) error {
 	})
 }
 
-// git runs git in the repository.
-func (r *releases) git(ctx context.Context, arguments ...string) ([]byte, error) {
-	return output(exec.CommandContext(ctx, "git", append([]string{"-C", r.bed.Root}, arguments...)...))
+// git runs git in the repository, and returns what it printed.
+func (r *releases) git(ctx context.Context, arguments ...string) (string, error) {
+	text, err := output(exec.CommandContext(ctx, "git", append([]string{"-C", r.bed.Root}, arguments...)...))
+	return strings.TrimSpace(string(text)), err
 }
 
 // output runs a command and returns what it printed, or an error with what it said.
