@@ -68,7 +68,7 @@ help: ## Show this help.
 
 .PHONY: clean
 clean: ## Remove everything that make built.
-	rm -rf $(BIN)
+	rm -rf $(BIN) dist
 
 ##@ Development
 
@@ -323,10 +323,13 @@ install: $(KUBECTL_TARGET) ## Install the CRD in the cluster that kubectl is set
 uninstall: $(KUBECTL_TARGET) ## Remove the CRD, and with it every LeaderWorkerSet.
 	$(KUBECTL) delete --ignore-not-found -f config/crd/bases
 
+# The kustomization to deploy: default, or certmanager for a cluster that has cert-manager.
+CONFIG ?= default
+
 # Sets IMG in an overlay, so that deploying changes no file of the repository.
 define DEPLOY_OVERLAY
 resources:
-- ../../config/default
+- ../../config/$(CONFIG)
 patches:
 - target: {kind: Deployment}
   patch: |-
@@ -336,15 +339,23 @@ patches:
 endef
 export DEPLOY_OVERLAY
 
-.PHONY: deploy
-deploy: $(KUSTOMIZE) $(KUBECTL_TARGET) ## Deploy the operator with image IMG. Needs cert-manager in the cluster.
+.PHONY: deploy-overlay
+deploy-overlay: $(KUSTOMIZE)
 	mkdir -p $(BIN)/deploy
 	echo "$$DEPLOY_OVERLAY" > $(BIN)/deploy/kustomization.yaml
+
+.PHONY: build-installer
+build-installer: deploy-overlay ## Write all that deploy applies into one file: dist/install.yaml.
+	mkdir -p dist
+	$(KUSTOMIZE) build $(BIN)/deploy > dist/install.yaml
+
+.PHONY: deploy
+deploy: deploy-overlay $(KUBECTL_TARGET) ## Deploy the operator with image IMG, by cert-manager's certificates if CONFIG=certmanager.
 	$(KUSTOMIZE) build $(BIN)/deploy | $(KUBECTL) apply -f -
 
 .PHONY: undeploy
 undeploy: $(KUSTOMIZE) $(KUBECTL_TARGET) ## Remove the operator, its CRD, and with it every LeaderWorkerSet.
-	$(KUSTOMIZE) build config/default | $(KUBECTL) delete --ignore-not-found -f -
+	$(KUSTOMIZE) build config/$(CONFIG) | $(KUBECTL) delete --ignore-not-found -f -
 
 ##@ Tools
 

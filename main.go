@@ -5,12 +5,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -19,6 +24,7 @@ import (
 	// Credential plugins, so that the operator can be run by hand against any cluster that kubectl reaches.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 
+	"github.com/leaderworkerset/lws-operator/internal/certificates"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 	"github.com/leaderworkerset/lws-operator/internal/olm"
@@ -38,6 +44,9 @@ type configuration struct {
 	webhookHost    string
 	webhookPort    int
 	webhookCertDir string
+	authority      string
+	mutating       string
+	validating     string
 	qps            float64
 	burst          int
 	logging        zap.Options
@@ -69,6 +78,10 @@ func (c *configuration) bind(flags *flag.FlagSet) {
 	flags.StringVar(&c.webhookHost, "webhook-host", "", "address that webhooks are served on; all if empty")
 	flags.IntVar(&c.webhookPort, "webhook-port", 9443, "port that webhooks are served on")
 	flags.StringVar(&c.webhookCertDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs", "directory with tls.crt and tls.key for webhooks")
+	flags.StringVar(&c.authority, "webhook-authority-secret", "", "have the operator make and renew the certificate for webhooks itself: "+
+		"<namespace>/<name> of the Secret for the authority that signs it; if empty, the certificate is in -webhook-cert-dir")
+	flags.StringVar(&c.mutating, "mutating-webhook-configuration", "", "name of the MutatingWebhookConfiguration that gets that authority as caBundle")
+	flags.StringVar(&c.validating, "validating-webhook-configuration", "", "name of the ValidatingWebhookConfiguration that gets it, too")
 	flags.Float64Var(&c.qps, "kube-api-qps", 200, "requests per second to the API server, on average")
 	flags.IntVar(&c.burst, "kube-api-burst", 400, "requests to the API server in a burst")
 	c.logging.BindFlags(flags)
@@ -80,7 +93,11 @@ func run(ctx context.Context, config *configuration) error {
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(rest, config)
+	rotator, err := config.rotator()
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(rest, config, rotator)
 	if err != nil {
 		return err
 	}
@@ -90,32 +107,60 @@ func run(ctx context.Context, config *configuration) error {
 	if err := olm.Setup(mgr, config.leaderElectNS); err != nil {
 		return err
 	}
+	if rotator != nil {
+		if err := rotator.Setup(mgr); err != nil {
+			return err
+		}
+	}
 	ctrl.Log.Info("The operator starts", "version", version)
 	return mgr.Start(ctx)
 }
 
-func newManager(rest *rest.Config, config *configuration) (ctrl.Manager, error) {
+// newManager has webhooks served with the rotator's certificate, if there is a rotator.
+func newManager(rest *rest.Config, config *configuration, rotator *certificates.Rotator) (ctrl.Manager, error) {
 	scheme, err := controller.Scheme()
 	if err != nil {
 		return nil, err
 	}
 	rest.QPS, rest.Burst = float32(config.qps), config.burst
 	rest.UserAgent = "lws-operator/" + version
+	cache := controller.CacheOptions()
+	webhooks := webhook.Options{Host: config.webhookHost, Port: config.webhookPort, CertDir: config.webhookCertDir}
+	if rotator != nil {
+		rotator.LimitCache(&cache)
+		webhooks.TLSOpts = append(webhooks.TLSOpts, rotator.ServeBy)
+	}
 	return ctrl.NewManager(rest, ctrl.Options{
-		Scheme:                 scheme,
-		Cache:                  controller.CacheOptions(),
-		Client:                 controller.ClientOptions(),
-		Metrics:                config.metrics(),
-		HealthProbeBindAddress: config.healthAddress,
-		WebhookServer: webhook.NewServer(webhook.Options{
-			Host: config.webhookHost, Port: config.webhookPort, CertDir: config.webhookCertDir,
-		}),
+		Scheme:                  scheme,
+		Cache:                   cache,
+		Client:                  controller.ClientOptions(),
+		Metrics:                 config.metrics(),
+		HealthProbeBindAddress:  config.healthAddress,
+		WebhookServer:           webhook.NewServer(webhooks),
 		LeaderElection:          config.leaderElect,
 		LeaderElectionID:        "lws-operator.leaderworkerset.x-k8s.io",
 		LeaderElectionNamespace: config.leaderElectNS,
 		// The process ends when the manager does, so another replica may take over at once.
 		LeaderElectionReleaseOnCancel: true,
 	})
+}
+
+// rotator makes the webhooks' certificate. It is nil if somebody else does.
+func (c *configuration) rotator() (*certificates.Rotator, error) {
+	if cmp.Or(c.authority, c.mutating, c.validating) == "" {
+		return nil, nil
+	}
+	namespace, name, _ := strings.Cut(c.authority, "/")
+	if namespace == "" || name == "" || c.mutating == "" || c.validating == "" {
+		return nil, errors.New("a certificate takes all of -webhook-authority-secret=<namespace>/<name>, " +
+			"-mutating-webhook-configuration and -validating-webhook-configuration")
+	}
+	return certificates.New(certificates.Options{
+		Secret:                         types.NamespacedName{Namespace: namespace, Name: name},
+		MutatingWebhookConfiguration:   c.mutating,
+		ValidatingWebhookConfiguration: c.validating,
+		Clock:                          clock.RealClock{},
+	}), nil
 }
 
 func (c *configuration) metrics() metricsserver.Options {

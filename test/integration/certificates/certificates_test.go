@@ -1,0 +1,264 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certificates
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// soon is when the authorities of tests are due.
+	soon = time.Minute
+	// settled is longer than API servers are given to learn of a new authority, and forgotten longer than the old one stays trusted.
+	settled, forgotten = 2 * time.Minute, 25 * time.Hour
+)
+
+// TestInstall has two replicas start at a time: both serve by one authority.
+func TestInstall(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		secret map[string][]byte
+	}{
+		{"without a Secret", nil},
+		{"with garbage in the Secret", map[string][]byte{"tls.crt": []byte("garbage")}},
+		{"with an expired authority", newAuthority(t, time.Now().Add(-time.Hour))},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			install(t, test.secret)
+			first := authority(t)
+			if bytes.Equal(first, test.secret[corev1.TLSCertKey]) {
+				t.Error("the authority is still the unusable one")
+			}
+			known, err := bundles(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([][]byte{first, first}, known); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRotation has the authority change while requests are made.
+func TestRotation(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		// change makes another authority necessary.
+		change func(*testing.T, *installation)
+	}{
+		{"due", func(t *testing.T, i *installation) {
+			t.Helper()
+			i.advance(t, 2*soon)
+		}},
+		{"Secret deleted", func(t *testing.T, _ *installation) {
+			t.Helper()
+			secret := &corev1.Secret{}
+			secret.Namespace, secret.Name = secretKey.Namespace, secretKey.Name
+			if err := suite.client.Delete(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"garbage in the Secret", func(t *testing.T, _ *installation) {
+			t.Helper()
+			secret := &corev1.Secret{}
+			secret.Namespace, secret.Name = secretKey.Namespace, secretKey.Name
+			garbage := client.RawPatch(types.MergePatchType, []byte(`{"data": {"tls.crt": "AAAA", "tls.key": null}}`))
+			if err := suite.client.Patch(t.Context(), secret, garbage); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"another one in the Secret", func(t *testing.T, _ *installation) {
+			t.Helper()
+			secret := &corev1.Secret{}
+			if err := suite.client.Get(t.Context(), secretKey, secret); err != nil {
+				t.Fatal(err)
+			}
+			secret.Data = newAuthority(t, time.Now().Add(60*time.Hour))
+			if err := suite.client.Update(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			// Its life is three times what is left of it when it is due.
+			i := install(t, newAuthority(t, time.Now().Add(24*time.Hour+soon)))
+			old := authority(t)
+			stop := i.keepAdmitting(t)
+			i.admitMore(t)
+			test.change(t, i)
+			until(t, func(ctx context.Context) error { return trusted(ctx, 2) })
+			i.admitMore(t)
+			current := authority(t)
+			if bytes.Equal(current, old) {
+				t.Fatal("the authority is the old one")
+			}
+			for _, replica := range i.replicas {
+				if _, err := replica.connect(t.Context(), old); err != nil {
+					t.Errorf("before API servers know the new authority: %v", err)
+				}
+			}
+			i.advance(t, settled)
+			until(t, func(ctx context.Context) error { return i.serve(ctx, current) })
+			i.admitMore(t)
+			i.advance(t, forgotten)
+			until(t, func(ctx context.Context) error { return trusted(ctx, 1) })
+			i.admitMore(t)
+			stop()
+		})
+	}
+}
+
+// TestBundleRemoved has somebody remove the authority from where the API server looks.
+func TestBundleRemoved(t *testing.T) {
+	i := install(t, nil)
+	want := authority(t)
+	for n, configuration := range []client.Object{suite.mutating.DeepCopy(), suite.validating.DeepCopy()} {
+		removal := client.RawPatch(types.JSONPatchType, []byte(`[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]`))
+		if err := suite.client.Patch(t.Context(), configuration, removal); err != nil {
+			t.Fatal(err)
+		}
+		until(t, func(ctx context.Context) error {
+			known, err := bundles(ctx)
+			if err == nil && !bytes.Equal(known[n], want) {
+				err = errors.New("the caBundle is another one")
+			}
+			return err
+		})
+	}
+	i.untilReady(t)
+}
+
+// TestApply has users apply the manifests again, one way and the other: nothing changes, and what the operator has written stays.
+func TestApply(t *testing.T) {
+	reset(t)
+	i := newInstallation(t)
+	apply := func(flags ...string) (versions string) {
+		t.Helper()
+		for _, args := range [][]string{
+			append([]string{"apply", "--filename", suite.manifests}, flags...),
+			{"get", "--filename", suite.manifests, "--output", `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`},
+		} {
+			var err error
+			if versions, err = kubectl(t.Context(), args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return versions
+	}
+	apply()
+	for _, replica := range i.replicas {
+		i.start(t, replica)
+	}
+	until(t, func(ctx context.Context) error {
+		return errors.Join(trusted(ctx, 1), i.replicas[0].ready(ctx), i.replicas[1].ready(ctx))
+	})
+	first := apply()
+	if diff := cmp.Diff(first, apply()); diff != "" {
+		t.Error(diff)
+	}
+	// The first time, it takes fields over from kubectl itself.
+	first = apply("--server-side", "--force-conflicts")
+	if diff := cmp.Diff(first, apply("--server-side")); diff != "" {
+		t.Error(diff)
+	}
+	if err := trusted(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+	// The certificate is for the Service.
+	for _, replica := range i.replicas {
+		_, err := replica.connect(t.Context(), authority(t))
+		var wrongName x509.HostnameError
+		if !errors.As(err, &wrongName) {
+			t.Fatalf("connected by its address: %v", err)
+		}
+		if diff := cmp.Diff([]string{"lws-webhook-service.lws-system.svc"}, wrongName.Certificate.DNSNames); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+// authority is the certificate of the authority in the Secret.
+func authority(t *testing.T) []byte {
+	t.Helper()
+	secret := &corev1.Secret{}
+	if err := suite.client.Get(t.Context(), secretKey, secret); err != nil {
+		t.Fatal(err)
+	}
+	return secret.Data[corev1.TLSCertKey]
+}
+
+// trusted is nil if this many authorities are in the caBundles, of which one is that in the Secret.
+func trusted(ctx context.Context, want int) error {
+	known, err := bundles(ctx)
+	if err != nil {
+		return err
+	}
+	for _, bundle := range known {
+		if got := bytes.Count(bundle, []byte("BEGIN CERTIFICATE")); got != want {
+			return fmt.Errorf("%d authorities are trusted, want %d", got, want)
+		}
+	}
+	return nil
+}
+
+// serve is nil if all replicas serve certificates of the authority.
+func (i *installation) serve(ctx context.Context, authority []byte) error {
+	for _, replica := range i.replicas {
+		if _, err := replica.connect(ctx, authority); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newAuthority is the data of a Secret with an authority that lives for three days.
+func newAuthority(t *testing.T, until time.Time) map[string][]byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		Subject:               pkix.Name{CommonName: "test"},
+		NotBefore:             until.Add(-72 * time.Hour),
+		NotAfter:              until,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificatePEM, err := certutil.EncodeCertificates(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{corev1.TLSCertKey: certificatePEM, corev1.TLSPrivateKeyKey: keyPEM}
+}

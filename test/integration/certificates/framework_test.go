@@ -1,0 +1,344 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certificates
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/certificates"
+	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/admission"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/objects"
+	"github.com/leaderworkerset/lws-operator/test/operator"
+)
+
+const (
+	loopback = "127.0.0.1"
+
+	// Names in config/default.
+	mutatingName   = "lws-mutating-webhook-configuration"
+	validatingName = "lws-validating-webhook-configuration"
+)
+
+var secretKey = types.NamespacedName{Namespace: operator.Namespace, Name: "lws-webhook-authority"}
+
+// shiftedClock is ahead of the time by as much as a test wants.
+type shiftedClock struct{ ahead atomic.Int64 }
+
+// Now is the time for the operator.
+func (c *shiftedClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// Since is how long ago something was for the operator.
+func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// installation is a pair of replicas. The API server calls one for mutating webhooks, the other one for validating ones: every request
+// is answered by both.
+type installation struct {
+	clock    *shiftedClock
+	replicas []replica
+	admitted atomic.Int64 // requests, by keepAdmitting
+}
+
+// replica is where one serves.
+type replica struct{ webhooks, health string }
+
+// newInstallation is one whose replicas don't run yet.
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	i := &installation{clock: &shiftedClock{}}
+	for range 2 {
+		ports, err := cluster.FreePorts("webhooks", "health")
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.replicas = append(i.replicas, replica{net.JoinHostPort(loopback, ports["webhooks"]), net.JoinHostPort(loopback, ports["health"])})
+	}
+	return i
+}
+
+// install starts two replicas at the same time, where nothing was done by any before, except that there may be a Secret with data. They are
+// ready when it returns.
+func install(t *testing.T, secret map[string][]byte) *installation {
+	t.Helper()
+	i := newInstallation(t)
+	reset(t)
+	if secret != nil {
+		create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name}, Data: secret})
+	}
+	mutating, validating := suite.mutating.DeepCopy(), suite.validating.DeepCopy()
+	for n := range mutating.Webhooks {
+		call(&mutating.Webhooks[n].ClientConfig, i.replicas[0])
+	}
+	for n := range validating.Webhooks {
+		call(&validating.Webhooks[n].ClientConfig, i.replicas[1])
+	}
+	create(t, mutating)
+	create(t, validating)
+	for _, replica := range i.replicas {
+		i.start(t, replica)
+	}
+	i.untilReady(t)
+	return i
+}
+
+// reset removes the Secret and the webhook configurations.
+func reset(t *testing.T) {
+	t.Helper()
+	for _, object := range []client.Object{
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name}},
+		suite.mutating.DeepCopy(),
+		suite.validating.DeepCopy(),
+	} {
+		if err := client.IgnoreNotFound(suite.client.Delete(t.Context(), object)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// call has the API server call a replica instead of a Service.
+func call(config *admissionregistrationv1.WebhookClientConfig, r replica) {
+	*config = admissionregistrationv1.WebhookClientConfig{URL: ptr.To("https://" + r.webhooks + *config.Service.Path)}
+}
+
+// start starts a replica, with the permissions that the operator has, and stops it when the test ends.
+func (i *installation) start(t *testing.T, r replica) {
+	t.Helper()
+	mgr, err := i.newManager(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (i *installation) newManager(r replica) (ctrl.Manager, error) {
+	scheme, err := controller.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	rotator := certificates.New(certificates.Options{
+		Secret:                         secretKey,
+		MutatingWebhookConfiguration:   mutatingName,
+		ValidatingWebhookConfiguration: validatingName,
+		Clock:                          i.clock,
+	})
+	cached := controller.CacheOptions()
+	rotator.LimitCache(&cached)
+	_, text, err := net.SplitHostPort(r.webhooks)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, err
+	}
+	restConfig := rest.CopyConfig(suite.config)
+	restConfig.Impersonate = rest.ImpersonationConfig{
+		UserName: operator.User,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operator.Namespace, "system:authenticated"},
+	}
+	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+		Scheme:                 scheme,
+		Cache:                  cached,
+		Client:                 controller.ClientOptions(),
+		Metrics:                metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress: r.health,
+		WebhookServer:          webhook.NewServer(webhook.Options{Host: loopback, Port: port, TLSOpts: []func(*tls.Config){rotator.ServeBy}}),
+		// There are two in this process.
+		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return mgr, errors.Join(admission.Setup(mgr), rotator.Setup(mgr))
+}
+
+// ready is nil if the replica is.
+func (r replica) ready(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.health+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", r.health, response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
+}
+
+// connect does what an API server does that knows these authorities, and returns the certificate that is served.
+func (r replica) connect(ctx context.Context, bundle []byte) (*x509.Certificate, error) {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(bundle)
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+	connection, err := dialer.DialContext(ctx, "tcp", r.webhooks)
+	if err != nil {
+		return nil, err
+	}
+	secured, ok := connection.(*tls.Conn)
+	if !ok {
+		return nil, errors.New("no TLS")
+	}
+	return secured.ConnectionState().PeerCertificates[0], connection.Close()
+}
+
+// untilReady waits until both replicas are ready, and the API server takes their answers.
+func (i *installation) untilReady(t *testing.T) {
+	t.Helper()
+	until(t, func(ctx context.Context) error {
+		for _, replica := range i.replicas {
+			if err := replica.ready(ctx); err != nil {
+				return err
+			}
+		}
+		return admit(ctx)
+	})
+}
+
+// advance puts the operator's clock forward, and has it look at once instead of when it is due.
+func (i *installation) advance(t *testing.T, by time.Duration) {
+	t.Helper()
+	i.clock.ahead.Add(int64(by))
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name}}
+	seen := fmt.Appendf(nil, `{"metadata": {"annotations": {"test": "%d"}}}`, i.clock.ahead.Load())
+	if err := suite.client.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, seen)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// admit asks the webhooks.
+func admit(ctx context.Context) error {
+	set := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "any"}}
+	set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "server", Image: "server"}}
+	return suite.client.Create(ctx, set, client.DryRunAll)
+}
+
+// keepAdmitting makes requests and connections, one after the other, until the returned function is called. None may fail, whatever the test
+// does in the meantime.
+func (i *installation) keepAdmitting(t *testing.T) (stop func()) {
+	t.Helper()
+	stopped, failed := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stopped:
+				failed <- nil
+				return
+			default:
+			}
+			if err := i.admitAndConnect(t.Context()); err != nil {
+				failed <- err
+				return
+			}
+			i.admitted.Add(1)
+		}
+	}()
+	return func() {
+		t.Helper()
+		close(stopped)
+		err := <-failed
+		t.Logf("%d requests and twice as many connections", i.admitted.Load())
+		if err != nil {
+			t.Errorf("the last one was refused: %v", err)
+		}
+	}
+}
+
+// admitMore waits for some more requests.
+func (i *installation) admitMore(t *testing.T) {
+	t.Helper()
+	want := i.admitted.Load() + 20
+	until(t, func(context.Context) error {
+		if got := i.admitted.Load(); got < want {
+			return fmt.Errorf("%d requests, want %d", got, want)
+		}
+		return nil
+	})
+}
+
+func (i *installation) admitAndConnect(ctx context.Context) error {
+	known, err := bundles(ctx)
+	if err != nil {
+		return err
+	}
+	if err := admit(ctx); err != nil {
+		return err
+	}
+	for n, bundle := range known {
+		if _, err := i.replicas[n].connect(ctx, bundle); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bundles are the caBundles that the API server has for the replicas.
+func bundles(ctx context.Context) ([][]byte, error) {
+	mutating, validating, err := configurations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{mutating.Webhooks[0].ClientConfig.CABundle, validating.Webhooks[0].ClientConfig.CABundle}, nil
+}
+
+// configurations are those on the API server.
+func configurations(ctx context.Context) (
+	*admissionregistrationv1.MutatingWebhookConfiguration, *admissionregistrationv1.ValidatingWebhookConfiguration, error,
+) {
+	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{}
+	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	return mutating, validating, errors.Join(
+		suite.client.Get(ctx, types.NamespacedName{Name: mutatingName}, mutating),
+		suite.client.Get(ctx, types.NamespacedName{Name: validatingName}, validating),
+	)
+}
+
+func create(t *testing.T, object client.Object) {
+	t.Helper()
+	if err := suite.client.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// until waits until a check finds nothing wrong.
+func until(t *testing.T, check func(context.Context) error) {
+	t.Helper()
+	if err := objects.Until(t.Context(), deadline, check); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,108 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package certificates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
+)
+
+// deadline is for what takes a moment.
+const deadline = 30 * time.Second
+
+// suite is what all tests share. TestMain sets it before the first one.
+var suite struct {
+	root       string
+	kubectl    string
+	kubeconfig string
+	// manifests are those of config/default, in one file.
+	manifests string
+	config    *rest.Config
+	client    client.Client
+	// The webhook configurations of config/default.
+	mutating   *admissionregistrationv1.MutatingWebhookConfiguration
+	validating *admissionregistrationv1.ValidatingWebhookConfiguration
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	code, err := run(context.Background(), m)
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run runs the tests against an API server that exists only for them, and has the objects of config/default.
+func run(ctx context.Context, m *testing.M) (code int, err error) {
+	if suite.root, err = cluster.Root(); err != nil {
+		return 0, err
+	}
+	bin, err := cluster.Build(ctx, suite.root, os.Stderr)
+	if err != nil {
+		return 0, err
+	}
+	suite.kubectl = filepath.Join(bin, "kubectl")
+	dir, err := os.MkdirTemp("", "lws-operator-certificates-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	environment := &envtest.Environment{BinaryAssetsDirectory: bin}
+	defer func() { err = errors.Join(err, environment.Stop()) }()
+	if suite.config, err = environment.Start(); err != nil {
+		return 0, err
+	}
+	suite.config.QPS = -1
+	suite.kubeconfig, suite.manifests = filepath.Join(dir, "kubeconfig"), filepath.Join(dir, "manifests.yaml")
+	if err := os.WriteFile(suite.kubeconfig, environment.KubeConfig, 0o600); err != nil {
+		return 0, err
+	}
+	if _, err := kubectl(ctx, "kustomize", filepath.Join(suite.root, "config", "default"), "--output", suite.manifests); err != nil {
+		return 0, err
+	}
+	if _, err := kubectl(ctx, "apply", "--filename", suite.manifests); err != nil {
+		return 0, err
+	}
+	scheme, err := controller.Scheme()
+	if err != nil {
+		return 0, err
+	}
+	if suite.client, err = client.New(suite.config, client.Options{Scheme: scheme}); err != nil {
+		return 0, err
+	}
+	if suite.mutating, suite.validating, err = configurations(ctx); err != nil {
+		return 0, err
+	}
+	suite.mutating.ResourceVersion, suite.validating.ResourceVersion = "", ""
+	return m.Run(), nil
+}
+
+// kubectl runs the kubectl that belongs to the API server, and returns what it writes.
+func kubectl(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, suite.kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
+	}
+	return string(out), nil
+}
