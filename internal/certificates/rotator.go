@@ -159,11 +159,11 @@ func (r *Rotator) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile
 
 // pass returns when the next one is due if nothing changes.
 func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err error) {
-	current, err := r.authority(ctx, now)
+	current, err := r.currentAuthority(ctx, now)
 	if err != nil {
 		return now, fmt.Errorf("the authority for certificates: %w", err)
 	}
-	hosts, err := r.trust(ctx, current, now)
+	hosts, err := r.announce(ctx, current, now)
 	if err != nil {
 		return now, err
 	}
@@ -180,8 +180,8 @@ func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err 
 	return next, nil
 }
 
-// authority reads the authority from its Secret, and writes another one if that is due.
-func (r *Rotator) authority(ctx context.Context, now time.Time) (*authority, error) {
+// currentAuthority reads the authority from its Secret, and writes another one if that is due.
+func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authority, error) {
 	secret := &corev1.Secret{}
 	err := r.client.Get(ctx, r.options.Secret, secret)
 	if client.IgnoreNotFound(err) != nil {
@@ -218,8 +218,8 @@ func (r *Rotator) authority(ctx context.Context, now time.Time) (*authority, err
 	return made, nil
 }
 
-// trust has both webhook configurations trust the authority, and what this replica serves. It returns the hosts in them.
-func (r *Rotator) trust(ctx context.Context, current *authority, now time.Time) (hosts []string, err error) {
+// announce has both webhook configurations trust the authority, and what this replica serves. It returns the hosts in them.
+func (r *Rotator) announce(ctx context.Context, current *authority, now time.Time) (hosts []string, err error) {
 	configurations, err := r.configurations(ctx)
 	if err != nil {
 		return nil, err
