@@ -62,7 +62,9 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 }
 
 // tell has the set looked at if there is news of the group's life, or of what stands in its way.
-func (r *groupReconciler) tell(ctx context.Context, set types.NamespacedName, members *snapshot.GroupMembers, life snapshot.Life, failure *snapshot.Failure) {
+func (r *groupReconciler) tell(
+	ctx context.Context, set types.NamespacedName, members *snapshot.GroupMembers, life snapshot.Life, failure *snapshot.Failure,
+) {
 	lived := r.lives.put(set, members.Index, life)
 	if members.LWS == nil {
 		return

@@ -59,8 +59,8 @@ func Scheme() (*runtime.Scheme, error) {
 }
 
 // CacheOptions limits the cache to what is labeled as part of a LeaderWorkerSet, and trims it to what is read. LeaderWorkerSets
-// themselves are all there, with their defaults filled in. The StatefulSets' own revisions have the labels of their pods: those of workers, one for each group, are
-// left out.
+// themselves are all there, with their defaults filled in. The StatefulSets' own revisions have the labels of their pods: those of
+// workers, one for each group, are left out. Whoever reads shares the objects with others, and changes none.
 func CacheOptions() cache.Options {
 	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
 	revision := part.Add(requirement(leaderworkersetv1.GroupIndexLabelKey, selection.DoesNotExist))
@@ -182,18 +182,21 @@ func setSources(cached cache.Cache) []source.Source {
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet(atOnce[*appsv1.StatefulSet]), orderObserved()),
 		source.Kind(cached, &corev1.Pod{}, enqueueSet(aMoment[*corev1.Pod](cached)), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &corev1.Service{}, enqueueSet(aMoment[*corev1.Service](cached)), somethingWeUseChanged[*corev1.Service]()),
-		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet(aMoment[*appsv1.ControllerRevision](cached)), somethingWeUseChanged[*appsv1.ControllerRevision]()),
+		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet(aMoment[*appsv1.ControllerRevision](cached)),
+			somethingWeUseChanged[*appsv1.ControllerRevision]()),
 	}
 }
 
 // groupSources start passes over groups: when something happens to the group, and when the wish of its set changes.
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()),
+			somethingWeUseChanged[*corev1.Pod]()),
 		source.Kind(cached, &corev1.Pod{}, enqueueGroupOfWorkers(cached), predicate.Not(isLeaderPod()), lifeChanged(cached)),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),
-		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup(atOnce[*corev1.PersistentVolumeClaim]), somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
+		source.Kind(cached, &corev1.PersistentVolumeClaim{}, enqueueGroup(atOnce[*corev1.PersistentVolumeClaim]),
+			somethingWeUseChanged[*corev1.PersistentVolumeClaim]()),
 		source.Kind(cached, &leaderworkersetv1.LeaderWorkerSet{}, enqueueGroupsOf(cached), wishChanged()),
 		// Leader pods may be seen before the StatefulSet that made them.
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroupsOfLeaders(cached), leadersAppear()),

@@ -61,7 +61,7 @@ type delay[T client.Object] func(context.Context, T) time.Duration
 func atOnce[T client.Object](context.Context, T) time.Duration { return 0 }
 
 // aMoment is the delay of a LeaderWorkerSet, or of a part of one: the moment of the set. What is left of a set that is gone waits for the
-// shortest.
+// longest.
 func aMoment[T client.Object](reader client.Reader) delay[T] {
 	return func(ctx context.Context, object T) time.Duration {
 		if lws, ok := any(object).(*leaderworkersetv1.LeaderWorkerSet); ok {
@@ -69,7 +69,7 @@ func aMoment[T client.Object](reader client.Reader) delay[T] {
 		}
 		lws := &leaderworkersetv1.LeaderWorkerSet{}
 		if err := reader.Get(ctx, setOf(object), lws); err != nil {
-			return shortestMoment
+			return longestMoment
 		}
 		return momentOf(lws)
 	}
@@ -182,7 +182,7 @@ func enqueueGroupOfWorkers(reader client.Reader) handler.TypedEventHandler[*core
 func isLastWorker(ctx context.Context, reader client.Reader, gone *corev1.Pod) bool {
 	var left corev1.PodList
 	group, _ := groupOf(gone)
-	err := reader.List(ctx, &left, client.InNamespace(group.Namespace), client.MatchingFields{workersOfGroup: group.Name})
+	err := reader.List(ctx, &left, client.InNamespace(group.Namespace), client.MatchingFields{workersOfGroup: group.Name}, client.Limit(1))
 	return err == nil && len(left.Items) == 0
 }
 

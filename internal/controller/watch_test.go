@@ -122,8 +122,8 @@ func TestAMomentGrowsWithTheSet(t *testing.T) {
 			}
 		}
 	}
-	if got := aMoment[*corev1.Pod](cacheOf(t))(t.Context(), workerOf(1, 2)); got != 10*time.Millisecond {
-		t.Errorf("a set that is gone: waits %s, want 10ms", got)
+	if got := aMoment[*corev1.Pod](cacheOf(t))(t.Context(), workerOf(1, 2)); got != 500*time.Millisecond {
+		t.Errorf("a set that is gone: waits %s, want 500ms", got)
 	}
 }
 
@@ -243,7 +243,7 @@ func TestAWishConcernsAllGroups(t *testing.T) {
 
 // TestUnrelatedEventsEnqueueNothing has a busy cluster change what no pass reads.
 func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
-	q := &recordingQueue{}
+	q, reader := &recordingQueue{}, cacheOf(t, setOfSize(20, 4))
 	leader, worker := leaderOf(1), workerOf(1, 2)
 	leaders := &appsv1.StatefulSet{ObjectMeta: part("llama")}
 	service := &corev1.Service{ObjectMeta: part("llama")}
@@ -264,6 +264,8 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		ready := worker.DeepCopy()
 		ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		updated(t, q, enqueueSet(atOnce[*corev1.Pod]), worker, ready, isLeaderPod())
+		before, after = trimmed(t, trimPod, worker), trimmed(t, trimPod, ready)
+		updated(t, q, enqueueGroupOfWorkers(reader), before, after, predicate.Not(isLeaderPod()), lifeChanged(reader))
 
 		sts := leaders.DeepCopy()
 		sts.ResourceVersion, sts.Status.UpdateRevision, sts.Status.AvailableReplicas = version, version, int32(i)

@@ -5,9 +5,11 @@ package admission
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -39,8 +41,8 @@ type podWebhook struct {
 
 var _ ctrladmission.Handler = podWebhook{}
 
-// Handle answers with what changes, field by field. Comparing the whole pod before and after, as a Defaulter has it done, is half of what a
-// pod costs, and there are thousands in a large set.
+// Handle answers with what is injected. Comparing the whole pod before and after, as a Defaulter has it done, is half of what a pod costs,
+// and there are thousands in a large set.
 func (w podWebhook) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
 	pod := &corev1.Pod{}
 	if err := w.decoder.Decode(request, pod); err != nil {
@@ -49,36 +51,67 @@ func (w podWebhook) Handle(ctx context.Context, request ctrladmission.Request) c
 	if pod.Namespace == "" {
 		pod.Namespace = request.Namespace // The object in a request may leave it to the request.
 	}
-	before := pod.DeepCopy()
-	err := w.admit(ctx, pod)
+	before, err := json.Marshal(injected(pod))
+	if err != nil {
+		return ctrladmission.Errored(http.StatusInternalServerError, err)
+	}
+	initContainers, containers := slices.Clone(pod.Spec.InitContainers), slices.Clone(pod.Spec.Containers)
 	var refusal apierrors.APIStatus
-	switch {
+	switch err := w.admit(ctx, pod); {
 	case errors.As(err, &refusal):
 		return ctrladmission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: ptr.To(refusal.Status())}}
 	case err != nil:
 		return ctrladmission.Errored(http.StatusInternalServerError, err)
-	default:
-		return ctrladmission.Patched("", changes(before, pod)...)
 	}
+	after, err := json.Marshal(injected(pod))
+	if err != nil {
+		return ctrladmission.Errored(http.StatusInternalServerError, err)
+	}
+	patch, err := jsonpatch.CreatePatch(before, after)
+	if err != nil {
+		return ctrladmission.Errored(http.StatusInternalServerError, err)
+	}
+	patch = append(patch, variables("/spec/initContainers", initContainers, pod.Spec.InitContainers)...)
+	patch = append(patch, variables("/spec/containers", containers, pod.Spec.Containers)...)
+	return ctrladmission.Patched("", patch...)
 }
 
-// changes are the fields of a pod that admit has changed, each as a whole.
-func changes(before, after *corev1.Pod) []jsonpatch.Operation {
+// injected are the fields of a pod that admit may change, each in its place, but for the variables of containers.
+func injected(pod *corev1.Pod) *corev1.Pod {
+	fields := &corev1.Pod{}
+	fields.Labels = pod.Labels
+	fields.Spec.Subdomain = pod.Spec.Subdomain
+	fields.Spec.Affinity = pod.Spec.Affinity
+	fields.Spec.SchedulingGates = pod.Spec.SchedulingGates
+	return fields
+}
+
+// variables patches those of containers.
+func variables(path string, before, after []corev1.Container) []jsonpatch.Operation {
 	var patch []jsonpatch.Operation
-	compare := func(path string, before, after any) {
-		if !equality.Semantic.DeepEqual(before, after) {
-			patch = append(patch, jsonpatch.NewOperation("add", path, after))
+	for i := range after {
+		patch = append(patch, prepended(fmt.Sprintf("%s/%d/env", path, i), before[i].Env, after[i].Env)...)
+	}
+	return patch
+}
+
+// prepended patches a list of variables to which some were added at the front, and others were taken out. What stays isn't written: it may
+// have fields that are newer than this operator.
+func prepended(path string, before, after []corev1.EnvVar) []jsonpatch.Operation {
+	if len(before) == 0 && len(after) > 0 {
+		return []jsonpatch.Operation{jsonpatch.NewOperation("add", path, after)}
+	}
+	var patch []jsonpatch.Operation
+	added := len(after)
+	for i := len(before) - 1; i >= 0; i-- {
+		if added > 0 && equality.Semantic.DeepEqual(before[i], after[added-1]) {
+			added--
+		} else {
+			patch = append(patch, jsonpatch.NewOperation("remove", fmt.Sprintf("%s/%d", path, i), nil))
 		}
 	}
-	compare("/metadata/labels", before.Labels, after.Labels)
-	compare("/spec/subdomain", before.Spec.Subdomain, after.Spec.Subdomain)
-	compare("/spec/affinity", before.Spec.Affinity, after.Spec.Affinity)
-	compare("/spec/schedulingGates", before.Spec.SchedulingGates, after.Spec.SchedulingGates)
-	for i := range after.Spec.InitContainers {
-		compare(fmt.Sprintf("/spec/initContainers/%d/env", i), before.Spec.InitContainers[i].Env, after.Spec.InitContainers[i].Env)
-	}
-	for i := range after.Spec.Containers {
-		compare(fmt.Sprintf("/spec/containers/%d/env", i), before.Spec.Containers[i].Env, after.Spec.Containers[i].Env)
+	for i := added - 1; i >= 0; i-- {
+		patch = append(patch, jsonpatch.NewOperation("add", path+"/0", after[i]))
 	}
 	return patch
 }

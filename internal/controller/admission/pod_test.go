@@ -7,8 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
+	"strings"
 	"testing"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
@@ -51,23 +51,29 @@ func newPodWebhook(objects ...client.Object) podWebhook {
 	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster}
 }
 
-// newRequest asks for a pod in the namespace "default", whose JSON has the other fields, too.
-func newRequest(t *testing.T, pod *corev1.Pod, others map[string]any) ctrladmission.Request {
+// newRequest asks for a pod in the namespace "default".
+func newRequest(t *testing.T, pod *corev1.Pod) ctrladmission.Request {
 	t.Helper()
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
-	if err != nil {
-		t.Fatal(err)
-	}
-	maps.Copy(fields, others)
-	raw, err := json.Marshal(fields)
+	raw, err := json.Marshal(pod)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default", Object: runtime.RawExtension{Raw: raw}}}
 }
 
-// TestPatch applies the answer to a request as the API server does. What comes out is the pod as admitted; a field that is newer than this
-// operator stays.
+// newer is a request by an API server that knows of fields which this operator doesn't, also beside those that it changes.
+func newer(request ctrladmission.Request) ctrladmission.Request {
+	request.Object.Raw = []byte(strings.NewReplacer(
+		`"valueFrom":{}`, `"valueFrom":{"newSource":{"name":"s"}}`,
+		`"topologyKey":"zone"`, `"topologyKey":"zone","newTermField":1`,
+		`"name":"example.com/quota"`, `"name":"example.com/quota","newGateField":true`,
+		`"status":{}`, `"newField":{}`,
+	).Replace(string(request.Object.Raw)))
+	return request
+}
+
+// TestPatch applies the answer to a request as the API server does. What comes out is the pod as admitted; fields that are newer than this
+// operator stay.
 func TestPatch(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Pod){
 		"nothing special": func(*corev1.Pod) {},
@@ -81,6 +87,21 @@ func TestPatch(t *testing.T) {
 			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "other", Env: []corev1.EnvVar{{Name: "B", Value: "2"}}})
 		},
 		"held back in an exclusive place": func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" },
+		"the user's own gate, affinity and source of a variable, too": func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack"
+			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
+			zone := corev1.PodAffinityTerm{TopologyKey: "zone"}
+			pod.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{zone},
+				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: zone}},
+			}}
+			pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{}}}
+		},
+		"a variable that is the group's to set": func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Env = []corev1.EnvVar{
+				{Name: "A", ValueFrom: &corev1.EnvVarSource{}}, {Name: leaderworkersetv1.GroupSizeEnvVar, Value: "7"}, {Name: "B", Value: "2"},
+			}
+		},
 		"a TPU": func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{"google.com/tpu": resource.MustParse("4")}
 		},
@@ -90,8 +111,7 @@ func TestPatch(t *testing.T) {
 			change(pod)
 			key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", pod.Name)}
 			webhook := newPodWebhook(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}})
-			newer := map[string]any{"newer": "field"}
-			request := newRequest(t, pod, newer)
+			request := newer(newRequest(t, pod))
 			response := webhook.Handle(t.Context(), request)
 			if !response.Allowed {
 				t.Fatal(response.Result)
@@ -115,7 +135,7 @@ func TestPatch(t *testing.T) {
 			}
 			pod.Namespace = "" // Nothing that the answer has to say.
 			var want, got unstructured.Unstructured
-			if err := errors.Join(json.Unmarshal(patched, &got.Object), json.Unmarshal(newRequest(t, pod, newer).Object.Raw, &want.Object)); err != nil {
+			if err := errors.Join(json.Unmarshal(patched, &got.Object), json.Unmarshal(newer(newRequest(t, pod)).Object.Raw, &want.Object)); err != nil {
 				t.Fatal(err)
 			}
 			got.SetNamespace("")
@@ -129,7 +149,7 @@ func TestPatch(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	malformed := newLeaderPod()
 	malformed.Annotations = nil
-	refusal := newPodWebhook().Handle(t.Context(), newRequest(t, malformed, nil))
+	refusal := newPodWebhook().Handle(t.Context(), newRequest(t, malformed))
 	if refusal.Allowed || refusal.Result.Reason != metav1.StatusReasonBadRequest {
 		t.Errorf("malformed pod: got %v, want a bad request", refusal)
 	}
@@ -142,7 +162,7 @@ func TestRefusals(t *testing.T) {
 	}}
 	webhook := newPodWebhook()
 	webhook.live = fake.NewClientBuilder().WithInterceptorFuncs(unreachable).Build()
-	if refusal := webhook.Handle(t.Context(), newRequest(t, newLeaderPod(), nil)); refusal.Allowed || refusal.Result.Code != http.StatusInternalServerError {
+	if refusal := webhook.Handle(t.Context(), newRequest(t, newLeaderPod())); refusal.Allowed || refusal.Result.Code != http.StatusInternalServerError {
 		t.Errorf("API server out of reach: got %v, want an internal error", refusal)
 	}
 }

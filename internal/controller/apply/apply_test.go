@@ -429,6 +429,34 @@ func TestDeleteCarriesTheUID(t *testing.T) {
 	}
 }
 
+// TestStatusLeavesTheCacheAlone has the answer to a write read into what was written, as clients do: the set in the cache is shared.
+func TestStatusLeavesTheCacheAlone(t *testing.T) {
+	observed := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", Labels: map[string]string{"team": "a"}}}
+	observed.Status.Conditions = []metav1.Condition{{Type: leaderworkersetv1.ConditionAvailable, Message: "before"}}
+	observed.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "main"}}
+	before := observed.DeepCopy()
+	applier := newApplier(t, interceptor.Funcs{
+		SubResourcePatch: func(_ context.Context, _ client.Client, _ string, object client.Object, _ client.Patch, _ ...client.SubResourcePatchOption) error {
+			answered, ok := object.(*leaderworkersetv1.LeaderWorkerSet)
+			if !ok {
+				return fmt.Errorf("%T is no LeaderWorkerSet", object)
+			}
+			answered.Labels["team"] = "b"
+			answered.Status.Conditions[0].Message = "after"
+			answered.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Name = "other"
+			return nil
+		},
+	})
+	next := *observed.Status.DeepCopy()
+	next.Replicas = 3
+	if written, err := applier.Status(t.Context(), observed, next); !written || err != nil {
+		t.Fatalf("written: %t, error %v", written, err)
+	}
+	if diff := cmp.Diff(before, observed); diff != "" {
+		t.Errorf("what was observed (-before +after):\n%s", diff)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	writes := 0
 	applier := newApplier(t, interceptor.Funcs{

@@ -27,8 +27,9 @@ const (
 	forgetAfter  = 10 * time.Minute
 )
 
-// recordInterval is how often lives are written down while groups come and go: every 2 s up to 200 groups, every 5 s for 500. A moment when
-// all groups are complete is always written down, before the status tells of it.
+// recordInterval is how often lives are written down while groups come and go: every 2 s up to 200 groups, every 5 s for 500. What fails
+// less than that after its group was complete, and while no operator runs, goes unseen. A moment when all groups are complete is always
+// written down, before the status tells of it.
 var recordInterval = interval{least: 2 * time.Second, perGroup: 10 * time.Millisecond, most: 10 * time.Second}
 
 // restarts has the groups recreated that have failed, and writes down what has to be remembered. The record is written before the first

@@ -52,7 +52,8 @@ func MemberOf(pod *corev1.Pod) Member {
 }
 
 // Fingerprint is a short text that differs between lives, and between two states of one life if a pod was replaced or a container
-// restarted in between. What a group got from one version of the operator it gets from the next: a text that differs would recreate it. Empty for a life that isn't complete: nothing has to be remembered of it.
+// restarted in between. What a group got from one version of the operator it gets from the next: a text that differs would recreate it.
+// Empty for a life that isn't complete: nothing has to be remembered of it.
 func (l *Life) Fingerprint() string {
 	if !l.Complete {
 		return ""
