@@ -103,15 +103,15 @@ func prepended(path string, before, after []corev1.EnvVar) []jsonpatch.Operation
 	}
 	var patch []jsonpatch.Operation
 	added := len(after)
-	for i := len(before) - 1; i >= 0; i-- {
-		if added > 0 && equality.Semantic.DeepEqual(before[i], after[added-1]) {
+	for i, variable := range slices.Backward(before) {
+		if added > 0 && equality.Semantic.DeepEqual(variable, after[added-1]) {
 			added--
 		} else {
 			patch = append(patch, jsonpatch.NewOperation("remove", fmt.Sprintf("%s/%d", path, i), nil))
 		}
 	}
-	for i := added - 1; i >= 0; i-- {
-		patch = append(patch, jsonpatch.NewOperation("add", path+"/0", after[i]))
+	for _, variable := range slices.Backward(after[:added]) {
+		patch = append(patch, jsonpatch.NewOperation("add", path+"/0", variable))
 	}
 	return patch
 }
