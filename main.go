@@ -77,7 +77,8 @@ func (c *configuration) bind(flags *flag.FlagSet) {
 	flags.StringVar(&c.metricsCertDir, "metrics-cert-dir", "", "directory with tls.crt and tls.key for metrics; a self-signed certificate if empty")
 	flags.StringVar(&c.healthAddress, "health-probe-bind-address", ":8081", "address that /healthz and /readyz are served on")
 	flags.BoolVar(&c.leaderElect, "leader-elect", false, "elect a leader, so that several replicas can run of which one is active")
-	flags.StringVar(&c.leaderElectNS, "leader-election-namespace", "", "namespace of the leader's lease; the pod's own if empty")
+	flags.StringVar(&c.leaderElectNS, "leader-election-namespace", "", "the operator's namespace: that of the leader's lease and, "+
+		"if OLM v0 installed it, of its OperatorCondition and its certificate's Secret; the pod's own if empty")
 	flags.StringVar(&c.webhookHost, "webhook-host", "", "address that webhooks are served on; all if empty")
 	flags.IntVar(&c.webhookPort, "webhook-port", 9443, "port that webhooks are served on")
 	flags.StringVar(&c.webhookCertDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs", "directory with tls.crt and tls.key for webhooks")

@@ -13,9 +13,11 @@ import (
 	"github.com/operator-framework/api/pkg/manifests"
 	"github.com/operator-framework/api/pkg/operators/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -96,12 +98,14 @@ func checkPermissions(bundle *manifests.Bundle) error {
 	if len(strategy.DeploymentSpecs) != 1 {
 		return errors.New("want one Deployment")
 	}
-	certificate := strategy.DeploymentSpecs[0].Name + "-service-cert"
+	certificate := rbacv1.PolicyRule{
+		APIGroups: []string{corev1.GroupName}, Resources: []string{"secrets"}, ResourceNames: []string{strategy.DeploymentSpecs[0].Name + "-service-cert"},
+		Verbs: []string{"delete", "get", "patch"},
+	}
 	var errs []error
 	for _, permission := range slices.Concat(strategy.ClusterPermissions, strategy.Permissions) {
 		for _, rule := range permission.Rules {
-			if slices.Equal(rule.Resources, []string{"secrets"}) && slices.Equal(rule.ResourceNames, []string{certificate}) &&
-				!slices.Contains(rule.Verbs, "*") {
+			if equality.Semantic.DeepEqual(rule, certificate) {
 				continue
 			}
 			for _, resource := range rule.Resources {

@@ -93,6 +93,16 @@ func TestChecksFail(t *testing.T) {
 		"another secret": {
 			checkPermissions, func(c *csv) { certificateRule(c).ResourceNames[0] = "other" }, "may [delete get patch] secrets of",
 		},
+		"the certificate's secret by another verb": {
+			checkPermissions, func(c *csv) { certificateRule(c).Verbs[0] = "update" }, "may [update get patch] secrets of",
+		},
+		"the certificate's secret by one verb more": {
+			checkPermissions, func(c *csv) { certificateRule(c).Verbs = []string{"delete", "get", "patch", "update"} },
+			"may [delete get patch update] secrets of",
+		},
+		"the certificate's secret, and others of that name": {
+			checkPermissions, func(c *csv) { certificateRule(c).APIGroups[0] = "*" }, "may [delete get patch] secrets of [*]",
+		},
 		"one replica": {
 			checkDeployment, func(c *csv) { *deployment(c).Spec.Replicas = 1 }, "two replicas",
 		},

@@ -5,6 +5,7 @@ package olm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -14,8 +15,12 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -81,6 +86,60 @@ func TestOwnerOf(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOwnerPatch applies the patch as API servers do, to the Secret that it was made for, and to another that took its place.
+func TestOwnerPatch(t *testing.T) {
+	before := ownedBy(clusterServiceVersion, "lws-operator.v0.1.0", "1")
+	self := ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")
+	patch, err := ownerPatch("a", self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		uid  types.UID
+		want string
+	}{
+		"the Secret": {uid: "a"},
+		"another":    {uid: "b", want: "metadata.uid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+				Name: "cert", UID: test.uid, ResourceVersion: "1", OwnerReferences: []metav1.OwnerReference{before},
+			}}
+			patched := patchSecret(t, old, patch)
+			owners := map[types.UID]metav1.OwnerReference{}
+			for _, owner := range patched.OwnerReferences {
+				owners[owner.UID] = owner
+			}
+			if diff := cmp.Diff(map[types.UID]metav1.OwnerReference{before.UID: before, self.UID: self}, owners); diff != "" {
+				t.Errorf("owners (-want +got):\n%s", diff)
+			}
+			got := ""
+			if err := validation.ValidateObjectMetaUpdate(&patched.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata")).ToAggregate(); err != nil {
+				got = err.Error()
+			}
+			if (test.want == "") != (got == "") || !strings.HasPrefix(got, test.want) {
+				t.Errorf("got refusal %q; want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func patchSecret(t *testing.T, secret corev1.Secret, patch []byte) (patched corev1.Secret) {
+	t.Helper()
+	original, err := json.Marshal(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := strategicpatch.StrategicMergePatch(original, patch, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(result, &patched); err != nil {
+		t.Fatal(err)
+	}
+	return patched
 }
 
 // TestStart has attempts fail for some time, on a clock of its own.

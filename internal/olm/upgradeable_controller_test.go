@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -37,7 +37,7 @@ type world struct {
 	client     client.Client
 	reconciler *upgradeableReconciler
 	writes     int
-	conflicts  int // writes that will meet a conflict
+	meanwhile  func() // what somebody else does right before the next write
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
@@ -49,12 +49,15 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	w := &world{t: t, clock: clocktesting.NewFakePassiveClock(now)}
 	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
 		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
-			if w.conflicts > 0 {
-				w.conflicts--
-				return apierrors.NewConflict(operatorsv2.Resource("operatorconditions"), object.GetName(), nil)
+			if meanwhile := w.meanwhile; meanwhile != nil {
+				w.meanwhile = nil
+				meanwhile()
+			}
+			if err := c.Patch(ctx, object, patch, options...); err != nil {
+				return err
 			}
 			w.writes++
-			return c.Patch(ctx, object, patch, options...)
+			return nil
 		},
 	}).Build()
 	w.reconciler = &upgradeableReconciler{sets: w.client, direct: w.client, clock: w.clock}
@@ -130,9 +133,17 @@ func TestReconcile(t *testing.T) {
 	w.is(metav1.ConditionTrue)
 }
 
+// TestReconcileAgainAfterConflict has somebody else write a condition while the operator's is about to be written: it must not get lost.
 func TestReconcileAgainAfterConflict(t *testing.T) {
-	w := newWorld(t, operatorCondition())
-	w.conflicts = 1
+	condition := operatorCondition()
+	condition.Spec.Conditions = nil
+	w := newWorld(t, condition)
+	w.meanwhile = func() {
+		condition.Spec.Conditions = []metav1.Condition{other}
+		if err := w.client.Update(t.Context(), condition); err != nil {
+			t.Error(err)
+		}
+	}
 	w.pass(0, gathering)
 	w.pass(1, 0)
 	w.is(metav1.ConditionTrue)
@@ -140,4 +151,37 @@ func TestReconcileAgainAfterConflict(t *testing.T) {
 
 func TestReconcileWithoutOperatorCondition(t *testing.T) {
 	newWorld(t).pass(0, 0)
+}
+
+func TestRolloutBeginsOrEnds(t *testing.T) {
+	rolling, resting := newSet("a", metav1.ConditionTrue, 0), newSet("a", metav1.ConditionFalse, 0)
+	type set = leaderworkersetv1.LeaderWorkerSet
+	for name, test := range map[string]struct {
+		before, after *set
+		want          bool
+	}{
+		"a rollout begins":                 {&resting, &rolling, true},
+		"a rollout ends":                   {&rolling, &resting, true},
+		"another change in a rollout":      {&rolling, &rolling, false},
+		"another change at rest":           {&resting, &resting, false},
+		"a set in a rollout is seen first": {nil, &rolling, true},
+		"a set at rest is seen first":      {nil, &resting, false},
+		"a set in a rollout is deleted":    {&rolling, nil, true},
+		"a set at rest is deleted":         {&resting, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got bool
+			switch passes := rolloutBeginsOrEnds(); {
+			case test.before == nil:
+				got = passes.Create(event.TypedCreateEvent[*set]{Object: test.after})
+			case test.after == nil:
+				got = passes.Delete(event.TypedDeleteEvent[*set]{Object: test.before})
+			default:
+				got = passes.Update(event.TypedUpdateEvent[*set]{ObjectOld: test.before, ObjectNew: test.after})
+			}
+			if got != test.want {
+				t.Errorf("got %t; want %t", got, test.want)
+			}
+		})
+	}
 }
