@@ -157,7 +157,7 @@ func (c *configuration) rotator() (*certificates.Rotator, error) {
 		return nil, nil
 	}
 	namespace, name, _ := strings.Cut(c.authority, "/")
-	if namespace == "" || name == "" || c.mutating == "" || c.validating == "" {
+	if namespace == "" || name == "" || strings.Contains(name, "/") || c.mutating == "" || c.validating == "" {
 		return nil, errors.New("a certificate takes all of -webhook-authority-secret=<namespace>/<name>, " +
 			"-mutating-webhook-configuration and -validating-webhook-configuration")
 	}

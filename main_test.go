@@ -17,6 +17,7 @@ func TestRotator(t *testing.T) {
 		{name: "no Secret", config: configuration{mutating: "a", validating: "b"}, fails: true},
 		{name: "no namespace", config: configuration{authority: "authority", mutating: "a", validating: "b"}, fails: true},
 		{name: "an empty namespace", config: configuration{authority: "/authority", mutating: "a", validating: "b"}, fails: true},
+		{name: "more than a namespace and a name", config: configuration{authority: "a/b/c", mutating: "a", validating: "b"}, fails: true},
 		{name: "no mutating configuration", config: configuration{authority: "system/authority", validating: "b"}, fails: true},
 		{name: "no validating configuration", config: configuration{authority: "system/authority", mutating: "a"}, fails: true},
 	}

@@ -31,7 +31,7 @@ const (
 	servingLifetime = 90 * day
 
 	// clockSkew is how far the clocks of replicas and API servers may be apart: certificates are valid that much earlier than they are made.
-	clockSkew = time.Hour
+	clockSkew = day
 )
 
 // authority signs certificates for servers.
@@ -89,7 +89,7 @@ func readAuthority(data map[string][]byte, now time.Time) (*authority, error) {
 		return nil, errors.New("the certificate is not one of an authority")
 	case now.Before(pair.Leaf.NotBefore):
 		return nil, fmt.Errorf("the certificate isn't valid before %s", pair.Leaf.NotBefore)
-	case !now.Before(renewal(pair.Leaf)):
+	case !now.Before(renewal(pair.Leaf.NotBefore, pair.Leaf.NotAfter)):
 		return nil, fmt.Errorf("the certificate ends on %s", pair.Leaf.NotAfter)
 	}
 	return &authority{certificate: pair.Leaf, key: key}, nil
@@ -125,8 +125,8 @@ func (a *authority) sign(hosts []string, now time.Time) (*tls.Certificate, error
 }
 
 // renewal is when a certificate has to be replaced: a third of its life is left.
-func renewal(certificate *x509.Certificate) time.Time {
-	return certificate.NotAfter.Add(-certificate.NotAfter.Sub(certificate.NotBefore) / 3)
+func renewal(from, until time.Time) time.Time {
+	return until.Add(-until.Sub(from) / 3)
 }
 
 func earliest(times ...time.Time) time.Time {

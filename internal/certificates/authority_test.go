@@ -83,6 +83,9 @@ func TestSign(t *testing.T) {
 	if err := verify(leaf, nil, "127.0.0.1", start); err == nil {
 		t.Error("trusted without an authority")
 	}
+	if err := verify(leaf, []*x509.Certificate{made.certificate}, "127.0.0.1", start.Add(-24*time.Hour)); err != nil {
+		t.Errorf("made on a replica whose clock is a day ahead: %v", err)
+	}
 	for _, test := range []struct {
 		name string
 		now  time.Time

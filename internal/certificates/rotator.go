@@ -79,7 +79,7 @@ type Rotator struct {
 
 // New returns a Rotator, of which a manager's cache and webhook server have to know before it is set up.
 func New(options Options) *Rotator {
-	return &Rotator{options: options, changes: flowcontrol.NewTokenBucketPassiveRateLimiter(changesPerSecond, changeBurst)}
+	return &Rotator{options: options, changes: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(changesPerSecond, changeBurst, options.Clock)}
 }
 
 // LimitCache has a cache hold nothing but the three objects of their kinds.
@@ -173,7 +173,8 @@ func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err 
 			return now, fmt.Errorf("the webhooks' certificate: %w", err)
 		}
 	}
-	next = earliest(renewal(current.certificate), served.replaceAt(hosts, r.trusted, now))
+	due := renewal(current.certificate.NotBefore, current.certificate.NotAfter)
+	next = earliest(due, served.replaceAt(hosts, r.trusted, now))
 	if forgotten := r.trusted.since.Add(overlap); now.Before(forgotten) {
 		next = earliest(next, forgotten)
 	}
@@ -218,7 +219,7 @@ func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authori
 	return made, nil
 }
 
-// announce has both webhook configurations trust the authority, and what this replica serves. It returns the hosts in them.
+// announce has the webhook configurations trust the authority, and what this replica serves. It returns the hosts in them.
 func (r *Rotator) announce(ctx context.Context, current *authority, now time.Time) (hosts []string, err error) {
 	configurations, err := r.configurations(ctx)
 	if err != nil {
@@ -256,15 +257,30 @@ func (r *Rotator) isCurrent(ctx context.Context, known *authority, now time.Time
 	return err == nil && current.certificate.Equal(known.certificate)
 }
 
-// configurations are the two webhook configurations, which have to exist.
+// configurations are the webhook configurations that exist. One of the two may be missing, since an administrator has deleted it: the webhooks
+// in the other one need their certificate all the same.
 func (r *Rotator) configurations(ctx context.Context) ([]client.Object, error) {
-	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{}
-	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{}
-	err := errors.Join(
-		r.client.Get(ctx, types.NamespacedName{Name: r.options.MutatingWebhookConfiguration}, mutating),
-		r.client.Get(ctx, types.NamespacedName{Name: r.options.ValidatingWebhookConfiguration}, validating),
-	)
-	return []client.Object{mutating, validating}, err
+	var found []client.Object
+	var missing error
+	for _, configuration := range []client.Object{
+		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: r.options.MutatingWebhookConfiguration}},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: r.options.ValidatingWebhookConfiguration}},
+	} {
+		err := r.client.Get(ctx, client.ObjectKeyFromObject(configuration), configuration)
+		switch {
+		case err == nil:
+			found = append(found, configuration)
+		case apierrors.IsNotFound(err):
+			log.FromContext(ctx).Info("A webhook configuration is missing", "because", err.Error())
+			missing = errors.Join(missing, err)
+		default:
+			return nil, err
+		}
+	}
+	if len(found) == 0 {
+		return nil, missing
+	}
+	return found, nil
 }
 
 // inject writes caBundles into a configuration where they have to change.
@@ -314,7 +330,7 @@ func (r *Rotator) serve(ctx context.Context, hosts []string, now time.Time) (*se
 	if err != nil {
 		return nil, err
 	}
-	served := &serving{certificate: certificate, hosts: hosts, authority: r.trusted.certificate}
+	served := &serving{certificate: certificate, hosts: hosts, since: now, authority: r.trusted.certificate}
 	r.serving.Store(served)
 	log.FromContext(ctx).Info("Serving webhooks with a new certificate", "hosts", hosts, "until", certificate.Leaf.NotAfter)
 	return served, nil

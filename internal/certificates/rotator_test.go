@@ -104,11 +104,16 @@ func (w *world) write(write func() error) error {
 	return errCrash
 }
 
+func (w *world) reconcile(t *testing.T, replica int) (reconcile.Result, error) {
+	t.Helper()
+	ctx := log.IntoContext(t.Context(), logr.Discard())
+	return w.replicas[replica].Reconcile(ctx, reconcile.Request{NamespacedName: secretKey})
+}
+
 // pass has a replica make a pass. One that dies starts again, with nothing in its memory.
 func (w *world) pass(t *testing.T, replica int) time.Duration {
 	t.Helper()
-	ctx := log.IntoContext(t.Context(), logr.Discard())
-	result, err := w.replicas[replica].Reconcile(ctx, reconcile.Request{NamespacedName: secretKey})
+	result, err := w.reconcile(t, replica)
 	if errors.Is(err, errCrash) {
 		w.restart(replica)
 	} else if err != nil {
@@ -149,6 +154,16 @@ func (w *world) check(t *testing.T, bundles [][]byte) {
 			if err := verify(served.certificate.Leaf, parseBundle(bundle), host, w.clock.Now()); err != nil {
 				t.Fatalf("replica %d serves what isn't trusted: %v", i, err)
 			}
+		}
+	}
+}
+
+// checkAuthorities fails the test if a caBundle hasn't that many authorities.
+func (w *world) checkAuthorities(t *testing.T, want int) {
+	t.Helper()
+	for i, bundle := range w.bundles(t) {
+		if got := len(parseBundle(bundle)); got != want {
+			t.Errorf("caBundle %d has %d authorities; want %d", i, got, want)
 		}
 	}
 }
@@ -195,7 +210,7 @@ func TestFirst(t *testing.T) {
 		t.Errorf("the next pass is in %s; want one when others aren't trusted any more, in %s", after, overlap)
 	}
 	w.advance(overlap)
-	if after, want := w.pass(t, 0), (2*servingLifetime-clockSkew)/3-overlap; after != want {
+	if after, want := w.pass(t, 0), 2*servingLifetime/3-overlap; after != want {
 		t.Errorf("the next pass is in %s; want one when the certificate is due, in %s", after, want)
 	}
 	if w.writes != writes {
@@ -263,10 +278,71 @@ func TestRotation(t *testing.T) {
 	w.pass(t, 0)
 	w.pass(t, 1)
 	w.check(t, w.bundles(t))
-	for _, bundle := range w.bundles(t) {
-		if got := len(parseBundle(bundle)); got != 1 {
-			t.Errorf("%d authorities are trusted in the end", got)
+	w.checkAuthorities(t, 1)
+}
+
+// TestExpiredAuthority has an authority end before there is another one: nothing that it has signed is worth keeping it for.
+func TestExpiredAuthority(t *testing.T) {
+	w := newWorld(1)
+	w.pass(t, 0)
+	w.advance(authorityLifetime)
+	w.pass(t, 0)
+	w.check(t, w.bundles(t))
+	w.checkAuthorities(t, 1)
+}
+
+// TestOneConfiguration has an administrator delete a webhook configuration, and make it again long after.
+func TestOneConfiguration(t *testing.T) {
+	for _, deleted := range []client.Object{
+		&admissionregistrationv1.MutatingWebhookConfiguration{},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{},
+	} {
+		t.Run(fmt.Sprintf("%T", deleted), func(t *testing.T) {
+			w := newWorld(2)
+			if err := w.client.Get(t.Context(), types.NamespacedName{Name: configurations}, deleted); err != nil {
+				t.Fatal(err)
+			}
+			w.pass(t, 0)
+			w.pass(t, 1)
+			if err := w.client.Delete(t.Context(), deleted); err != nil {
+				t.Fatal(err)
+			}
+			w.restart(0)
+			w.pass(t, 0)
+			w.advance(servingLifetime)
+			w.pass(t, 0)
+			w.pass(t, 1)
+			for i, replica := range w.replicas {
+				if err := replica.ready(nil); err != nil {
+					t.Errorf("replica %d: %v", i, err)
+				}
+			}
+			deleted.SetResourceVersion("")
+			if err := w.client.Create(t.Context(), deleted); err != nil {
+				t.Fatal(err)
+			}
+			w.pass(t, 0)
+			w.check(t, w.bundles(t))
+		})
+	}
+}
+
+// TestNoConfiguration has nothing to say what the certificate is for.
+func TestNoConfiguration(t *testing.T) {
+	w := newWorld(1)
+	for _, deleted := range []client.Object{
+		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: configurations}},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: configurations}},
+	} {
+		if err := w.client.Delete(t.Context(), deleted); err != nil {
+			t.Fatal(err)
 		}
+	}
+	if _, err := w.reconcile(t, 0); !apierrors.IsNotFound(err) {
+		t.Errorf("got the error %v", err)
+	}
+	if err := w.replicas[0].ready(nil); err == nil {
+		t.Error("ready")
 	}
 }
 
@@ -355,12 +431,79 @@ func TestLateCache(t *testing.T) {
 	}
 }
 
-// TestTooOften has somebody else remove the caBundle again and again.
+// TestLatePatch has another replica announce another authority between what a pass reads of the configurations and what it writes.
+func TestLatePatch(t *testing.T) {
+	w := newWorld(2)
+	var once bool
+	w.replicas[0].client = interceptor.NewClient(w.client, interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+			if !once {
+				once = true
+				w.deleteSecret(t)
+				w.pass(t, 1)
+			}
+			return c.Patch(ctx, object, patch, options...)
+		},
+	})
+	if after := w.pass(t, 0); after != moment {
+		t.Errorf("the replica that was late looks again in %s", after)
+	}
+	w.check(t, w.bundles(t))
+	w.pass(t, 0)
+	w.check(t, w.bundles(t))
+	if !w.replicas[0].trusted.certificate.Equal(w.replicas[1].trusted.certificate) {
+		t.Error("the replicas trust different authorities")
+	}
+}
+
+// TestUnknownSecret has a replica that can't ask the API server what the Secret is now, when the authority before could be forgotten.
+func TestUnknownSecret(t *testing.T) {
+	w := newWorld(1)
+	w.pass(t, 0)
+	w.deleteSecret(t)
+	w.pass(t, 0)
+	w.advance(2 * overlap)
+	w.replicas[0].live = interceptor.NewClient(w.client, interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return errors.New("no connection")
+		},
+	})
+	w.pass(t, 0) // Serves what the new authority has signed.
+	w.pass(t, 0)
+	w.checkAuthorities(t, 2)
+
+	w.replicas[0].live = w.client
+	w.pass(t, 0)
+	w.checkAuthorities(t, 1)
+}
+
+// TestTooOften has somebody else remove a caBundle again and again.
 func TestTooOften(t *testing.T) {
 	w := newWorld(1)
-	w.replicas[0].changes = flowcontrol.NewFakeNeverRateLimiter()
-	if _, err := w.replicas[0].Reconcile(t.Context(), reconcile.Request{}); err == nil || apierrors.IsConflict(err) {
+	w.replicas[0].changes = New(w.replicas[0].options).changes
+	w.pass(t, 0)
+	for range changeBurst - 2 { // The first pass has changed two configurations.
+		w.removeBundle(t)
+		w.pass(t, 0)
+	}
+	w.removeBundle(t)
+	if _, err := w.reconcile(t, 0); err == nil || apierrors.IsConflict(err) {
 		t.Errorf("got the error %v", err)
+	}
+	w.advance(time.Minute)
+	w.pass(t, 0)
+	w.check(t, w.bundles(t))
+}
+
+func (w *world) removeBundle(t *testing.T) {
+	t.Helper()
+	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{}
+	if err := w.client.Get(t.Context(), types.NamespacedName{Name: configurations}, validating); err != nil {
+		t.Fatal(err)
+	}
+	validating.Webhooks[0].ClientConfig.CABundle = nil
+	if err := w.client.Update(t.Context(), validating); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -17,11 +17,13 @@ const settling = time.Minute
 type serving struct {
 	certificate *tls.Certificate
 	hosts       []string
+	// since when it is served: its life starts here. It is valid from earlier on, by clockSkew, which is longer than a short life.
+	since time.Time
 	// authority has signed it.
 	authority *x509.Certificate
 }
 
-// trust is an authority that is in all caBundles.
+// trust is an authority that is in the caBundles of all configurations there are.
 type trust struct {
 	*authority
 	// since when, as far as this replica knows.
@@ -37,7 +39,7 @@ func (s *serving) replaceAt(hosts []string, trusted trust, now time.Time) time.T
 	case !s.authority.Equal(trusted.certificate):
 		return earliest(trusted.since.Add(settling), s.certificate.Leaf.NotAfter)
 	default:
-		return renewal(s.certificate.Leaf)
+		return renewal(s.since, s.certificate.Leaf.NotAfter)
 	}
 }
 

@@ -16,10 +16,10 @@ func TestReplaceAt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &serving{certificate: certificate, hosts: hosts, authority: signer.certificate}
+		return &serving{certificate: certificate, hosts: hosts, since: made, authority: signer.certificate}
 	}
-	// clockSkew is part of its life.
-	due := start.Add((2*servingLifetime - clockSkew) / 3)
+	due := start.Add(2 * servingLifetime / 3)
+	lastHour := current.certificate.NotAfter.Add(-time.Hour)
 	tests := []struct {
 		name    string
 		serving *serving
@@ -30,6 +30,7 @@ func TestReplaceAt(t *testing.T) {
 		{name: "nothing is served", hosts: hosts, now: start, want: start},
 		{name: "a new one", serving: by(current, start), hosts: hosts, now: start, want: due},
 		{name: "due for long", serving: by(current, start), hosts: hosts, now: start.Add(servingLifetime), want: due},
+		{name: "one that ends with its authority", serving: by(current, lastHour), hosts: hosts, now: lastHour, want: lastHour.Add(40 * time.Minute)},
 		{name: "for other hosts", serving: by(current, start), hosts: []string{"a", "c"}, now: start, want: start},
 		{name: "of the authority before", serving: by(old, start), hosts: hosts, now: start, want: start.Add(settling)},
 		{name: "of the authority before, for a moment only", serving: by(old, start.Add(time.Second-servingLifetime)), hosts: hosts, now: start,
