@@ -15,11 +15,13 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
@@ -89,11 +91,21 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if suite.client, err = client.New(suite.config, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
+	if err := waitForSets(ctx); err != nil {
+		return 0, err
+	}
 	if suite.mutating, suite.validating, err = configurations(ctx); err != nil {
 		return 0, err
 	}
 	suite.mutating.ResourceVersion, suite.validating.ResourceVersion = "", ""
 	return m.Run(), nil
+}
+
+// waitForSets waits until the API server serves LeaderWorkerSets, a moment after their CRD was applied.
+func waitForSets(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
+		return suite.client.List(ctx, &leaderworkersetv1.LeaderWorkerSetList{}) == nil, nil
+	})
 }
 
 // kubectl runs the kubectl that belongs to the API server, and returns what it writes.
