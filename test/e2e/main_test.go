@@ -23,6 +23,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/operator"
+	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
 const (
@@ -51,12 +52,7 @@ type environment struct {
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := run(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	testmain.Run(m, run)
 }
 
 // run runs the tests in the cluster that the environment asks for.

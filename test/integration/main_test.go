@@ -30,6 +30,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/controller/admission"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
 const (
@@ -79,12 +80,7 @@ var suite struct {
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	code, err := run(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	testmain.Run(m, run)
 }
 
 // run runs the tests against an API server that exists only for them.

@@ -24,6 +24,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
 // deadline is for what takes a moment.
@@ -45,12 +46,7 @@ var suite struct {
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	code, err := run(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	testmain.Run(m, run)
 }
 
 // run runs the tests against an API server that exists only for them, and has the objects of config/default.

@@ -7,11 +7,10 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
+	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
 var power = flag.String("power", "", "command that takes a node from the power, `<command> stop <node>`, and turns it on again, "+
@@ -22,12 +21,7 @@ var suite *bed.Bed
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := run(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	testmain.Run(m, run)
 }
 
 // run installs the operator, runs the tests, and removes the operator again.

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
+	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
 // What all tests share. TestMain sets it before the first one.
@@ -31,12 +32,7 @@ var (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	log.SetLogger(klog.Background())
-	code, err := run(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	testmain.Run(m, run)
 }
 
 // run publishes the releases and runs the tests.
