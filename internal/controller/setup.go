@@ -180,7 +180,7 @@ func setSources(cached cache.Cache) []source.Source {
 			somethingWeUseChanged[*leaderworkersetv1.LeaderWorkerSet]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet(aMoment[*appsv1.StatefulSet](cached)), somethingWeUseChanged[*appsv1.StatefulSet]()),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet(atOnce[*appsv1.StatefulSet]), orderObserved()),
-		source.Kind(cached, &corev1.Pod{}, enqueueSet(aMoment[*corev1.Pod](cached)), isLeaderPod(), somethingWeUseChanged[*corev1.Pod]()),
+		source.Kind(cached, &corev1.Pod{}, enqueueSet(aMoment[*corev1.Pod](cached)), isLeaderPod(), podChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueSet(aMoment[*corev1.Service](cached)), somethingWeUseChanged[*corev1.Service]()),
 		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet(aMoment[*appsv1.ControllerRevision](cached)),
 			somethingWeUseChanged[*appsv1.ControllerRevision]()),
@@ -191,7 +191,7 @@ func setSources(cached cache.Cache) []source.Source {
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
 		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()),
-			somethingWeUseChanged[*corev1.Pod]()),
+			podChanged()),
 		source.Kind(cached, &corev1.Pod{}, enqueueGroupOfWorkers(cached), predicate.Not(isLeaderPod()), lifeChanged(cached)),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),

@@ -5,7 +5,9 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -106,10 +108,10 @@ func TestAMomentGrowsWithTheSet(t *testing.T) {
 		want         time.Duration
 	}{
 		{0, 4, 10 * time.Millisecond},
-		{20, 4, 18 * time.Millisecond},
-		{500, 4, 210 * time.Millisecond},
-		{2, 700, 150 * time.Millisecond},
-		{1225, 4, 500 * time.Millisecond},
+		{20, 4, 26 * time.Millisecond},
+		{100, 4, 90 * time.Millisecond},
+		{2, 700, 290 * time.Millisecond},
+		{613, 4, 500 * time.Millisecond},
 		{math.MaxInt32, math.MaxInt32, 500 * time.Millisecond},
 	} {
 		lws := setOfSize(tc.groups, tc.size)
@@ -139,8 +141,8 @@ func TestEnqueue(t *testing.T) {
 		of   client.Object
 		want []string
 	}{
-		{"the set of a pod, a moment later", sets, leaderOf(1), []string{"default/llama in 18ms"}},
-		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 18ms"}},
+		{"the set of a pod, a moment later", sets, leaderOf(1), []string{"default/llama in 26ms"}},
+		{"the set of a StatefulSet", sets, &appsv1.StatefulSet{ObjectMeta: part("llama")}, []string{"default/llama in 26ms"}},
 		{"the group of a leader", groups, leaderOf(1), []string{"default/llama-1 in 0s"}},
 		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
 		{"the group of a Service", concerned, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
@@ -182,7 +184,7 @@ func TestTheLastWorkerThatIsGoneDoesNotWait(t *testing.T) {
 	updated(t, q, to, workerOf(2, 2), workerOf(2, 2))
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 1)}, q)
-	want := []string{"default/llama-1 in 18ms", "default/llama-2 in 18ms", "default/llama-2 in 18ms", "default/llama-1 in 18ms", "default/llama-3 in 0s"}
+	want := []string{"default/llama-1 in 26ms", "default/llama-2 in 26ms", "default/llama-1 in 26ms", "default/llama-3 in 0s"}
 	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}
@@ -258,8 +260,8 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: version}}
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Message: version}}
 		before, after := trimmed(t, trimPod, leader), trimmed(t, trimPod, pod)
-		updated(t, q, enqueueSet(atOnce[*corev1.Pod]), before, after, isLeaderPod(), somethingWeUseChanged[*corev1.Pod]())
-		updated(t, q, enqueueGroup(atOnce[*corev1.Pod]), before, after, somethingWeUseChanged[*corev1.Pod]())
+		updated(t, q, enqueueSet(atOnce[*corev1.Pod]), before, after, isLeaderPod(), podChanged())
+		updated(t, q, enqueueGroup(atOnce[*corev1.Pod]), before, after, podChanged())
 
 		ready := worker.DeepCopy()
 		ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
@@ -385,22 +387,24 @@ func TestLeadersAppear(t *testing.T) {
 }
 
 func TestSomethingWeUseChanged(t *testing.T) {
+	type statefulSet = appsv1.StatefulSet
 	for _, tc := range []struct {
 		name   string
-		change func(*corev1.Pod)
+		change func(*statefulSet)
 		want   bool
 	}{
-		{"resource version only", func(p *corev1.Pod) { p.ResourceVersion = "2" }, false},
-		{"node", func(p *corev1.Pod) { p.Spec.NodeName = "n1" }, true},
-		{"owner", func(p *corev1.Pod) { p.OwnerReferences = []metav1.OwnerReference{{UID: "x"}} }, true},
-		{"deletion", func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{} }, true},
-		{"UID", func(p *corev1.Pod) { p.UID = "new" }, true},
+		{"resource version only", func(s *statefulSet) { s.ResourceVersion = "2" }, false},
+		{"spec", func(s *statefulSet) { s.Spec.Replicas = ptr.To[int32](3) }, true},
+		{"status", func(s *statefulSet) { s.Status.ReadyReplicas++ }, true},
+		{"owner", func(s *statefulSet) { s.OwnerReferences = []metav1.OwnerReference{{UID: "x"}} }, true},
+		{"deletion", func(s *statefulSet) { s.DeletionTimestamp = &metav1.Time{} }, true},
+		{"UID", func(s *statefulSet) { s.UID = "new" }, true},
 	} {
-		before := leaderOf(1)
+		before := &statefulSet{ObjectMeta: part("llama")}
 		before.ResourceVersion = "1"
 		after := before.DeepCopy()
 		tc.change(after)
-		got := somethingWeUseChanged[*corev1.Pod]().Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: before, ObjectNew: after})
+		got := somethingWeUseChanged[*statefulSet]().Update(event.TypedUpdateEvent[*statefulSet]{ObjectOld: before, ObjectNew: after})
 		if got != tc.want {
 			t.Errorf("%s: passes: %t, want %t", tc.name, got, tc.want)
 		}
@@ -408,14 +412,78 @@ func TestSomethingWeUseChanged(t *testing.T) {
 			t.Errorf("%s: the cache's object was changed", tc.name)
 		}
 	}
-	if !somethingWeUseChanged[*corev1.Pod]().Create(event.TypedCreateEvent[*corev1.Pod]{Object: leaderOf(1)}) {
+	if !somethingWeUseChanged[*statefulSet]().Create(event.TypedCreateEvent[*statefulSet]{}) {
 		t.Error("creations are dropped")
 	}
 }
 
-func TestTrimPodKeepsWhatIsRead(t *testing.T) {
+// TestPodChanged takes away everything that the cache keeps of a pod, one thing after the other: each is noticed, but for what can't change.
+func TestPodChanged(t *testing.T) {
+	passes := func(before, after *corev1.Pod) bool {
+		return podChanged().Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: before, ObjectNew: after})
+	}
+	before := trimmed(t, trimPod, fullPod())
+	if passes(before, before.DeepCopy()) {
+		t.Error("a resync passes")
+	}
+	unnoticed := []string{}
+	withoutEach(before, func(path string, after *corev1.Pod) {
+		if !passes(before, after) || !passes(after, before) {
+			unnoticed = append(unnoticed, path)
+		}
+	})
+	want := []string{".ObjectMeta.CreationTimestamp", ".ObjectMeta.Name", ".ObjectMeta.Namespace", ".ObjectMeta.ResourceVersion"}
+	if diff := cmp.Diff(want, slices.Sorted(slices.Values(unnoticed))); diff != "" {
+		t.Errorf("changes that are dropped (-want +got):\n%s", diff)
+	}
+	if !podChanged().Create(event.TypedCreateEvent[*corev1.Pod]{Object: before}) {
+		t.Error("creations are dropped")
+	}
+}
+
+// withoutEach calls the function with copies of a pod that each lack one thing: a value, an entry of a map or an item of a list.
+func withoutEach(pod *corev1.Pod, each func(path string, without *corev1.Pod)) {
+	changed := pod.DeepCopy()
+	var visit func(path string, value reflect.Value)
+	try := func(path string, value, without reflect.Value) {
+		kept := reflect.New(value.Type()).Elem()
+		kept.Set(value)
+		value.Set(without)
+		each(path, changed.DeepCopy())
+		value.Set(kept)
+	}
+	visit = func(path string, value reflect.Value) {
+		_, isTime := value.Interface().(metav1.Time)
+		switch {
+		case value.IsZero():
+		case value.Kind() == reflect.Struct && !isTime:
+			for i := range value.NumField() {
+				visit(path+"."+value.Type().Field(i).Name, value.Field(i))
+			}
+		case value.Kind() == reflect.Slice:
+			try(path+"[-1]", value, value.Slice(0, value.Len()-1))
+			for i := range value.Len() {
+				visit(fmt.Sprintf("%s[%d]", path, i), value.Index(i))
+			}
+		case value.Kind() == reflect.Map:
+			for _, key := range value.MapKeys() {
+				without := reflect.ValueOf(maps.Clone(value.Interface().(map[string]string)))
+				without.SetMapIndex(key, reflect.Value{})
+				try(fmt.Sprintf("%s[%s]", path, key), value, without)
+			}
+		default:
+			try(path, value, reflect.Zero(value.Type()))
+		}
+	}
+	visit("", reflect.ValueOf(changed).Elem())
+}
+
+// fullPod is a leader with everything that the cache keeps of a pod, and nothing else.
+func fullPod() *corev1.Pod {
 	full := leaderOf(1)
-	full.UID, full.ResourceVersion, full.DeletionTimestamp = types.UID("uid"), "7", &metav1.Time{}
+	full.UID, full.ResourceVersion, full.Generation = types.UID("uid"), "7", 2
+	full.CreationTimestamp, full.DeletionTimestamp = metav1.Unix(1, 0), ptr.To(metav1.Unix(2, 0))
+	full.Finalizers = []string{"example.com/drain"}
 	full.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: "leaders", Controller: ptr.To(true)}}
 	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2", leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"}
 	full.Spec.NodeName = "n1"
@@ -427,6 +495,11 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.Status.Phase, full.Status.Reason = corev1.PodFailed, "Evicted"
 	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1}}
 	full.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 2}}
+	return full
+}
+
+func TestTrimPodKeepsWhatIsRead(t *testing.T) {
+	full := fullPod()
 	want := full.DeepCopy()
 
 	full.Labels["app"], full.Annotations["note"] = "x", "y"

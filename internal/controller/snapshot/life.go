@@ -4,7 +4,7 @@
 package snapshot
 
 import (
-	"fmt"
+	"encoding/hex"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -67,7 +67,7 @@ func (l *Life) Fingerprint() string {
 		line = append(line, '\n')
 		_, _ = hash.Write(line)
 	}
-	return fmt.Sprintf("%s%016x", leaderPart(l.Leader), hash.Sum64())
+	return leaderPart(l.Leader) + hex.EncodeToString(hash.Sum(nil))
 }
 
 // IsOfLeader says whether a fingerprint is of a life of this leader pod.
@@ -78,5 +78,5 @@ func IsOfLeader(fingerprint string, leader types.UID) bool {
 func leaderPart(leader types.UID) string {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(leader))
-	return fmt.Sprintf("%08x-", hash.Sum32())
+	return hex.EncodeToString(hash.Sum(nil)) + "-"
 }
