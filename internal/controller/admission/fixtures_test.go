@@ -19,14 +19,20 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// newWebhook checks against an API server that holds the sets and answers creations as the interceptors say.
-func newWebhook(tb testing.TB, answers interceptor.Funcs, sets ...client.Object) *leaderWorkerSetWebhook {
+// newCluster is an API server that holds the objects and answers as the interceptors say.
+func newCluster(tb testing.TB, answers interceptor.Funcs, objects ...client.Object) client.Client {
 	tb.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
 		tb.Fatal(err)
 	}
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(sets...).WithInterceptorFuncs(answers).Build()
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(answers).Build()
+}
+
+// newWebhook checks against an API server that holds the sets and answers creations as the interceptors say.
+func newWebhook(tb testing.TB, answers interceptor.Funcs, sets ...client.Object) *leaderWorkerSetWebhook {
+	tb.Helper()
+	c := newCluster(tb, answers, sets...)
 	return &leaderWorkerSetWebhook{reader: c, dryRun: client.NewDryRunClient(c)}
 }
 

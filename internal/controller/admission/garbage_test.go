@@ -35,7 +35,7 @@ func FuzzGarbage(f *testing.F) {
 		_, _ = webhook.ValidateCreate(t.Context(), &after)
 		_, _ = webhook.ValidateUpdate(t.Context(), &before, &after)
 		_ = webhook.Default(t.Context(), &after)
-		_ = newPodWebhook().admit(t.Context(), &pod)
+		_ = newPodWebhook(t).admit(t.Context(), &pod)
 		_ = injected(&pod)
 	})
 }

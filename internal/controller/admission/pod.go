@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,7 +36,10 @@ import (
 type podWebhook struct {
 	decoder ctrladmission.Decoder
 
-	// live reads past the cache, which may be late, and which has pods and StatefulSets only in the replica of the operator that leads.
+	// sets reads LeaderWorkerSets from the cache.
+	sets client.Reader
+
+	// live reads past the cache, which may be late.
 	live client.Reader
 }
 
@@ -137,6 +141,9 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) error {
 
 // checkOrder refuses a leader that comes at another revision than its group is to be of now. Its StatefulSet's controller tries again.
 func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name string) error {
+	if w.isUpToDate(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: leader.Labels[leaderworkersetv1.SetNameLabelKey]}) {
+		return nil
+	}
 	leaders := &appsv1.StatefulSet{}
 	if err := w.live.Get(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name}, leaders); err != nil {
 		return client.IgnoreNotFound(err)
@@ -145,6 +152,17 @@ func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name str
 		return apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
 	}
 	return nil
+}
+
+// isUpToDate says whether the set's status tells of the spec that there is now that all groups are up to date: then there is no order to
+// keep, and the hundreds of leaders of a new set cost no request each. A rolling update that begins shows in the spec first.
+func (w podWebhook) isUpToDate(ctx context.Context, set client.ObjectKey) bool {
+	lws := &leaderworkersetv1.LeaderWorkerSet{}
+	if err := w.sets.Get(ctx, set, lws); err != nil {
+		return false
+	}
+	updating := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress)
+	return lws.Status.ObservedGeneration == lws.Generation && updating != nil && updating.Reason == leaderworkersetv1.ReasonAllGroupsUpToDate
 }
 
 // holdBack has a leader that is bound to the place of its group wait for the pods of the group's previous life to be gone: they have

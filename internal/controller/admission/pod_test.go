@@ -23,7 +23,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -46,9 +45,10 @@ func newLeaderPod() *corev1.Pod {
 }
 
 // newPodWebhook is one in a cluster with these objects.
-func newPodWebhook(objects ...client.Object) podWebhook {
-	cluster := fake.NewClientBuilder().WithObjects(objects...).Build()
-	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster}
+func newPodWebhook(tb testing.TB, objects ...client.Object) podWebhook {
+	tb.Helper()
+	cluster := newCluster(tb, interceptor.Funcs{}, objects...)
+	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), sets: cluster, live: cluster}
 }
 
 // newRequest asks for a pod in the namespace "default".
@@ -110,7 +110,7 @@ func TestPatch(t *testing.T) {
 			pod := newLeaderPod()
 			change(pod)
 			key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", pod.Name)}
-			webhook := newPodWebhook(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}})
+			webhook := newPodWebhook(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}})
 			request := newer(newRequest(t, pod))
 			response := webhook.Handle(t.Context(), request)
 			if !response.Allowed {
@@ -149,19 +149,19 @@ func TestPatch(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	malformed := newLeaderPod()
 	malformed.Annotations = nil
-	refusal := newPodWebhook().Handle(t.Context(), newRequest(t, malformed))
+	refusal := newPodWebhook(t).Handle(t.Context(), newRequest(t, malformed))
 	if refusal.Allowed || refusal.Result.Reason != metav1.StatusReasonBadRequest {
 		t.Errorf("malformed pod: got %v, want a bad request", refusal)
 	}
 	noPod := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: []byte("[]")}}}
-	if refusal := newPodWebhook().Handle(t.Context(), noPod); refusal.Allowed || refusal.Result.Code != http.StatusBadRequest {
+	if refusal := newPodWebhook(t).Handle(t.Context(), noPod); refusal.Allowed || refusal.Result.Code != http.StatusBadRequest {
 		t.Errorf("no pod: got %v, want a bad request", refusal)
 	}
 	unreachable := interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 		return errors.New("no route to host")
 	}}
-	webhook := newPodWebhook()
-	webhook.live = fake.NewClientBuilder().WithInterceptorFuncs(unreachable).Build()
+	webhook := newPodWebhook(t)
+	webhook.live = newCluster(t, unreachable)
 	if refusal := webhook.Handle(t.Context(), newRequest(t, newLeaderPod())); refusal.Allowed || refusal.Result.Code != http.StatusInternalServerError {
 		t.Errorf("API server out of reach: got %v, want an internal error", refusal)
 	}
@@ -177,7 +177,7 @@ func TestOtherPodsAreLeftAlone(t *testing.T) {
 		pod := newLeaderPod()
 		change(pod)
 		before := pod.DeepCopy()
-		if err := newPodWebhook().admit(t.Context(), pod); err != nil {
+		if err := newPodWebhook(t).admit(t.Context(), pod); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if diff := cmp.Diff(before, pod); diff != "" {
@@ -213,8 +213,51 @@ func TestLeadersComeInOrder(t *testing.T) {
 		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID
 		pod.Labels[leaderworkersetv1.RevisionLabelKey] = tc.revision
 		pod.Labels[appsv1.StatefulSetRevisionLabel] = "a-" + tc.revision
-		if err := newPodWebhook(leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
+		if err := newPodWebhook(t, leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
 			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.refused)
+		}
+	}
+}
+
+// TestNoOrderToKeep asks for no StatefulSet of a set that is known to be up to date, and for that of any other.
+func TestNoOrderToKeep(t *testing.T) {
+	upToDate := metav1.Condition{
+		Type: leaderworkersetv1.ConditionUpdateInProgress, Status: metav1.ConditionFalse, Reason: leaderworkersetv1.ReasonAllGroupsUpToDate,
+	}
+	heldBack, updating := upToDate, upToDate
+	heldBack.Reason = leaderworkersetv1.ReasonHeldByPartition
+	updating.Status, updating.Reason = metav1.ConditionTrue, leaderworkersetv1.ReasonGroupsUpdating
+	for _, tc := range []struct {
+		name     string
+		set      string
+		observed int64
+		known    []metav1.Condition
+		asks     bool
+	}{
+		{"up to date", "a", 2, []metav1.Condition{upToDate}, false},
+		{"the spec has changed since", "a", 1, []metav1.Condition{upToDate}, true},
+		{"an update goes on", "a", 2, []metav1.Condition{updating}, true},
+		{"groups keep their revision", "a", 2, []metav1.Condition{heldBack}, true},
+		{"nothing is told yet", "a", 2, nil, true},
+		{"not in the cache", "b", 2, []metav1.Condition{upToDate}, true},
+	} {
+		set := &leaderworkersetv1.LeaderWorkerSet{
+			ObjectMeta: metav1.ObjectMeta{Name: tc.set, Namespace: "default", Generation: 2},
+			Status:     leaderworkersetv1.LeaderWorkerSetStatus{ObservedGeneration: tc.observed, Conditions: tc.known},
+		}
+		asked := false
+		webhook := newPodWebhook(t, set)
+		webhook.live = newCluster(t, interceptor.Funcs{
+			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+				asked = true
+				return c.Get(ctx, key, object, options...)
+			},
+		})
+		if err := webhook.admit(t.Context(), newLeaderPod()); err != nil {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if asked != tc.asks {
+			t.Errorf("%s: asks for the StatefulSet: %t, want %t", tc.name, asked, tc.asks)
 		}
 	}
 }
@@ -255,7 +298,7 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 		{"exclusive subgroups without the leader", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded), previous("default", "a-0"), nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			pod, webhook := newLeaderPod(), newPodWebhook(tc.exists)
+			pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists)
 			tc.change(pod)
 			for range 2 { // The API server may ask again.
 				if err := webhook.admit(t.Context(), pod); err != nil {
