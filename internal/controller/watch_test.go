@@ -5,7 +5,6 @@ package controller
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -453,7 +452,7 @@ func withoutEach(pod *corev1.Pod, each func(path string, without *corev1.Pod)) {
 		value.Set(kept)
 	}
 	visit = func(path string, value reflect.Value) {
-		_, isTime := value.Interface().(metav1.Time)
+		_, isTime := reflect.TypeAssert[metav1.Time](value)
 		switch {
 		case value.IsZero():
 		case value.Kind() == reflect.Struct && !isTime:
@@ -467,8 +466,12 @@ func withoutEach(pod *corev1.Pod, each func(path string, without *corev1.Pod)) {
 			}
 		case value.Kind() == reflect.Map:
 			for _, key := range value.MapKeys() {
-				without := reflect.ValueOf(maps.Clone(value.Interface().(map[string]string)))
-				without.SetMapIndex(key, reflect.Value{})
+				without := reflect.MakeMap(value.Type())
+				for _, other := range value.MapKeys() {
+					if other.String() != key.String() {
+						without.SetMapIndex(other, value.MapIndex(other))
+					}
+				}
 				try(fmt.Sprintf("%s[%s]", path, key), value, without)
 			}
 		default:

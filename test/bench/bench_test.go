@@ -96,6 +96,26 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
+func TestIsBack(t *testing.T) {
+	g := readyGroups()
+	for i, name := range []string{"bench-0", "bench-0-1"} {
+		if g.isBack(0) {
+			t.Errorf("back with %d of 2 pods", i)
+		}
+		g.see(watch.Event{Type: watch.Deleted, Object: pod(name, "", false)})
+		g.see(watch.Event{Type: watch.Added, Object: pod(name, "new", false)})
+	}
+	if g.isBack(0) {
+		t.Error("back before its pods are ready")
+	}
+	for _, name := range []string{"bench-0", "bench-0-1"} {
+		g.see(watch.Event{Type: watch.Modified, Object: pod(name, "new", true)})
+	}
+	if !g.isBack(0) || g.isBack(1) {
+		t.Error("want group 0 to be back, and no other")
+	}
+}
+
 func TestGroupOf(t *testing.T) {
 	for name, want := range map[string]int{"bench-3": 3, "bench-12-1": 12, "stranger-3": -1, "bench-x": -1} {
 		if got := groupOf(name); got != want {

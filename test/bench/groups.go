@@ -142,15 +142,16 @@ func (g *groups) are(pods int, image string) error {
 	}
 }
 
-// created is how many pods were created since begin.
-func (g *groups) created() int {
+// isBack says whether all pods of a group were created since begin, and are ready.
+func (g *groups) isBack(group int) bool {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	total := 0
-	for _, times := range g.born {
-		total += times
+	for worker := range g.size {
+		if g.born[podName(group, worker)] == 0 {
+			return false
+		}
 	}
-	return total
+	return g.readyIn[group] == g.size
 }
 
 // fewestReady is the smallest number of groups that were ready at a time since begin.
@@ -183,6 +184,14 @@ func (g *groups) restarts(killed map[int]string) report.Restarts {
 		}
 	}
 	return r
+}
+
+// podName is the name of a group's pod; worker 0 is its leader.
+func podName(group, worker int) string {
+	if worker == 0 {
+		return fmt.Sprintf("%s-%d", setName, group)
+	}
+	return fmt.Sprintf("%s-%d-%d", setName, group, worker)
 }
 
 // groupOf is the index of the group that a pod of the set belongs to: 3 for "bench-3" and "bench-3-1". It is -1 for other pods.

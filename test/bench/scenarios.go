@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,7 +59,7 @@ type scenarios struct {
 // sequence is everything that happens to one set of instant pods, and before that to the same pods without a controller.
 func (s *scenarios) sequence(ctx context.Context, replicas, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
-		if err := s.floor(ctx, b, replicas, size); err != nil {
+		if err := s.floors(ctx, b, replicas, size, b.replacement(report.UpdateFloor, replicas, size, updateUnavailable)); err != nil {
 			return err
 		}
 		if err := b.install(ctx); err != nil {
@@ -86,7 +88,7 @@ func (s *scenarios) slowUpdate(ctx context.Context, size int) error {
 		if err := b.until(ctx, report.SlowFloor, podsPoll, b.pods(slowGroups*size, image)); err != nil {
 			return err
 		}
-		if err := s.measure(ctx, b, b.replacement(size)); err != nil {
+		if err := s.measure(ctx, b, b.replacement(report.SlowFloor, slowGroups, size, slowUnavailable)); err != nil {
 			return err
 		}
 		if err := b.deleteFloor(ctx, slowGroups, size); err != nil {
@@ -103,7 +105,7 @@ func (s *scenarios) slowUpdate(ctx context.Context, size int) error {
 // large is one set of few groups with many pods.
 func (s *scenarios) large(ctx context.Context, replicas, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
-		if err := s.floor(ctx, b, replicas, size); err != nil {
+		if err := s.floors(ctx, b, replicas, size); err != nil {
 			return err
 		}
 		if err := b.install(ctx); err != nil {
@@ -173,28 +175,27 @@ func (s *scenarios) medianStart(ctx context.Context, b *bed, scenario string, si
 	return nil
 }
 
-// floor makes and removes the pods by StatefulSets alone, after a few that warm up the cluster.
-func (s *scenarios) floor(ctx context.Context, b *bed, replicas, size int) error {
+// floors measures what it takes StatefulSets alone to make the pods, and further tasks with those, after a few that warm up the cluster.
+func (s *scenarios) floors(ctx context.Context, b *bed, replicas, size int, more ...task) error {
 	const warmUp = 5
-	if _, err := b.floor(ctx, warmUp, size); err != nil {
+	if err := b.createFloor(ctx, warmUp, size, ""); err != nil {
 		return err
 	}
-	result, err := b.floor(ctx, replicas, size)
-	s.report.Results = append(s.report.Results, result)
-	return err
-}
-
-// floor makes pods by StatefulSets alone, and removes them.
-func (b *bed) floor(ctx context.Context, replicas, size int) (report.Result, error) {
-	result, err := b.measure(ctx, task{
+	if err := b.until(ctx, "warm up", podsPoll, b.pods(warmUp*size, image)); err != nil {
+		return err
+	}
+	if err := b.deleteFloor(ctx, warmUp, size); err != nil {
+		return err
+	}
+	created := task{
 		key:  report.Key{Scenario: report.Floor, Groups: replicas, Size: size},
 		do:   func(ctx context.Context) error { return b.createFloor(ctx, replicas, size, "") },
 		pods: b.pods(replicas*size, image),
-	})
-	if err != nil {
-		return result, err
 	}
-	return result, b.deleteFloor(ctx, replicas, size)
+	if err := s.measure(ctx, b, append([]task{created}, more...)...); err != nil {
+		return err
+	}
+	return b.deleteFloor(ctx, replicas, size)
 }
 
 func (b *bed) createFloor(ctx context.Context, replicas, size int, readyAfter string) error {
@@ -216,42 +217,32 @@ func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
 	return b.until(ctx, "delete the floor", podsPoll, b.pods(0, image))
 }
 
-// replacement deletes the pods of half of the floor's groups, and those of the other half once they are all back and ready.
-func (b *bed) replacement(size int) task {
-	half := slowGroups * size / 2
-	all := b.pods(2*half, image)
-	back := func(count int) func(context.Context) error {
-		return func(ctx context.Context) error {
-			if created := b.groups.created(); created < count {
-				return fmt.Errorf("%d of %d pods are created again", created, count)
-			}
-			return all(ctx)
-		}
-	}
+// replacement has the floor's StatefulSets make the pods of all groups anew, with as many groups at a time as a rolling update may take down:
+// a client deletes those of the next group as soon as one is back. That is what an update comes to without anybody who plans it.
+func (b *bed) replacement(scenario string, replicas, size int, unavailable string) task {
 	return task{
-		key: report.Key{Scenario: report.SlowFloor, Groups: slowGroups, Size: size},
+		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
 		do: func(ctx context.Context) error {
-			if err := b.deletePods(ctx, 0, half, size); err != nil {
+			atOnce, err := intstr.GetScaledValueFromIntOrPercent(ptr.To(intstr.FromString(unavailable)), replicas, false)
+			if err != nil {
 				return err
 			}
-			if err := b.until(ctx, report.SlowFloor, podsPoll, back(half)); err != nil {
-				return err
-			}
-			return b.deletePods(ctx, half, 2*half, size)
+			return atMost(ctx, max(atOnce, 1), replicas, func(group int) error { return b.replace(ctx, group, size) })
 		},
-		pods:    back(2 * half),
+		pods:    b.pods(replicas*size, image),
 		rollout: true,
 	}
 }
 
-// deletePods deletes the pods of groups in order: the leader and the workers of group 0, those of group 1, and so on.
-func (b *bed) deletePods(ctx context.Context, from, to, size int) error {
-	return inParallel(ctx, to-from, func(i int) error {
-		name := fmt.Sprintf("%s-%d", setName, (from+i)/size)
-		if worker := (from + i) % size; worker > 0 {
-			name = fmt.Sprintf("%s-%d", name, worker)
+// replace deletes the pods of a group of the floor and waits until others are ready in their places.
+func (b *bed) replace(ctx context.Context, group, size int) error {
+	for worker := range size {
+		if err := b.api.CoreV1().Pods(namespace).Delete(ctx, podName(group, worker), metav1.DeleteOptions{}); err != nil {
+			return err
 		}
-		return b.api.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	}
+	return wait.PollUntilContextTimeout(ctx, podsPoll, b.options.timeout, true, func(context.Context) (bool, error) {
+		return b.groups.isBack(group), nil
 	})
 }
 
@@ -285,7 +276,7 @@ func (b *bed) idleness(replicas, size int) task {
 func (b *bed) killing(replicas, size int) task {
 	killed := map[int]string{}
 	for group := 0; group < replicas; group += killEvery {
-		killed[group] = fmt.Sprintf("%s-%d-%d", setName, group, size-1)
+		killed[group] = podName(group, size-1)
 	}
 	names := slices.Collect(maps.Values(killed))
 	var began time.Time
@@ -412,7 +403,12 @@ func (b *bed) edit(ctx context.Context, change func(*leaderworkersetv1.LeaderWor
 
 // inParallel calls the function for each number below count, many at a time, and returns what went wrong.
 func inParallel(ctx context.Context, count int, do func(int) error) error {
+	return atMost(ctx, parallelRequests, count, do)
+}
+
+// atMost does what inParallel does, with a limit of its own.
+func atMost(ctx context.Context, limit, count int, do func(int) error) error {
 	errs := make([]error, count)
-	workqueue.ParallelizeUntil(ctx, parallelRequests, count, func(i int) { errs[i] = do(i) })
+	workqueue.ParallelizeUntil(ctx, limit, count, func(i int) { errs[i] = do(i) })
 	return errors.Join(ctx.Err(), errors.Join(errs...))
 }

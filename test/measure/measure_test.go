@@ -4,6 +4,7 @@
 package measure
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -154,5 +155,13 @@ func TestResetPeak(t *testing.T) {
 	}
 	if low.Peak >= high.Peak {
 		t.Errorf("the peak was %d, and after memory was given back and a reset %d", high.Peak, low.Peak)
+	}
+}
+
+func TestPace(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if pace := Pace(ctx); pace <= 0 {
+		t.Errorf("sorting takes %s", pace)
 	}
 }

@@ -21,7 +21,7 @@ type figure struct {
 func figures() []figure {
 	work := []string{Create, Kill, Update, ScaleUp, Delete}
 	return []figure{
-		{"time", "Time until the pods are as they should be", "s", append([]string{Floor}, work...), func(r *Result) float64 { return r.Seconds }},
+		{"time", "Time until the pods are as they should be", "s", append([]string{Floor, UpdateFloor}, work...), func(r *Result) float64 { return r.Seconds }},
 		{"requests", "Writes to the API server", "requests", work, func(r *Result) float64 { return float64(Sum(r.Writes)) }},
 		{"cpu", "CPU time of the controller", "s", append(work, Restart), func(r *Result) float64 { return r.CPUSeconds }},
 		{"memory", "Peak memory of the controller", "MiB", []string{Create, Update, Restart}, func(r *Result) float64 { return r.PeakMiB }},

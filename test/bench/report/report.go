@@ -21,11 +21,12 @@ const (
 	ScaleUp   = "scale up"
 	ScaleDown = "scale down"
 	Delete    = "delete"
-	// SlowFloor is the replacement of pods that take seconds to become ready, half of them at a time, without any controller of
-	// LeaderWorkerSets. SlowCreate and SlowUpdate are the creation and the rolling update of such pods.
-	SlowFloor  = "floor, slow pods"
-	SlowCreate = "create, slow pods"
-	SlowUpdate = "update, slow pods"
+	// UpdateFloor and SlowFloor are the replacement of the floor's pods, as many groups at a time as Update and SlowUpdate may take down.
+	// SlowCreate and SlowUpdate are the creation and the rolling update of such pods.
+	UpdateFloor = "floor, update"
+	SlowFloor   = "floor, slow pods"
+	SlowCreate  = "create, slow pods"
+	SlowUpdate  = "update, slow pods"
 	// Alone and Among are starts of the operator, without and with strangers' pods in the cluster.
 	Alone = "start alone"
 	Among = "start among strangers"
@@ -37,10 +38,12 @@ const (
 )
 
 // floors are the scenarios that others are compared with, by those.
-var floors = map[string]string{Create: Floor, Large: Floor, SlowUpdate: SlowFloor}
+var floors = map[string]string{Create: Floor, Large: Floor, Update: UpdateFloor, SlowUpdate: SlowFloor}
 
 // isFloor says whether a scenario is there to compare others with.
-func isFloor(scenario string) bool { return scenario == Floor || scenario == SlowFloor }
+func isFloor(scenario string) bool {
+	return scenario == Floor || scenario == UpdateFloor || scenario == SlowFloor
+}
 
 // Report is what one run of the benchmark found.
 type Report struct {
@@ -74,6 +77,9 @@ type Result struct {
 	Key
 	// Error is why the scenario didn't come to its end. Figures are those until then.
 	Error string `json:"error,omitempty"`
+
+	// PaceMicroseconds is how long a fixed piece of work took on the machine meanwhile: what compares Seconds and CPUSeconds of two results.
+	PaceMicroseconds int64 `json:"paceMicroseconds"`
 
 	// Seconds is the time until the pods are as they should be: there or gone, updated, ready.
 	Seconds float64 `json:"seconds"`

@@ -21,7 +21,7 @@ type dimension struct{ groups, size int }
 // header names the columns of a table of results.
 var header = []string{
 	"scenario", "pods s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s",
-	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
+	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted", "pace µs",
 }
 
 // Tables writes a table in Markdown for each number and size of groups, in the order of the results.
@@ -46,7 +46,7 @@ func (r *Report) Tables(out io.Writer) {
 func (r *Report) row(result *Result) []string {
 	if isFloor(result.Scenario) {
 		row := slices.Repeat([]string{none}, len(header))
-		row[0], row[1] = result.Scenario, seconds(result.Seconds)
+		row[0], row[1], row[len(row)-1] = result.Scenario, seconds(result.Seconds), fmt.Sprint(result.PaceMicroseconds)
 		return row
 	}
 	name := result.Scenario
@@ -58,7 +58,7 @@ func (r *Report) row(result *Result) []string {
 		name, seconds(result.Seconds), r.ofFloor(result), seconds(result.StatusSeconds),
 		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites), fmt.Sprint(Sum(result.Reads)),
 		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
-		optional(result.FewestReady), result.Restarts.String(),
+		optional(result.FewestReady), result.Restarts.String(), fmt.Sprint(result.PaceMicroseconds),
 	}
 }
 
