@@ -190,8 +190,7 @@ func setSources(cached cache.Cache) []source.Source {
 // groupSources start passes over groups: when something happens to the group, and when the wish of its set changes.
 func groupSources(cached cache.Cache) []source.Source {
 	return []source.Source{
-		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()),
-			podChanged()),
+		source.Kind(cached, &corev1.Pod{}, enqueueGroup(atOnce[*corev1.Pod]), predicate.Or(isLeaderPod(), failedPod()), podChanged()),
 		source.Kind(cached, &corev1.Pod{}, enqueueGroupOfWorkers(cached), predicate.Not(isLeaderPod()), lifeChanged(cached)),
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueGroups[*appsv1.StatefulSet](), moreThanStatusChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueGroups[*corev1.Service](), somethingWeUseChanged[*corev1.Service]()),

@@ -236,27 +236,23 @@ func groupsOf[T client.Object](reader client.Reader) func(context.Context, T) []
 // enqueue adds the keys that an event's object maps to. An update is both objects' concern: labels may have changed.
 func enqueue[T client.Object](after delay[T], keys func(context.Context, T) []types.NamespacedName) handler.TypedFuncs[T, reconcile.Request] {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-	add := func(ctx context.Context, q queue, object T, keys []types.NamespacedName) {
-		if len(keys) == 0 {
-			return
-		}
-		wait := after(ctx, object)
-		for _, key := range keys {
-			q.AddAfter(reconcile.Request{NamespacedName: key}, wait)
+	addKeys := func(ctx context.Context, q queue, object T, found []types.NamespacedName) {
+		for _, key := range found {
+			q.AddAfter(reconcile.Request{NamespacedName: key}, after(ctx, object))
 		}
 	}
-	all := func(ctx context.Context, q queue, object T) { add(ctx, q, object, keys(ctx, object)) }
+	add := func(ctx context.Context, q queue, object T) { addKeys(ctx, q, object, keys(ctx, object)) }
 	return handler.TypedFuncs[T, reconcile.Request]{
-		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], q queue) { all(ctx, q, e.Object) },
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], q queue) { add(ctx, q, e.Object) },
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], q queue) {
 			before, now := keys(ctx, e.ObjectOld), keys(ctx, e.ObjectNew)
 			if !slices.Equal(before, now) {
-				add(ctx, q, e.ObjectOld, before)
+				addKeys(ctx, q, e.ObjectOld, before)
 			}
-			add(ctx, q, e.ObjectNew, now)
+			addKeys(ctx, q, e.ObjectNew, now)
 		},
-		DeleteFunc:  func(ctx context.Context, e event.TypedDeleteEvent[T], q queue) { all(ctx, q, e.Object) },
-		GenericFunc: func(ctx context.Context, e event.TypedGenericEvent[T], q queue) { all(ctx, q, e.Object) },
+		DeleteFunc:  func(ctx context.Context, e event.TypedDeleteEvent[T], q queue) { add(ctx, q, e.Object) },
+		GenericFunc: func(ctx context.Context, e event.TypedGenericEvent[T], q queue) { add(ctx, q, e.Object) },
 	}
 }
 
@@ -276,8 +272,8 @@ func somethingWeUseChanged[T client.Object]() predicate.TypedPredicate[T] {
 	}
 }
 
-// podChanged does for pods what somethingWeUseChanged does for other objects, by the fields that trimPod keeps: most of what happens happens
-// to pods, and comparing whole ones takes ten times as long.
+// podChanged does for pods what somethingWeUseChanged does for other objects. Most of what happens happens to pods, and most of a pod is
+// empty in the cache: only what is there is compared.
 func podChanged() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.TypedFuncs[*corev1.Pod]{
 		UpdateFunc: func(e event.TypedUpdateEvent[*corev1.Pod]) bool {
@@ -286,6 +282,7 @@ func podChanged() predicate.TypedPredicate[*corev1.Pod] {
 	}
 }
 
+// moreThanPhaseChanged compares what trimPod keeps of a pod, but for its phase, what never changes and what no pass reads.
 func moreThanPhaseChanged(before, after *corev1.Pod) bool {
 	return before.UID != after.UID ||
 		before.Generation != after.Generation ||
@@ -395,7 +392,7 @@ func withDefaults(object any) (any, error) {
 }
 
 // The cache keeps of every object what some pass reads, and nothing else: a pod's containers, volumes and managed fields are most of
-// its size. Whoever reads a further field adds it here.
+// its size. Whoever reads a further field adds it here, and a pod's in moreThanPhaseChanged.
 
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)

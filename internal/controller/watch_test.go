@@ -5,6 +5,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"slices"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/randfill"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
@@ -416,12 +418,21 @@ func TestSomethingWeUseChanged(t *testing.T) {
 	}
 }
 
-// TestPodChanged takes away everything that the cache keeps of a pod, one thing after the other: each is noticed, but for what can't change.
+// TestPodChanged takes away everything that the cache keeps of a pod, one thing after the other: each is noticed, but for what never changes
+// and the grace period, which no pass reads.
 func TestPodChanged(t *testing.T) {
 	passes := func(before, after *corev1.Pod) bool {
 		return podChanged().Update(event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: before, ObjectNew: after})
 	}
-	before := trimmed(t, trimPod, fullPod())
+	filled := fullPod()
+	randfill.NewWithSeed(1).NilChance(0).NumElements(1, 2).Fill(&filled.Spec)
+	randfill.NewWithSeed(2).NilChance(0).NumElements(1, 2).Fill(&filled.Status)
+	randfill.NewWithSeed(3).NilChance(0).NumElements(1, 2).Fill(&filled.ObjectMeta)
+	maps.Copy(filled.Labels, fullPod().Labels)
+	maps.Copy(filled.Annotations, fullPod().Annotations)
+	filled.Status.Conditions = fullPod().Status.Conditions
+	filled.Status.InitContainerStatuses[0].RestartCount, filled.Status.ContainerStatuses[0].RestartCount = 1, 2
+	before := trimmed(t, trimPod, filled)
 	if passes(before, before.DeepCopy()) {
 		t.Error("a resync passes")
 	}
@@ -431,7 +442,10 @@ func TestPodChanged(t *testing.T) {
 			unnoticed = append(unnoticed, path)
 		}
 	})
-	want := []string{".ObjectMeta.CreationTimestamp", ".ObjectMeta.Name", ".ObjectMeta.Namespace", ".ObjectMeta.ResourceVersion"}
+	want := []string{
+		".ObjectMeta.CreationTimestamp", ".ObjectMeta.DeletionGracePeriodSeconds", ".ObjectMeta.GenerateName", ".ObjectMeta.Name",
+		".ObjectMeta.Namespace", ".ObjectMeta.ResourceVersion", ".ObjectMeta.SelfLink",
+	}
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(unnoticed))); diff != "" {
 		t.Errorf("changes that are dropped (-want +got):\n%s", diff)
 	}
@@ -481,12 +495,11 @@ func withoutEach(pod *corev1.Pod, each func(path string, without *corev1.Pod)) {
 	visit("", reflect.ValueOf(changed).Elem())
 }
 
-// fullPod is a leader with everything that the cache keeps of a pod, and nothing else.
+// fullPod is a leader with what passes read of a pod, and nothing else.
 func fullPod() *corev1.Pod {
 	full := leaderOf(1)
-	full.UID, full.ResourceVersion, full.Generation = types.UID("uid"), "7", 2
-	full.CreationTimestamp, full.DeletionTimestamp = metav1.Unix(1, 0), ptr.To(metav1.Unix(2, 0))
-	full.Finalizers = []string{"example.com/drain"}
+	full.UID, full.ResourceVersion, full.DeletionTimestamp = types.UID("uid"), "7", &metav1.Time{}
+	full.Labels[appsv1.StatefulSetRevisionLabel] = "llama-5d4f8c"
 	full.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", UID: "leaders", Controller: ptr.To(true)}}
 	full.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "2", leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"}
 	full.Spec.NodeName = "n1"

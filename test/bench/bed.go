@@ -164,9 +164,10 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 		return report.Result{}, err
 	}
 	result := report.Result{Key: t.key}
-	pace := startPace(ctx)
-	defer pace.stop()
-	if err := b.run(ctx, t, &result); err != nil {
+	machine := followPace(ctx)
+	err = b.run(ctx, t, &result)
+	result.PaceMicroseconds = machine.stop().Microseconds()
+	if err != nil {
 		if !errors.Is(err, errUnfinished) {
 			return result, err
 		}
@@ -179,7 +180,6 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 	if err := b.end(ctx, costs, &result); err != nil {
 		return result, err
 	}
-	result.PaceMicroseconds = pace.stop().Microseconds()
 	if t.rollout {
 		fewest := b.groups.fewestReady()
 		result.FewestReady = &fewest
@@ -192,24 +192,20 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 	return result, nil
 }
 
-// pace is how fast the machine is from startPace to stop.
+// pace is looked at from followPace to stop.
 type pace struct {
 	cancel context.CancelFunc
 	found  chan time.Duration
 }
 
-func startPace(ctx context.Context) *pace {
+func followPace(ctx context.Context) pace {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pace{cancel: cancel, found: make(chan time.Duration, 1)}
-	go func() {
-		p.found <- measure.Pace(ctx)
-		close(p.found)
-	}()
+	p := pace{cancel: cancel, found: make(chan time.Duration, 1)}
+	go func() { p.found <- measure.Pace(ctx) }()
 	return p
 }
 
-// stop returns the pace; 0 when called again.
-func (p *pace) stop() time.Duration {
+func (p pace) stop() time.Duration {
 	p.cancel()
 	return <-p.found
 }

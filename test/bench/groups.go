@@ -146,12 +146,15 @@ func (g *groups) are(pods int, image string) error {
 func (g *groups) isBack(group int) bool {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
+	if g.readyIn[group] != g.size {
+		return false
+	}
 	for worker := range g.size {
 		if g.born[podName(group, worker)] == 0 {
 			return false
 		}
 	}
-	return g.readyIn[group] == g.size
+	return true
 }
 
 // fewestReady is the smallest number of groups that were ready at a time since begin.

@@ -175,7 +175,7 @@ func (s *scenarios) medianStart(ctx context.Context, b *bed, scenario string, si
 	return nil
 }
 
-// floors measures what it takes StatefulSets alone to make the pods, and further tasks with those, after a few that warm up the cluster.
+// floors warms the cluster up with a few pods, measures how long StatefulSets alone take to make all of them, and further tasks with those.
 func (s *scenarios) floors(ctx context.Context, b *bed, replicas, size int, more ...task) error {
 	const warmUp = 5
 	if err := b.createFloor(ctx, warmUp, size, ""); err != nil {
@@ -218,7 +218,7 @@ func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
 }
 
 // replacement has the floor's StatefulSets make the pods of all groups anew, with as many groups at a time as a rolling update may take down:
-// a client deletes those of the next group as soon as one is back. That is what an update comes to without anybody who plans it.
+// a client deletes those of the next group as soon as one is back. An update does that and more: it replaces the workers' StatefulSets, too.
 func (b *bed) replacement(scenario string, replicas, size int, unavailable string) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
@@ -227,7 +227,10 @@ func (b *bed) replacement(scenario string, replicas, size int, unavailable strin
 			if err != nil {
 				return err
 			}
-			return atMost(ctx, max(atOnce, 1), replicas, func(group int) error { return b.replace(ctx, group, size) })
+			ctx, cancel := context.WithTimeoutCause(ctx, b.options.timeout, errUnfinished)
+			defer cancel()
+			err = atMost(ctx, max(atOnce, 1), replicas, func(group int) error { return b.replace(ctx, group, size) })
+			return errors.Join(err, context.Cause(ctx))
 		},
 		pods:    b.pods(replicas*size, image),
 		rollout: true,
@@ -241,9 +244,7 @@ func (b *bed) replace(ctx context.Context, group, size int) error {
 			return err
 		}
 	}
-	return wait.PollUntilContextTimeout(ctx, podsPoll, b.options.timeout, true, func(context.Context) (bool, error) {
-		return b.groups.isBack(group), nil
-	})
+	return wait.PollUntilContextCancel(ctx, podsPoll, true, func(context.Context) (bool, error) { return b.groups.isBack(group), nil })
 }
 
 // creation creates a set.

@@ -164,4 +164,17 @@ func TestPace(t *testing.T) {
 	if pace := Pace(ctx); pace <= 0 {
 		t.Errorf("sorting takes %s", pace)
 	}
+	next := time.Duration(attempts)
+	interrupted := func() time.Duration {
+		next--
+		return next + 3
+	}
+	if got := shortest(interrupted); got != 3 || next != 0 {
+		t.Errorf("the shortest of attempts that take %d to 3 is %d", attempts+2, got)
+	}
+	for want, times := range map[time.Duration][]time.Duration{4: {4}, 5: {9, 5, 1}, 7: {7, 1, 2, 8}} {
+		if got := median(times); got != want {
+			t.Errorf("the middle of %v is %d, want %d", times, got, want)
+		}
+	}
 }

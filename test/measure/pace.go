@@ -19,35 +19,42 @@ const (
 	paceInterval = 500 * time.Millisecond
 )
 
-// Pace takes the time of a fixed piece of work now and then until the context is done, and returns the one in the middle. What runs beside
-// this machine on the same cores of a host slows it down, and CPU time with it: two measurements compare as far as their paces do.
+// Pace takes the time of a fixed piece of work now and then until the context is done, and returns the one in the middle. What others run on
+// the cores that this machine shares with them slows it down, and lengthens its CPU time as well: the same measurement at another pace has
+// another result.
 func Pace(ctx context.Context) time.Duration {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // The same numbers each time is what they are for.
 	numbers := random.Perm(workNumbers)
-	looks := []time.Duration{work(numbers)}
+	sorting := func() time.Duration {
+		sorted := slices.Clone(numbers)
+		began := time.Now()
+		slices.Sort(sorted)
+		return time.Since(began)
+	}
 	ticker := time.NewTicker(paceInterval)
 	defer ticker.Stop()
+	looks := []time.Duration{shortest(sorting)}
 	for {
 		select {
 		case <-ctx.Done():
-			slices.Sort(looks)
-			return looks[len(looks)/2]
+			return median(looks)
 		case <-ticker.C:
-			looks = append(looks, work(numbers))
+			looks = append(looks, shortest(sorting))
 		}
 	}
 }
 
-// work is the shortest time in which the numbers could be sorted.
-func work(numbers []int) time.Duration {
-	shortest := time.Duration(0)
-	for range attempts {
-		sorted := slices.Clone(numbers)
-		began := time.Now()
-		slices.Sort(sorted)
-		if took := time.Since(began); shortest == 0 || took < shortest {
-			shortest = took
-		}
+// shortest is the least time that several attempts took.
+func shortest(attempt func() time.Duration) time.Duration {
+	least := attempt()
+	for range attempts - 1 {
+		least = min(least, attempt())
 	}
-	return shortest
+	return least
+}
+
+// median is the one in the middle; of an even number, the higher one.
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[len(sorted)/2]
 }

@@ -17,7 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -36,11 +35,14 @@ import (
 type podWebhook struct {
 	decoder ctrladmission.Decoder
 
-	// sets reads LeaderWorkerSets from the cache.
-	sets client.Reader
-
 	// live reads past the cache, which may be late.
 	live client.Reader
+
+	// cached reads from the cache what this replica of the operator wrote, or something newer.
+	cached client.Reader
+
+	// leads is closed once this replica leads.
+	leads <-chan struct{}
 }
 
 var _ ctrladmission.Handler = podWebhook{}
@@ -141,11 +143,8 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) error {
 
 // checkOrder refuses a leader that comes at another revision than its group is to be of now. Its StatefulSet's controller tries again.
 func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name string) error {
-	if w.isUpToDate(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: leader.Labels[leaderworkersetv1.SetNameLabelKey]}) {
-		return nil
-	}
 	leaders := &appsv1.StatefulSet{}
-	if err := w.live.Get(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name}, leaders); err != nil {
+	if err := w.orders().Get(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name}, leaders); err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if reason := snapshot.OutOfOrder(leaders, leader); reason != "" {
@@ -154,15 +153,15 @@ func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name str
 	return nil
 }
 
-// isUpToDate says whether the set's status tells of the spec that there is now that all groups are up to date: then there is no order to
-// keep, and the hundreds of leaders of a new set cost no request each. A rolling update that begins shows in the spec first.
-func (w podWebhook) isUpToDate(ctx context.Context, set client.ObjectKey) bool {
-	lws := &leaderworkersetv1.LeaderWorkerSet{}
-	if err := w.sets.Get(ctx, set, lws); err != nil {
-		return false
+// orders is where leader StatefulSets are as they were last ordered. Whoever leads gives the orders, and knows its own without asking for
+// each of the hundreds of leaders of a set; others don't.
+func (w podWebhook) orders() client.Reader {
+	select {
+	case <-w.leads:
+		return w.cached
+	default:
+		return w.live
 	}
-	updating := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress)
-	return lws.Status.ObservedGeneration == lws.Generation && updating != nil && updating.Reason == leaderworkersetv1.ReasonAllGroupsUpToDate
 }
 
 // holdBack has a leader that is bound to the place of its group wait for the pods of the group's previous life to be gone: they have

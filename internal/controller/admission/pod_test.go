@@ -48,7 +48,7 @@ func newLeaderPod() *corev1.Pod {
 func newPodWebhook(tb testing.TB, objects ...client.Object) podWebhook {
 	tb.Helper()
 	cluster := newCluster(tb, interceptor.Funcs{}, objects...)
-	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), sets: cluster, live: cluster}
+	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster}
 }
 
 // newRequest asks for a pod in the namespace "default".
@@ -186,9 +186,9 @@ func TestOtherPodsAreLeftAlone(t *testing.T) {
 	}
 }
 
-// TestLeadersComeInOrder has a rolling update to revision "new" with group 0 ahead of the partition.
-func TestLeadersComeInOrder(t *testing.T) {
-	leaders := &appsv1.StatefulSet{
+// groupAhead is a leader StatefulSet in a rolling update to revision "new" with group 0 ahead of the partition.
+func groupAhead() *appsv1.StatefulSet {
+	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        "a",
 			Namespace:   "default",
@@ -199,6 +199,10 @@ func TestLeadersComeInOrder(t *testing.T) {
 		Spec:   appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}},
 		Status: appsv1.StatefulSetStatus{CurrentRevision: "a-old"},
 	}
+}
+
+func TestLeadersComeInOrder(t *testing.T) {
+	leaders := groupAhead()
 	for _, tc := range []struct {
 		pod, revision string
 		refused       bool
@@ -219,45 +223,25 @@ func TestLeadersComeInOrder(t *testing.T) {
 	}
 }
 
-// TestNoOrderToKeep asks for no StatefulSet of a set that is known to be up to date, and for that of any other.
-func TestNoOrderToKeep(t *testing.T) {
-	upToDate := metav1.Condition{
-		Type: leaderworkersetv1.ConditionUpdateInProgress, Status: metav1.ConditionFalse, Reason: leaderworkersetv1.ReasonAllGroupsUpToDate,
-	}
-	heldBack, updating := upToDate, upToDate
-	heldBack.Reason = leaderworkersetv1.ReasonHeldByPartition
-	updating.Status, updating.Reason = metav1.ConditionTrue, leaderworkersetv1.ReasonGroupsUpdating
+// TestWhereOrdersAreRead has a cache and an API server of which only one knows of the order that refuses the leader.
+func TestWhereOrdersAreRead(t *testing.T) {
+	leader, leaders := newLeaderPod(), groupAhead()
+	leader.OwnerReferences[0].UID = leaders.UID
+	leading := make(chan struct{})
+	close(leading)
+	with, without := newCluster(t, interceptor.Funcs{}, leaders), newCluster(t, interceptor.Funcs{})
 	for _, tc := range []struct {
-		name     string
-		set      string
-		observed int64
-		known    []metav1.Condition
-		asks     bool
+		name    string
+		webhook podWebhook
+		refused bool
 	}{
-		{"up to date", "a", 2, []metav1.Condition{upToDate}, false},
-		{"the spec has changed since", "a", 1, []metav1.Condition{upToDate}, true},
-		{"an update goes on", "a", 2, []metav1.Condition{updating}, true},
-		{"groups keep their revision", "a", 2, []metav1.Condition{heldBack}, true},
-		{"nothing is told yet", "a", 2, nil, true},
-		{"not in the cache", "b", 2, []metav1.Condition{upToDate}, true},
+		{"the replica that leads knows its order", podWebhook{live: without, cached: with, leads: leading}, true},
+		{"the replica that leads asks nobody else", podWebhook{live: with, cached: without, leads: leading}, false},
+		{"another replica asks", podWebhook{live: with, cached: without, leads: make(chan struct{})}, true},
+		{"another replica's cache may be late", podWebhook{live: without, cached: with, leads: make(chan struct{})}, false},
 	} {
-		set := &leaderworkersetv1.LeaderWorkerSet{
-			ObjectMeta: metav1.ObjectMeta{Name: tc.set, Namespace: "default", Generation: 2},
-			Status:     leaderworkersetv1.LeaderWorkerSetStatus{ObservedGeneration: tc.observed, Conditions: tc.known},
-		}
-		asked := false
-		webhook := newPodWebhook(t, set)
-		webhook.live = newCluster(t, interceptor.Funcs{
-			Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-				asked = true
-				return c.Get(ctx, key, object, options...)
-			},
-		})
-		if err := webhook.admit(t.Context(), newLeaderPod()); err != nil {
-			t.Errorf("%s: %v", tc.name, err)
-		}
-		if asked != tc.asks {
-			t.Errorf("%s: asks for the StatefulSet: %t, want %t", tc.name, asked, tc.asks)
+		if err := tc.webhook.admit(t.Context(), leader.DeepCopy()); apierrors.IsConflict(err) != tc.refused {
+			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.refused)
 		}
 	}
 }

@@ -26,7 +26,12 @@ func Setup(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	pods := podWebhook{decoder: ctrladmission.NewDecoder(mgr.GetScheme()), sets: mgr.GetCache(), live: mgr.GetAPIReader()}
+	pods := podWebhook{
+		decoder: ctrladmission.NewDecoder(mgr.GetScheme()),
+		live:    mgr.GetAPIReader(),
+		cached:  mgr.GetClient(),
+		leads:   mgr.Elected(),
+	}
 	mgr.GetWebhookServer().Register(podPath, &ctrladmission.Webhook{Handler: pods})
 	return nil
 }

@@ -78,8 +78,9 @@ type Result struct {
 	// Error is why the scenario didn't come to its end. Figures are those until then.
 	Error string `json:"error,omitempty"`
 
-	// PaceMicroseconds is how long a fixed piece of work took on the machine meanwhile: what compares Seconds and CPUSeconds of two results.
-	PaceMicroseconds int64 `json:"paceMicroseconds"`
+	// PaceMicroseconds is how long a fixed piece of work took on the busy machine meanwhile: where it differs between two results of a scenario,
+	// so do Seconds and CPUSeconds. 0 if it isn't known.
+	PaceMicroseconds int64 `json:"paceMicroseconds,omitempty"`
 
 	// Seconds is the time until the pods are as they should be: there or gone, updated, ready.
 	Seconds float64 `json:"seconds"`

@@ -46,7 +46,7 @@ func (r *Report) Tables(out io.Writer) {
 func (r *Report) row(result *Result) []string {
 	if isFloor(result.Scenario) {
 		row := slices.Repeat([]string{none}, len(header))
-		row[0], row[1], row[len(row)-1] = result.Scenario, seconds(result.Seconds), fmt.Sprint(result.PaceMicroseconds)
+		row[0], row[1], row[len(row)-1] = result.Scenario, seconds(result.Seconds), result.pace()
 		return row
 	}
 	name := result.Scenario
@@ -58,7 +58,7 @@ func (r *Report) row(result *Result) []string {
 		name, seconds(result.Seconds), r.ofFloor(result), seconds(result.StatusSeconds),
 		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites), fmt.Sprint(Sum(result.Reads)),
 		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
-		optional(result.FewestReady), result.Restarts.String(), fmt.Sprint(result.PaceMicroseconds),
+		optional(result.FewestReady), result.Restarts.String(), result.pace(),
 	}
 }
 
@@ -108,6 +108,14 @@ func seconds(value float64) string {
 		return none
 	}
 	return fmt.Sprintf("%.2f", value)
+}
+
+// pace is that of the machine.
+func (r *Result) pace() string {
+	if r.PaceMicroseconds == 0 {
+		return none
+	}
+	return fmt.Sprint(r.PaceMicroseconds)
 }
 
 func failures(failed map[string]int) string { return fmt.Sprint(Sum(failed)) }
