@@ -164,10 +164,7 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 		return report.Result{}, err
 	}
 	result := report.Result{Key: t.key}
-	machine := followPace(ctx)
-	err = b.run(ctx, t, &result)
-	result.PaceMicroseconds = machine.stop().Microseconds()
-	if err != nil {
+	if err := b.run(ctx, t, &result); err != nil {
 		if !errors.Is(err, errUnfinished) {
 			return result, err
 		}
@@ -190,24 +187,6 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 	}
 	b.options.progress.say("  %s", summary(&result))
 	return result, nil
-}
-
-// pace is looked at from followPace to stop.
-type pace struct {
-	cancel context.CancelFunc
-	found  chan time.Duration
-}
-
-func followPace(ctx context.Context) pace {
-	ctx, cancel := context.WithCancel(ctx)
-	p := pace{cancel: cancel, found: make(chan time.Duration, 1)}
-	go func() { p.found <- measure.Pace(ctx) }()
-	return p
-}
-
-func (p pace) stop() time.Duration {
-	p.cancel()
-	return <-p.found
 }
 
 // run does a task and takes the time.
@@ -238,18 +217,22 @@ func (b *bed) run(ctx context.Context, t task, result *report.Result) error {
 	return nil
 }
 
-// costs are what the controller had taken when a scenario began. They are zero without a controller.
+// costs are what the cluster and the controller had taken when a scenario began. Those of a controller are zero without one.
 type costs struct {
-	mark   measure.Mark
-	pid    int
-	usage  measure.Usage
-	passes *float64
+	mark    measure.Mark
+	cluster time.Duration // of CPU
+	pid     int
+	usage   measure.Usage
+	passes  *float64
 }
 
 // begin reads what a scenario starts from.
 func (b *bed) begin(ctx context.Context) (costs, error) {
 	c := costs{passes: b.passes(ctx)}
 	var err error
+	if c.cluster, err = b.clusterCPU(); err != nil {
+		return c, err
+	}
 	if c.mark, err = measure.End(b.cluster.AuditLog()); err != nil || b.controller == nil {
 		return c, err
 	}
@@ -261,8 +244,26 @@ func (b *bed) begin(ctx context.Context) (costs, error) {
 	return c, err
 }
 
-// end adds to the result what the controller took since begin. A process that was started since then began with nothing.
+// clusterCPU is the CPU time that the components of the cluster have taken.
+func (b *bed) clusterCPU() (time.Duration, error) {
+	var sum time.Duration
+	for _, pid := range b.cluster.PIDs() {
+		usage, err := measure.UsageOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += usage.CPU
+	}
+	return sum, nil
+}
+
+// end adds to the result what the cluster and the controller took since begin. A process that was started since then began with nothing.
 func (b *bed) end(ctx context.Context, from costs, result *report.Result) error {
+	cluster, err := b.clusterCPU()
+	if err != nil {
+		return err
+	}
+	result.ClusterCPUSeconds = (cluster - from.cluster).Seconds()
 	if b.controller == nil {
 		return nil
 	}

@@ -554,6 +554,15 @@ func (c *Cluster) AuditLog() string {
 	return filepath.Join(c.dir, "audit.log")
 }
 
+// PIDs returns the process IDs of the cluster's components. They mean nothing after Stop.
+func (c *Cluster) PIDs() []int {
+	pids := make([]int, len(c.state.Processes))
+	for i, p := range c.state.Processes {
+		pids[i] = p.PID
+	}
+	return pids
+}
+
 // RESTConfig returns a configuration for clients of an administrator, without client-side limits. It belongs to the caller.
 func (c *Cluster) RESTConfig() *rest.Config {
 	return rest.CopyConfig(c.config)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,6 +140,7 @@ func TestCluster(t *testing.T) {
 		"feature gates reach the API server":        testFeatureGates,
 		"owner references to custom objects count":  testCustomOwner,
 		"requests are in the audit log":             testAudit,
+		"processes are known":                       testPIDs,
 		"the directory can't be used twice at once": testRunning,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -484,6 +486,19 @@ func testAudit(t clusterTest) {
 		}
 		return errors.New("the scheduler made no request")
 	})
+}
+
+func testPIDs(t clusterTest) {
+	pids := t.cluster.PIDs()
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, 0); err != nil {
+			t.Errorf("process %d: %v", pid, err)
+		}
+	}
+	const components = 5
+	if slices.Sort(pids); len(slices.Compact(pids)) != components {
+		t.Errorf("got the processes %v of %d components", pids, components)
+	}
 }
 
 func testRunning(t clusterTest) {

@@ -4,7 +4,6 @@
 package measure
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -155,26 +154,5 @@ func TestResetPeak(t *testing.T) {
 	}
 	if low.Peak >= high.Peak {
 		t.Errorf("the peak was %d, and after memory was given back and a reset %d", high.Peak, low.Peak)
-	}
-}
-
-func TestPace(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if pace := Pace(ctx); pace <= 0 {
-		t.Errorf("sorting takes %s", pace)
-	}
-	next := time.Duration(attempts)
-	interrupted := func() time.Duration {
-		next--
-		return next + 3
-	}
-	if got := shortest(interrupted); got != 3 || next != 0 {
-		t.Errorf("the shortest of attempts that take %d to 3 is %d", attempts+2, got)
-	}
-	for want, times := range map[time.Duration][]time.Duration{4: {4}, 5: {9, 5, 1}, 7: {7, 1, 2, 8}} {
-		if got := median(times); got != want {
-			t.Errorf("the middle of %v is %d, want %d", times, got, want)
-		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Compare writes how the figures of this report relate to those of another: 0.50 is half of the other's. Scenarios that one of them
-// hasn't finished are left out. Seconds can be compared only if both ran on the same machine, at the same pace.
+// hasn't finished are left out. Seconds can be compared only if both ran on the same machine.
 func (r *Report) Compare(out io.Writer, other *Report) {
 	var rows [][]string
 	for i := range r.Results {
@@ -27,11 +27,10 @@ func (r *Report) Compare(out io.Writer, other *Report) {
 			quotient(mine.CPUSeconds, theirs.CPUSeconds),
 			quotient(mine.PeakMiB, theirs.PeakMiB),
 			quotient(passes(mine), passes(theirs)),
-			quotient(float64(mine.PaceMicroseconds), float64(theirs.PaceMicroseconds)),
 		})
 	}
 	_, _ = fmt.Fprintf(out, "\n%s %s to %s %s of %s\n\n", r.Controller, r.Version, other.Controller, other.Version, other.Date)
-	table(out, []string{"scenario", "pods s", "writes", "reads", "CPU s", "peak MiB", "passes", "pace"}, rows)
+	table(out, []string{"scenario", "pods s", "writes", "reads", "CPU s", "peak MiB", "passes"}, rows)
 }
 
 func passes(result *Result) float64 {

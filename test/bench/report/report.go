@@ -78,10 +78,6 @@ type Result struct {
 	// Error is why the scenario didn't come to its end. Figures are those until then.
 	Error string `json:"error,omitempty"`
 
-	// PaceMicroseconds is how long a fixed piece of work took on the busy machine meanwhile: where it differs between two results of a scenario,
-	// so do Seconds and CPUSeconds. 0 if it isn't known.
-	PaceMicroseconds int64 `json:"paceMicroseconds,omitempty"`
-
 	// Seconds is the time until the pods are as they should be: there or gone, updated, ready.
 	Seconds float64 `json:"seconds"`
 	// StatusSeconds is the time until the status of the LeaderWorkerSet says so, 0 in scenarios in which it has nothing to say.
@@ -95,6 +91,8 @@ type Result struct {
 
 	// CPUSeconds is what the controller's process took on all cores until it came to rest.
 	CPUSeconds float64 `json:"cpuSeconds"`
+	// ClusterCPUSeconds is what the components of the cluster took meanwhile, from the API server to the simulated nodes.
+	ClusterCPUSeconds float64 `json:"clusterCPUSeconds,omitempty"`
 	// ResidentMiB is the memory of the process at the end, PeakMiB the most it took during the scenario. AnonymousMiB is the part of
 	// ResidentMiB that is no part of the program's file: heap and stacks.
 	ResidentMiB  float64 `json:"residentMiB"`

@@ -18,12 +18,12 @@ func sample() *Report {
 	return &Report{
 		Date: "2026-01-02", Controller: "mine", Version: "v1",
 		Results: []Result{
-			{Key: Key{Floor, 500, 4}, Seconds: 20, PaceMicroseconds: 200},
+			{Key: Key{Floor, 500, 4}, Seconds: 20, ClusterCPUSeconds: 40},
 			{
 				Key: Key{Create, 500, 4}, Seconds: 23, StatusSeconds: 23.5,
 				Writes: map[string]int{"create statefulsets": 501, "patch pods": 99}, FailedWrites: map[string]int{"409 patch pods": 4, "422 patch pods": 2, "404 patch pods": 3},
 				Reads: map[string]int{"list pods": 2}, CPUSeconds: 2.5, ResidentMiB: 60, AnonymousMiB: 20, PeakMiB: 65, Passes: ptr.To(1200.0),
-				PaceMicroseconds: 300,
+				ClusterCPUSeconds: 45.5,
 			},
 			{Key: Key{Kill, 500, 4}, Seconds: 4, Restarts: &Restarts{Killed: 50, Restarted: 49, Again: 1}, PeakMiB: 71},
 			{Key: Key{ScaleUp, 500, 4}, Seconds: 4, PeakMiB: 100},
@@ -85,13 +85,13 @@ func TestTables(t *testing.T) {
 	const want = `
 500 groups of 4 pods
 
-| scenario              | pods s | of floor | status s | writes | per group | failed | reads | CPU s | passes | anonymous MiB | resident MiB | peak MiB | fewest ready | restarted         | pace µs |
-|-----------------------|--------|----------|----------|--------|-----------|--------|-------|-------|--------|---------------|--------------|----------|--------------|-------------------|---------|
-| floor                 | 20.00  | -        | -        | -      | -         | -      | -     | -     | -      | -             | -            | -        | -            | -                 | 200     |
-| create                | 23.00  | 1.15     | 23.50    | 600    | 1.20      | 9      | 2     | 2.50  | 1200   | 20.0          | 60.0         | 65.0     | -            | -                 | 300     |
-| kill workers          | 4.00   | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 71.0     | -            | 49 of 50, 1 again | -       |
-| scale up              | 4.00   | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 100.0    | -            | -                 | -       |
-| update (not finished) | -      | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 0.0      | -            | -                 | -       |
+| scenario              | pods s | cluster CPU s | of floor | status s | writes | per group | failed | reads | CPU s | passes | anonymous MiB | resident MiB | peak MiB | fewest ready | restarted         |
+|-----------------------|--------|---------------|----------|----------|--------|-----------|--------|-------|-------|--------|---------------|--------------|----------|--------------|-------------------|
+| floor                 | 20.00  | 40.00         | -        | -        | -      | -         | -      | -     | -     | -      | -             | -            | -        | -            | -                 |
+| create                | 23.00  | 45.50         | 1.15     | 23.50    | 600    | 1.20      | 9      | 2     | 2.50  | 1200   | 20.0          | 60.0         | 65.0     | -            | -                 |
+| kill workers          | 4.00   | -             | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 71.0     | -            | 49 of 50, 1 again |
+| scale up              | 4.00   | -             | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 100.0    | -            | -                 |
+| update (not finished) | -      | -             | -        | -        | 0      | 0.00      | 0      | 0     | 0.00  | -      | 0.0           | 0.0          | 0.0      | -            | -                 |
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Error(diff)
@@ -112,17 +112,16 @@ func TestCompare(t *testing.T) {
 	other.Controller = "theirs"
 	other.Results[1].Seconds = 46
 	other.Results[1].CPUSeconds = 10
-	other.Results[1].PaceMicroseconds = 600
 	var text strings.Builder
 	(&Report{Controller: "mine", Version: "v2", Results: sample().Results[1:5]}).Compare(&text, other)
 	const want = `
 mine v2 to theirs v1 of 2026-01-02
 
-| scenario              | pods s | writes | reads | CPU s | peak MiB | passes | pace |
-|-----------------------|--------|--------|-------|-------|----------|--------|------|
-| create, 500 × 4       | 0.50   | 1.00   | 1.00  | 0.25  | 1.00     | 1.00   | 0.50 |
-| kill workers, 500 × 4 | 1.00   | -      | -     | -     | 1.00     | -      | -    |
-| scale up, 500 × 4     | 1.00   | -      | -     | -     | 1.00     | -      | -    |
+| scenario              | pods s | writes | reads | CPU s | peak MiB | passes |
+|-----------------------|--------|--------|-------|-------|----------|--------|
+| create, 500 × 4       | 0.50   | 1.00   | 1.00  | 0.25  | 1.00     | 1.00   |
+| kill workers, 500 × 4 | 1.00   | -      | -     | -     | 1.00     | -      |
+| scale up, 500 × 4     | 1.00   | -      | -     | -     | 1.00     | -      |
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Error(diff)

@@ -20,8 +20,8 @@ type dimension struct{ groups, size int }
 
 // header names the columns of a table of results.
 var header = []string{
-	"scenario", "pods s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s",
-	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted", "pace µs",
+	"scenario", "pods s", "cluster CPU s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s",
+	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
 }
 
 // Tables writes a table in Markdown for each number and size of groups, in the order of the results.
@@ -46,7 +46,7 @@ func (r *Report) Tables(out io.Writer) {
 func (r *Report) row(result *Result) []string {
 	if isFloor(result.Scenario) {
 		row := slices.Repeat([]string{none}, len(header))
-		row[0], row[1], row[len(row)-1] = result.Scenario, seconds(result.Seconds), result.pace()
+		row[0], row[1], row[2] = result.Scenario, seconds(result.Seconds), seconds(result.ClusterCPUSeconds)
 		return row
 	}
 	name := result.Scenario
@@ -55,10 +55,10 @@ func (r *Report) row(result *Result) []string {
 	}
 	writes := Sum(result.Writes)
 	return []string{
-		name, seconds(result.Seconds), r.ofFloor(result), seconds(result.StatusSeconds),
+		name, seconds(result.Seconds), seconds(result.ClusterCPUSeconds), r.ofFloor(result), seconds(result.StatusSeconds),
 		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites), fmt.Sprint(Sum(result.Reads)),
 		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
-		optional(result.FewestReady), result.Restarts.String(), result.pace(),
+		optional(result.FewestReady), result.Restarts.String(),
 	}
 }
 
@@ -108,14 +108,6 @@ func seconds(value float64) string {
 		return none
 	}
 	return fmt.Sprintf("%.2f", value)
-}
-
-// pace is that of the machine.
-func (r *Result) pace() string {
-	if r.PaceMicroseconds == 0 {
-		return none
-	}
-	return fmt.Sprint(r.PaceMicroseconds)
 }
 
 func failures(failed map[string]int) string { return fmt.Sprint(Sum(failed)) }
