@@ -88,7 +88,7 @@ func requirement(key string, operator selection.Operator) labels.Requirement {
 }
 
 // ClientOptions has reads wait until they show what the same process wrote before. Passes would be right without it, and often done
-// twice.
+// twice; the webhook for pods relies on it to know the last order.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }

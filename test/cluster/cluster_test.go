@@ -496,7 +496,8 @@ func testPIDs(t clusterTest) {
 		}
 	}
 	const components = 5
-	if slices.Sort(pids); len(slices.Compact(pids)) != components {
+	slices.Sort(pids)
+	if len(slices.Compact(pids)) != components {
 		t.Errorf("got the processes %v of %d components", pids, components)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -38,12 +39,15 @@ type podWebhook struct {
 	// live reads past the cache, which may be late.
 	live client.Reader
 
-	// cached reads from the cache what this replica of the operator wrote, or something newer.
+	// cached reads from the cache, once it shows all that this replica of the operator knows it wrote.
 	cached client.Reader
 
 	// leads is closed once this replica leads.
 	leads <-chan struct{}
 }
+
+// cacheTimeout bounds the wait for the cache. The API server gives up on a webhook after 10 s.
+const cacheTimeout = time.Second
 
 var _ ctrladmission.Handler = podWebhook{}
 
@@ -143,8 +147,8 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) error {
 
 // checkOrder refuses a leader that comes at another revision than its group is to be of now. Its StatefulSet's controller tries again.
 func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name string) error {
-	leaders := &appsv1.StatefulSet{}
-	if err := w.orders().Get(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name}, leaders); err != nil {
+	leaders, err := w.leaders(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name})
+	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
 	if reason := snapshot.OutOfOrder(leaders, leader); reason != "" {
@@ -153,15 +157,21 @@ func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name str
 	return nil
 }
 
-// orders is where leader StatefulSets are as they were last ordered. Whoever leads gives the orders, and knows its own without asking for
-// each of the hundreds of leaders of a set; others don't.
-func (w podWebhook) orders() client.Reader {
+// leaders is the leader StatefulSet as it was last ordered. Whoever leads gives the orders, and knows its own without a request for each of
+// the hundreds of leaders of a set; other replicas may hear of them late. One that was elected a moment ago may, too, of its predecessor's
+// last order: a leader that is let through then is replaced, as any that is outdated.
+func (w podWebhook) leaders(ctx context.Context, key client.ObjectKey) (*appsv1.StatefulSet, error) {
+	leaders := &appsv1.StatefulSet{}
 	select {
 	case <-w.leads:
-		return w.cached
+		within, cancel := context.WithTimeout(ctx, cacheTimeout)
+		defer cancel()
+		if err := w.cached.Get(within, key, leaders); !errors.Is(err, context.DeadlineExceeded) {
+			return leaders, err
+		}
 	default:
-		return w.live
 	}
+	return leaders, w.live.Get(ctx, key, leaders)
 }
 
 // holdBack has a leader that is bound to the place of its group wait for the pods of the group's previous life to be gone: they have

@@ -230,6 +230,9 @@ func TestWhereOrdersAreRead(t *testing.T) {
 	leading := make(chan struct{})
 	close(leading)
 	with, without := newCluster(t, interceptor.Funcs{}, leaders), newCluster(t, interceptor.Funcs{})
+	late := newCluster(t, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return context.DeadlineExceeded
+	}})
 	for _, tc := range []struct {
 		name    string
 		webhook podWebhook
@@ -237,6 +240,7 @@ func TestWhereOrdersAreRead(t *testing.T) {
 	}{
 		{"the replica that leads knows its order", podWebhook{live: without, cached: with, leads: leading}, true},
 		{"the replica that leads asks nobody else", podWebhook{live: with, cached: without, leads: leading}, false},
+		{"the replica that leads asks if its cache is late", podWebhook{live: with, cached: late, leads: leading}, true},
 		{"another replica asks", podWebhook{live: with, cached: without, leads: make(chan struct{})}, true},
 		{"another replica's cache may be late", podWebhook{live: without, cached: with, leads: make(chan struct{})}, false},
 	} {
