@@ -39,10 +39,16 @@ func TestLocalBench(t *testing.T) {
 		writes[result.Scenario] = report.Sum(result.Writes) > 0
 	}
 	want := []string{
-		report.Floor, report.Create, report.Idle, report.Kill, report.Update, report.Restart, report.ScaleUp, report.ScaleDown, report.Delete,
+		report.Floor, report.UpdateFloor, report.Create, report.Idle, report.Kill, report.Update, report.Restart, report.ScaleUp,
+		report.ScaleDown, report.Delete,
 	}
 	if diff := cmp.Diff(want, scenarios); diff != "" {
 		t.Errorf("scenarios: %s", diff)
+	}
+	for _, scenario := range []string{report.Floor, report.Create} {
+		if result := found.Find(report.Key{Scenario: scenario, Groups: 3, Size: 2}); result == nil || result.ClusterCPUSeconds <= 0 {
+			t.Errorf("%s: no CPU time of the cluster: %+v", scenario, result)
+		}
 	}
 	if !writes[report.Create] || !writes[report.Update] || writes[report.Floor] {
 		t.Errorf("writes were counted for %v", writes)
