@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unique"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -404,7 +403,7 @@ func trimPod(object any) (any, error) {
 	trimmed.Annotations = ours(pod.Annotations)
 	trimmed.Labels = ours(pod.Labels)
 	if revision, ok := pod.Labels[appsv1.StatefulSetRevisionLabel]; ok {
-		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = shared(revision)
+		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = revision
 	}
 	trimmed.Spec.SchedulingGates = pod.Spec.SchedulingGates
 	if pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != "" {
@@ -499,11 +498,8 @@ func ours(all map[string]string) map[string]string {
 	kept := map[string]string{}
 	for key, value := range all {
 		if strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) {
-			kept[shared(key)] = shared(value)
+			kept[key] = value
 		}
 	}
 	return kept
 }
-
-// shared is the text in the one place where the cache keeps it: most labels and annotations of thousands of pods are the same.
-func shared(text string) string { return unique.Make(text).Value() }
