@@ -395,9 +395,16 @@ func TestLate(t *testing.T) {
 			return c.Update(ctx, object, options...)
 		},
 	})
+	w.catchUp(t)
+}
+
+// catchUp has replica 0 be late, look again a moment later, and trust what replica 1 does; no pass breaks the webhooks.
+func (w *world) catchUp(t *testing.T) {
+	t.Helper()
 	if after := w.pass(t, 0); after != moment {
-		t.Fatalf("the replica that was late looks again in %s", after)
+		t.Errorf("the replica that was late looks again in %s", after)
 	}
+	w.check(t, w.bundles(t))
 	w.pass(t, 0)
 	w.check(t, w.bundles(t))
 	if !w.replicas[0].trusted.certificate.Equal(w.replicas[1].trusted.certificate) {
@@ -445,15 +452,7 @@ func TestLatePatch(t *testing.T) {
 			return c.Patch(ctx, object, patch, options...)
 		},
 	})
-	if after := w.pass(t, 0); after != moment {
-		t.Errorf("the replica that was late looks again in %s", after)
-	}
-	w.check(t, w.bundles(t))
-	w.pass(t, 0)
-	w.check(t, w.bundles(t))
-	if !w.replicas[0].trusted.certificate.Equal(w.replicas[1].trusted.certificate) {
-		t.Error("the replicas trust different authorities")
-	}
+	w.catchUp(t)
 }
 
 // TestUnknownSecret has a replica that can't ask the API server what the Secret is now, when the authority before could be forgotten.

@@ -159,7 +159,7 @@ func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name str
 
 // leaders is the leader StatefulSet as it was last ordered. Whoever leads gives the orders, and knows its own without a request for each of
 // the hundreds of leaders of a set; other replicas may hear of them late. One that was elected a moment ago may, too, of its predecessor's
-// last order: a leader that is let through then is replaced, as any that is outdated.
+// last order: a leader that comes at the old revision then is replaced, as any that is outdated, and one at the new revision comes early.
 func (w podWebhook) leaders(ctx context.Context, key client.ObjectKey) (*appsv1.StatefulSet, error) {
 	leaders := &appsv1.StatefulSet{}
 	select {
