@@ -157,6 +157,7 @@ var restartFilms = map[string]func(scene){
 	"unbounded":          playUnbounded,
 	"volumes-retained":   playVolumesRetained,
 	"volumes-deleted":    playVolumesDeleted,
+	"volumes-waiting":    playVolumesOfWaitingPods,
 	"bounded":            playBounded,
 }
 
@@ -356,6 +357,19 @@ func playVolumesDeleted(s scene) {
 	s.checkClaims(2, before)
 	s.becomes("1 group", scaledTo(1))
 	s.checkClaims(1, before)
+	s.deletes(metav1.DeletePropagationBackground)
+	s.Settle()
+	s.CheckGone()
+	s.checkClaims(0, nil)
+}
+
+// playVolumesOfWaitingPods has claims of pods that no node takes go with the set, although they may be made again after it is gone.
+func playVolumesOfWaitingPods(s scene) {
+	s.creates("1 group of 3 that no node takes, with volumes that go with it",
+		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
+		}))
+	s.Settle()
 	s.deletes(metav1.DeletePropagationBackground)
 	s.Settle()
 	s.CheckGone()

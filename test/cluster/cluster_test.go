@@ -26,9 +26,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // deadline is how long anything in a cluster may take that should happen soon.
@@ -100,13 +101,8 @@ func clientOf(t *testing.T, c *Cluster) kubernetes.Interface {
 // eventually polls until the check returns no error.
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), startPoll, deadline, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%v; last seen: %v", err, last)
+	if err := objects.Until(t.Context(), deadline, check); err != nil {
+		t.Fatal(err)
 	}
 }
 

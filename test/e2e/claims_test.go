@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -59,6 +60,40 @@ func TestClaims(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestClaimsOfWaitingPods deletes a set whose workers were never scheduled, and outlive it for a while. Nothing protects the claims of
+// such pods: they are gone at once, and made again whenever the StatefulSet controller looks at the pods.
+func TestClaimsOfWaitingPods(t *testing.T) {
+	t.Parallel()
+	const held = "example.com/held"
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "disk", 1, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
+		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(
+			appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
+	})
+	create(t, lws)
+	untilNamed(t, podsIn(namespace), podNames("disk", 1, 3)...)
+	untilNamed(t, claimsIn(namespace), claimNames(1)...)
+	leaders, worker := &appsv1.StatefulSet{}, &corev1.Pod{}
+	leaders.Namespace, leaders.Name, worker.Namespace, worker.Name = namespace, "disk", namespace, "disk-0-1"
+	edit(t, leaders, func(set *appsv1.StatefulSet) { set.Finalizers = append(set.Finalizers, held) })
+
+	claims := record[*corev1.PersistentVolumeClaim](t, namespace, &corev1.PersistentVolumeClaimList{})
+	remove(t, lws)
+	looks := 0
+	eventually(t, func(context.Context) error {
+		looks++
+		edit(t, worker, func(pod *corev1.Pod) {
+			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "example.com/looks", strconv.Itoa(looks))
+		})
+		return unless(claims.lives(t)["data-disk-0-1"] > 1, "the claim wasn't made again")
+	})
+	edit(t, leaders, func(set *appsv1.StatefulSet) { set.Finalizers = nil })
+	untilNamed(t, podsIn(namespace))
+	untilNamed(t, statefulSetsIn(namespace))
+	untilNamed(t, claimsIn(namespace))
 }
 
 // TestClaimsSurviveUpdates gives the pods of a new revision the claims of the old ones, whatever becomes of the claims in the end.

@@ -25,14 +25,15 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 const (
 	// deadline bounds everything that is waited for. On an idle machine most of it takes a second.
 	deadline = 90 * time.Second
 
-	// poll is the interval at which something that is waited for is looked at.
-	poll = 50 * time.Millisecond
+	// look is the interval at which something that must not happen is looked for.
+	look = 500 * time.Millisecond
 
 	// image is what pods run, nextImage what they are updated to.
 	image     = "registry.k8s.io/pause:3.10"
@@ -143,20 +144,15 @@ func edit[T client.Object](t *testing.T, object T, change func(T)) {
 // eventually waits until the check finds nothing wrong.
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatalf("%v; last seen: %v", err, last)
+	if err := objects.Until(t.Context(), deadline, check); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // stays checks for a time that nothing becomes wrong.
 func stays(t *testing.T, duration time.Duration, check func() error) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 10*poll, duration, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), look, duration, true, func(context.Context) (bool, error) {
 		return false, check()
 	})
 	if err != nil && !wait.Interrupted(err) {

@@ -50,12 +50,16 @@ func Apply(ctx context.Context, admin client.Client, object *unstructured.Unstru
 	return nil
 }
 
-// Until waits until a check finds nothing wrong. After the timeout, or when the context is done, the error holds what it found last.
+// Until waits until a check finds nothing wrong. After the timeout, or when the context is done, the error holds what it found last: not
+// that of a check that was cut short, which says nothing about the object.
 func Until(ctx context.Context, timeout time.Duration, check func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, poll, timeout, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
+		found := check(ctx)
+		if last == nil || ctx.Err() == nil {
+			last = found
+		}
+		return found == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("%w; last seen: %w", err, last)

@@ -44,4 +44,16 @@ func TestUntil(t *testing.T) {
 	if err := Until(t.Context(), time.Nanosecond, func(context.Context) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("the error is %v, not about what was wrong", err)
 	}
+	cut := false
+	err = Until(t.Context(), 2*poll, func(ctx context.Context) error {
+		if !cut {
+			cut = true
+			return wrong
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	if !errors.Is(err, wrong) {
+		t.Errorf("the error is %v, not about what was wrong before the last check was cut short", err)
+	}
 }

@@ -116,7 +116,7 @@ func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 			PodManagementPolicy:                  appsv1.ParallelPodManagement,
 			Selector:                             &metav1.LabelSelector{MatchLabels: selector},
 			Template:                             pod,
-			VolumeClaimTemplates:                 template.LeaderWorkerTemplate.VolumeClaimTemplates,
+			VolumeClaimTemplates:                 workerClaims(lws, template.LeaderWorkerTemplate.VolumeClaimTemplates),
 			PersistentVolumeClaimRetentionPolicy: retained(),
 		},
 	}
@@ -145,6 +145,25 @@ func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetP
 		policy.WhenScaled = cmp.Or(asked.WhenScaled, policy.WhenScaled)
 	}
 	return policy
+}
+
+// ClaimOwner makes the set an owner of a claim, which goes with it. It isn't the controller: claims have none, and any workload may use them.
+func ClaimOwner(lws *leaderworkersetv1.LeaderWorkerSet) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: leaderworkersetv1.GroupVersion.String(), Kind: "LeaderWorkerSet", Name: lws.Name, UID: lws.UID}
+}
+
+// workerClaims are the templates of claims that are owned by the set from the start, if they are to go with it. Once it is gone nobody would
+// see to that, and the claims of pods that were never scheduled, which nothing protects, are made again until their StatefulSet is gone, too.
+func workerClaims(lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.PersistentVolumeClaim) []corev1.PersistentVolumeClaim {
+	if ClaimRetention(lws).WhenDeleted != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
+		return templates
+	}
+	owned := make([]corev1.PersistentVolumeClaim, len(templates))
+	for i := range templates {
+		templates[i].DeepCopyInto(&owned[i])
+		owned[i].OwnerReferences = append(owned[i].OwnerReferences, ClaimOwner(lws))
+	}
+	return owned
 }
 
 // retained keeps claims whatever becomes of the StatefulSet.

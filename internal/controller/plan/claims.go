@@ -57,12 +57,13 @@ func scaledAway(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) b
 		!slices.ContainsFunc(m.WorkerPods, func(pod *corev1.Pod) bool { return pod.Name == identity.Worker(m.Leader.Name, worker) })
 }
 
-// setOwner makes the set an owner of the claim, or makes it none. It isn't the controller: claims have none, and any workload may use them.
+// setOwner makes the set an owner of the claim, or makes it none.
 func setOwner(claim *corev1.PersistentVolumeClaim, lws *leaderworkersetv1.LeaderWorkerSet, owner bool) {
-	claim.OwnerReferences = slices.DeleteFunc(claim.OwnerReferences, func(ref metav1.OwnerReference) bool { return ref.UID == lws.UID })
-	if owner {
-		claim.OwnerReferences = append(claim.OwnerReferences, metav1.OwnerReference{
-			APIVersion: leaderworkersetv1.GroupVersion.String(), Kind: "LeaderWorkerSet", Name: lws.Name, UID: lws.UID,
-		})
+	isSet := func(reference metav1.OwnerReference) bool { return reference.UID == lws.UID }
+	switch owned := slices.ContainsFunc(claim.OwnerReferences, isSet); {
+	case !owner:
+		claim.OwnerReferences = slices.DeleteFunc(claim.OwnerReferences, isSet)
+	case !owned:
+		claim.OwnerReferences = append(claim.OwnerReferences, desired.ClaimOwner(lws))
 	}
 }

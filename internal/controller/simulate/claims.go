@@ -17,9 +17,10 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// The StatefulSet controller makes the volume claims of a pod before the pod, and finds those again that are there. It owns them as far
-// as the retention policy has them go: with the StatefulSet, or with a pod that is scaled away. No volumes are bound, and nothing
-// protects a claim that is in use: one that goes too early is gone, for the invariants to see.
+// The StatefulSet controller makes the volume claims of a pod before the pod, and finds those again that are there. Those of a pod that
+// doesn't run yet it makes again if they are gone. It owns them as far as the retention policy has them go: with the StatefulSet, or
+// with a pod that is scaled away. No volumes are bound, and nothing protects a claim that is in use: one that goes too early is gone,
+// for the invariants to see.
 
 // claimsFor are the claims of the pod with that ordinal, as they are wished for.
 func claimsFor(set *appsv1.StatefulSet, ordinal int) []*corev1.PersistentVolumeClaim {
@@ -41,20 +42,30 @@ func claimsFor(set *appsv1.StatefulSet, ordinal int) []*corev1.PersistentVolumeC
 func (c *statefulSetController) claimed(set *appsv1.StatefulSet, place int, create func() error) func() error {
 	return func() error {
 		wanted := claimsFor(set, start(set)+place)
-		for _, claim := range wanted {
-			existing := getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(claim))
-			switch {
-			case existing == nil:
-				c.world.must(c.world.API.Create(claim))
-				c.world.tell("statefulset controller", "creates "+noun(claim), claim.Name)
-			case slices.ContainsFunc(existing.OwnerReferences, isPod):
-				return nil
-			}
+		if slices.ContainsFunc(wanted, c.goesWithPod) {
+			return nil
 		}
+		c.makeClaims(wanted)
 		if err := create(); err != nil {
 			return err
 		}
 		return c.ownClaims(set, wanted, nil)
+	}
+}
+
+// goesWithPod says whether the claim is there and waits to go with a pod.
+func (c *statefulSetController) goesWithPod(claim *corev1.PersistentVolumeClaim) bool {
+	existing := getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(claim))
+	return existing != nil && slices.ContainsFunc(existing.OwnerReferences, isPod)
+}
+
+// makeClaims creates those claims that aren't there.
+func (c *statefulSetController) makeClaims(claims []*corev1.PersistentVolumeClaim) {
+	for _, claim := range claims {
+		if getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(claim)) == nil {
+			c.world.must(c.world.API.Create(claim))
+			c.world.tell("statefulset controller", "creates "+noun(claim), claim.Name)
+		}
 	}
 }
 
@@ -85,7 +96,8 @@ func (c *statefulSetController) ownClaims(set *appsv1.StatefulSet, claims []*cor
 	return nil
 }
 
-// claimKeeping are the steps that keep the owners of existing pods' claims as the retention policy asks for.
+// claimKeeping are the steps that have the claims of pods that wait to run, and keep the owners of existing pods' claims as the retention
+// policy asks for.
 func (c *statefulSetController) claimKeeping(set *appsv1.StatefulSet, replicas, condemned []*corev1.Pod) []func() error {
 	if len(set.Spec.VolumeClaimTemplates) == 0 {
 		return nil
@@ -93,6 +105,9 @@ func (c *statefulSetController) claimKeeping(set *appsv1.StatefulSet, replicas, 
 	var steps []func() error
 	for place, pod := range replicas {
 		if pod != nil {
+			if pod.Status.Phase == corev1.PodPending {
+				steps = append(steps, func() error { c.makeClaims(claimsFor(set, start(set)+place)); return nil })
+			}
 			steps = append(steps, func() error { return c.ownClaims(set, claimsFor(set, start(set)+place), nil) })
 		}
 	}
