@@ -69,13 +69,13 @@ func (l *lives) put(set types.NamespacedName, group int32, life snapshot.Life) (
 		if len(known.groups) == 0 && known.seen == nil {
 			delete(l.bySet, set) // A set that is gone, of which a group was left.
 		}
-		news = before.Fingerprint() != life.Fingerprint() || before.Failure != life.Failure
+		news = before.Fingerprint != life.Fingerprint || before.Failure != life.Failure
 	})
 	return news
 }
 
-// remembered reads the record of a set. It is long, and each new leader asks for one entry of it: the same one isn't read twice. The result
-// is read-only.
+// remembered reads the record of a set. It is long, and each pass over the set and each new leader asks for it: the same one isn't read
+// twice. The result is read-only.
 func (l *lives) remembered(set types.NamespacedName, text string) (groups record.Groups) {
 	l.change(set, func(known *setLives) {
 		if known.record != text {

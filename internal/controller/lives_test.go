@@ -17,7 +17,7 @@ import (
 func TestLives(t *testing.T) {
 	set := types.NamespacedName{Namespace: "default", Name: "a"}
 	begun := snapshot.Life{Leader: "1"}
-	complete := snapshot.Life{Leader: "1", Complete: true, Members: map[int32]snapshot.Member{0: {UID: "1"}}}
+	complete := snapshot.Life{Leader: "1", Fingerprint: "1-1", Members: map[int32]snapshot.Member{0: {UID: "1"}}}
 	known := newLives()
 	for _, step := range []struct {
 		name string

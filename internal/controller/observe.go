@@ -16,6 +16,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/record"
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
@@ -39,6 +40,7 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if observed.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}
+	observed.Remembered = o.remembered(key, observed.Leaders)
 	service := identity.Service(lws.Name, 0, leaderworkersetv1.SubdomainShared)
 	if observed.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
 		return nil, err
@@ -111,11 +113,18 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 // life is what is known of a group's life in this process. Of one that isn't known, the members get what is remembered in the cluster.
 func (o *observer) life(set types.NamespacedName, members *snapshot.GroupMembers) snapshot.Life {
 	known := o.lives.get(set, members.Index)
-	if members.Leader != nil && members.Leaders != nil && known.Leader != members.Leader.UID {
-		remembered := o.lives.remembered(set, members.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
-		members.Remembered = remembered[members.Index].Life
+	if members.Leader != nil && known.Leader != members.Leader.UID {
+		members.Remembered = o.remembered(set, members.Leaders)[members.Index].Life
 	}
 	return known
+}
+
+// remembered is what the leader StatefulSet tells of the groups of its set.
+func (o *observer) remembered(set types.NamespacedName, leaders *appsv1.StatefulSet) record.Groups {
+	if leaders == nil {
+		return nil
+	}
+	return o.lives.remembered(set, leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
 }
 
 func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {

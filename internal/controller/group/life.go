@@ -35,7 +35,7 @@ func Observe(known snapshot.Life, members *snapshot.GroupMembers) snapshot.Life 
 	if life.Failure == "" {
 		life.Failure, life.Crashed = failure(&life, pods, members)
 	}
-	if life.Failure == "" && !life.Complete {
+	if life.Failure == "" && !life.Complete() {
 		life = grown(life, pods, members)
 	}
 	return life
@@ -68,8 +68,9 @@ func begin(m *snapshot.GroupMembers, pods map[int32]*corev1.Pod) snapshot.Life {
 	if !snapshot.IsOfLeader(m.Remembered, m.Leader.UID) {
 		return life
 	}
-	life.Members, life.Complete = seen(pods), true
-	if len(pods) != int(snapshot.LeaderSize(m.Leader)) || life.Fingerprint() != m.Remembered {
+	life.Members = seen(pods)
+	life.Fingerprint = snapshot.Fingerprint(life.Leader, life.Members)
+	if len(pods) != int(snapshot.LeaderSize(m.Leader)) || life.Fingerprint != m.Remembered {
 		life.Failure = replacedMeanwhile
 	}
 	return life
@@ -77,7 +78,7 @@ func begin(m *snapshot.GroupMembers, pods map[int32]*corev1.Pod) snapshot.Life {
 
 // failure is why the group has to be recreated, and whether that came from within; empty if it hasn't.
 func failure(life *snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers) (why string, crashed bool) {
-	if !life.Complete && m.LWS.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart {
+	if !life.Complete() && m.LWS.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart {
 		return "", false
 	}
 	for _, worker := range slices.Sorted(maps.Keys(life.Members)) {
@@ -88,7 +89,7 @@ func failure(life *snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupM
 			return fmt.Sprintf("pod %s was deleted", podName(m, worker)), false
 		case pod.UID != known.UID:
 			return fmt.Sprintf("pod %s was deleted and created again", pod.Name), false
-		case life.Complete && snapshot.MemberOf(pod).Restarts > known.Restarts:
+		case life.Complete() && snapshot.MemberOf(pod).Restarts > known.Restarts:
 			return "a container restarted in pod " + pod.Name, true
 		}
 	}
@@ -117,11 +118,14 @@ func remains(known snapshot.Member, m *snapshot.GroupMembers) bool {
 // grown is the life with the pods that have come. It is complete when all are there and, where the policy waits for it, started.
 func grown(life snapshot.Life, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers) snapshot.Life {
 	life.Members = seen(pods)
-	life.Complete = len(pods) == int(snapshot.LeaderSize(m.Leader))
+	complete := len(pods) == int(snapshot.LeaderSize(m.Leader))
 	if m.LWS.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart {
 		for _, pod := range pods {
-			life.Complete = life.Complete && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil
+			complete = complete && pod.Status.Phase == corev1.PodRunning && pod.DeletionTimestamp == nil
 		}
+	}
+	if complete {
+		life.Fingerprint = snapshot.Fingerprint(life.Leader, life.Members)
 	}
 	return life
 }

@@ -138,7 +138,7 @@ func TestObserve(t *testing.T) {
 		{what: "policy None", change: func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = nil }},
 	} {
 		known := group.Observe(snapshot.Life{}, running(nil))
-		if !known.Complete || known.Failure != "" {
+		if !known.Complete() || known.Failure != "" {
 			t.Fatalf("a running group is %+v", known)
 		}
 		got := group.Observe(known, running(tc.change))
@@ -170,7 +170,7 @@ func TestObserveWhatIsRemembered(t *testing.T) {
 		{"it is another life", func(m *snapshot.GroupMembers) { m.Leader.UID = "another"; m.WorkerPods = nil }, false},
 	} {
 		members := running(tc.change)
-		members.Remembered = known.Fingerprint()
+		members.Remembered = known.Fingerprint
 		if got := group.Observe(snapshot.Life{}, members); (got.Failure != "") != tc.fails {
 			t.Errorf("%s: got failure %q, want one: %v", tc.what, got.Failure, tc.fails)
 		}
@@ -205,8 +205,8 @@ func TestObserveBeforeComplete(t *testing.T) {
 		{"after start: pods are there and one is pending", afterStart, both(afterStart, pending), true, false},
 	} {
 		got := group.Observe(group.Observe(snapshot.Life{}, running(tc.before)), running(tc.after))
-		if got.Complete != tc.complete || (got.Failure != "") != tc.fails {
-			t.Errorf("%s: got complete %v, failure %q; want %v, %v", tc.what, got.Complete, got.Failure, tc.complete, tc.fails)
+		if got.Complete() != tc.complete || (got.Failure != "") != tc.fails {
+			t.Errorf("%s: got complete %v, failure %q; want %v, %v", tc.what, got.Complete(), got.Failure, tc.complete, tc.fails)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/record"
 	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
 )
@@ -82,6 +83,7 @@ func keep(observed *snapshot.Set, object plan.Object) {
 	switch object := object.(type) {
 	case *appsv1.StatefulSet:
 		observed.Leaders = object
+		observed.Remembered = record.Parse(object.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
 	case *corev1.Service:
 		observed.Service = object
 	case *appsv1.ControllerRevision:

@@ -73,6 +73,7 @@ func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet)
 	filler.Fill(&observed.Service)
 	filler.Fill(&observed.Revisions)
 	filler.Fill(&observed.Failures)
+	filler.Fill(&observed.Remembered)
 	for i := range observed.Revisions {
 		if observed.Revisions[i] == nil {
 			observed.Revisions[i] = &appsv1.ControllerRevision{}

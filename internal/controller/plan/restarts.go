@@ -35,11 +35,10 @@ var recordInterval = interval{least: 2 * time.Second, perGroup: 10 * time.Millis
 // restarts has the groups recreated that have failed, and writes down what has to be remembered. The record is written before the first
 // deletion, so that a crash in between neither loses a restart nor counts it twice.
 func (p *setPlanner) restarts() {
-	leaders := p.ownLeaders()
-	if leaders == nil {
+	if p.ownLeaders() == nil {
 		return
 	}
-	remembered := record.Parse(leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
+	remembered := p.observed.Remembered
 	next := p.livesToRemember(remembered)
 	busy := len(p.letGo) > 0 // Nothing can be written down before the step that let them go has ended.
 	p.crashes = map[int32]status.Crashes{}
@@ -149,9 +148,9 @@ func (p *setPlanner) livesToRemember(remembered record.Groups) record.Groups {
 		}
 	}
 	for index, life := range p.observed.Lives {
-		if index < p.decision.Replicas && life.Complete && life.Failure == "" {
+		if index < p.decision.Replicas && life.Complete() && life.Failure == "" {
 			entry := next[index]
-			entry.Life = life.Fingerprint()
+			entry.Life = life.Fingerprint
 			next[index] = entry
 		}
 	}
@@ -173,7 +172,7 @@ func (p *setPlanner) record(remembered, next record.Groups) {
 func (p *setPlanner) allComplete() bool {
 	for _, group := range p.observed.Groups {
 		life := p.observed.Lives[group.Index]
-		if life.Leader != group.Leader.UID || !life.Complete {
+		if life.Leader != group.Leader.UID || !life.Complete() {
 			return false
 		}
 	}

@@ -25,10 +25,9 @@ import (
 func alive(observed *snapshot.Set) {
 	observed.Lives = map[int32]snapshot.Life{}
 	for _, group := range observed.Groups {
+		members := map[int32]snapshot.Member{0: {UID: group.Leader.UID}}
 		observed.Lives[group.Index] = snapshot.Life{
-			Leader:   group.Leader.UID,
-			Members:  map[int32]snapshot.Member{0: {UID: group.Leader.UID}},
-			Complete: true,
+			Leader: group.Leader.UID, Members: members, Fingerprint: snapshot.Fingerprint(group.Leader.UID, members),
 		}
 	}
 }
@@ -323,7 +322,7 @@ func TestRecordIsWrittenNowAndThen(t *testing.T) {
 	observed := settled(t, newSet())
 	alive(observed)
 	half := observed.Lives[1]
-	half.Complete = false
+	half.Fingerprint = ""
 	observed.Lives[1] = half
 	observed.Recorded = now.Time
 

@@ -22,8 +22,9 @@ type Life struct {
 	// Members are the pods that belong to this life, by worker index, the leader's included.
 	Members map[int32]Member
 
-	// Complete says that all pods of the group were there at the same time, and started if the restart policy asks for that.
-	Complete bool
+	// Fingerprint is that of Leader and Members, once all pods of the group were there at the same time, and started if the restart policy
+	// asks for that; empty before. Of a life that isn't complete nothing has to be remembered.
+	Fingerprint string
 
 	// Failure says why the group has to be recreated; empty if it hasn't.
 	Failure string
@@ -51,23 +52,22 @@ func MemberOf(pod *corev1.Pod) Member {
 	return member
 }
 
+// Complete says whether all pods of the group were there at the same time.
+func (l Life) Complete() bool { return l.Fingerprint != "" }
+
 // Fingerprint is a short text that differs between lives, and between two states of one life if a pod was replaced or a container
 // restarted in between. What a group got from one version of the operator it gets from the next: a text that differs would recreate it.
-// Empty for a life that isn't complete: nothing has to be remembered of it.
-func (l *Life) Fingerprint() string {
-	if !l.Complete {
-		return ""
-	}
+func Fingerprint(leader types.UID, members map[int32]Member) string {
 	hash, line := fnv.New64a(), []byte{}
-	for worker := range int32(len(l.Members)) { //nolint:gosec // No more members than a group's size, an int32.
-		member := l.Members[worker]
+	for worker := range int32(len(members)) { //nolint:gosec // No more members than a group's size, an int32.
+		member := members[worker]
 		line = append(line[:0], member.UID...)
 		line = append(line, ' ')
 		line = strconv.AppendInt(line, int64(member.Restarts), 10)
 		line = append(line, '\n')
 		_, _ = hash.Write(line)
 	}
-	return leaderPart(l.Leader) + hex.EncodeToString(hash.Sum(nil))
+	return leaderPart(leader) + hex.EncodeToString(hash.Sum(nil))
 }
 
 // IsOfLeader says whether a fingerprint is of a life of this leader pod.

@@ -19,6 +19,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/record"
 )
 
 // Set is what a pass over a LeaderWorkerSet looks at.
@@ -44,6 +45,9 @@ type Set struct {
 
 	// Seen are the leaders that earlier passes of this process saw last, by the groups' index.
 	Seen map[int32]SeenLeader
+
+	// Remembered is what the leader StatefulSet tells of groups.
+	Remembered record.Groups
 
 	// Recorded is when lives were last written down by this process; zero if they weren't.
 	Recorded time.Time
