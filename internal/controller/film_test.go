@@ -305,6 +305,8 @@ func TestFilms(t *testing.T) {
 			s.Settle()
 			s.becomes("image:1, as it was", withImage(1))
 		},
+		"sibling-in-the-way": playSiblingInTheWay,
+		"sibling-too-early":  playSiblingTooEarly,
 	} {
 		t.Run(name, func(t *testing.T) {
 			world := simulate.New(t, operatorUnderTest(t))
@@ -336,6 +338,41 @@ func playForeignStatefulSet(s scene) {
 	})
 	s.Settle()
 	s.CheckGranted(theSet)
+}
+
+// sibling is the key of a set whose leader StatefulSet has the name of the worker StatefulSet of a group of the set.
+func sibling(group int32) types.NamespacedName {
+	return at(theSet, identity.Leader(theSet.Name, group))
+}
+
+// createsSibling has a user create a sibling.
+func (s scene) createsSibling(group int32) {
+	s.Helper()
+	lws := newSet(1, 2)
+	lws.Name = sibling(group).Name
+	s.User("creates LeaderWorkerSet "+lws.Name+": 1 group of 2", func() error { return s.API.Create(lws) })
+}
+
+// playSiblingInTheWay has a sibling keep the set from getting its last group, until that is deleted.
+func playSiblingInTheWay(s scene) {
+	s.createsSibling(2)
+	s.Settle()
+	s.creates("3 groups of 2", newSet(3, 2))
+	s.Elapse(time.Minute)
+	s.User("deletes LeaderWorkerSet a-2", func() error {
+		return s.API.Delete("LeaderWorkerSet", sibling(2), nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// playSiblingTooEarly has a sibling come while a group of the set, which goes, still has its name.
+func playSiblingTooEarly(s scene) {
+	s.runs("1 group of 2", newSet(1, 2))
+	s.deletes(metav1.DeletePropagationForeground)
+	s.createsSibling(0)
+	s.Settle()
+	s.CheckGranted(sibling(0))
 }
 
 func checkFilm(t *testing.T, name, film string) {

@@ -158,6 +158,7 @@ var restartFilms = map[string]func(scene){
 	"volumes-retained":   playVolumesRetained,
 	"volumes-deleted":    playVolumesDeleted,
 	"volumes-waiting":    playVolumesOfWaitingPods,
+	"volumes-left":       playVolumesLeftBehind,
 	"bounded":            playBounded,
 }
 
@@ -376,6 +377,28 @@ func playVolumesOfWaitingPods(s scene) {
 	s.checkClaims(0, nil)
 }
 
+// playVolumesLeftBehind has claims stay that are made for groups that a deleted set left behind, though they would have gone with the set.
+func playVolumesLeftBehind(s scene) {
+	s.creates("1 group of 3 that no node takes, with volumes that go with it",
+		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
+		}))
+	s.Settle()
+	s.deletes(metav1.DeletePropagationOrphan)
+	s.Settle()
+	s.User("deletes PersistentVolumeClaim data-a-0-1", func() error {
+		return s.API.Delete("PersistentVolumeClaim", at(theSet, "data-a-0-1"), nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	s.User("deletes StatefulSet a", func() error {
+		return s.API.Delete("StatefulSet", theSet, nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	if diff := cmp.Diff([]string{"data-a-0-1", "data-a-0-2"}, slices.Sorted(maps.Keys(s.claims()))); diff != "" {
+		s.Errorf("claims (-want +got):\n%s", diff)
+	}
+}
+
 // playStatefulSetDeleted has a user delete a StatefulSet of the operator's: what it had comes back, at the same time.
 func playStatefulSetDeleted(s scene, name string, policy metav1.DeletionPropagation) {
 	s.runs("2 groups of 3", newSet(2, 3))
@@ -461,5 +484,6 @@ func playBounded(s scene) {
 	s.DeletePod(pod("a-1"), metav1.DeletePropagationBackground)
 	s.heals()
 	s.RestartContainer(pod("a-1-1"))
-	s.heals()
+	s.Settle()
+	s.becomes("at most 9 restarts", withMaxRestarts(9)) // If the pod was deleted before the group had failed for good, it has again.
 }

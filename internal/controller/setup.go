@@ -182,6 +182,9 @@ func setSources(cached cache.Cache) []source.Source {
 		source.Kind(cached, &appsv1.StatefulSet{}, enqueueSet(atOnce[*appsv1.StatefulSet]), orderObserved()),
 		source.Kind(cached, &corev1.Pod{}, enqueueSet(aMoment[*corev1.Pod](cached)), isLeaderPod(), podChanged()),
 		source.Kind(cached, &corev1.Service{}, enqueueSet(aMoment[*corev1.Service](cached)), somethingWeUseChanged[*corev1.Service]()),
+		// The objects of group 3 of the set llama may have been in the way of the set llama-3.
+		source.Kind(cached, &appsv1.StatefulSet{}, enqueueItself(atOnce[*appsv1.StatefulSet]), gone[*appsv1.StatefulSet]()),
+		source.Kind(cached, &corev1.Service{}, enqueueItself(atOnce[*corev1.Service]), gone[*corev1.Service]()),
 		source.Kind(cached, &appsv1.ControllerRevision{}, enqueueSet(aMoment[*appsv1.ControllerRevision](cached)),
 			somethingWeUseChanged[*appsv1.ControllerRevision]()),
 	}

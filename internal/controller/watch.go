@@ -193,15 +193,15 @@ func enqueueGroups[T client.Object]() handler.TypedEventHandler[T, reconcile.Req
 }
 
 // groupsConcerned are the groups that a StatefulSet or Service has to do with: the one of its labels and, whatever they say, the one
-// whose leader has its name, as that is what the objects of a group are called. The children of a set as a whole are of no group, also if
-// the set's name ends like a leader's.
+// whose leader has its name, as that is what the objects of a group are called. The children of the set llama-3 may be in the way of group 3 of
+// the set llama.
 func groupsConcerned(object client.Object) []types.NamespacedName {
 	var groups []types.NamespacedName
 	if group, ok := groupOf(object); ok {
 		groups = append(groups, group)
 	}
 	itself := client.ObjectKeyFromObject(object)
-	if _, _, ok := identity.Parse(itself.Name); ok && itself != setOf(object) && !slices.Contains(groups, itself) {
+	if _, _, ok := identity.Parse(itself.Name); ok && !slices.Contains(groups, itself) {
 		groups = append(groups, itself)
 	}
 	return groups
@@ -309,6 +309,15 @@ func wishChanged() predicate.TypedPredicate[*leaderworkersetv1.LeaderWorkerSet] 
 				!equality.Semantic.DeepEqual(e.ObjectOld.Labels, e.ObjectNew.Labels) ||
 				!equality.Semantic.DeepEqual(e.ObjectOld.Annotations, e.ObjectNew.Annotations)
 		},
+	}
+}
+
+// gone passes deletions.
+func gone[T client.Object]() predicate.TypedPredicate[T] {
+	return predicate.TypedFuncs[T]{
+		CreateFunc:  func(event.TypedCreateEvent[T]) bool { return false },
+		UpdateFunc:  func(event.TypedUpdateEvent[T]) bool { return false },
+		GenericFunc: func(event.TypedGenericEvent[T]) bool { return false },
 	}
 }
 

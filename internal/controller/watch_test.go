@@ -148,7 +148,7 @@ func TestEnqueue(t *testing.T) {
 		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
 		{"the group of a Service", concerned, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")}, []string{"default/llama-1 in 0s"}},
 		{"no group of the leader StatefulSet", concerned, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
-		{"no group of a set that is called like a leader", concerned, nameOfASet, nil},
+		{"the group that the StatefulSet of a set is in the way of", concerned, nameOfASet, []string{"default/llama-7 in 0s"}},
 		{"the group that a StatefulSet without a group is in the way of", concerned, &appsv1.StatefulSet{ObjectMeta: part("llama-1")}, []string{"default/llama-1 in 0s"}},
 		{"the group of another set that a StatefulSet is in the way of", concerned, foreign, []string{"default/other-1 in 0s"}},
 		{
@@ -167,6 +167,16 @@ func TestEnqueue(t *testing.T) {
 				t.Errorf("%s, %s (-want +got):\n%s", tc.name, kind, diff)
 			}
 		}
+	}
+}
+
+func TestGone(t *testing.T) {
+	passes := gone[*corev1.Pod]()
+	if !passes.Delete(event.TypedDeleteEvent[*corev1.Pod]{}) {
+		t.Error("a deletion doesn't pass")
+	}
+	if passes.Create(event.TypedCreateEvent[*corev1.Pod]{}) || passes.Update(event.TypedUpdateEvent[*corev1.Pod]{}) || passes.Generic(event.TypedGenericEvent[*corev1.Pod]{}) {
+		t.Error("something passes that isn't a deletion")
 	}
 }
 

@@ -397,11 +397,8 @@ func (c *Cluster) until(ctx context.Context, what string, check func(context.Con
 		if err := c.ended(); err != nil {
 			return false, err
 		}
-		found := check(ctx)
-		if last == nil || ctx.Err() == nil { // A check that was cut short says nothing about the cluster.
-			last = found
-		}
-		return found == nil, nil
+		last = check(ctx)
+		return last == nil, nil
 	})
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("wait for %s: %w; last seen: %w", what, context.Cause(ctx), last)

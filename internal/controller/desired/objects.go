@@ -82,7 +82,8 @@ type Group struct {
 type Topology struct{ Key, Value string }
 
 // WorkerStatefulSet is the StatefulSet of the workers of one group. Everything in it is of the group's own revision, even while the
-// set already asks for another one. It retains its claims: it is deleted whenever the group is recreated.
+// set already asks for another one, but for whom new claims belong to at first. It retains its claims: it is deleted whenever the group is
+// recreated.
 func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, group Group) *appsv1.StatefulSet {
 	labels := map[string]string{
 		leaderworkersetv1.SetNameLabelKey:         lws.Name,
@@ -116,7 +117,7 @@ func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 			PodManagementPolicy:                  appsv1.ParallelPodManagement,
 			Selector:                             &metav1.LabelSelector{MatchLabels: selector},
 			Template:                             pod,
-			VolumeClaimTemplates:                 workerClaims(lws, template.LeaderWorkerTemplate.VolumeClaimTemplates),
+			VolumeClaimTemplates:                 workerClaims(lws, template.LeaderWorkerTemplate.VolumeClaimTemplates, group.Leader),
 			PersistentVolumeClaimRetentionPolicy: retained(),
 		},
 	}
@@ -147,21 +148,19 @@ func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetP
 	return policy
 }
 
-// ClaimOwner makes the set an owner of a claim, which goes with it. It isn't the controller: claims have none, and any workload may use them.
-func ClaimOwner(lws *leaderworkersetv1.LeaderWorkerSet) metav1.OwnerReference {
-	return metav1.OwnerReference{APIVersion: leaderworkersetv1.GroupVersion.String(), Kind: "LeaderWorkerSet", Name: lws.Name, UID: lws.UID}
-}
-
-// workerClaims are the templates of claims that are owned by the set from the start, if they are to go with it. Once it is gone nobody would
-// see to that, and the claims of pods that were never scheduled, which nothing protects, are made again until their StatefulSet is gone, too.
-func workerClaims(lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.PersistentVolumeClaim) []corev1.PersistentVolumeClaim {
+// workerClaims are the templates of the claims of a group's workers. If claims are to go with the set, each belongs to the leader pod until
+// the operator has seen it, and then to the set. The set can't be in the templates, which are immutable: a set that is deleted may leave
+// its groups behind. And without an owner claims would be left over: once the set is gone, those of workers that were never scheduled, which
+// nothing protects, are made again until their StatefulSet is gone, too.
+func workerClaims(lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.PersistentVolumeClaim, leader *corev1.Pod) []corev1.PersistentVolumeClaim {
 	if ClaimRetention(lws).WhenDeleted != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
 		return templates
 	}
+	owner := metav1.OwnerReference{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Pod", Name: leader.Name, UID: leader.UID}
 	owned := make([]corev1.PersistentVolumeClaim, len(templates))
 	for i := range templates {
 		templates[i].DeepCopyInto(&owned[i])
-		owned[i].OwnerReferences = append(owned[i].OwnerReferences, ClaimOwner(lws))
+		owned[i].OwnerReferences = append(owned[i].OwnerReferences, owner)
 	}
 	return owned
 }

@@ -22,19 +22,18 @@ import (
 // recreated, and the claims have to outlive that. A claim that goes with the LeaderWorkerSet has it as an owner; one whose pod was scaled
 // away for good is deleted. Those of leaders are the leader StatefulSet's business.
 func claimWrites(m *snapshot.GroupMembers) []Write {
-	if m.LWS == nil || m.LWS.DeletionTimestamp != nil {
+	if (m.LWS == nil && !leftBehind(m)) || (m.LWS != nil && m.LWS.DeletionTimestamp != nil) {
 		return nil
 	}
-	policy := desired.ClaimRetention(m.LWS)
 	var writes []Write
 	for _, claim := range m.Claims {
 		switch {
 		case claim.DeletionTimestamp != nil:
-		case policy.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType && scaledAway(m, claim):
+		case scaledAway(m, claim):
 			writes = append(writes, Write{Delete: claim})
 		default:
 			owned := claim.DeepCopy()
-			setOwner(owned, m.LWS, policy.WhenDeleted == appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
+			owned.OwnerReferences = claimOwners(m, claim)
 			if !equality.Semantic.DeepEqual(claim, owned) {
 				writes = append(writes, Write{Patch: &Patch{From: claim, To: owned}})
 			}
@@ -43,10 +42,16 @@ func claimWrites(m *snapshot.GroupMembers) []Write {
 	return writes
 }
 
-// scaledAway says whether the pod of the claim is gone and won't come back: the whole group is gone and not asked for, or the group has
-// become smaller.
+// leftBehind says whether the set was deleted without its groups: nobody is to take their claims then.
+func leftBehind(m *snapshot.GroupMembers) bool {
+	return m.LWS == nil && m.Leaders != nil && m.Leaders.DeletionTimestamp == nil && metav1.GetControllerOf(m.Leaders) == nil
+}
+
+// scaledAway says whether the claim has to go because its pod is gone and won't come back: the whole group is gone and not asked for, or
+// the group has become smaller.
 func scaledAway(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) bool {
-	if m.Leaders == nil || !metav1.IsControlledBy(m.Leaders, m.LWS) {
+	if m.LWS == nil || desired.ClaimRetention(m.LWS).WhenScaled != appsv1.DeletePersistentVolumeClaimRetentionPolicyType ||
+		m.Leaders == nil || !metav1.IsControlledBy(m.Leaders, m.LWS) {
 		return false
 	}
 	if m.Leader == nil {
@@ -57,13 +62,19 @@ func scaledAway(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) b
 		!slices.ContainsFunc(m.WorkerPods, func(pod *corev1.Pod) bool { return pod.Name == identity.Worker(m.Leader.Name, worker) })
 }
 
-// setOwner makes the set an owner of the claim, or makes it none.
-func setOwner(claim *corev1.PersistentVolumeClaim, lws *leaderworkersetv1.LeaderWorkerSet, owner bool) {
-	isSet := func(reference metav1.OwnerReference) bool { return reference.UID == lws.UID }
-	switch owned := slices.ContainsFunc(claim.OwnerReferences, isSet); {
-	case !owner:
-		claim.OwnerReferences = slices.DeleteFunc(claim.OwnerReferences, isSet)
-	case !owned:
-		claim.OwnerReferences = append(claim.OwnerReferences, desired.ClaimOwner(lws))
+// claimOwners are the owners that the claim has to have: the set, if it goes with it, and those that others gave it. A leader pod isn't one:
+// it stands in for the set until the claim is seen. The set isn't the controller: claims have none, and any workload may use them.
+func claimOwners(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) []metav1.OwnerReference {
+	goes := m.LWS != nil && desired.ClaimRetention(m.LWS).WhenDeleted == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	leader := identity.Leader(claim.Labels[leaderworkersetv1.SetNameLabelKey], m.Index)
+	isSet := func(owner metav1.OwnerReference) bool { return m.LWS != nil && owner.UID == m.LWS.UID }
+	owners := slices.DeleteFunc(slices.Clone(claim.OwnerReferences), func(owner metav1.OwnerReference) bool {
+		return (owner.Kind == "Pod" && owner.Name == leader) || (isSet(owner) && !goes)
+	})
+	if goes && !slices.ContainsFunc(owners, isSet) {
+		owners = append(owners, metav1.OwnerReference{
+			APIVersion: leaderworkersetv1.GroupVersion.String(), Kind: "LeaderWorkerSet", Name: m.LWS.Name, UID: m.LWS.UID,
+		})
 	}
+	return owners
 }

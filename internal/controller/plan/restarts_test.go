@@ -301,6 +301,9 @@ func TestMaxGroupRestarts(t *testing.T) {
 			if len(stays.Writes) != 0 || failed == nil || !strings.Contains(failed.Message, crash) || !strings.HasPrefix(failed.Message, "Group 1:") {
 				t.Errorf("got %v, condition %+v", described(stays.Writes), failed)
 			}
+			if stays.Status.ReadyReplicas != 1 || meta.IsStatusConditionTrue(stays.Status.Conditions, leaderworkersetv1.ConditionAvailable) {
+				t.Errorf("%d groups are ready, and the set is available: %+v", stays.Status.ReadyReplicas, stays.Status.Conditions)
+			}
 			// The operator comes back and knows nothing but what it wrote down.
 			fail(observed, 1, "a pod was replaced meanwhile", false)
 			if restarted := at(t, observed, time.Hour); len(restarted.Writes) != 0 {
@@ -314,6 +317,31 @@ func TestMaxGroupRestarts(t *testing.T) {
 				t.Errorf("after the group was resumed: %+v", failed)
 			}
 		})
+	}
+}
+
+// A group that has crashed proves nothing about its revision, though the kubelet may have made its pods ready again.
+func TestARolloutStopsAtAGroupThatCrashed(t *testing.T) {
+	for _, crashed := range []bool{false, true} {
+		lws := newSet()
+		lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](0)
+		observed := settled(t, lws)
+		setImage(lws, "serve:2")
+		for range 3 { // A new revision, its order, and the end of group 1.
+			carryOut(observed, forSet(t, observed))
+			settle(observed)
+		}
+		alive(observed)
+		if crashed {
+			fail(observed, 1, "a container restarted in pod llama-1-1", true)
+		}
+		for range 3 { // The next order, and the end of group 0.
+			carryOut(observed, forSet(t, observed))
+			settle(observed)
+		}
+		if updated := observed.Groups[0].Revision() == observed.Groups[1].Revision(); updated == crashed {
+			t.Errorf("group 1 has crashed: %t; group 0 is updated: %t", crashed, updated)
+		}
 	}
 }
 

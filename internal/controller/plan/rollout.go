@@ -69,7 +69,7 @@ func (p *setPlanner) rolloutGroups(order snapshot.Order, key string) []rollout.G
 			groups = append(groups, rollout.Group{UpToDate: order.LetsGo(int32(len(groups)))}) //nolint:gosec // An index.
 		}
 		if !group.Terminating() {
-			groups[group.Index] = rollout.Group{Ready: group.Ready(), UpToDate: group.Revision() == key}
+			groups[group.Index] = rollout.Group{Ready: p.observed.Ready(group), UpToDate: group.Revision() == key}
 		}
 	}
 	return groups

@@ -138,10 +138,10 @@ func (p *setPlanner) children() error {
 	p.decide()
 	p.restarts()
 	replaced := p.replaced() // What is to confirm about the leader StatefulSet comes before it is changed.
-	p.service(&template)
 	p.leaders(&template)
 	p.takeDown(p.recreated, replaced)
 	p.pruneRevisions()
+	p.service(&template) // Last: one that is refused stops nothing else.
 	p.tellOfRestarts()
 	p.lookAtLeaders()
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -56,7 +57,7 @@ func (c *statefulSetController) claimed(set *appsv1.StatefulSet, place int, crea
 // goesWithPod says whether the claim is there and waits to go with a pod.
 func (c *statefulSetController) goesWithPod(claim *corev1.PersistentVolumeClaim) bool {
 	existing := getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(claim))
-	return existing != nil && slices.ContainsFunc(existing.OwnerReferences, isPod)
+	return existing != nil && slices.ContainsFunc(existing.OwnerReferences, isPodOf(existing))
 }
 
 // makeClaims creates those claims that aren't there.
@@ -80,7 +81,7 @@ func (c *statefulSetController) ownClaims(set *appsv1.StatefulSet, claims []*cor
 			continue
 		}
 		owners := slices.DeleteFunc(slices.Clone(claim.OwnerReferences), func(owner metav1.OwnerReference) bool {
-			return owner.Kind == kindStatefulSet || isPod(owner)
+			return owner.Kind == kindStatefulSet || isPodOf(claim)(owner)
 		})
 		policy := retentionOf(set)
 		switch {
@@ -117,7 +118,12 @@ func (c *statefulSetController) claimKeeping(set *appsv1.StatefulSet, replicas, 
 	return steps
 }
 
-func isPod(owner metav1.OwnerReference) bool { return owner.Kind == "Pod" }
+// isPodOf says of an owner whether it is the pod that the claim was made for.
+func isPodOf(claim *corev1.PersistentVolumeClaim) func(metav1.OwnerReference) bool {
+	return func(owner metav1.OwnerReference) bool {
+		return owner.Kind == kindPod && strings.HasSuffix(claim.Name, "-"+owner.Name)
+	}
+}
 
 // retentionOf is the retention policy of a StatefulSet's claims.
 func retentionOf(set *appsv1.StatefulSet) appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {

@@ -164,6 +164,14 @@ func (g Group) Ready() bool {
 		g.Workers.Status.ReadyReplicas == wanted)
 }
 
+// Ready says whether a group of the set serves: all its pods are ready, and it hasn't failed. One that waits to be recreated, or has no
+// restarts left, isn't what it was, though the kubelet may have started its containers again.
+func (s *Set) Ready(group Group) bool {
+	life, leader := s.Lives[group.Index], group.Leader.UID
+	failed := (life.Leader == leader && life.Failure != "") || (leader != "" && s.Remembered[group.Index].Failed == leader)
+	return !failed && group.Ready()
+}
+
 // LeaderSize is the number of pods in the group of a leader, from its annotation; 1 if that can't be read.
 func LeaderSize(leader *corev1.Pod) int32 {
 	if size, ok := identity.ParseIndex(leader.Annotations[leaderworkersetv1.SizeAnnotationKey]); ok && size > 0 {
