@@ -344,7 +344,7 @@ type LeaderWorkerSetStatus struct {
 	// +kubebuilder:default=0
 	Replicas int32 `json:"replicas"`
 
-	// readyReplicas is the number of groups whose pods all are ready, but for groups that have failed and aren't recreated yet.
+	// readyReplicas is the number of groups whose pods all are ready.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Ready groups"
 	// +optional

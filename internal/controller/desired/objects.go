@@ -148,15 +148,16 @@ func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetP
 	return policy
 }
 
-// workerClaims are the templates of the claims of a group's workers. If claims are to go with the set, each belongs to the leader pod until
-// the operator has seen it, and then to the set. The set can't be in the templates, which are immutable: a set that is deleted may leave
-// its groups behind. And without an owner claims would be left over: once the set is gone, those of workers that were never scheduled, which
-// nothing protects, are made again until their StatefulSet is gone, too.
+// workerClaims are the templates of the claims of a group's workers. If claims are to go with the set, each belongs to the leader StatefulSet
+// until the operator has seen it, and then to the set. The set can't be in the templates, which are immutable: a set that is deleted may
+// leave its StatefulSet and groups behind. And without an owner claims would be left over: once the set is gone, those of workers that were
+// never scheduled, which nothing protects, are made again until the StatefulSet of the workers is gone, too.
 func workerClaims(lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.PersistentVolumeClaim, leader *corev1.Pod) []corev1.PersistentVolumeClaim {
-	if ClaimRetention(lws).WhenDeleted != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
+	leaders := metav1.GetControllerOf(leader)
+	if leaders == nil || ClaimRetention(lws).WhenDeleted != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
 		return templates
 	}
-	owner := metav1.OwnerReference{APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Pod", Name: leader.Name, UID: leader.UID}
+	owner := metav1.OwnerReference{APIVersion: leaders.APIVersion, Kind: leaders.Kind, Name: leaders.Name, UID: leaders.UID}
 	owned := make([]corev1.PersistentVolumeClaim, len(templates))
 	for i := range templates {
 		templates[i].DeepCopyInto(&owned[i])

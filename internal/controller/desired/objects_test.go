@@ -61,7 +61,11 @@ func fullSet(t *testing.T) *leaderworkersetv1.LeaderWorkerSet {
 }
 
 func leaderPod(annotations map[string]string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", Namespace: "default", UID: "leader-uid", Annotations: annotations}}
+	leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", UID: "leaders-uid"}}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1", Namespace: "default", UID: "leader-uid", Annotations: annotations,
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
+	}}
 }
 
 func TestGoldenObjects(t *testing.T) {

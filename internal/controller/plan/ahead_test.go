@@ -10,8 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/snapshot"
@@ -108,15 +106,13 @@ func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
 // TestForSetConfirmsWhatMayBeLate has a group that isn't of the revision before the current one, as far as the leader StatefulSet tells: the
 // view may be late, so that the StatefulSet is still as it was observed is confirmed first, also in a pass that changes it then.
 func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
-	lws := newSet()
-	lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
-	observed := settled(t, lws)
+	observed := settled(t, newSet())
 	setImage(observed.LWS, "serve:2")
 	carryOut(observed, forSet(t, observed))
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	observed.Leaders.Status.CurrentRevision = "llama-other"
 	wantWrites(t, "in a view that may be late", forSet(t, observed).Writes,
-		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 
 	observed.Lives = map[int32]snapshot.Life{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
 	wantWrites(t, "when another group fails, which is written down", forSet(t, observed).Writes,

@@ -22,7 +22,7 @@ import (
 // recreated, and the claims have to outlive that. A claim that goes with the LeaderWorkerSet has it as an owner; one whose pod was scaled
 // away for good is deleted. Those of leaders are the leader StatefulSet's business.
 func claimWrites(m *snapshot.GroupMembers) []Write {
-	if (m.LWS == nil && !leftBehind(m)) || (m.LWS != nil && m.LWS.DeletionTimestamp != nil) {
+	if !leftBehind(m) && (m.LWS == nil || m.LWS.DeletionTimestamp != nil) {
 		return nil
 	}
 	var writes []Write
@@ -42,9 +42,9 @@ func claimWrites(m *snapshot.GroupMembers) []Write {
 	return writes
 }
 
-// leftBehind says whether the set was deleted without its groups: nobody is to take their claims then.
+// leftBehind says whether the set was deleted without its groups, and no other one has adopted them: nobody is to take their claims then.
 func leftBehind(m *snapshot.GroupMembers) bool {
-	return m.LWS == nil && m.Leaders != nil && m.Leaders.DeletionTimestamp == nil && metav1.GetControllerOf(m.Leaders) == nil
+	return m.Leaders != nil && m.Leaders.DeletionTimestamp == nil && metav1.GetControllerOf(m.Leaders) == nil
 }
 
 // scaledAway says whether the claim has to go because its pod is gone and won't come back: the whole group is gone and not asked for, or
@@ -62,14 +62,14 @@ func scaledAway(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) b
 		!slices.ContainsFunc(m.WorkerPods, func(pod *corev1.Pod) bool { return pod.Name == identity.Worker(m.Leader.Name, worker) })
 }
 
-// claimOwners are the owners that the claim has to have: the set, if it goes with it, and those that others gave it. A leader pod isn't one:
-// it stands in for the set until the claim is seen. The set isn't the controller: claims have none, and any workload may use them.
+// claimOwners are the owners that the claim has to have: the set, if it goes with it, and those that others gave it. The leader StatefulSet
+// isn't one: it stands in for the set until the claim is seen. The set isn't the controller: claims have none, and any workload may use them.
 func claimOwners(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) []metav1.OwnerReference {
-	goes := m.LWS != nil && desired.ClaimRetention(m.LWS).WhenDeleted == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
-	leader := identity.Leader(claim.Labels[leaderworkersetv1.SetNameLabelKey], m.Index)
+	goes := m.LWS != nil && !leftBehind(m) && desired.ClaimRetention(m.LWS).WhenDeleted == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	leaders := identity.LeaderStatefulSet(claim.Labels[leaderworkersetv1.SetNameLabelKey])
 	isSet := func(owner metav1.OwnerReference) bool { return m.LWS != nil && owner.UID == m.LWS.UID }
 	owners := slices.DeleteFunc(slices.Clone(claim.OwnerReferences), func(owner metav1.OwnerReference) bool {
-		return (owner.Kind == "Pod" && owner.Name == leader) || (isSet(owner) && !goes)
+		return (owner.Kind == "StatefulSet" && owner.Name == leaders) || (isSet(owner) && !goes)
 	})
 	if goes && !slices.ContainsFunc(owners, isSet) {
 		owners = append(owners, metav1.OwnerReference{

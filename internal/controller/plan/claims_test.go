@@ -21,9 +21,9 @@ import (
 // TestClaimOwners follows who owns the claim of a worker, by whom it goes in the end.
 func TestClaimOwners(t *testing.T) {
 	const keep, drop = appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType
-	standIn := metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "llama-1", UID: "leader"}
+	standIn := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "llama", UID: "leaders"}
 	set := metav1.OwnerReference{APIVersion: "leaderworkerset.x-k8s.io/v1", Kind: "LeaderWorkerSet", Name: "llama", UID: "set"}
-	other := metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "llama-2", UID: "other"}
+	other := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "llama-1", UID: "other"}
 	type owners = []metav1.OwnerReference
 	unchanged := func(*snapshot.GroupMembers) {}
 	setIsGone := func(m *snapshot.GroupMembers) { m.LWS = nil }
@@ -45,6 +45,10 @@ func TestClaimOwners(t *testing.T) {
 		{
 			"the set is gone, and has left its groups behind", drop,
 			func(m *snapshot.GroupMembers) { m.LWS, m.Leaders.OwnerReferences = nil, nil }, owners{standIn, other}, owners{other},
+		},
+		{
+			"another set has the name, and can't adopt the groups that were left behind", drop,
+			func(m *snapshot.GroupMembers) { m.Leaders.OwnerReferences = nil }, owners{standIn, other}, owners{other},
 		},
 		{
 			"the set is gone, and the groups that it left behind are going", drop,

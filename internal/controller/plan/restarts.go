@@ -67,8 +67,9 @@ func (p *setPlanner) restarts() {
 func (p *setPlanner) anyUnrecorded(remembered record.Groups) bool {
 	return p.lws.RestartPolicy() != leaderworkersetv1.NoneRestartPolicy &&
 		slices.ContainsFunc(p.observed.Groups, func(group snapshot.Group) bool {
-			return p.observed.Ready(group) && group.Index < *p.lws.Spec.Replicas &&
-				!snapshot.IsOfLeader(remembered[group.Index].Life, group.Leader.UID)
+			entry, leader := remembered[group.Index], group.Leader.UID
+			return group.Ready() && group.Index < *p.lws.Spec.Replicas &&
+				!snapshot.IsOfLeader(entry.Life, leader) && entry.Failed != leader
 		})
 }
 

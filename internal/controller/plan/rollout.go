@@ -61,7 +61,8 @@ func (p *setPlanner) waitForOrder() {
 }
 
 // rolloutGroups are the groups as the arithmetic of a rollout to a revision sees them. A terminating leader counts as what will come in
-// its place.
+// its place. A group of that revision that has failed doesn't count as ready, whatever its pods say: else a revision that crashes after a
+// while would take the groups of the earlier one down, one after the other.
 func (p *setPlanner) rolloutGroups(order snapshot.Order, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range p.observed.Groups {
@@ -69,7 +70,8 @@ func (p *setPlanner) rolloutGroups(order snapshot.Order, key string) []rollout.G
 			groups = append(groups, rollout.Group{UpToDate: order.LetsGo(int32(len(groups)))}) //nolint:gosec // An index.
 		}
 		if !group.Terminating() {
-			groups[group.Index] = rollout.Group{Ready: p.observed.Ready(group), UpToDate: group.Revision() == key}
+			upToDate := group.Revision() == key
+			groups[group.Index] = rollout.Group{Ready: group.Ready() && (!upToDate || !p.observed.HasFailed(group)), UpToDate: upToDate}
 		}
 	}
 	return groups

@@ -138,10 +138,16 @@ func (p *setPlanner) children() error {
 	p.decide()
 	p.restarts()
 	replaced := p.replaced() // What is to confirm about the leader StatefulSet comes before it is changed.
+	before := p.ownLeaders() == nil || p.ownLeaders().Labels[leaderworkersetv1.RevisionLabelKey] != p.key
+	if before { // Pods of this revision may need it.
+		p.service(&template)
+	}
 	p.leaders(&template)
 	p.takeDown(p.recreated, replaced)
 	p.pruneRevisions()
-	p.service(&template) // Last: one that is refused stops nothing else.
+	if !before { // One that is refused stops nothing else.
+		p.service(&template)
+	}
 	p.tellOfRestarts()
 	p.lookAtLeaders()
 	return nil

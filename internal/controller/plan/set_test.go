@@ -51,9 +51,9 @@ func TestForSetOnAnEmptyWorld(t *testing.T) {
 	}
 	wantWrites(t, "first pass", planned.Writes,
 		"create *v1.ControllerRevision "+created.Name,
-		"create *v1.StatefulSet llama",
-		"create *v1.Service llama")
-	if got := *as[*appsv1.StatefulSet](t, planned.Writes[1].Create).Spec.Replicas; got != 2 {
+		"create *v1.Service llama",
+		"create *v1.StatefulSet llama")
+	if got := *as[*appsv1.StatefulSet](t, planned.Writes[2].Create).Spec.Replicas; got != 2 {
 		t.Errorf("got %d replicas, want exactly those asked for, 2", got)
 	}
 	if diff := cmp.Diff([]string{leaderworkersetv1.ReasonCreatingRevision, leaderworkersetv1.ReasonGroupsProgressing}, reasons(planned)); diff != "" {
@@ -343,8 +343,8 @@ func TestForSetMeetsForeignObjects(t *testing.T) {
 			switch {
 			case !tc.wantReport && condition != nil:
 				t.Errorf("got %+v, want to wait quietly", condition)
-			case tc.wantReport && (condition == nil || condition.Message != `StatefulSet "llama" exists and does not belong to this LeaderWorkerSet; `+
-				`Service "llama" exists and does not belong to this LeaderWorkerSet`):
+			case tc.wantReport && (condition == nil || condition.Message != `Service "llama" exists and does not belong to this LeaderWorkerSet; `+
+				`StatefulSet "llama" exists and does not belong to this LeaderWorkerSet`):
 				t.Errorf("got %+v, want the objects that are in the way", condition)
 			}
 			if planned.Status.Replicas != 0 || meta.IsStatusConditionTrue(planned.Status.Conditions, leaderworkersetv1.ConditionAvailable) {

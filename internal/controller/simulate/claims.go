@@ -76,12 +76,12 @@ func (c *statefulSetController) ownClaims(set *appsv1.StatefulSet, claims []*cor
 	for _, wanted := range claims {
 		claim := getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(wanted))
 		if claim == nil || slices.ContainsFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool {
-			return owner.Kind == kindStatefulSet && owner.UID != set.UID
+			return owner.Kind == kindStatefulSet && owner.Name == set.Name && owner.UID != set.UID
 		}) {
 			continue
 		}
 		owners := slices.DeleteFunc(slices.Clone(claim.OwnerReferences), func(owner metav1.OwnerReference) bool {
-			return owner.Kind == kindStatefulSet || isPodOf(claim)(owner)
+			return owner.UID == set.UID || isPodOf(claim)(owner)
 		})
 		policy := retentionOf(set)
 		switch {

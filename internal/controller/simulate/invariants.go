@@ -146,7 +146,7 @@ func (w *World) checkBound(leaders *appsv1.StatefulSet) {
 // checkBudget: the operator never lets a ready group go when that leaves fewer than replicas - maxUnavailable ready. What counts is that
 // moment: from then on, the StatefulSet controller may take the group down. Groups that weren't ready in the cache when the pass began
 // cost nothing, even if they have become ready since; and those that were ready there, and have been hurt since, still stand: nobody
-// could know. Nor do those cost anything that go because the user wants fewer, or that have failed and have to be recreated anyway.
+// could know. Nor do those cost anything that go because the user wants fewer.
 func (w *World) checkBudget(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
 	staying, costs := w.hurtUnseen(after), ""
@@ -155,7 +155,7 @@ func (w *World) checkBudget(before, after *appsv1.StatefulSet) {
 		switch {
 		case group.ready && !group.mayGo(after):
 			staying++
-		case group.ready && wanted && !group.mayGo(before) && w.writing.saw[group.leader.UID] && !w.lives.hasFailed(group.leader):
+		case group.ready && wanted && !group.mayGo(before) && w.writing.saw[group.leader.UID]:
 			costs = group.leader.Name
 		}
 	}

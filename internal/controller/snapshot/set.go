@@ -164,12 +164,11 @@ func (g Group) Ready() bool {
 		g.Workers.Status.ReadyReplicas == wanted)
 }
 
-// Ready says whether a group of the set serves: all its pods are ready, and it hasn't failed. One that waits to be recreated, or has no
-// restarts left, isn't what it was, though the kubelet may have started its containers again.
-func (s *Set) Ready(group Group) bool {
+// HasFailed says whether the group has failed in its present life. It waits to be recreated, or has no restarts left, though the kubelet may
+// have made its pods ready again.
+func (s *Set) HasFailed(group Group) bool {
 	life, leader := s.Lives[group.Index], group.Leader.UID
-	failed := (life.Leader == leader && life.Failure != "") || (leader != "" && s.Remembered[group.Index].Failed == leader)
-	return !failed && group.Ready()
+	return (life.Leader == leader && life.Failure != "") || (leader != "" && s.Remembered[group.Index].Failed == leader)
 }
 
 // LeaderSize is the number of pods in the group of a leader, from its annotation; 1 if that can't be read.

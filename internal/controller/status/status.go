@@ -125,7 +125,7 @@ func count(in Input) counts {
 		if group.Revision() == in.Revision {
 			c.updated++
 		}
-		if in.Set.Ready(group) {
+		if group.Ready() {
 			c.ready++
 			if group.Index < c.replicas {
 				c.wantedAndReady++
@@ -178,7 +178,7 @@ func rolloutMessage(in Input, c counts) string {
 func unready(in Input) []int32 {
 	ready := map[int32]bool{}
 	for _, group := range in.Set.Groups {
-		ready[group.Index] = in.Set.Ready(group)
+		ready[group.Index] = group.Ready()
 	}
 	var indices []int32
 	for index := range in.Rollout.Replicas {

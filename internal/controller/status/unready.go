@@ -76,10 +76,8 @@ func why(in Input, index int32, existing map[int32]snapshot.Group) (reason leade
 		return leaderworkersetv1.UnreadyCrashed, crashed.Waiting
 	case blocked >= 0:
 		return leaderworkersetv1.UnreadyBlocked, in.Failures[blocked].Message
-	case in.Set.Ready(group):
-		return "", ""
 	case group.Ready():
-		return leaderworkersetv1.UnreadyTerminating, in.Set.Lives[index].Failure
+		return "", ""
 	case snapshot.WaitsForPreviousGroup(group.Leader):
 		return leaderworkersetv1.UnreadyPreviousGroup, "the leader pod waits for the pods of the group's previous life to be gone"
 	case snapshot.Unschedulable(group.Leader) != "":
