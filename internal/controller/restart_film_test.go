@@ -364,13 +364,19 @@ func playVolumesDeleted(s scene) {
 	s.checkClaims(0, nil)
 }
 
-// playVolumesOfWaitingPods has claims of pods that no node takes go with the set, although they may be made again after it is gone.
-func playVolumesOfWaitingPods(s scene) {
+// waitsWithVolumes has a group be there that no node takes, with volumes that go with the set.
+func (s scene) waitsWithVolumes() {
+	s.Helper()
 	s.creates("1 group of 3 that no node takes, with volumes that go with it",
 		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
 		}))
 	s.Settle()
+}
+
+// playVolumesOfWaitingPods has claims of pods that no node takes go with the set, although they may be made again after it is gone.
+func playVolumesOfWaitingPods(s scene) {
+	s.waitsWithVolumes()
 	s.deletes(metav1.DeletePropagationBackground)
 	s.Settle()
 	s.CheckGone()
@@ -379,11 +385,7 @@ func playVolumesOfWaitingPods(s scene) {
 
 // playVolumesLeftBehind has claims stay that are made for groups that a deleted set left behind, though they would have gone with the set.
 func playVolumesLeftBehind(s scene) {
-	s.creates("1 group of 3 that no node takes, with volumes that go with it",
-		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
-		}))
-	s.Settle()
+	s.waitsWithVolumes()
 	s.deletes(metav1.DeletePropagationOrphan)
 	s.Settle()
 	s.User("deletes PersistentVolumeClaim data-a-0-1", func() error {

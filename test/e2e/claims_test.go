@@ -37,10 +37,7 @@ func TestClaims(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t)
-			lws := newSet(namespace, "disk", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
-				lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
-				lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = test.policy
-			})
+			lws := newSet(namespace, "disk", 2, 3, withClaims(test.policy))
 			create(t, lws)
 			untilNamed(t, podsIn(namespace), podNames("disk", 2, 3)...)
 			untilNamed(t, claimsIn(namespace), all...)
@@ -68,11 +65,8 @@ func TestClaimsOfWaitingPods(t *testing.T) {
 	t.Parallel()
 	const held = "example.com/held"
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "disk", 1, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
-		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(
-			appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
-	})
+	lws := newSet(namespace, "disk", 1, 3, withClaims(retention(
+		appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
 	create(t, lws)
 	untilNamed(t, podsIn(namespace), podNames("disk", 1, 3)...)
 	untilNamed(t, claimsIn(namespace), claimNames(1)...)
@@ -101,11 +95,8 @@ func TestClaimsSurviveUpdates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	bothAtOnce := budget{maxUnavailable: "2"} // No group ever becomes ready, for which a second one would have to wait.
-	lws := newSet(namespace, "disk", 2, 3, bothAtOnce.apply, func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
-		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(
-			appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
-	})
+	lws := newSet(namespace, "disk", 2, 3, bothAtOnce.apply, withClaims(retention(
+		appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
 	create(t, lws)
 	untilNamed(t, podsIn(namespace), podNames("disk", 2, 3)...)
 	untilNamed(t, claimsIn(namespace), claimNames(2)...)
@@ -137,6 +128,14 @@ func claimNames(replicas int32) []string {
 		names = append(names, "data-"+pod)
 	}
 	return names
+}
+
+// withClaims gives each pod a claim.
+func withClaims(policy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy) func(*leaderworkersetv1.LeaderWorkerSet) {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
+		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = policy
+	}
 }
 
 func retention(whenScaled, whenDeleted appsv1.PersistentVolumeClaimRetentionPolicyType) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {

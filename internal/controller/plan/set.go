@@ -138,14 +138,14 @@ func (p *setPlanner) children() error {
 	p.decide()
 	p.restarts()
 	replaced := p.replaced() // What is to confirm about the leader StatefulSet comes before it is changed.
-	before := p.ownLeaders() == nil || p.ownLeaders().Labels[leaderworkersetv1.RevisionLabelKey] != p.key
-	if before { // Pods of this revision may need it.
+	newRevision := p.ownLeaders() == nil || p.ownLeaders().Labels[leaderworkersetv1.RevisionLabelKey] != p.key
+	if newRevision { // Its pods may need it.
 		p.service(&template)
 	}
 	p.leaders(&template)
 	p.takeDown(p.recreated, replaced)
 	p.pruneRevisions()
-	if !before { // One that is refused stops nothing else.
+	if !newRevision { // One that is refused stops nothing else.
 		p.service(&template)
 	}
 	p.tellOfRestarts()
