@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 )
 
 // everyDefault is a spec whose parts all have fields that the API server fills in, none of which is written out.

@@ -34,8 +34,8 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
-	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
-	"github.com/leaderworkerset/lws-operator/internal/controller/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
 // statefulSets is what errors of the API server are about.

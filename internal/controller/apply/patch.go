@@ -21,7 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 )
 
 func (a *Applier) patch(ctx context.Context, change *plan.Patch) error {

@@ -1,0 +1,301 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+)
+
+// newLeaderPod is a pod as the StatefulSet controller creates it.
+func newLeaderPod() *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            "a-0",
+			Namespace:       "default",
+			Labels:          map[string]string{leaderworkersetv1.SetNameLabelKey: "a", leaderworkersetv1.WorkerIndexLabelKey: "0"},
+			Annotations:     map[string]string{leaderworkersetv1.SizeAnnotationKey: "1"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "StatefulSet", Name: "a", Controller: ptr.To(true)}},
+		},
+		Spec: corev1.PodSpec{Subdomain: "a", Containers: []corev1.Container{{Name: "main"}}},
+	}
+}
+
+// newPodWebhook is one in a cluster with these objects.
+func newPodWebhook(tb testing.TB, objects ...client.Object) podWebhook {
+	tb.Helper()
+	cluster := newCluster(tb, interceptor.Funcs{}, objects...)
+	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster}
+}
+
+// newRequest asks for a pod in the namespace "default".
+func newRequest(t *testing.T, pod *corev1.Pod) ctrladmission.Request {
+	t.Helper()
+	raw, err := json.Marshal(pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default", Object: runtime.RawExtension{Raw: raw}}}
+}
+
+// newer is a request by an API server that knows of fields which this operator doesn't, also beside those that it changes.
+func newer(request ctrladmission.Request) ctrladmission.Request {
+	request.Object.Raw = []byte(strings.NewReplacer(
+		`"valueFrom":{}`, `"valueFrom":{"newSource":{"name":"s"}}`,
+		`"topologyKey":"zone"`, `"topologyKey":"zone","newTermField":1`,
+		`"name":"example.com/quota"`, `"name":"example.com/quota","newGateField":true`,
+		`"status":{}`, `"newField":{}`,
+	).Replace(string(request.Object.Raw)))
+	return request
+}
+
+// TestPatch applies the answer to a request as the API server does. What comes out is the pod as admitted; fields that are newer than this
+// operator stay.
+func TestPatch(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){
+		"nothing special": func(*corev1.Pod) {},
+		"no namespace":    func(pod *corev1.Pod) { pod.Namespace = "" },
+		"a pod of nobody": func(pod *corev1.Pod) { pod.OwnerReferences = nil },
+		"a subdomain of its own": func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = "UniquePerReplica"
+		},
+		"several containers": func(pod *corev1.Pod) {
+			pod.Spec.InitContainers = []corev1.Container{{Name: "first"}, {Name: "second", Env: []corev1.EnvVar{{Name: "A", Value: "1"}}}}
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "other", Env: []corev1.EnvVar{{Name: "B", Value: "2"}}})
+		},
+		"held back in an exclusive place": func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" },
+		"the user's own gate, affinity and source of a variable, too": func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack"
+			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
+			zone := corev1.PodAffinityTerm{TopologyKey: "zone"}
+			pod.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{
+				RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{zone},
+				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: zone}},
+			}}
+			pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{}}}
+		},
+		"a variable that is the group's to set": func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Env = []corev1.EnvVar{
+				{Name: "A", ValueFrom: &corev1.EnvVarSource{}}, {Name: leaderworkersetv1.GroupSizeEnvVar, Value: "7"}, {Name: "B", Value: "2"},
+			}
+		},
+		"a TPU": func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Resources.Limits = corev1.ResourceList{"google.com/tpu": resource.MustParse("4")}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := newLeaderPod()
+			change(pod)
+			key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", pod.Name)}
+			webhook := newPodWebhook(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}})
+			request := newer(newRequest(t, pod))
+			response := webhook.Handle(t.Context(), request)
+			if !response.Allowed {
+				t.Fatal(response.Result)
+			}
+			operations, err := json.Marshal(response.Patches)
+			if err != nil {
+				t.Fatal(err)
+			}
+			patch, err := jsonpatch.DecodePatch(operations)
+			if err != nil {
+				t.Fatal(err)
+			}
+			patched, err := patch.Apply(request.Object.Raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			pod.Namespace = "default"
+			if err := webhook.admit(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
+			pod.Namespace = "" // Nothing that the answer has to say.
+			var want, got unstructured.Unstructured
+			if err := errors.Join(json.Unmarshal(patched, &got.Object), json.Unmarshal(newer(newRequest(t, pod)).Object.Raw, &want.Object)); err != nil {
+				t.Fatal(err)
+			}
+			got.SetNamespace("")
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("pod (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	malformed := newLeaderPod()
+	malformed.Annotations = nil
+	refusal := newPodWebhook(t).Handle(t.Context(), newRequest(t, malformed))
+	if refusal.Allowed || refusal.Result.Reason != metav1.StatusReasonBadRequest {
+		t.Errorf("malformed pod: got %v, want a bad request", refusal)
+	}
+	noPod := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: []byte("[]")}}}
+	if refusal := newPodWebhook(t).Handle(t.Context(), noPod); refusal.Allowed || refusal.Result.Code != http.StatusBadRequest {
+		t.Errorf("no pod: got %v, want a bad request", refusal)
+	}
+	unreachable := interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return errors.New("no route to host")
+	}}
+	webhook := newPodWebhook(t)
+	webhook.live = newCluster(t, unreachable)
+	if refusal := webhook.Handle(t.Context(), newRequest(t, newLeaderPod())); refusal.Allowed || refusal.Result.Code != http.StatusInternalServerError {
+		t.Errorf("API server out of reach: got %v, want an internal error", refusal)
+	}
+}
+
+func TestOtherPodsAreLeftAlone(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){
+		"a copy to debug":             func(p *corev1.Pod) { p.OwnerReferences = nil },
+		"a pod of something else":     func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" },
+		"a pod that is owned loosely": func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil },
+		"a pod without the label":     func(p *corev1.Pod) { p.Labels = nil },
+	} {
+		pod := newLeaderPod()
+		change(pod)
+		before := pod.DeepCopy()
+		if err := newPodWebhook(t).admit(t.Context(), pod); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(before, pod); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", name, diff)
+		}
+	}
+}
+
+// groupAhead is a leader StatefulSet in a rolling update to revision "new" with group 0 ahead of the partition.
+func groupAhead() *appsv1.StatefulSet {
+	return &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        "a",
+			Namespace:   "default",
+			UID:         "leaders",
+			Labels:      map[string]string{leaderworkersetv1.RevisionLabelKey: "new"},
+			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0]}`},
+		},
+		Spec:   appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}},
+		Status: appsv1.StatefulSetStatus{CurrentRevision: "a-old"},
+	}
+}
+
+func TestLeadersComeInOrder(t *testing.T) {
+	leaders := groupAhead()
+	for _, tc := range []struct {
+		pod, revision string
+		refused       bool
+	}{
+		{pod: "a-0", revision: "old", refused: true},
+		{pod: "a-0", revision: "new"},
+		{pod: "a-2", revision: "old"},
+		{pod: "a-2", revision: "new", refused: true},
+		{pod: "a-3", revision: "new"},
+	} {
+		pod := newLeaderPod()
+		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID
+		pod.Labels[leaderworkersetv1.RevisionLabelKey] = tc.revision
+		pod.Labels[appsv1.StatefulSetRevisionLabel] = "a-" + tc.revision
+		if err := newPodWebhook(t, leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
+			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.refused)
+		}
+	}
+}
+
+// TestWhereOrdersAreRead has a cache and an API server of which only one knows of the order that refuses the leader.
+func TestWhereOrdersAreRead(t *testing.T) {
+	leader, leaders := newLeaderPod(), groupAhead()
+	leader.OwnerReferences[0].UID = leaders.UID
+	leading := make(chan struct{})
+	close(leading)
+	with, without := newCluster(t, interceptor.Funcs{}, leaders), newCluster(t, interceptor.Funcs{})
+	late := newCluster(t, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+		return context.DeadlineExceeded
+	}})
+	for _, tc := range []struct {
+		name    string
+		webhook podWebhook
+		refused bool
+	}{
+		{"the replica that leads knows its order", podWebhook{live: without, cached: with, leads: leading}, true},
+		{"the replica that leads asks nobody else", podWebhook{live: with, cached: without, leads: leading}, false},
+		{"the replica that leads asks if its cache is late", podWebhook{live: with, cached: late, leads: leading}, true},
+		{"another replica asks", podWebhook{live: with, cached: without, leads: make(chan struct{})}, true},
+		{"another replica's cache may be late", podWebhook{live: without, cached: with, leads: make(chan struct{})}, false},
+	} {
+		if err := tc.webhook.admit(t.Context(), leader.DeepCopy()); apierrors.IsConflict(err) != tc.refused {
+			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.refused)
+		}
+	}
+}
+
+// TestLeadersWaitForTheirPreviousGroup holds back leaders whose affinity would bind them to pods of their group that are still there.
+func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
+	previous := func(namespace, leader string) *corev1.Pod {
+		key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(namespace, leader)}
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: leader + "-1", Namespace: namespace, Labels: key}}
+	}
+	exclusive := func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" }
+	subGroup := func(policy leaderworkersetv1.SubGroupPolicyType) func(*corev1.Pod) {
+		return func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = "3"
+			pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey] = "2"
+			pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey] = string(policy)
+			pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey] = "rack"
+		}
+	}
+	own := corev1.PodSchedulingGate{Name: leaderworkersetv1.PreviousGroupSchedulingGate}
+	other := corev1.PodSchedulingGate{Name: "example.com/quota"}
+	for _, tc := range []struct {
+		name   string
+		change func(*corev1.Pod)
+		exists *corev1.Pod
+		want   []corev1.PodSchedulingGate
+	}{
+		{"previous pods", exclusive, previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
+		{"pods of another group", exclusive, previous("default", "a-1"), nil},
+		{"pods of another namespace", exclusive, previous("other", "a-0"), nil},
+		{"not exclusive", func(*corev1.Pod) {}, previous("default", "a-0"), nil},
+		{"another gate", func(pod *corev1.Pod) {
+			exclusive(pod)
+			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{other}
+		}, previous("default", "a-0"), []corev1.PodSchedulingGate{other, own}},
+		{"a node of its own", func(pod *corev1.Pod) { exclusive(pod); pod.Spec.NodeName = "node" }, previous("default", "a-0"), nil},
+		{"exclusive subgroups", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderWorker), previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
+		{"exclusive subgroups without the leader", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded), previous("default", "a-0"), nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists)
+			tc.change(pod)
+			for range 2 { // The API server may ask again.
+				if err := webhook.admit(t.Context(), pod); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tc.want, pod.Spec.SchedulingGates); diff != "" {
+					t.Errorf("gates (-want +got):\n%s", diff)
+				}
+			}
+		})
+	}
+}

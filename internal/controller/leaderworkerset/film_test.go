@@ -1,0 +1,548 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/test/simulate"
+)
+
+var (
+	update = flag.Bool("update", false, "write the films in testdata/films instead of comparing with them")
+	seeds  = flag.Int("seeds", 200, "how many random worlds to run")
+	seed   = flag.Uint64("seed", 0, "run only the random world of this seed, and show its film")
+)
+
+// operatorUnderTest runs the real reconcilers, by the real watches, in a simulated world.
+func operatorUnderTest(t *testing.T) simulate.Operator {
+	t.Helper()
+	return simulate.Operator{Scheme: schemeOfTests(t), Cache: cacheOfTests(), Start: startOperator}
+}
+
+// schemeOfTests knows the types that the reconcilers read and write.
+func schemeOfTests(t *testing.T) *runtime.Scheme {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return scheme
+}
+
+// cacheOfTests is limited as the operator's.
+func cacheOfTests() cache.Options {
+	return cache.Options{ByObject: CacheByObject(), DefaultTransform: cache.TransformStripManagedFields()}
+}
+
+func startOperator(in simulate.Environment) ([]simulate.Controller, error) {
+	if err := addIndexes(context.Background(), in.Cache); err != nil {
+		return nil, err
+	}
+	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet], 1)
+	sets, groups := newReconcilers(&apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder}, news, in.Clock)
+
+	// A channel would be read when Go's scheduler likes to: a pass over a group hands its news over itself.
+	var setQueue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	ofSets := source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		setQueue = queue
+		return nil
+	})
+	groupsWithNews := reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+		result, err := groups.Reconcile(ctx, request)
+		select {
+		case told := <-news:
+			setQueue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: told.Object.Namespace, Name: told.Object.Name}}, momentOf(told.Object))
+		default:
+		}
+		return result, err
+	})
+	return []simulate.Controller{
+		{
+			Name:       "set",
+			Reconciler: sets,
+			Sources:    append(setSources(in.Cache), ofSets),
+			Limiter:    options(sets, concurrentSets).RateLimiter,
+		},
+		{
+			Name:       "group",
+			Reconciler: groupsWithNews,
+			Sources:    groupSources(in.Cache),
+			Limiter:    options(groups, concurrentGroups).RateLimiter,
+		},
+	}, nil
+}
+
+// change is a change of a LeaderWorkerSet.
+type change = func(*leaderworkersetv1.LeaderWorkerSet)
+
+var theSet = types.NamespacedName{Namespace: "default", Name: "a"}
+
+// newSet is the LeaderWorkerSet "a" with groups of a size.
+func newSet(replicas, size int32, changes ...change) *leaderworkersetv1.LeaderWorkerSet {
+	lws := &leaderworkersetv1.LeaderWorkerSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: theSet.Namespace, Name: theSet.Name},
+		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
+			Replicas: &replicas,
+			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
+				Size: &size,
+				WorkerTemplate: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+					Containers: []corev1.Container{{Name: "main", Image: "image:1"}},
+				}},
+			},
+		},
+	}
+	for _, change := range changes {
+		change(lws)
+	}
+	return lws
+}
+
+func scaledTo(replicas int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = &replicas }
+}
+
+func withImage(version int) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = fmt.Sprintf("image:%d", version)
+	}
+}
+
+func withBrokenImage(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = simulate.BrokenImage
+}
+
+func withSize(size int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.Size = &size }
+}
+
+func withBudget(maxUnavailable, maxSurge int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{
+			MaxUnavailable: ptr.To(intstr.FromInt32(maxUnavailable)),
+			MaxSurge:       ptr.To(intstr.FromInt32(maxSurge)),
+		}
+	}
+}
+
+func withHistory(limit int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.RevisionHistoryLimit = &limit }
+}
+
+func withPartition(partition int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = &partition
+	}
+}
+
+func leaderReady(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
+}
+
+func uniquePerReplica(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)}
+}
+
+// scene is what users do in a world.
+type scene struct {
+	*testing.T
+	*simulate.World
+}
+
+func (s scene) creates(what string, lws *leaderworkersetv1.LeaderWorkerSet) {
+	s.Helper()
+	s.User("creates LeaderWorkerSet a: "+what, func() error { return s.API.Create(lws) })
+}
+
+func (s scene) changes(what string, change change) {
+	s.Helper()
+	s.User("changes LeaderWorkerSet a: "+what, func() error { s.API.Update(theSet, change); return nil })
+}
+
+func (s scene) deletes(policy metav1.DeletionPropagation) {
+	s.Helper()
+	s.User(fmt.Sprintf("deletes LeaderWorkerSet a, propagation %s", policy), func() error {
+		return s.API.Delete("LeaderWorkerSet", theSet, nil, policy)
+	})
+}
+
+func (s scene) breaks(pod string) {
+	s.Helper()
+	s.User("sees pod "+pod+" never ready again", func() error { s.API.Break(at(theSet, pod)); return nil })
+}
+
+func (s scene) removes(pod string) {
+	s.Helper()
+	s.User("deletes pod "+pod, func() error {
+		return client.IgnoreNotFound(s.API.Delete("Pod", at(theSet, pod), nil, metav1.DeletePropagationBackground))
+	})
+}
+
+// runs has the set created, and everything happen until it is there.
+func (s scene) runs(what string, lws *leaderworkersetv1.LeaderWorkerSet) {
+	s.Helper()
+	s.creates(what, lws)
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// becomes has the set changed, and everything happen until it is so.
+func (s scene) becomes(what string, change change) {
+	s.Helper()
+	s.changes(what, change)
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// TestFilms compares what happens in an orderly world with what people have read and found good.
+func TestFilms(t *testing.T) {
+	for name, play := range map[string]func(scene){
+		"create": func(s scene) { s.runs("3 groups of 4", newSet(3, 4)) },
+		"leader-ready": func(s scene) {
+			s.runs("2 groups of 3, workers after their leader is ready", newSet(2, 3, leaderReady))
+		},
+		"size-1": func(s scene) { s.runs("2 groups of 1", newSet(2, 1)) },
+		"scale": func(s scene) {
+			s.runs("3 groups of 2", newSet(3, 2))
+			for _, replicas := range []int32{5, 0, 2} {
+				s.becomes(fmt.Sprintf("%d groups", replicas), scaledTo(replicas))
+			}
+		},
+		"unique-per-replica": func(s scene) {
+			s.runs("2 groups of 2, each with its subdomain", newSet(2, 2, uniquePerReplica))
+			s.becomes("1 group", scaledTo(1))
+		},
+		"delete-background": func(s scene) {
+			s.runs("2 groups of 3", newSet(2, 3))
+			s.deletes(metav1.DeletePropagationBackground)
+			s.Settle()
+			s.CheckGone()
+		},
+		"delete-foreground": func(s scene) {
+			s.runs("2 groups of 3", newSet(2, 3))
+			s.deletes(metav1.DeletePropagationForeground)
+			s.Settle()
+			s.CheckGone()
+		},
+		"recreate": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.deletes(metav1.DeletePropagationBackground)
+			s.Elapse(time.Second)
+			s.runs("2 groups of 3", newSet(2, 3))
+		},
+		"adopt": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.deletes(metav1.DeletePropagationOrphan)
+			s.Settle()
+			s.runs("2 groups of 2", newSet(2, 2))
+		},
+		"adopt-changed": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.deletes(metav1.DeletePropagationOrphan)
+			s.Settle()
+			s.runs("2 groups of 2, image:2", newSet(2, 2, withImage(2)))
+		},
+		"leader-deleted": func(s scene) {
+			s.runs("2 groups of 2", newSet(2, 2))
+			s.removes("a-1")
+			s.Settle()
+			s.CheckGranted(theSet)
+		},
+		"foreign-statefulset": playForeignStatefulSet,
+		"update-1": func(s scene) {
+			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
+			s.becomes("image:2", withImage(2))
+		},
+		"update-2": func(s scene) {
+			s.runs("4 groups of 2, maxUnavailable 2", newSet(4, 2, withBudget(2, 0)))
+			s.becomes("image:2", withImage(2))
+		},
+		"update-overtaken": func(s scene) {
+			s.runs("3 groups of 2, maxUnavailable 2", newSet(3, 2, withBudget(2, 0)))
+			s.changes("image:2", withImage(2))
+			s.Elapse(0)
+			s.becomes("image:3", withImage(3))
+		},
+		"update-surge": func(s scene) {
+			s.runs("2 groups of 2, maxUnavailable 0, maxSurge 1", newSet(2, 2, withBudget(0, 1)))
+			s.becomes("image:2", withImage(2))
+		},
+		"update-broken-group": func(s scene) {
+			s.runs("4 groups of 2, maxUnavailable 1", newSet(4, 2, withBudget(1, 0)))
+			s.breaks("a-0-1")
+			s.becomes("image:2", withImage(2))
+		},
+		"update-broken-group-while-another-fails": func(s scene) {
+			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
+			s.breaks("a-0-1")
+			s.changes("image:2", withImage(2))
+			s.Elapse(time.Second)
+			s.removes("a-1")
+			s.Settle()
+			s.CheckGranted(theSet)
+		},
+		"update-all-broken": func(s scene) {
+			s.creates("4 groups of 2, an image that doesn't work", newSet(4, 2, withBudget(1, 0), withBrokenImage))
+			s.Settle()
+			s.becomes("image:2", withImage(2))
+		},
+		"update-bad-image": func(s scene) {
+			s.runs("1 group of 2, maxUnavailable 0, maxSurge 1", newSet(1, 2, withBudget(0, 1)))
+			s.changes("an image that doesn't work", withBrokenImage)
+			s.Settle()
+			s.becomes("image:1, as it was", withImage(1))
+		},
+		"sibling-in-the-way": playSiblingInTheWay,
+		"sibling-too-early":  playSiblingTooEarly,
+	} {
+		t.Run(name, func(t *testing.T) {
+			world := simulate.New(t, operatorUnderTest(t))
+			play(scene{t, world})
+			checkFilm(t, name, world.Film())
+		})
+	}
+}
+
+// playForeignStatefulSet has a StatefulSet of somebody else in the way, until that is removed.
+func playForeignStatefulSet(s scene) {
+	s.User("creates StatefulSet a, which has nothing to do with it", func() error {
+		labels := map[string]string{"app": "other"}
+		return s.API.Create(&appsv1.StatefulSet{
+			ObjectMeta: metav1.ObjectMeta{Namespace: theSet.Namespace, Name: theSet.Name},
+			Spec: appsv1.StatefulSetSpec{
+				Replicas:            ptr.To[int32](1),
+				PodManagementPolicy: appsv1.ParallelPodManagement,
+				Selector:            &metav1.LabelSelector{MatchLabels: labels},
+				Template:            corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}},
+			},
+		})
+	})
+	s.Settle()
+	s.creates("1 group of 2", newSet(1, 2))
+	s.Elapse(5 * time.Minute)
+	s.User("deletes StatefulSet a", func() error {
+		return s.API.Delete("StatefulSet", theSet, nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// sibling is the key of a set whose leader StatefulSet has the name of the worker StatefulSet of a group of the set.
+func sibling(group int32) types.NamespacedName {
+	return at(theSet, identity.Leader(theSet.Name, group))
+}
+
+// createsSibling has a user create a sibling.
+func (s scene) createsSibling(group int32) {
+	s.Helper()
+	lws := newSet(1, 2)
+	lws.Name = sibling(group).Name
+	s.User("creates LeaderWorkerSet "+lws.Name+": 1 group of 2", func() error { return s.API.Create(lws) })
+}
+
+// playSiblingInTheWay has a sibling keep the set from getting its last group, until that is deleted.
+func playSiblingInTheWay(s scene) {
+	s.createsSibling(2)
+	s.Settle()
+	s.creates("3 groups of 2", newSet(3, 2))
+	s.Elapse(time.Minute)
+	s.User("deletes LeaderWorkerSet a-2", func() error {
+		return s.API.Delete("LeaderWorkerSet", sibling(2), nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// playSiblingTooEarly has a sibling come while a group of the set, which goes, still has its name.
+func playSiblingTooEarly(s scene) {
+	s.runs("1 group of 2", newSet(1, 2))
+	s.deletes(metav1.DeletePropagationForeground)
+	s.createsSibling(0)
+	s.Settle()
+	s.CheckGranted(sibling(0))
+}
+
+func checkFilm(t *testing.T, name, film string) {
+	t.Helper()
+	path := filepath.Join("testdata", "films", name+".txt")
+	if *update {
+		if err := os.WriteFile(path, []byte(film), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), film); diff != "" {
+		t.Errorf("another film than in %s; if it is a better one, run the test with -update (-want +got):\n%s", path, diff)
+	}
+}
+
+// TestRandomWorlds has users scale and change sets in worlds where the cache lags, anything happens in between, writes fail, and the
+// operator is restarted. The invariants hold at every step, and the world ends as the users want it. A world that fails is run again
+// with -seed.
+func TestRandomWorlds(t *testing.T) {
+	if *seed != 0 {
+		t.Log("\n" + playRandomly(t, *seed))
+		return
+	}
+	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
+		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
+			t.Parallel()
+			playRandomly(t, seed+1)
+		})
+	}
+}
+
+// most bounds the groups of random worlds.
+const most int32 = 5
+
+// playRandomly plays one random world and gives its film.
+func playRandomly(t *testing.T, seed uint64) string {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // Not a secret: it has to repeat.
+	s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed)}
+
+	unavailable := random.Int32N(3)
+	surge := random.Int32N(3)
+	if unavailable == 0 && surge == 0 {
+		unavailable = 1
+	}
+	lws := newSet(random.Int32N(most), 1+random.Int32N(3), withBudget(unavailable, surge))
+	if random.IntN(3) == 0 {
+		leaderReady(lws)
+	}
+	if random.IntN(3) == 0 {
+		uniquePerReplica(lws)
+	}
+	withHistory(random.Int32N(3))(lws)
+	s.creates(fmt.Sprintf("%d groups of %d, maxUnavailable %d, maxSurge %d",
+		*lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size, unavailable, surge), lws.DeepCopy())
+	for range 2 + random.IntN(4) {
+		s.pass(random)
+		changeRandomly(s, random, lws)
+	}
+	s.becomesGood(lws)
+	return s.Film()
+}
+
+// TestOldGroupsComeBackOld has groups deleted by their users while others go ahead of the partition: while the leader StatefulSet goes by
+// OnDelete, too, each group comes back at the revision that the rollout has decided on.
+func TestOldGroupsComeBackOld(t *testing.T) {
+	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
+		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed+1, 2)) //nolint:gosec // Not a secret: it has to repeat.
+			s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed+1)}
+			s.runs("5 groups of 1, maxUnavailable 1", newSet(most, 1, withBudget(1, 0)))
+			broken := random.Int32N(most - 1)
+			s.breaks(identity.Leader(theSet.Name, broken))
+			s.changes("image:2", withImage(2))
+			for range 4 {
+				for range random.IntN(15) {
+					s.Step()
+				}
+				s.removes(identity.Leader(theSet.Name, random.Int32N(most)))
+			}
+			s.Settle()
+			s.CheckGranted(theSet)
+		})
+	}
+}
+
+// becomesGood ends a random world: with an image that works, the rollout comes to its end although groups are broken; when those that
+// are of the latest revision are mended too, the world is as the user wants it.
+func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
+	s.Helper()
+	s.changes("image:5, partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		withImage(5)(lws)
+		withPartition(0)(lws)
+	})
+	s.Settle()
+	s.CheckRolledOut(theSet)
+	for index := range 2 * most {
+		leader := identity.Leader(lws.Name, index)
+		if s.API.IsBroken(at(theSet, leader)) {
+			s.removes(leader)
+		}
+	}
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// pass has a random number of things happen, or everything until the world is at rest.
+func (s scene) pass(random *rand.Rand) {
+	s.Helper()
+	if random.IntN(4) == 0 {
+		s.Settle()
+		return
+	}
+	for range random.IntN(200) {
+		s.Step()
+	}
+}
+
+func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWorkerSet) {
+	s.Helper()
+	leader := identity.Leader(lws.Name, random.Int32N(most))
+	switch random.IntN(18) {
+	case 0, 1, 2, 3:
+		replicas := random.Int32N(most)
+		s.changes(fmt.Sprintf("%d groups", replicas), scaledTo(replicas))
+	case 4, 5, 6, 7:
+		version := 1 + random.IntN(4)
+		s.changes(fmt.Sprintf("image:%d", version), withImage(version))
+	case 8, 9:
+		size := 1 + random.Int32N(3)
+		s.changes(fmt.Sprintf("size %d", size), withSize(size))
+	case 10, 11, 12:
+		s.breaks(leader)
+	case 13:
+		s.changes("an image that doesn't work", withBrokenImage)
+	case 14:
+		s.removes(leader)
+	case 15, 16:
+		partition := random.Int32N(most)
+		s.changes(fmt.Sprintf("partition %d", partition), withPartition(partition))
+	default:
+		policies := []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}
+		s.deletes(policies[random.IntN(len(policies))])
+		for range random.IntN(20) {
+			s.Step()
+		}
+		for s.API.Get("LeaderWorkerSet", theSet) != nil {
+			s.Step()
+		}
+		s.creates("again", lws.DeepCopy())
+	}
+}

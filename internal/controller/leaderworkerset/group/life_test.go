@@ -1,0 +1,219 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package group_test
+
+import (
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// running is group 0 of a set "a" of size 3, all pods running, as it is after a change.
+func running(change func(*snapshot.GroupMembers)) *snapshot.GroupMembers {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "ns", UID: "set"}}
+	lws.Spec.LeaderWorkerTemplate.Size = ptr.To(int32(3))
+	lws.Default()
+	leaders := &appsv1.StatefulSet{ObjectMeta: owned("a", "leaders", lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))}
+	leader := &corev1.Pod{ObjectMeta: owned("a-0", "leader", leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	leader.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "3"}
+	leader.Status.Phase = corev1.PodRunning
+	workers := &appsv1.StatefulSet{ObjectMeta: owned("a-0", "workers", leader, corev1.SchemeGroupVersion.WithKind("Pod"))}
+	m := &snapshot.GroupMembers{LWS: lws, Leaders: leaders, Leader: leader, Workers: workers}
+	for worker := int32(1); worker < 3; worker++ {
+		m.WorkerPods = append(m.WorkerPods, workerPod(m, worker, types.UID(identity.Worker("uid", worker))))
+	}
+	if change != nil {
+		change(m)
+	}
+	return m
+}
+
+func workerPod(m *snapshot.GroupMembers, worker int32, uid types.UID) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: owned(identity.Worker("a-0", worker), uid, m.Workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	pod.Status.Phase = corev1.PodRunning
+	return pod
+}
+
+// The tests below look at a group that was complete, and again after something has happened.
+func TestObserve(t *testing.T) {
+	none := func(m *snapshot.GroupMembers) {
+		m.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
+	}
+	deleting := &metav1.Time{}
+	for _, tc := range []struct {
+		what    string
+		change  func(*snapshot.GroupMembers)
+		failure string // a part of it; empty for none
+		crashed bool
+	}{
+		{what: "nothing happened"},
+		{
+			what:    "a worker is gone",
+			change:  func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] },
+			failure: "pod a-0-2 was deleted",
+		},
+		{
+			what:    "a worker was replaced between two looks",
+			change:  func(m *snapshot.GroupMembers) { m.WorkerPods[1].UID = "another" },
+			failure: "pod a-0-2 was deleted and created again",
+		},
+		{
+			what:    "a worker is going",
+			change:  func(m *snapshot.GroupMembers) { m.WorkerPods[0].DeletionTimestamp = deleting },
+			failure: "pod a-0-1 is being deleted",
+		},
+		{
+			what:    "the worker StatefulSet is gone with its pods",
+			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods = nil },
+			failure: "pod a-0-1 was deleted",
+		},
+		{
+			what: "the worker StatefulSet is gone, and its pods belong to nobody",
+			change: func(m *snapshot.GroupMembers) {
+				m.Workers, m.WorkerPods[0].OwnerReferences, m.WorkerPods[1].OwnerReferences = nil, nil, nil
+			},
+			failure: "pod a-0-1 was deleted",
+		},
+		{what: "the worker StatefulSet isn't seen", change: func(m *snapshot.GroupMembers) { m.Workers = nil }},
+		{
+			what:    "the worker StatefulSet isn't seen, and a worker is going",
+			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods[1].DeletionTimestamp = deleting },
+			failure: "pod a-0-2 was deleted",
+		},
+		{
+			what:    "the worker StatefulSet isn't seen, and a worker was replaced",
+			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods[1].UID = "another" },
+			failure: "pod a-0-2 was deleted",
+		},
+		{
+			what: "a worker was evicted",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[0].Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}
+			},
+			failure: "pod a-0-1 failed: Evicted",
+			crashed: true,
+		},
+		{
+			what: "a container restarted",
+			change: func(m *snapshot.GroupMembers) {
+				m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
+			},
+			failure: "a container restarted in pod a-0",
+			crashed: true,
+		},
+		{
+			what: "an init container restarted",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[1].Status.InitContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
+			},
+			failure: "a container restarted in pod a-0-2",
+			crashed: true,
+		},
+		{
+			what: "a pod of an earlier life still terminates",
+			change: func(m *snapshot.GroupMembers) {
+				pod := workerPod(m, 1, "earlier")
+				pod.OwnerReferences[0].UID = "earlier workers"
+				pod.DeletionTimestamp = deleting
+				m.WorkerPods = append(m.WorkerPods, pod)
+			},
+		},
+		{what: "the leader is going", change: func(m *snapshot.GroupMembers) { m.Leader.DeletionTimestamp = deleting; m.WorkerPods = nil }},
+		{what: "the leader is gone", change: func(m *snapshot.GroupMembers) { m.Leader = nil; m.WorkerPods = nil }},
+		{what: "the leader is another one", change: func(m *snapshot.GroupMembers) { m.Leader.UID = "another" }},
+		{what: "the set is gone", change: func(m *snapshot.GroupMembers) { m.LWS = nil; m.WorkerPods = nil }},
+		{what: "the set is going", change: func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = deleting; m.WorkerPods = nil }},
+		{what: "policy None", change: func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = nil }},
+	} {
+		known := group.Observe(snapshot.Life{}, running(nil))
+		if !known.Complete() || known.Failure != "" {
+			t.Fatalf("a running group is %+v", known)
+		}
+		got := group.Observe(known, running(tc.change))
+		if (got.Failure == "") != (tc.failure == "") || !strings.Contains(got.Failure, tc.failure) || got.Crashed != tc.crashed {
+			t.Errorf("%s: got failure %q, crashed %v; want %q, %v", tc.what, got.Failure, got.Crashed, tc.failure, tc.crashed)
+		}
+		if tc.failure != "" {
+			if again := group.Observe(got, running(nil)); again.Failure != got.Failure {
+				t.Errorf("%s: the failure is forgotten before the group is recreated", tc.what)
+			}
+		}
+	}
+}
+
+// A process that starts anew has only the fingerprint to compare with.
+func TestObserveWhatIsRemembered(t *testing.T) {
+	known := group.Observe(snapshot.Life{}, running(nil))
+	for _, tc := range []struct {
+		what   string
+		change func(*snapshot.GroupMembers)
+		fails  bool
+	}{
+		{"nothing happened", nil, false},
+		{"a worker was replaced", func(m *snapshot.GroupMembers) { m.WorkerPods[0].UID = "another" }, true},
+		{"a worker is gone", func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] }, true},
+		{"a container restarted", func(m *snapshot.GroupMembers) {
+			m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
+		}, true},
+		{"it is another life", func(m *snapshot.GroupMembers) { m.Leader.UID = "another"; m.WorkerPods = nil }, false},
+	} {
+		members := running(tc.change)
+		members.Remembered = known.Fingerprint
+		if got := group.Observe(snapshot.Life{}, members); (got.Failure != "") != tc.fails {
+			t.Errorf("%s: got failure %q, want one: %v", tc.what, got.Failure, tc.fails)
+		}
+	}
+}
+
+// What happens before a group was complete: pods that are deleted count at once, container restarts never, and with
+// RecreateGroupAfterStart nothing does until all pods have run at the same time.
+func TestObserveBeforeComplete(t *testing.T) {
+	incomplete := func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] }
+	gone := func(m *snapshot.GroupMembers) { m.WorkerPods = nil }
+	restarted := func(m *snapshot.GroupMembers) {
+		m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 3}}
+	}
+	pending := func(m *snapshot.GroupMembers) { m.WorkerPods[1].Status.Phase = corev1.PodPending }
+	afterStart := func(m *snapshot.GroupMembers) {
+		m.LWS.Annotations = map[string]string{leaderworkersetv1.RecreateGroupAfterStartAnnotationKey: "true"}
+	}
+	both := func(a, b func(*snapshot.GroupMembers)) func(*snapshot.GroupMembers) {
+		return func(m *snapshot.GroupMembers) { a(m); b(m) }
+	}
+	for _, tc := range []struct {
+		what          string
+		before, after func(*snapshot.GroupMembers)
+		complete      bool
+		fails         bool
+	}{
+		{"a worker is deleted while others are missing", incomplete, gone, false, true},
+		{"containers restart while others are missing", incomplete, restarted, true, false},
+		{"after start: a worker is deleted before all have run", both(afterStart, pending), both(afterStart, incomplete), false, false},
+		{"after start: a worker is deleted after all have run", afterStart, both(afterStart, incomplete), true, true},
+		{"after start: pods are there and one is pending", afterStart, both(afterStart, pending), true, false},
+	} {
+		got := group.Observe(group.Observe(snapshot.Life{}, running(tc.before)), running(tc.after))
+		if got.Complete() != tc.complete || (got.Failure != "") != tc.fails {
+			t.Errorf("%s: got complete %v, failure %q; want %v, %v", tc.what, got.Complete(), got.Failure, tc.complete, tc.fails)
+		}
+	}
+}
+
+func owned(name string, uid types.UID, owner metav1.Object, kind schema.GroupVersionKind) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: name, Namespace: "ns", UID: uid,
+		OwnerReferences: []metav1.OwnerReference{{Kind: kind.Kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: ptr.To(true)}},
+	}
+}

@@ -1,0 +1,382 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package group_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+const rack = "example.com/rack"
+
+var deleted = &metav1.Time{}
+
+// newMembers is group 1 of a set whose groups have 3 pods, right after its leader was created: workers are what it needs next.
+func newMembers(t *testing.T, change func(*leaderworkersetv1.LeaderWorkerSet)) *snapshot.GroupMembers {
+	t.Helper()
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set"}}
+	lws.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](3)
+	lws.Default()
+	change(lws)
+	created, err := revision.New(lws, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", UID: "leaders", OwnerReferences: controlledBy("LeaderWorkerSet", "llama", "set")}}
+	return &snapshot.GroupMembers{
+		LWS: lws, Leaders: leaders, Index: 1, Revisions: []*appsv1.ControllerRevision{created},
+		Leader: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: "llama-1", Namespace: "default", UID: "leader",
+			Labels:          map[string]string{leaderworkersetv1.RevisionLabelKey: revision.Key(created)},
+			OwnerReferences: controlledBy("StatefulSet", "llama", "leaders"),
+		}},
+	}
+}
+
+func controlledBy(kind, name, uid string) []metav1.OwnerReference {
+	return []metav1.OwnerReference{{Kind: kind, Name: name, UID: types.UID(uid), Controller: ptr.To(true)}}
+}
+
+func unchanged(*leaderworkersetv1.LeaderWorkerSet) {}
+
+func size1(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](1)
+}
+
+func ownService(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
+}
+
+func leaderReady(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
+}
+
+// workersOf is a worker StatefulSet that belongs to a pod of the leader's name with that UID.
+func workersOf(uid string) *appsv1.StatefulSet {
+	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "workers", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
+}
+
+// orphanedWorker is a worker pod of the group that belongs to nobody.
+func orphanedWorker(m *snapshot.GroupMembers) *corev1.Pod {
+	key := identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: key}}}
+}
+
+// orphanedWorkers is a worker StatefulSet of the group that belongs to nobody.
+func orphanedWorkers() *appsv1.StatefulSet {
+	workers := workersOf("leader")
+	workers.OwnerReferences = nil
+	workers.Labels = map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1")}
+	return workers
+}
+
+func serviceOf(uid string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "service", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
+}
+
+func TestNext(t *testing.T) {
+	type members = snapshot.GroupMembers
+	for _, tc := range []struct {
+		name   string
+		set    func(*leaderworkersetv1.LeaderWorkerSet)
+		change func(*members)
+		action group.Action
+		reason string
+	}{
+		{"everything is there for workers", unchanged, func(*members) {}, group.CreateWorkers, "the workers are missing"},
+
+		{"no leader", unchanged, func(m *members) { m.Leader = nil }, group.Wait, "there is no leader pod"},
+		{
+			"no leader, and nothing else", unchanged, func(m *members) { *m = members{Index: 1} },
+			group.Wait, "there is no leader pod",
+		},
+
+		{"leader terminates", unchanged, func(m *members) { m.Leader.DeletionTimestamp = deleted }, group.Wait, "the leader pod is terminating"},
+		{
+			"leader terminates, workers are there", unchanged,
+			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("leader") },
+			group.StopWorkers, "the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers do, too", unchanged,
+			func(m *members) {
+				m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("leader")
+				m.Workers.DeletionTimestamp = deleted
+			},
+			group.Wait, "the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers are of another life", unchanged,
+			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("earlier") },
+			group.Wait, "the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers are left alone", unchanged,
+			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, orphanedWorkers() },
+			group.StopWorkers, "the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers are left alone with the whole set", unchanged,
+			func(m *members) {
+				m.Leader.DeletionTimestamp, m.Workers, m.LWS = deleted, orphanedWorkers(), nil
+			},
+			group.Wait, "the leader pod is terminating",
+		},
+		{
+			"leader terminates because the whole set is gone", unchanged,
+			func(m *members) {
+				m.Leader.DeletionTimestamp, m.Workers, m.LWS = deleted, workersOf("leader"), nil
+			},
+			group.StopWorkers, "the leader pod is terminating",
+		},
+
+		{"set is gone", unchanged, func(m *members) { m.LWS = nil }, group.Wait, notOurs},
+		{"set is being deleted", unchanged, func(m *members) { m.LWS.DeletionTimestamp = deleted }, group.Wait, notOurs},
+		{"set is another one of the same name", unchanged, func(m *members) { m.LWS.UID = "new" }, group.Wait, notOurs},
+		{"leader StatefulSet is gone", unchanged, func(m *members) { m.Leaders = nil }, group.Wait, notOurs},
+		{"leader StatefulSet is being deleted", unchanged, func(m *members) { m.Leaders.DeletionTimestamp = deleted }, group.Wait, notOurs},
+		{"leader was orphaned", unchanged, func(m *members) { m.Leader.OwnerReferences = nil }, group.Wait, notOurs},
+
+		{
+			"leader has waited for the previous group", unchanged, func(m *members) { hold(m) },
+			group.ReleaseLeader, "the pods of the group's previous life are gone",
+		},
+		{
+			"leader has waited, and is alone in its group", size1, func(m *members) { hold(m) },
+			group.ReleaseLeader, "the pods of the group's previous life are gone",
+		},
+		{
+			"leader has waited, and somebody else's StatefulSet is in the way", unchanged,
+			func(m *members) { hold(m); m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
+			group.ReleaseLeader, "the pods of the group's previous life are gone",
+		},
+		{
+			"leader waits for previous workers", unchanged, func(m *members) { hold(m); m.WorkerPods = []*corev1.Pod{{}} },
+			group.Wait, "1 previous workers are still there",
+		},
+		{
+			"leader waits for previous workers to be stopped", unchanged, func(m *members) { hold(m); m.Workers = workersOf("earlier") },
+			group.StopWorkers, "the previous workers outlived their leader",
+		},
+		{
+			"leader waits for others", unchanged,
+			func(m *members) {
+				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
+			},
+			group.CreateWorkers, "the workers are missing",
+		},
+
+		{
+			"revision is gone", unchanged, func(m *members) {
+				m.Revisions, m.Leader.Labels = nil, map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
+			},
+			group.BlockedOutOfSight, `leader pod llama-1 is of revision "abc", which doesn't exist`,
+		},
+		{
+			"revision is another set's", unchanged,
+			func(m *members) {
+				m.Leader.Labels = map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
+				m.Revisions[0].Labels, m.Revisions[0].OwnerReferences = m.Leader.Labels, nil
+			},
+			group.BlockedOutOfSight, `leader pod llama-1 is of revision "abc", which doesn't exist`,
+		},
+		{
+			"revision can't be read", unchanged,
+			func(m *members) { m.Revisions[0].Name, m.Revisions[0].Data.Raw = "llama-abc-1", []byte("{}") },
+			group.BlockedOutOfSight, "revision llama-abc-1: no spec.leaderWorkerTemplate",
+		},
+
+		{"own Service is missing", ownService, func(*members) {}, group.CreateService, "the group's Service is missing"},
+		{
+			"own Service is terminating", ownService,
+			func(m *members) { m.Service = serviceOf("leader"); m.Service.DeletionTimestamp = deleted },
+			group.Wait, "the Service of the group's previous leader is still there",
+		},
+		{
+			"own Service is the previous leader's", ownService, func(m *members) { m.Service = serviceOf("earlier") },
+			group.Wait, "the Service of the group's previous leader is still there",
+		},
+		{
+			"own Service is someone else's", ownService,
+			func(m *members) { m.Service = serviceOf(""); m.Service.OwnerReferences = nil },
+			group.Blocked, `Service "llama-1" exists and does not belong to this LeaderWorkerSet`,
+		},
+		{"own Service is there", ownService, func(m *members) { m.Service = serviceOf("leader") }, group.CreateWorkers, "the workers are missing"},
+		{
+			"a set of single pods has Services, too",
+			func(lws *leaderworkersetv1.LeaderWorkerSet) { size1(lws); ownService(lws) },
+			func(*members) {}, group.CreateService, "the group's Service is missing",
+		},
+
+		{"no workers are asked for", size1, func(*members) {}, group.Nothing, "the group is its leader alone"},
+		{
+			"no workers are asked for any more, and some outlived their leader", size1, func(m *members) { m.Workers = orphanedWorkers() },
+			group.StopWorkers, "the previous workers outlived their leader",
+		},
+		{
+			"no workers are asked for any more, and some outlived their StatefulSet", size1,
+			func(m *members) { m.WorkerPods = []*corev1.Pod{orphanedWorker(m)} },
+			group.StopOrphans, "worker pods outlived their StatefulSet",
+		},
+		{
+			"no workers are asked for, and somebody else's StatefulSet has the name", size1,
+			func(m *members) { m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
+			group.Nothing, "the group is its leader alone",
+		},
+
+		{"workers are there", unchanged, func(m *members) { m.Workers = workersOf("leader") }, group.UpdateWorkers, "the workers are there"},
+		{
+			"workers are there, of a leader that isn't ready any more", leaderReady,
+			func(m *members) { m.Workers = workersOf("leader") },
+			group.UpdateWorkers, "the workers are there",
+		},
+		{
+			"workers are terminating", unchanged,
+			func(m *members) { m.Workers = workersOf("leader"); m.Workers.DeletionTimestamp = deleted },
+			group.Wait, "the StatefulSet of the previous workers is still there",
+		},
+		{
+			"workers are the previous leader's", unchanged, func(m *members) { m.Workers = workersOf("earlier") },
+			group.StopWorkers, "the previous workers outlived their leader",
+		},
+		{
+			"workers' name is taken", unchanged,
+			func(m *members) { m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
+			group.Blocked, `StatefulSet "llama-1" exists and does not belong to this LeaderWorkerSet`,
+		},
+
+		{
+			"worker pods of the previous life remain", unchanged,
+			func(m *members) {
+				m.WorkerPods = []*corev1.Pod{{}, {ObjectMeta: metav1.ObjectMeta{
+					DeletionTimestamp: deleted, OwnerReferences: controlledBy("StatefulSet", "llama-1", "earlier"),
+				}}}
+			},
+			group.Wait, "2 previous workers are still there",
+		},
+		{
+			"worker pods are there without their StatefulSet", unchanged,
+			func(m *members) {
+				m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{OwnerReferences: controlledBy("StatefulSet", "llama-1", "unseen")}}}
+			},
+			group.RelabelWorkers, "worker pods are there, and their StatefulSet isn't seen",
+		},
+
+		{"leader has to be ready", leaderReady, func(*members) {}, group.Wait, "the leader pod isn't ready, which startupPolicy LeaderReady waits for"},
+		{
+			"leader is ready", leaderReady,
+			func(m *members) {
+				m.Leader.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			},
+			group.CreateWorkers, "the workers are missing",
+		},
+
+		{"leader isn't scheduled", unchanged, exclusive("", nil), group.Wait, "the leader pod isn't scheduled"},
+		{"node is gone", unchanged, exclusive("n1", nil), group.BlockedOutOfSight, "node n1 of leader pod llama-1 doesn't exist"},
+		{
+			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.BlockedOutOfSight,
+			"node n1 of leader pod llama-1 has no label example.com/rack, which leaderworkerset.sigs.k8s.io/exclusive-topology asks for",
+		},
+		{"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers, "the workers are missing"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := newMembers(t, tc.set)
+			tc.change(m)
+			got := group.Next(m)
+			want := group.Verdict{Action: tc.action, Reason: tc.reason}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(group.Verdict{}, "Template", "Topology")); diff != "" {
+				t.Errorf("Next (-want +got):\n%s", diff)
+			}
+			creates := got.Action == group.CreateWorkers || got.Action == group.CreateService || got.Action == group.UpdateWorkers
+			if creates && got.Template == nil {
+				t.Error("no template to create from")
+			}
+		})
+	}
+}
+
+// hold has the leader wait for the group's previous life, as the webhook does.
+func hold(m *snapshot.GroupMembers) {
+	m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
+}
+
+const notOurs = "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
+
+// exclusive has the leader ask for exclusive placement. Without labels there is no node.
+func exclusive(nodeName string, labels map[string]string) func(*snapshot.GroupMembers) {
+	return func(m *snapshot.GroupMembers) {
+		m.Leader.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: rack}
+		m.Leader.Spec.NodeName = nodeName
+		if labels != nil {
+			m.Node = &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: nodeName, Labels: labels}}
+		}
+	}
+}
+
+func TestNextBindsWorkersToTheLeadersPlace(t *testing.T) {
+	m := newMembers(t, unchanged)
+	exclusive("n1", map[string]string{rack: "r1"})(m)
+	want := desired.Topology{Key: rack, Value: "r1"}
+	if got := group.Next(m).Topology; got != want {
+		t.Errorf("topology is %v, want %v", got, want)
+	}
+}
+
+// TestNextUsesTheGroupsOwnRevision has the set ask for another size than the group was made with.
+func TestNextUsesTheGroupsOwnRevision(t *testing.T) {
+	m := newMembers(t, unchanged)
+	m.LWS.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](1)
+	verdict := group.Next(m)
+	if verdict.Action != group.CreateWorkers || *verdict.Template.LeaderWorkerTemplate.Size != 3 {
+		t.Errorf("got %+v, want workers of a group of 3", verdict)
+	}
+}
+
+// TestOrder has everything wrong at once, and puts it right in the order of the checks.
+func TestOrder(t *testing.T) {
+	m := newMembers(t, func(lws *leaderworkersetv1.LeaderWorkerSet) { ownService(lws); leaderReady(lws) })
+	leader, lws, revisions := m.Leader, m.LWS, m.Revisions
+	exclusive("", nil)(m)
+	leader.DeletionTimestamp = deleted
+	m.Leader, m.LWS, m.Revisions = nil, nil, nil
+	m.Workers = workersOf("earlier")
+	m.WorkerPods = []*corev1.Pod{{}}
+	for _, step := range []struct {
+		want string
+		fix  func()
+	}{
+		{"there is no leader pod", func() { m.Leader = leader }},
+		{"the leader pod is terminating", func() { leader.DeletionTimestamp = nil }},
+		{notOurs, func() { m.LWS = lws }},
+		{`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`, func() { m.Revisions = revisions }},
+		{"the group's Service is missing", func() { m.Service = serviceOf("leader") }},
+		{"the previous workers outlived their leader", func() { m.Workers = nil }},
+		{"1 previous workers are still there", func() { m.WorkerPods = nil }},
+		{"the leader pod isn't ready, which startupPolicy LeaderReady waits for", func() {
+			leader.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		}},
+		{"the leader pod isn't scheduled", func() { exclusive("n1", map[string]string{rack: "r1"})(m) }},
+		{"the workers are missing", func() { m.Workers = workersOf("leader") }},
+		{"the workers are there", func() {}},
+	} {
+		if got := group.Next(m).Reason; got != step.want {
+			t.Fatalf("got %q, want %q", got, step.want)
+		}
+		step.fix()
+	}
+}

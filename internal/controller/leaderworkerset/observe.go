@@ -1,0 +1,186 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/record"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// observer is the only reader of a pass. It reads from the cache and gives plain values, which are read-only: the cache shares its
+// objects.
+type observer struct {
+	client.Reader
+	failures *failures
+	lives    *lives
+}
+
+// set observes what a pass over a LeaderWorkerSet looks at; nil if the set is gone.
+func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot.Set, error) {
+	lws, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
+	if lws == nil || err != nil {
+		return nil, err
+	}
+	observed := &snapshot.Set{LWS: lws, Failures: o.failures.of(key)}
+	o.lives.observe(key, observed)
+	if observed.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
+		return nil, err
+	}
+	observed.Remembered = o.remembered(key, observed.Leaders)
+	service := identity.Service(lws.Name, 0, leaderworkersetv1.SubdomainShared)
+	if observed.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
+		return nil, err
+	}
+	if observed.Revisions, err = o.revisions(ctx, key); err != nil {
+		return nil, err
+	}
+	if observed.CurrentKey, err = o.currentKey(ctx, observed.Leaders); err != nil {
+		return nil, err
+	}
+	if observed.Groups, err = o.groups(ctx, lws, observed.Leaders); err != nil {
+		return nil, err
+	}
+	return observed, nil
+}
+
+func (o *observer) groups(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet) ([]snapshot.Group, error) {
+	var pods corev1.PodList
+	if err := o.List(ctx, &pods, client.InNamespace(lws.Namespace), client.MatchingFields{leadersOfSet: lws.Name}); err != nil {
+		return nil, fmt.Errorf("leader pods: %w", err)
+	}
+	var workers appsv1.StatefulSetList
+	if err := o.List(ctx, &workers, client.InNamespace(lws.Namespace), client.MatchingFields{workersOfSet: lws.Name}); err != nil {
+		return nil, fmt.Errorf("worker StatefulSets: %w", err)
+	}
+	return snapshot.OwnedGroups(lws, leaders, pointers(pods.Items), pointers(workers.Items)), nil
+}
+
+// group observes what a pass over one group looks at. key names its leader pod.
+func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapshot.GroupMembers, error) {
+	set, index, ok := identity.Parse(key.Name)
+	if !ok {
+		return nil, fmt.Errorf("%q is not the name of a group", key.Name)
+	}
+	members := &snapshot.GroupMembers{Index: index}
+	var err error
+	if members.Leader, err = get(ctx, o, key, &corev1.Pod{}); err != nil {
+		return nil, err
+	}
+	if members.LWS, err = get(ctx, o, at(key, set), &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
+		return nil, err
+	}
+	if members.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(set)), &appsv1.StatefulSet{}); err != nil {
+		return nil, err
+	}
+	if members.Workers, err = get(ctx, o, at(key, identity.WorkerStatefulSet(set, index)), &appsv1.StatefulSet{}); err != nil {
+		return nil, err
+	}
+	service := identity.Service(set, index, leaderworkersetv1.SubdomainUniquePerReplica)
+	if members.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
+		return nil, err
+	}
+	var workers corev1.PodList
+	if err := o.List(ctx, &workers, client.InNamespace(key.Namespace), client.MatchingFields{workersOfGroup: key.Name}); err != nil {
+		return nil, fmt.Errorf("worker pods: %w", err)
+	}
+	members.WorkerPods = pointers(workers.Items)
+	var claims corev1.PersistentVolumeClaimList
+	if err := o.List(ctx, &claims, client.InNamespace(key.Namespace), client.MatchingFields{claimsOfGroup: key.Name}); err != nil {
+		return nil, fmt.Errorf("volume claims: %w", err)
+	}
+	members.Claims = pointers(claims.Items)
+	if members.Revisions, err = o.revisions(ctx, at(key, set)); err != nil {
+		return nil, err
+	}
+	members.Node, err = o.nodeOf(ctx, members.Leader)
+	return members, err
+}
+
+// life is what is known of a group's life in this process. Of one that isn't known, the members get what is remembered in the cluster.
+func (o *observer) life(set types.NamespacedName, members *snapshot.GroupMembers) snapshot.Life {
+	known := o.lives.get(set, members.Index)
+	if members.Leader != nil && known.Leader != members.Leader.UID {
+		members.Remembered = o.remembered(set, members.Leaders)[members.Index].Life
+	}
+	return known
+}
+
+// remembered is what the leader StatefulSet tells of the groups of its set.
+func (o *observer) remembered(set types.NamespacedName, leaders *appsv1.StatefulSet) record.Groups {
+	if leaders == nil {
+		return nil
+	}
+	return o.lives.remembered(set, leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
+}
+
+func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {
+	var list appsv1.ControllerRevisionList
+	if err := o.List(ctx, &list, client.InNamespace(set.Namespace), client.MatchingFields{revisionsOfSet: set.Name}); err != nil {
+		return nil, fmt.Errorf("revisions: %w", err)
+	}
+	return pointers(list.Items), nil
+}
+
+// currentKey is the key of the current revision of the leader StatefulSet; empty if that isn't known.
+func (o *observer) currentKey(ctx context.Context, leaders *appsv1.StatefulSet) (string, error) {
+	if leaders == nil || leaders.Status.CurrentRevision == "" {
+		return "", nil
+	}
+	key := types.NamespacedName{Namespace: leaders.Namespace, Name: leaders.Status.CurrentRevision}
+	current, err := get(ctx, o, key, &appsv1.ControllerRevision{})
+	if current == nil || err != nil {
+		return "", err
+	}
+	return revision.Key(current), nil
+}
+
+// nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first such leader
+// starts a watch of the nodes; a cluster without exclusive placement has none.
+func (o *observer) nodeOf(ctx context.Context, leader *corev1.Pod) (*metav1.PartialObjectMetadata, error) {
+	if leader == nil || leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] == "" || leader.Spec.NodeName == "" {
+		return nil, nil
+	}
+	node := &metav1.PartialObjectMetadata{}
+	node.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Node"))
+	return get(ctx, o, types.NamespacedName{Name: leader.Spec.NodeName}, node)
+}
+
+// get reads an object; nil if there is none.
+func get[T client.Object](ctx context.Context, reader client.Reader, key types.NamespacedName, into T) (T, error) {
+	var none T
+	err := reader.Get(ctx, key, into)
+	switch {
+	case apierrors.IsNotFound(err):
+		return none, nil
+	case err != nil:
+		return none, fmt.Errorf("%T %s: %w", into, key, err)
+	default:
+		return into, nil
+	}
+}
+
+func at(key types.NamespacedName, name string) types.NamespacedName {
+	return types.NamespacedName{Namespace: key.Namespace, Name: name}
+}
+
+func pointers[T any](items []T) []*T {
+	result := make([]*T, len(items))
+	for i := range items {
+		result[i] = &items[i]
+	}
+	return result
+}

@@ -1,0 +1,162 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/record"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+var now = metav1.NewTime(time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC))
+
+// newSet is a LeaderWorkerSet of 2 groups of 2 pods.
+func newSet() *leaderworkersetv1.LeaderWorkerSet {
+	lws := &leaderworkersetv1.LeaderWorkerSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set", Generation: 1},
+		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
+			Replicas: ptr.To[int32](2),
+			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
+				Size: ptr.To[int32](2),
+				WorkerTemplate: corev1.PodTemplateSpec{
+					Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "serve:1"}}},
+				},
+			},
+		},
+	}
+	lws.Default()
+	return lws
+}
+
+// setImage makes the set ask for another revision.
+func setImage(lws *leaderworkersetv1.LeaderWorkerSet, image string) {
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = image
+}
+
+// forSet plans a pass.
+func forSet(t *testing.T, observed *snapshot.Set) plan.Set {
+	t.Helper()
+	planned, err := plan.ForSet(observed, now)
+	if err != nil {
+		t.Fatalf("ForSet: %v", err)
+	}
+	return planned
+}
+
+// carryOut does to the snapshot what the API server would do for the writes of a plan.
+func carryOut(observed *snapshot.Set, planned plan.Set) {
+	for _, write := range planned.Writes {
+		switch {
+		case write.Create != nil:
+			write.Create.SetUID(types.UID(write.Create.GetName()))
+			write.Create.SetGeneration(1)
+			keep(observed, write.Create)
+		case write.Patch != nil:
+			write.Patch.To.SetGeneration(write.Patch.From.GetGeneration() + 1)
+			keep(observed, write.Patch.To)
+		default:
+			gone := func(object metav1.Object) bool { return object.GetName() == write.Delete.GetName() }
+			observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return gone(r) })
+			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return gone(g.Leader) })
+		}
+	}
+	observed.LWS.Status, observed.Seen = planned.Status, planned.Seen
+}
+
+func keep(observed *snapshot.Set, object plan.Object) {
+	switch object := object.(type) {
+	case *appsv1.StatefulSet:
+		observed.Leaders = object
+		observed.Remembered = record.Parse(object.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
+	case *corev1.Service:
+		observed.Service = object
+	case *appsv1.ControllerRevision:
+		observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return r.Name == object.Name })
+		observed.Revisions = append(observed.Revisions, object)
+	}
+}
+
+// settled is the world of a set whose groups are all ready.
+func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.Set {
+	t.Helper()
+	observed := &snapshot.Set{LWS: lws}
+	carryOut(observed, forSet(t, observed))
+	settle(observed)
+	carryOut(observed, forSet(t, observed))
+	return observed
+}
+
+// settle has the other controllers catch up: all groups that are missing are created and ready, and the leader StatefulSet observed.
+func settle(observed *snapshot.Set) {
+	leaders := observed.Leaders
+	leaders.Status.ObservedGeneration = leaders.Generation
+	for index := range *leaders.Spec.Replicas {
+		if !slices.ContainsFunc(observed.Groups, func(g snapshot.Group) bool { return g.Index == index }) {
+			key := leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+			observed.Groups = append(observed.Groups, readyGroup(observed.LWS, leaders, key, index))
+		}
+	}
+	slices.SortFunc(observed.Groups, func(a, b snapshot.Group) int { return int(a.Index - b.Index) })
+}
+
+func readyGroup(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, key string, index int32) snapshot.Group {
+	leader := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        identity.Leader(lws.Name, index),
+			Namespace:   lws.Namespace,
+			UID:         types.UID(fmt.Sprintf("leader-%d-%s", index, key)),
+			Labels:      map[string]string{leaderworkersetv1.RevisionLabelKey: key},
+			Annotations: leaders.Spec.Template.Annotations,
+		},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+	}
+	template := revision.Of(lws)
+	workers := desired.WorkerStatefulSet(lws, &template, key, desired.Group{Index: index, Leader: leader})
+	workers.UID = types.UID(fmt.Sprintf("workers-%d-%s", index, key))
+	workers.Status.ReadyReplicas = *workers.Spec.Replicas
+	return snapshot.Group{Index: index, Leader: leader, Workers: workers}
+}
+
+// as is the object in its own type.
+func as[T plan.Object](t *testing.T, object plan.Object) T {
+	t.Helper()
+	typed, isOfType := object.(T)
+	if !isOfType {
+		t.Fatalf("got a %T, want a %T", object, typed)
+	}
+	return typed
+}
+
+// described are the writes in short: the verb, the type and the name.
+func described(writes []plan.Write) []string {
+	var lines []string
+	for _, write := range writes {
+		verb, object := "delete", write.Delete
+		switch {
+		case write.Create != nil:
+			verb, object = "create", write.Create
+		case write.Patch != nil:
+			verb, object = "patch", write.Patch.To
+		case write.Relabel != nil:
+			verb, object = "relabel", write.Relabel
+		}
+		lines = append(lines, fmt.Sprintf("%s %T %s", verb, object, object.GetName()))
+	}
+	return lines
+}

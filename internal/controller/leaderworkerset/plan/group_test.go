@@ -1,0 +1,191 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// newMembers is group 1 of a settled set.
+func newMembers(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.GroupMembers {
+	t.Helper()
+	observed := settled(t, lws)
+	members := &snapshot.GroupMembers{
+		LWS: lws, Leaders: observed.Leaders, Index: 1,
+		Leader: observed.Groups[1].Leader, Workers: observed.Groups[1].Workers, Revisions: observed.Revisions,
+	}
+	members.Leader.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(observed.Leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	return members
+}
+
+func TestForGroup(t *testing.T) {
+	type members = snapshot.GroupMembers
+	for _, tc := range []struct {
+		name   string
+		change func(*members)
+		action group.Action
+		writes []string
+	}{
+		{"at rest", func(*members) {}, group.UpdateWorkers, nil},
+		{"leader is missing", func(m *members) { m.Leader = nil }, group.Wait, nil},
+		{
+			"leader terminates", func(m *members) { m.Leader.DeletionTimestamp = &now },
+			group.StopWorkers, []string{"delete *v1.StatefulSet llama-1"},
+		},
+		{
+			"leader has waited for the previous group",
+			func(m *members) {
+				m.Workers = nil
+				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
+			},
+			group.ReleaseLeader, []string{"patch *v1.Pod llama-1"},
+		},
+		{
+			"workers are missing", func(m *members) { m.Workers = nil },
+			group.CreateWorkers, []string{"create *v1.StatefulSet llama-1"},
+		},
+		{
+			"workers were scaled by someone", func(m *members) { m.Workers.Spec.Replicas = ptr.To[int32](7) },
+			group.UpdateWorkers, []string{"patch *v1.StatefulSet llama-1"},
+		},
+		{
+			"the set's labels changed", func(m *members) { m.LWS.Labels = map[string]string{"team": "inference"} },
+			group.UpdateWorkers, []string{"patch *v1.StatefulSet llama-1"},
+		},
+		{
+			"the set asks for other templates and another size: that is the rollout's business",
+			func(m *members) {
+				setImage(m.LWS, "serve:2")
+				m.LWS.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](5)
+			},
+			group.UpdateWorkers, nil,
+		},
+		{
+			"the cache keeps no template of workers, the API server fills in defaults, and others add labels",
+			func(m *members) {
+				m.Workers.Spec.Template = corev1.PodTemplateSpec{}
+				m.Workers.Spec.VolumeClaimTemplates = nil
+				m.Workers.Spec.RevisionHistoryLimit = ptr.To[int32](10)
+				m.Workers.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{
+					Type:          appsv1.RollingUpdateStatefulSetStrategyType,
+					RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To[int32](0)},
+				}
+				m.Workers.Labels["team"] = "inference"
+			},
+			group.UpdateWorkers, nil,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := newMembers(t, newSet())
+			tc.change(m)
+			planned := plan.ForGroup(m)
+			if planned.Verdict.Action != tc.action || planned.Failure != nil {
+				t.Errorf("got %s and failure %v, want %s and none", planned.Verdict.Action, planned.Failure, tc.action)
+			}
+			if diff := cmp.Diff(tc.writes, described(planned.Writes)); diff != "" {
+				t.Errorf("writes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestForGroupWithAServiceOfItsOwn(t *testing.T) {
+	lws := newSet()
+	lws.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
+	m := newMembers(t, lws)
+	planned := plan.ForGroup(m)
+	wantWrites(t, "without it", planned.Writes, "create *v1.Service llama-1")
+	m.Service = as[*corev1.Service](t, planned.Writes[0].Create)
+	wantWrites(t, "with it", plan.ForGroup(m).Writes)
+}
+
+// A leader that was deleted with --cascade=orphan leaves workers that belong to nobody: the next leader gets new ones.
+func TestForGroupTakesOrphansAway(t *testing.T) {
+	m := newMembers(t, newSet())
+	m.Workers.OwnerReferences = nil
+	wantWrites(t, "with orphaned workers", plan.ForGroup(m).Writes, "delete *v1.StatefulSet llama-1")
+}
+
+// A worker StatefulSet that was deleted with --cascade=orphan leaves pods that belong to nobody, under the names of the next ones.
+func TestForGroupTakesOrphanedPodsAway(t *testing.T) {
+	m := newMembers(t, newSet())
+	m.Workers = nil
+	m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1-1", Namespace: "default",
+		Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1")},
+	}}}
+	wantWrites(t, "with an orphaned pod", plan.ForGroup(m).Writes, "delete *v1.Pod llama-1-1")
+	m.WorkerPods[0].DeletionTimestamp = &now
+	wantWrites(t, "while it terminates", plan.ForGroup(m).Writes)
+	m.WorkerPods = nil
+	wantWrites(t, "once it is gone", plan.ForGroup(m).Writes, "create *v1.StatefulSet llama-1")
+}
+
+// A worker StatefulSet that has lost its labels isn't in the cache. Its pods are.
+func TestForGroupLooksAfterUnseenWorkers(t *testing.T) {
+	m := newMembers(t, newSet())
+	workers := m.Workers
+	m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1-1", Namespace: "default",
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
+	}}}
+	m.Workers = nil
+	planned := plan.ForGroup(m)
+	wantWrites(t, "without their StatefulSet", planned.Writes, "relabel *v1.StatefulSet llama-1")
+	relabeled := planned.Writes[0].Relabel
+	if relabeled.GetUID() != workers.UID {
+		t.Errorf("UID is %q, want the one that the pods tell of, %q", relabeled.GetUID(), workers.UID)
+	}
+	want := maps.Clone(workers.Labels)
+	delete(want, leaderworkersetv1.RevisionLabelKey)
+	if diff := cmp.Diff(want, relabeled.GetLabels()); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
+func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
+	m := newMembers(t, newSet())
+	m.Workers.OwnerReferences, m.Workers.Labels = nil, map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
+	planned := plan.ForGroup(m)
+	want := &snapshot.Failure{
+		Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate,
+		Message: `group 1: StatefulSet "llama-1" exists and does not belong to this LeaderWorkerSet`,
+	}
+	if diff := cmp.Diff(want, planned.Failure); diff != "" {
+		t.Errorf("failure (-want +got):\n%s", diff)
+	}
+	if len(planned.Writes) > 0 {
+		t.Errorf("got writes %q, want none", described(planned.Writes))
+	}
+}
+
+// TestForGroupKeepsGatesOfOthers takes only its own gate off the leader.
+func TestForGroupKeepsGatesOfOthers(t *testing.T) {
+	members := newMembers(t, newSet())
+	members.Workers = nil
+	before := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/b"}}
+	members.Leader.Spec.SchedulingGates = slices.Clone(before)
+	released := as[*corev1.Pod](t, plan.ForGroup(members).Writes[0].Patch.To)
+	want := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: "example.com/b"}}
+	if diff := cmp.Diff(want, released.Spec.SchedulingGates); diff != "" {
+		t.Errorf("gates (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, members.Leader.Spec.SchedulingGates); diff != "" {
+		t.Errorf("what was observed was changed (-before +after):\n%s", diff)
+	}
+}

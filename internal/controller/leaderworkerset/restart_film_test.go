@@ -1,0 +1,490 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/test/simulate"
+)
+
+func withPolicy(policy leaderworkersetv1.RestartPolicyType) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.RestartPolicy = policy }
+}
+
+func withMaxRestarts(limit int32) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = &limit }
+}
+
+// withVolumes has every pod have a volume, whose claims are retained or deleted.
+func withVolumes(policy appsv1.PersistentVolumeClaimRetentionPolicyType) change {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+			WhenScaled: policy, WhenDeleted: policy,
+		}
+	}
+}
+
+// pod is the key of a pod.
+func pod(name string) types.NamespacedName { return at(theSet, name) }
+
+// heals has everything happen until the set is as it should be again.
+func (s scene) heals() {
+	s.Helper()
+	s.Settle()
+	s.CheckGranted(theSet)
+}
+
+// restartFilms are plays of groups that fail.
+var restartFilms = map[string]func(scene){
+	"worker-deleted": func(s scene) {
+		s.runs("2 groups of 3", newSet(2, 3))
+		s.DeletePod(pod("a-1-1"), metav1.DeletePropagationBackground)
+		s.heals()
+	},
+	"worker-killed": func(s scene) {
+		s.runs("2 groups of 3", newSet(2, 3))
+		s.KillPod(pod("a-1-1"))
+		s.heals()
+	},
+	"container": func(s scene) {
+		s.runs("2 groups of 3", newSet(2, 3))
+		s.RestartContainer(pod("a-0-2"))
+		s.heals()
+	},
+	"init-container": func(s scene) {
+		s.runs("1 group of 2", newSet(1, 2))
+		s.RestartInitContainer(pod("a-0"))
+		s.heals()
+	},
+	"failed": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.FailPod(pod("a-0"), "")
+		s.heals()
+	},
+	"evicted": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.FailPod(pod("a-1-1"), "Evicted")
+		s.heals()
+	},
+	"several-pods": func(s scene) {
+		s.runs("2 groups of 4", newSet(2, 4))
+		s.RestartContainer(pod("a-0"))
+		s.DeletePod(pod("a-0-1"), metav1.DeletePropagationBackground)
+		s.KillPod(pod("a-0-2"))
+		s.FailPod(pod("a-0-3"), "")
+		s.heals()
+	},
+	"several-groups": func(s scene) {
+		s.runs("4 groups of 2", newSet(4, 2))
+		s.RestartContainer(pod("a-0-1"))
+		s.RestartContainer(pod("a-2"))
+		s.KillPod(pod("a-3-1"))
+		s.heals()
+	},
+	"after-start": playAfterStart,
+	"policy-none": func(s scene) {
+		s.runs("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
+		s.RestartContainer(pod("a-0"))
+		s.FailPod(pod("a-0-1"), "Evicted")
+		s.KillPod(pod("a-0-2"))
+		s.heals()
+	},
+	"operator-away": func(s scene) {
+		s.runs("3 groups of 2", newSet(3, 2))
+		s.Stop()
+		s.KillPod(pod("a-0-1"))
+		s.RestartContainer(pod("a-1"))
+		s.Elapse(time.Minute)
+		s.Start()
+		s.heals()
+	},
+	"leader-background": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationBackground) },
+	"leader-foreground": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationForeground) },
+	"leader-orphan":     func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationOrphan) },
+	"scale-down": func(s scene) {
+		s.runs("3 groups of 2", newSet(3, 2))
+		s.KillPod(pod("a-2-1"))
+		s.becomes("2 groups", scaledTo(2))
+	},
+	"old-revision": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.AddNode("node-3", nil)
+		s.changes("image:2, size 3, partition 1", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			withImage(2)(lws)
+			withSize(3)(lws)
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
+		})
+		s.Settle()
+		s.RestartContainer(pod("a-0-1"))
+		s.Settle()
+		s.becomes("partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
+		})
+	},
+	"lost-node": func(s scene) {
+		s.runs("2 groups of 2", newSet(2, 2))
+		s.LoseNode("node-1")
+		s.Elapse(10 * time.Minute)
+		s.RemoveNode("node-1")
+		s.heals()
+	},
+	"workers-background": func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationBackground) },
+	"workers-foreground": func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationForeground) },
+	"workers-orphan":     func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationOrphan) },
+	"leaders-background": func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationBackground) },
+	"leaders-foreground": func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationForeground) },
+	"leaders-orphan":     func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationOrphan) },
+	"exclusive":          playExclusive,
+	"unbounded":          playUnbounded,
+	"volumes-retained":   playVolumesRetained,
+	"volumes-deleted":    playVolumesDeleted,
+	"volumes-waiting":    playVolumesOfWaitingPods,
+	"volumes-left":       playVolumesLeftBehind,
+	"bounded":            playBounded,
+}
+
+// TestRestartFilms compares what happens to groups that fail, in an orderly world, with what people have read and found good.
+func TestRestartFilms(t *testing.T) {
+	for name, play := range restartFilms {
+		t.Run(name, func(t *testing.T) {
+			world := simulate.New(t, operatorUnderTest(t))
+			play(scene{t, world})
+			checkFilm(t, "restart-"+name, world.Film())
+		})
+	}
+}
+
+// TestRestartFilmsAtRandom plays the films in random worlds: they end well there, too.
+func TestRestartFilmsAtRandom(t *testing.T) {
+	for name, play := range restartFilms {
+		t.Run(name, func(t *testing.T) {
+			inRandomWorlds(t, max(*seeds/40, 1), func(t *testing.T, seed uint64) string {
+				t.Helper()
+				world := simulate.NewRandom(t, operatorUnderTest(t), seed)
+				play(scene{t, world})
+				return world.Film()
+			})
+		})
+	}
+}
+
+// TestRandomRestarts has accidents happen to pods, nodes and the operator while users scale and change sets, in random worlds.
+func TestRandomRestarts(t *testing.T) {
+	inRandomWorlds(t, *seeds, playRestartsRandomly)
+}
+
+// inRandomWorlds plays in that many random worlds, or only in that of the flag -seed, whose film it shows.
+func inRandomWorlds(t *testing.T, count int, play func(*testing.T, uint64) string) {
+	t.Helper()
+	if *seed != 0 {
+		t.Log("\n" + play(t, *seed))
+		return
+	}
+	for seed := range uint64(count) { //nolint:gosec // A number of tests.
+		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
+			t.Parallel()
+			play(t, seed+1)
+		})
+	}
+}
+
+// playRestartsRandomly plays one random world with accidents and gives its film.
+func playRestartsRandomly(t *testing.T, seed uint64) string {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // Not a secret: it has to repeat.
+	s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed)}
+	policies := []leaderworkersetv1.RestartPolicyType{
+		leaderworkersetv1.RecreateGroupOnPodRestart, leaderworkersetv1.RecreateGroupOnPodRestart,
+		leaderworkersetv1.RecreateGroupAfterStart, leaderworkersetv1.NoneRestartPolicy,
+	}
+	policy := policies[random.IntN(len(policies))]
+	lws := newSet(1+random.Int32N(3), 1+random.Int32N(4), withBudget(random.Int32N(2), 1), withPolicy(policy))
+	words := fmt.Sprintf("%d groups of %d, %s", *lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size, policy)
+	if random.IntN(3) == 0 {
+		withMaxRestarts(random.Int32N(3))(lws)
+		words += fmt.Sprintf(", at most %d restarts", *lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts)
+	}
+	if random.IntN(3) == 0 {
+		withVolumes(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)(lws)
+		words += ", with volumes"
+	}
+	s.creates(words, lws.DeepCopy())
+	for range 3 + random.IntN(5) {
+		s.pass(random)
+		switch random.IntN(6) {
+		case 0:
+			changeRandomly(s, random, lws)
+		case 1, 2:
+			s.Stop()
+			s.strikes(random)
+			s.Elapse(time.Duration(random.Int64N(int64(time.Minute))))
+			s.Start()
+		default:
+			s.strikes(random)
+		}
+	}
+	s.FindNode("node-1")
+	s.becomesGood(lws)
+	return s.Film()
+}
+
+// strikes has one or more of the things happen that groups don't survive.
+func (s scene) strikes(random *rand.Rand) {
+	s.Helper()
+	for range 1 + random.IntN(3) {
+		s.strikesOnce(random)
+	}
+}
+
+func (s scene) strikesOnce(random *rand.Rand) {
+	s.Helper()
+	pods := s.API.List("Pod")
+	if len(pods) == 0 {
+		return
+	}
+	victim := client.ObjectKeyFromObject(pods[random.IntN(len(pods))])
+	switch random.IntN(12) {
+	case 0, 1:
+		s.RestartContainer(victim)
+	case 2:
+		s.RestartInitContainer(victim)
+	case 3, 4:
+		s.FailPod(victim, "Evicted")
+	case 5, 6, 7:
+		s.KillPod(victim)
+	case 8:
+		s.DeletePod(victim, metav1.DeletePropagationForeground)
+	case 9:
+		s.LoseNode("node-1")
+	case 10:
+		s.FindNode("node-1")
+	default:
+		s.DeletePod(victim, metav1.DeletePropagationBackground)
+	}
+}
+
+// playAfterStart has pods fail before their group has started, which nobody minds, and after.
+func playAfterStart(s scene) {
+	s.creates("1 group of 3, restarted after it has started", newSet(1, 3, withPolicy(leaderworkersetv1.RecreateGroupAfterStart)))
+	s.Elapse(time.Second)
+	s.RestartInitContainer(pod("a-0"))
+	s.FailPod(pod("a-0-1"), "")
+	s.KillPod(pod("a-0-2"))
+	s.heals()
+	s.RestartContainer(pod("a-0"))
+	s.heals()
+}
+
+// playLeaderDeleted has a user delete a leader, whose group is recreated within one grace period however that is done.
+func playLeaderDeleted(s scene, policy metav1.DeletionPropagation) {
+	s.runs("2 groups of 3", newSet(2, 3))
+	s.DeletePod(pod("a-0"), policy)
+	s.heals()
+}
+
+// claims are the UIDs of all volume claims by name.
+func (s scene) claims() map[string]types.UID {
+	claims := map[string]types.UID{}
+	for _, claim := range s.API.List("PersistentVolumeClaim") {
+		claims[claim.GetName()] = claim.GetUID()
+	}
+	return claims
+}
+
+// checkClaims fails the test unless there are the claims of groups of 2, those that were there before among them.
+func (s scene) checkClaims(groups int32, before map[string]types.UID) {
+	s.Helper()
+	var want []string
+	for group := range groups {
+		leader := identity.Leader(theSet.Name, group)
+		want = append(want, "data-"+leader, "data-"+identity.Worker(leader, 1))
+	}
+	got := s.claims()
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(got)), cmpopts.EquateEmpty()); diff != "" {
+		s.Errorf("claims (-want +got):\n%s", diff)
+	}
+	for name, uid := range got {
+		if before[name] != "" && before[name] != uid {
+			s.Errorf("claim %s is another one than before", name)
+		}
+	}
+}
+
+// playVolumesRetained has claims outlive restarts of their group, scaling and deletion.
+func playVolumesRetained(s scene) {
+	s.runs("2 groups of 2 with volumes", newSet(2, 2, withVolumes(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)))
+	before := s.claims()
+	s.checkClaims(2, nil)
+	s.KillPod(pod("a-1-1"))
+	s.heals()
+	s.checkClaims(2, before)
+	s.becomes("1 group", scaledTo(1))
+	s.checkClaims(2, before)
+	s.becomes("2 groups", scaledTo(2))
+	s.checkClaims(2, before)
+	s.deletes(metav1.DeletePropagationForeground)
+	s.Settle()
+	s.CheckGone()
+	s.checkClaims(2, before)
+}
+
+// playVolumesDeleted has claims outlive restarts of their group, but not scaling and deletion.
+func playVolumesDeleted(s scene) {
+	s.runs("2 groups of 2 with volumes that go when they aren't needed",
+		newSet(2, 2, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
+	before := s.claims()
+	s.checkClaims(2, nil)
+	s.KillPod(pod("a-1-1"))
+	s.heals()
+	s.checkClaims(2, before)
+	s.becomes("1 group", scaledTo(1))
+	s.checkClaims(1, before)
+	s.deletes(metav1.DeletePropagationBackground)
+	s.Settle()
+	s.CheckGone()
+	s.checkClaims(0, nil)
+}
+
+// waitsWithVolumes has a group be there that no node takes, with volumes that go with the set.
+func (s scene) waitsWithVolumes() {
+	s.Helper()
+	s.creates("1 group of 3 that no node takes, with volumes that go with it",
+		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
+		}))
+	s.Settle()
+}
+
+// playVolumesOfWaitingPods has claims of pods that no node takes go with the set, although they may be made again after it is gone.
+func playVolumesOfWaitingPods(s scene) {
+	s.waitsWithVolumes()
+	s.deletes(metav1.DeletePropagationBackground)
+	s.Settle()
+	s.CheckGone()
+	s.checkClaims(0, nil)
+}
+
+// playVolumesLeftBehind has claims stay that are made for groups that a deleted set left behind, though they would have gone with the set.
+func playVolumesLeftBehind(s scene) {
+	s.waitsWithVolumes()
+	s.deletes(metav1.DeletePropagationOrphan)
+	s.Settle()
+	s.User("deletes PersistentVolumeClaim data-a-0-1", func() error {
+		return s.API.Delete("PersistentVolumeClaim", at(theSet, "data-a-0-1"), nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	s.User("deletes StatefulSet a", func() error {
+		return s.API.Delete("StatefulSet", theSet, nil, metav1.DeletePropagationBackground)
+	})
+	s.Settle()
+	if diff := cmp.Diff([]string{"data-a-0-1", "data-a-0-2"}, slices.Sorted(maps.Keys(s.claims()))); diff != "" {
+		s.Errorf("claims (-want +got):\n%s", diff)
+	}
+}
+
+// playStatefulSetDeleted has a user delete a StatefulSet of the operator's: what it had comes back, at the same time.
+func playStatefulSetDeleted(s scene, name string, policy metav1.DeletionPropagation) {
+	s.runs("2 groups of 3", newSet(2, 3))
+	s.User(fmt.Sprintf("deletes StatefulSet %s, propagation %s", name, policy), func() error {
+		return s.API.Delete("StatefulSet", at(theSet, name), nil, policy)
+	})
+	s.heals()
+}
+
+const rack = "example.com/rack"
+
+// addsRack adds two nodes.
+func (s scene) addsRack(name string) {
+	s.Helper()
+	for _, node := range []string{"-1", "-2"} {
+		s.AddNode(name+node, map[string]string{rack: name})
+	}
+}
+
+// checkExclusive fails the test if two groups share a rack, or a group is in two.
+func (s scene) checkExclusive() {
+	s.Helper()
+	groupIn, rackOf := map[string]string{}, map[string]string{}
+	for _, object := range s.API.List("Pod") {
+		member, ok := object.(*corev1.Pod)
+		if !ok || member.Spec.NodeName == "" {
+			continue
+		}
+		node := s.API.Get("Node", types.NamespacedName{Name: member.Spec.NodeName})
+		place, group := node.GetLabels()[rack], member.Labels[leaderworkersetv1.GroupIndexLabelKey]
+		if other, taken := groupIn[place]; taken && other != group {
+			s.Errorf("rack %q has groups %s and %s", place, other, group)
+		}
+		if other, placed := rackOf[group]; placed && other != place {
+			s.Errorf("group %s is in racks %q and %q", group, other, place)
+		}
+		groupIn[place], rackOf[group] = group, place
+	}
+}
+
+// playExclusive has each group in a rack of its own: also after a restart, and when there are fewer racks than groups for a while.
+func playExclusive(s scene) {
+	s.addsRack("rack-a")
+	s.addsRack("rack-b")
+	s.runs("2 groups of 3, each in its rack", newSet(2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: rack}
+	}))
+	s.checkExclusive()
+	s.KillPod(pod("a-1-1"))
+	s.heals()
+	s.checkExclusive()
+	s.changes("3 groups", scaledTo(3))
+	s.Settle()
+	s.checkExclusive()
+	s.addsRack("rack-c")
+	s.heals()
+	s.checkExclusive()
+}
+
+// playUnbounded has a group crash again and again, as soon as it is there: each time it takes longer until it is recreated, up to a limit.
+func playUnbounded(s scene) {
+	s.runs("1 group of 1", newSet(1, 1))
+	for range 8 {
+		s.RestartContainer(pod("a-0"))
+		s.heals()
+	}
+	s.Elapse(10 * time.Minute)
+	s.RestartContainer(pod("a-0"))
+	s.heals()
+}
+
+// playBounded has a group crash more often than it may, and be resumed.
+func playBounded(s scene) {
+	s.runs("2 groups of 2, at most 2 restarts", newSet(2, 2, withMaxRestarts(2)))
+	for range 3 {
+		s.RestartContainer(pod("a-1-1"))
+		s.Settle()
+	}
+	s.RestartContainer(pod("a-1-1"))
+	s.Elapse(time.Second)
+	s.Restart()
+	s.Settle()
+	s.DeletePod(pod("a-1"), metav1.DeletePropagationBackground)
+	s.heals()
+	s.RestartContainer(pod("a-1-1"))
+	s.heals()
+}

@@ -1,0 +1,241 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
+)
+
+// groups reads one character for each group, by index: o is old and ready, x old and not ready, n updated and ready, w updated and
+// not ready.
+func groups(kinds string) []rollout.Group {
+	all := make([]rollout.Group, 0, len(kinds))
+	for _, kind := range kinds {
+		all = append(all, rollout.Group{Ready: kind == 'o' || kind == 'n', UpToDate: kind == 'n' || kind == 'w'})
+	}
+	return all
+}
+
+func TestNext(t *testing.T) {
+	type step = rollout.Step
+	for _, tc := range []struct {
+		name                                              string
+		replicas, maxSurge, maxUnavailable, userPartition int32
+		current                                           rollout.Step
+		ahead                                             []int32
+		groups                                            string
+		want                                              rollout.Decision
+	}{
+		{
+			name: "no groups at all", maxUnavailable: 1,
+			want: rollout.Decision{Reason: rollout.Complete},
+		},
+		{
+			name: "first creation, whatever surge and partition say", replicas: 3, maxSurge: 2, maxUnavailable: 1, userPartition: 2,
+			current: step{Partition: 2, Replicas: 3},
+			want:    rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
+		},
+		{
+			name: "at rest", replicas: 3, maxSurge: 1, maxUnavailable: 1,
+			current: step{Replicas: 3}, groups: "nnn",
+			want: rollout.Decision{Step: step{Replicas: 3}, Reason: rollout.Complete},
+		},
+		{
+			name: "a group fails while nothing is to be updated", replicas: 3, maxSurge: 1, maxUnavailable: 1,
+			current: step{Replicas: 3}, groups: "nwn",
+			want: rollout.Decision{Step: step{Replicas: 3}, Reason: rollout.Complete},
+		},
+		{
+			name: "the worked example begins", replicas: 5, maxUnavailable: 2,
+			current: step{Partition: 5, Replicas: 5}, groups: "ooooo",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "the worked example goes on", replicas: 5, maxUnavailable: 2,
+			current: step{Partition: 3, Replicas: 5}, groups: "ooown",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 5}, Replace: []int32{2}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a decision that is repeated lets go of no more", replicas: 5, maxUnavailable: 2,
+			current: step{Partition: 3, Replicas: 5}, groups: "ooooo",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a group fails before those that were let go are gone: one of them waits, the failed one goes", replicas: 5, maxUnavailable: 2,
+			current: step{Partition: 3, Replicas: 5}, groups: "xoooo",
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 5}, Ahead: []int32{0}, Replace: []int32{4, 0}, Outdated: 5, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "the budget is spent", replicas: 3, maxUnavailable: 1,
+			current: step{Partition: 2, Replicas: 3}, groups: "oow",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Outdated: 2, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "all old groups are broken: one is a trial", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, groups: "xxxx",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Replace: []int32{3}, Outdated: 4, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "all old groups are broken: the trial has yet to succeed", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "xxxw",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "all old groups are broken: the trial has succeeded", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "xxxn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{2, 1, 0}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a group restarts while an update that isn't proven has the only turn", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "ooxw",
+			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a broken old group goes ahead of the partition that can't reach it", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
+			want: rollout.Decision{
+				Step: step{Partition: 4, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "it stays ahead until the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, ahead: []int32{0}, groups: "nooo",
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{3}, Outdated: 3, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 2, Replicas: 4}, ahead: []int32{0}, groups: "nonn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{1}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a group that was let go ahead and became ready after all goes within the budget", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, ahead: []int32{0}, groups: "ooxo",
+			want: rollout.Decision{
+				Step: step{Partition: 4, Replicas: 4}, Ahead: []int32{2, 0}, Replace: []int32{2}, Outdated: 4, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "a surge group that didn't exist takes the first turn of broken ones", replicas: 2, maxSurge: 1,
+			current: step{Partition: 2, Replicas: 2}, groups: "xo",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Outdated: 2, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a broken old group counts against the budget, and goes first", replicas: 4, maxUnavailable: 2,
+			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{3, 0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "surge comes first", replicas: 1, maxSurge: 1,
+			current: step{Partition: 1, Replicas: 1}, groups: "o",
+			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "an unready surge group takes nothing down", replicas: 1, maxSurge: 1,
+			current: step{Partition: 1, Replicas: 2}, groups: "ow",
+			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a ready surge group stands in", replicas: 1, maxSurge: 1,
+			current: step{Partition: 1, Replicas: 2}, groups: "on",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 2}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a surge group that fails in time still saves the group", replicas: 1, maxSurge: 1,
+			current: step{Partition: 0, Replicas: 2}, groups: "ow",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "surge stays until the last group is ready", replicas: 1, maxSurge: 1,
+			current: step{Partition: 0, Replicas: 2}, groups: "wn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 2}, Reason: rollout.Complete},
+		},
+		{
+			name: "surge is reclaimed at the end", replicas: 1, maxSurge: 1,
+			current: step{Partition: 0, Replicas: 2}, groups: "nn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 1}, Reason: rollout.Complete},
+		},
+		{
+			name: "surge is reclaimed as fewer groups are left", replicas: 4, maxSurge: 2,
+			current: step{Partition: 0, Replicas: 6}, groups: "wnnnnn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 5}, Reason: rollout.Complete},
+		},
+		{
+			name: "a ready surge group stays for another one that failed", replicas: 3, maxSurge: 2,
+			current: step{Partition: 0, Replicas: 5}, groups: "wnnwn",
+			want: rollout.Decision{Step: step{Partition: 0, Replicas: 5}, Reason: rollout.Complete},
+		},
+		{
+			name: "another push replaces the surge groups of the last one within the budget", replicas: 1, maxSurge: 1,
+			current: step{Partition: 2, Replicas: 2}, groups: "oo",
+			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Replace: []int32{1}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "another push protects a surge group that serves alone", replicas: 1, maxSurge: 1,
+			current: step{Partition: 2, Replicas: 2}, groups: "xo",
+			want: rollout.Decision{
+				Step: step{Partition: 2, Replicas: 2}, Ahead: []int32{0}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups,
+			},
+		},
+		{
+			name: "the user's partition stops it", replicas: 3, maxUnavailable: 3, userPartition: 2,
+			current: step{Partition: 3, Replicas: 3}, groups: "ooo",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Replace: []int32{2}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "a finished canary holds still", replicas: 3, maxSurge: 1, maxUnavailable: 1, userPartition: 2,
+			current: step{Partition: 2, Replicas: 3}, groups: "oon",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
+		},
+		{
+			name: "a protected group that is broken is left alone", replicas: 3, maxSurge: 1, maxUnavailable: 1, userPartition: 2,
+			current: step{Partition: 2, Replicas: 3}, groups: "xon",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
+		},
+		{
+			name: "a partition that is raised", replicas: 3, maxUnavailable: 1, userPartition: 2,
+			current: step{Partition: 1, Replicas: 3}, groups: "onn",
+			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
+		},
+		{
+			name: "a partition beyond replicas", replicas: 2, maxUnavailable: 1, userPartition: 5,
+			current: step{Partition: 5, Replicas: 2}, groups: "oo",
+			want: rollout.Decision{Step: step{Partition: 5, Replicas: 2}, Reason: rollout.HeldByPartition},
+		},
+		{
+			name: "scaled up in the middle: new groups are created up to date", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 1, Replicas: 2}, groups: "ow",
+			want: rollout.Decision{Step: step{Partition: 1, Replicas: 4}, Outdated: 1, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "scaled down in the middle", replicas: 2, maxUnavailable: 1,
+			current: step{Partition: 3, Replicas: 4}, groups: "oown",
+			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Replace: []int32{1}, Outdated: 2, Reason: rollout.WaitingForGroups},
+		},
+		{
+			name: "scaled to nothing", maxUnavailable: 1,
+			current: step{Partition: 0, Replicas: 2}, groups: "nn",
+			want: rollout.Decision{Reason: rollout.Complete},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := rollout.Next(rollout.Input{
+				Replicas: tc.replicas, MaxSurge: tc.maxSurge, MaxUnavailable: tc.maxUnavailable, UserPartition: tc.userPartition,
+				Current: tc.current, Ahead: tc.ahead, Groups: groups(tc.groups),
+			})
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("Next (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,130 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// kubelets start the pods that have a node, and stop those that are being deleted. Each takes its time. That of a lost node does nothing.
+type kubelets struct {
+	world *World
+
+	// readyAt and goneAt are when a pod that isn't ready will be, and when one that is being deleted will have stopped.
+	readyAt, goneAt map[types.UID]time.Time
+}
+
+func newKubelets(world *World) *kubelets {
+	k := &kubelets{world: world, readyAt: map[types.UID]time.Time{}, goneAt: map[types.UID]time.Time{}}
+	world.API.watches = append(world.API.watches, k.watch)
+	return k
+}
+
+// watch draws how long a pod takes to start, once it has a node or a container restarts, and to stop, once it is deleted: at most its
+// grace period.
+func (k *kubelets) watch(change Change) {
+	pod, ok := change.New.(*corev1.Pod)
+	if !ok || pod.Spec.NodeName == "" {
+		return
+	}
+	now := k.world.clock.Now()
+	switch _, known := k.readyAt[pod.UID]; {
+	case snapshot.PodReady(pod):
+		delete(k.readyAt, pod.UID)
+	case !known:
+		k.readyAt[pod.UID] = now.Add(k.world.duration(startup))
+	}
+	if _, known := k.goneAt[pod.UID]; !known && pod.DeletionTimestamp != nil {
+		grace := seconds(ptr.Deref(pod.DeletionGracePeriodSeconds, 0))
+		k.goneAt[pod.UID] = now.Add(min(grace, k.world.duration(shutdown)))
+	}
+}
+
+func (k *kubelets) actions() []action {
+	var actions []action
+	now := k.world.clock.Now()
+	for _, pod := range listOf[*corev1.Pod](k.world.API, kindPod) {
+		due, starts := k.due(pod)
+		switch {
+		case due.IsZero() || due.After(now):
+		case starts:
+			actions = append(actions, func() { k.start(pod) })
+		default:
+			actions = append(actions, func() { k.stop(pod) })
+		}
+	}
+	return actions
+}
+
+// next is when the next pod is ready or gone.
+func (k *kubelets) next() time.Time {
+	var next time.Time
+	for _, pod := range listOf[*corev1.Pod](k.world.API, kindPod) {
+		due, _ := k.due(pod)
+		next = earlier(next, due)
+	}
+	return next
+}
+
+// BrokenImage is an image whose pods run, and are never ready.
+const BrokenImage = "image:broken"
+
+// due is when something happens to the pod that has not happened yet, and whether that is that it becomes ready. The zero time is never.
+func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
+	switch {
+	case pod.Spec.NodeName == "" || k.world.nodeIsLost(pod.Spec.NodeName):
+		return time.Time{}, false
+	case pod.DeletionTimestamp == nil && isBroken(pod):
+		return time.Time{}, false
+	case pod.DeletionTimestamp == nil && (pod.Status.Phase == corev1.PodPending || recovers(pod)):
+		return k.readyAt[pod.UID], true
+	case pod.DeletionTimestamp != nil && ptr.Deref(pod.DeletionGracePeriodSeconds, 0) > 0:
+		return k.goneAt[pod.UID], false
+	default:
+		return time.Time{}, false
+	}
+}
+
+func isBroken(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(container corev1.Container) bool { return container.Image == BrokenImage })
+}
+
+// recovers says whether a pod will be ready again by itself. One without the condition has been broken for good.
+func recovers(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodRunning && !snapshot.PodReady(pod) && len(pod.Status.Conditions) > 0
+}
+
+func (k *kubelets) start(pod *corev1.Pod) {
+	k.world.tell("kubelet", "has ready pod", pod.Name)
+	update(k.world.API, pod, func(pod *corev1.Pod) {
+		pod.Status.Phase = corev1.PodRunning
+		k.world.setReady(pod, corev1.ConditionTrue)
+	})
+}
+
+// Break has a pod that is ready run on without ever being so again.
+func (a *API) Break(key types.NamespacedName) {
+	if pod := getOf[*corev1.Pod](a, kindPod, key); pod != nil && pod.Status.Phase == corev1.PodRunning {
+		update(a, pod, func(pod *corev1.Pod) { pod.Status.Conditions = nil })
+	}
+}
+
+// IsBroken says whether a pod runs and isn't ready.
+func (a *API) IsBroken(key types.NamespacedName) bool {
+	pod := getOf[*corev1.Pod](a, kindPod, key)
+	return pod != nil && pod.Status.Phase == corev1.PodRunning && !snapshot.PodReady(pod)
+}
+
+// stop ends a pod's grace period. It is gone at once, if nothing else keeps it.
+func (k *kubelets) stop(pod *corev1.Pod) {
+	k.world.tell("kubelet", "has stopped pod", pod.Name)
+	update(k.world.API, pod, func(pod *corev1.Pod) { pod.DeletionGracePeriodSeconds = ptr.To[int64](0) })
+}

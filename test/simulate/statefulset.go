@@ -1,0 +1,349 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// retry is how long the StatefulSet controller waits after an attempt that failed. The real one waits longer each time.
+const retry = time.Second
+
+// statefulSetController makes pods of StatefulSets, as the real one does with parallel pod management: pods
+// that have failed are deleted, pods below the partition come back at the current revision, those from it on are replaced one by one,
+// and the status is written at the end of a pass, for the state at its beginning. Other things happen between the steps of a pass.
+type statefulSetController struct {
+	world *World
+
+	// changed are StatefulSets with news since their last pass began; passes are what is left of passes that have begun; retries are
+	// when another pass follows one that failed.
+	changed map[types.NamespacedName]bool
+	passes  map[types.NamespacedName][]func() error
+	retries map[types.NamespacedName]time.Time
+}
+
+func newStatefulSetController(world *World) *statefulSetController {
+	c := &statefulSetController{
+		world:   world,
+		changed: map[types.NamespacedName]bool{},
+		passes:  map[types.NamespacedName][]func() error{},
+		retries: map[types.NamespacedName]time.Time{},
+	}
+	world.API.watches = append(world.API.watches, c.watch)
+	return c
+}
+
+// watch notes the StatefulSet, or the one whose pod it is by name: also one that waits for a stranger's pod,
+// or for an earlier pod's claim, to go.
+func (c *statefulSetController) watch(change Change) {
+	object := change.New
+	if object == nil {
+		object = change.Old
+	}
+	switch change.Kind {
+	case kindStatefulSet:
+		c.changed[client.ObjectKeyFromObject(object)] = true
+	case kindPod:
+		if parent, _, ok := identity.Parse(object.GetName()); ok {
+			c.changed[at(object, parent)] = true
+		}
+	case kindClaim:
+		for _, set := range listOf[*appsv1.StatefulSet](c.world.API, kindStatefulSet) {
+			if change.New == nil && len(set.Spec.VolumeClaimTemplates) > 0 {
+				c.changed[client.ObjectKeyFromObject(set)] = true
+			}
+		}
+	}
+}
+
+func (c *statefulSetController) actions() []action {
+	keys := maps.Clone(c.changed)
+	for key := range c.passes {
+		keys[key] = true
+	}
+	for key, due := range c.retries {
+		if !due.After(c.world.clock.Now()) {
+			keys[key] = true
+		}
+	}
+	var actions []action
+	for _, key := range slices.SortedFunc(maps.Keys(keys), compareKeys) {
+		actions = append(actions, func() { c.step(key) })
+	}
+	return actions
+}
+
+// next is when the next attempt follows one that failed.
+func (c *statefulSetController) next() time.Time { return earliest(c.retries) }
+
+// step begins a pass, and takes its next step. After one that fails, only the last one is left: the status.
+func (c *statefulSetController) step(key types.NamespacedName) {
+	if len(c.passes[key]) == 0 {
+		delete(c.changed, key)
+		delete(c.retries, key)
+		c.passes[key] = c.begin(key)
+	}
+	if steps := c.passes[key]; len(steps) > 0 {
+		c.passes[key] = steps[1:]
+		if err := steps[0](); err != nil {
+			c.passes[key] = steps[len(steps)-1:]
+			if !apierrors.IsAlreadyExists(err) { // When the name is free again, the watch says so.
+				c.retries[key] = c.world.clock.Now().Add(retry)
+			}
+		}
+	}
+	if len(c.passes[key]) == 0 {
+		delete(c.passes, key)
+	}
+}
+
+// begin looks at everything once, and plans the steps of a pass. A set that is being deleted only has its status kept up to date.
+func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
+	set := getOf[*appsv1.StatefulSet](c.world.API, kindStatefulSet, key)
+	if set == nil {
+		return nil
+	}
+	c.adopt(set)
+	replicas, condemned := c.pods(set)
+	if set.DeletionTimestamp != nil {
+		status := statusOf(set, append(replicas, condemned...), set.Status.CurrentRevision, set.Status.UpdateRevision)
+		return []func() error{func() error { return c.report(set, status) }}
+	}
+	latest := c.revision(set)
+	current := latest
+	if known := getOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision, at(set, set.Status.CurrentRevision)); known != nil {
+		current = known
+	}
+	var steps []func() error
+	for i, pod := range replicas {
+		switch {
+		case pod == nil:
+			steps = append(steps, c.claimed(set, i, func() error { return c.create(set, i, current, latest) }))
+		case pod.Status.Phase == corev1.PodFailed && pod.DeletionTimestamp == nil:
+			steps = append(steps, func() error { return c.remove(pod) })
+		}
+	}
+	steps = append(steps, c.claimKeeping(set, replicas, condemned)...)
+	for _, pod := range condemned {
+		if pod.DeletionTimestamp == nil {
+			steps = append(steps, func() error { return c.remove(pod) })
+		}
+	}
+	if pod := c.nextToUpdate(set, replicas, latest.Name); pod != nil {
+		steps = append(steps, func() error { return c.remove(pod) })
+	}
+	status := statusOf(set, append(replicas, condemned...), current.Name, latest.Name)
+	return append(steps, func() error { return c.report(set, status) })
+}
+
+// pods are those of the set by ordinal, with nil for those that are missing, and those with an ordinal beyond.
+func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemned []*corev1.Pod) {
+	replicas = make([]*corev1.Pod, ptr.Deref(set.Spec.Replicas, 1))
+	for _, pod := range listOf[*corev1.Pod](c.world.API, kindPod) {
+		if !metav1.IsControlledBy(pod, set) {
+			continue
+		}
+		if place := ordinalOf(pod) - start(set); place >= 0 && place < len(replicas) {
+			replicas[place] = pod
+		} else {
+			condemned = append(condemned, pod)
+		}
+	}
+	return replicas, condemned
+}
+
+// nextToUpdate is the pod with the highest ordinal, down to the partition, that isn't of the latest revision; none while one above it
+// isn't ready, nor by the strategy OnDelete. With the feature gate, none while any pod isn't ready: maxUnavailable is 1, its default.
+func (c *statefulSetController) nextToUpdate(set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string) *corev1.Pod {
+	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || (c.world.gate && slices.ContainsFunc(replicas, isUnavailable)) {
+		return nil
+	}
+	for i := len(replicas) - 1; i >= int(partitionOf(set)); i-- {
+		pod := replicas[i]
+		switch {
+		case pod != nil && pod.Labels[appsv1.StatefulSetRevisionLabel] != latest && pod.DeletionTimestamp == nil:
+			return pod
+		case isUnavailable(pod):
+			return nil
+		}
+	}
+	return nil
+}
+
+func isUnavailable(pod *corev1.Pod) bool {
+	return pod == nil || pod.DeletionTimestamp != nil || !snapshot.PodReady(pod)
+}
+
+// create makes a pod that is missing. Below the partition it is of the current revision; by the strategy OnDelete there is none.
+func (c *statefulSetController) create(set *appsv1.StatefulSet, place int, current, latest *appsv1.ControllerRevision) error {
+	revision := latest
+	if place < int(partitionOf(set)) {
+		revision = current
+	}
+	var template corev1.PodTemplateSpec
+	if err := json.Unmarshal(revision.Data.Raw, &template); err != nil {
+		return err
+	}
+	ordinal := int32(start(set) + place) //nolint:gosec // Ordinals are int32.
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            fmt.Sprintf("%s-%d", set.Name, ordinal),
+			Namespace:       set.Namespace,
+			Labels:          maps.Clone(template.Labels),
+			Annotations:     template.Annotations,
+			OwnerReferences: controlledBy(set),
+		},
+		Spec: template.Spec,
+	}
+	pod.Labels[appsv1.StatefulSetRevisionLabel] = revision.Name
+	pod.Labels[appsv1.StatefulSetPodNameLabel] = pod.Name
+	pod.Labels[appsv1.PodIndexLabel] = identity.FormatIndex(ordinal)
+	pod.Spec.Hostname, pod.Spec.Subdomain = pod.Name, set.Spec.ServiceName
+	if err := c.world.API.Create(pod); err != nil {
+		return err
+	}
+	c.world.tell("statefulset controller", "creates pod", pod.Name)
+	return nil
+}
+
+func (c *statefulSetController) remove(pod *corev1.Pod) error {
+	c.world.tell("statefulset controller", "deletes pod", pod.Name)
+	return c.world.API.Delete(kindPod, client.ObjectKeyFromObject(pod), &pod.UID, metav1.DeletePropagationBackground)
+}
+
+func (c *statefulSetController) report(set *appsv1.StatefulSet, status appsv1.StatefulSetStatus) error {
+	update(c.world.API, set, func(updated *appsv1.StatefulSet) { updated.Status = status })
+	return nil
+}
+
+// statusOf is the status for the pods, of which some may be nil. When all are of the latest revision and ready, that is the current
+// one.
+func statusOf(set *appsv1.StatefulSet, pods []*corev1.Pod, current, latest string) appsv1.StatefulSetStatus {
+	status := appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, CurrentRevision: current, UpdateRevision: latest}
+	for _, pod := range pods {
+		if pod == nil {
+			continue
+		}
+		status.Replicas++
+		if snapshot.PodReady(pod) {
+			status.ReadyReplicas++
+		}
+		switch revision := pod.Labels[appsv1.StatefulSetRevisionLabel]; {
+		case pod.DeletionTimestamp != nil:
+		case revision == latest:
+			status.UpdatedReplicas++
+		case revision == current:
+			status.CurrentReplicas++
+		}
+	}
+	wanted := ptr.Deref(set.Spec.Replicas, 1)
+	if status.UpdatedReplicas == wanted && status.ReadyReplicas == wanted && status.Replicas == wanted {
+		status.CurrentRevision = latest
+	}
+	return status
+}
+
+// revision is the set's own ControllerRevision of its template as it is now. Its name has a hash of the set's UID in it, so that the
+// one of an earlier set of the same name isn't in the way.
+func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.ControllerRevision {
+	data, err := json.Marshal(set.Spec.Template)
+	if err != nil {
+		panic(err) // It came as JSON.
+	}
+	hash := fnv.New32a()
+	hash.Write(data)
+	hash.Write([]byte(set.UID))
+	key := rand.SafeEncodeString(fmt.Sprint(hash.Sum32()))
+	name := at(set, set.Name+"-"+key)
+	if known := getOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision, name); known != nil {
+		return known
+	}
+	if orphaned := c.orphanedRevision(set, data); orphaned != nil {
+		return orphaned
+	}
+	labels := maps.Clone(set.Spec.Template.Labels)
+	labels["controller.kubernetes.io/hash"] = key
+	revision := &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            name.Name,
+			Namespace:       name.Namespace,
+			Labels:          labels,
+			OwnerReferences: controlledBy(set),
+		},
+		Data: runtime.RawExtension{Raw: data},
+	}
+	if err := c.world.API.Create(revision); err != nil {
+		panic(err) // Nobody else has such a name.
+	}
+	return revision
+}
+
+// adopt has pods that belong to nobody, and are what the set would make, belong to it.
+func (c *statefulSetController) adopt(set *appsv1.StatefulSet) {
+	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
+	c.world.must(err)
+	for _, pod := range listOf[*corev1.Pod](c.world.API, kindPod) {
+		parent, _, _ := identity.Parse(pod.Name)
+		free := metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil && set.DeletionTimestamp == nil
+		if free && parent == set.Name && selector.Matches(labels.Set(pod.Labels)) {
+			c.world.tell("statefulset controller", "adopts pod", pod.Name)
+			update(c.world.API, pod, func(pod *corev1.Pod) { pod.OwnerReferences = controlledBy(set) })
+		}
+	}
+}
+
+// orphanedRevision is the revision of an earlier set that is the same, and belongs to the set from now on; nil if there is none.
+func (c *statefulSetController) orphanedRevision(set *appsv1.StatefulSet, data []byte) *appsv1.ControllerRevision {
+	for _, candidate := range listOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision) {
+		owner := metav1.GetControllerOf(candidate)
+		if bytes.Equal(candidate.Data.Raw, data) && (owner == nil || owner.UID == set.UID) {
+			update(c.world.API, candidate, func(revision *appsv1.ControllerRevision) { revision.OwnerReferences = controlledBy(set) })
+			return candidate
+		}
+	}
+	return nil
+}
+
+func controlledBy(set *appsv1.StatefulSet) []metav1.OwnerReference {
+	return []metav1.OwnerReference{*metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind(kindStatefulSet))}
+}
+
+func ordinalOf(pod *corev1.Pod) int {
+	_, ordinal, _ := identity.Parse(pod.Name)
+	return int(ordinal)
+}
+
+func start(set *appsv1.StatefulSet) int {
+	if set.Spec.Ordinals == nil {
+		return 0
+	}
+	return int(set.Spec.Ordinals.Start)
+}
+
+func partitionOf(set *appsv1.StatefulSet) int32 {
+	if set.Spec.UpdateStrategy.RollingUpdate == nil {
+		return 0
+	}
+	return ptr.Deref(set.Spec.UpdateStrategy.RollingUpdate.Partition, 0)
+}
