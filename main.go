@@ -107,7 +107,7 @@ func run(ctx context.Context, config *configuration) error {
 		return err
 	}
 	ctx = shutdown.Delayed(ctx, config.shutdownDelay, clock.RealClock{})
-	if err := controller.Setup(ctx, mgr); err != nil {
+	if err := controller.Setup(ctx, mgr, controller.DefaultOptions()); err != nil {
 		return err
 	}
 	if err := olm.Setup(mgr, config.leaderElectNS); err != nil {

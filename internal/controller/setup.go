@@ -40,10 +40,20 @@ func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }
 
-// Setup adds everything that the operator does to a manager whose scheme, cache and client are those of this package: the
-// reconcilers and webhooks of each kind, and health checks.
-func Setup(ctx context.Context, mgr ctrl.Manager) error {
-	return errors.Join(leaderworkerset.Setup(ctx, mgr), addHealthChecks(mgr))
+// Options are the tunables of each kind.
+type Options struct {
+	LeaderWorkerSet leaderworkerset.Options
+}
+
+// DefaultOptions returns the options of an operator in production.
+func DefaultOptions() Options {
+	return Options{LeaderWorkerSet: leaderworkerset.DefaultOptions()}
+}
+
+// Setup adds the reconcilers and webhooks of each kind, and health checks, to a manager. The manager has the scheme, cache
+// and client of this package.
+func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
+	return errors.Join(leaderworkerset.Setup(ctx, mgr, options.LeaderWorkerSet), addHealthChecks(mgr))
 }
 
 // addHealthChecks has the operator count as ready once its webhooks are served and its caches are filled: before, it could neither

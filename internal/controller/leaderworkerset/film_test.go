@@ -22,13 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
@@ -67,37 +63,13 @@ func startOperator(in simulate.Environment) ([]simulate.Controller, error) {
 	if err := addIndexes(context.Background(), in.Cache); err != nil {
 		return nil, err
 	}
-	news := make(chan event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet], 1)
-	sets, groups := newReconcilers(&apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder}, news, in.Clock)
-
-	// A channel would be read when Go's scheduler likes to: a pass over a group hands its news over itself.
-	var setQueue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	ofSets := source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		setQueue = queue
-		return nil
-	})
-	groupsWithNews := reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-		result, err := groups.Reconcile(ctx, request)
-		select {
-		case told := <-news:
-			setQueue.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: told.Object.Namespace, Name: told.Object.Name}}, momentOf(told.Object))
-		default:
-		}
-		return result, err
-	})
+	options := DefaultOptions()
+	options.Clock = in.Clock
+	applier := &apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder}
+	set, group := newControllers(applier, in.Cache, options)
 	return []simulate.Controller{
-		{
-			Name:       "set",
-			Reconciler: sets,
-			Sources:    append(setSources(in.Cache), ofSets),
-			Limiter:    options(sets, concurrentSets).RateLimiter,
-		},
-		{
-			Name:       "group",
-			Reconciler: groupsWithNews,
-			Sources:    groupSources(in.Cache),
-			Limiter:    options(groups, concurrentGroups).RateLimiter,
-		},
+		{Name: "set", Reconciler: set.reconciler, Sources: set.sources, Limiter: set.limiter},
+		{Name: "group", Reconciler: group.reconciler, Sources: group.sources, Limiter: group.limiter},
 	}, nil
 }
 

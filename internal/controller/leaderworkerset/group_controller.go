@@ -9,21 +9,15 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
-
-// blockedRetry is how long a group waits when something outside of the operator's reach is wrong that nothing watches, such as a node
-// without the label that placement asks for.
-const blockedRetry = 15 * time.Second
 
 // groupReconciler keeps the objects of one group as they should be: its worker StatefulSet and its own Service. A pass costs O(size),
 // and groups are worked on in parallel.
@@ -33,8 +27,10 @@ type groupReconciler struct {
 	failures *failures
 	lives    *lives
 
-	// sets is where sets go that have news of a group to act on.
-	sets chan<- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]
+	// sets takes the sets that have to act on what a pass over a group found.
+	sets *setQueue
+
+	unwatchedRetryDelay time.Duration // as in Options
 }
 
 // Reconcile makes one pass over the group whose leader pod the request names.
@@ -54,26 +50,22 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	if failure == nil {
 		failure = failureOf(members.Index, written)
 	}
-	r.tell(ctx, set, members, life, failure)
+	r.report(set, members, life, failure)
 	if planned.Verdict.Action == group.BlockedOutOfSight && written == nil {
-		return ctrl.Result{RequeueAfter: blockedRetry}, nil
+		return ctrl.Result{RequeueAfter: r.unwatchedRetryDelay}, nil
 	}
 	return ctrl.Result{}, written
 }
 
-// tell has the set looked at if there is news of the group's life, or of what stands in its way.
-func (r *groupReconciler) tell(
-	ctx context.Context, set types.NamespacedName, members *snapshot.GroupMembers, life snapshot.Life, failure *snapshot.Failure,
+// report remembers the group's incarnation and the obstacle that the pass met. It enqueues the set if either has changed.
+func (r *groupReconciler) report(
+	set types.NamespacedName, members *snapshot.GroupMembers, life snapshot.Life, failure *snapshot.Failure,
 ) {
-	lived := r.lives.put(set, members.Index, life)
+	lifeChanged := r.lives.put(set, members.Index, life)
 	if members.LWS == nil {
 		return
 	}
-	if failed := r.failures.note(set, members.Index, failure); !lived && !failed {
-		return
-	}
-	select {
-	case r.sets <- event.TypedGenericEvent[*leaderworkersetv1.LeaderWorkerSet]{Object: members.LWS}:
-	case <-ctx.Done():
+	if failureChanged := r.failures.note(set, members.Index, failure); lifeChanged || failureChanged {
+		r.sets.Enqueue(members.LWS)
 	}
 }

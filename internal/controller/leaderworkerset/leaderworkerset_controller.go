@@ -6,11 +6,9 @@ package leaderworkerset
 import (
 	"context"
 	"errors"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -34,9 +32,6 @@ import (
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// lateRetry is how long a pass whose view was late waits for the cache to catch up.
-const lateRetry = 100 * time.Millisecond
-
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader StatefulSet
 // and status. A pass costs O(groups), and the events of a moment are one pass.
 type setReconciler struct {
@@ -44,7 +39,7 @@ type setReconciler struct {
 	applier  *apply.Applier
 	failures *failures
 	lives    *lives
-	clock    clock.PassiveClock
+	options  Options
 }
 
 // Reconcile makes one pass over a LeaderWorkerSet. One whose view was late is made again a moment later: that happens, and is no error.
@@ -52,7 +47,7 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 	result, err := r.pass(ctx, request)
 	if apierrors.IsConflict(err) {
 		log.FromContext(ctx).V(1).Info("Looking again", "reason", err.Error())
-		return ctrl.Result{RequeueAfter: lateRetry}, nil
+		return ctrl.Result{RequeueAfter: r.options.StaleRetryDelay}, nil
 	}
 	return result, err
 }
@@ -70,7 +65,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	if observed.LWS.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // Garbage collection takes its children; nothing new is made.
 	}
-	now := r.clock.Now()
+	now := r.options.Clock.Now()
 	planned, err := plan.ForSet(observed, metav1.NewTime(now))
 	if err != nil {
 		return ctrl.Result{}, err
@@ -98,7 +93,8 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	case written != nil:
 		return ctrl.Result{}, written
 	case news:
-		return ctrl.Result{RequeueAfter: momentOf(observed.LWS)}, nil // What was in the way is gone: the status says so on the next pass.
+		// The set's obstacle has changed. The status shows that on the next pass.
+		return ctrl.Result{RequeueAfter: r.options.Batch.delayOf(observed.LWS)}, nil
 	default:
 		return ctrl.Result{RequeueAfter: planned.After}, nil
 	}

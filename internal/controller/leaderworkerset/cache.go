@@ -1,0 +1,272 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// statefulSetRevisionLabel is on the ControllerRevisions that the StatefulSet controller makes. From k8s.io/kubernetes,
+// package pkg/controller/history.
+const statefulSetRevisionLabel = "controller.kubernetes.io/hash"
+
+// CacheByObject limits the cache to objects that are labeled as part of a LeaderWorkerSet, and to the fields that
+// passes read. It selects all LeaderWorkerSets and fills in their defaults. The StatefulSet controller's own revisions
+// have the labels of their pods. The cache leaves out those of worker StatefulSets, which are one for each group.
+// Readers share the objects of the cache and must not change them.
+func CacheByObject() map[client.Object]cache.ByObject {
+	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
+	revision := part.Add(requirement(leaderworkersetv1.GroupIndexLabelKey, selection.DoesNotExist))
+	shared := ptr.To(true)
+	return map[client.Object]cache.ByObject{
+		&leaderworkersetv1.LeaderWorkerSet{}: {Transform: withDefaults, UnsafeDisableDeepCopy: shared},
+
+		&appsv1.StatefulSet{}:           {Label: part, Transform: trimStatefulSet, UnsafeDisableDeepCopy: shared},
+		&appsv1.ControllerRevision{}:    {Label: revision, Transform: trimRevision, UnsafeDisableDeepCopy: shared},
+		&corev1.Pod{}:                   {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: shared},
+		&corev1.PersistentVolumeClaim{}: {Label: part, Transform: trimClaim, UnsafeDisableDeepCopy: shared},
+		&corev1.Service{}:               {Label: part, Transform: trimService, UnsafeDisableDeepCopy: shared},
+	}
+}
+
+// requirement returns a selector's condition on a label.
+func requirement(key string, operator selection.Operator) labels.Requirement {
+	required, err := labels.NewRequirement(key, operator, nil)
+	if err != nil {
+		panic(err) // The key is a constant that is no label key.
+	}
+	return *required
+}
+
+// Field indexes of the cache. Each value is a name within the namespace.
+const (
+	leadersOfSet   = "leadersOfSet"   // leader pods by LeaderWorkerSet
+	workersOfSet   = "workersOfSet"   // worker StatefulSets by LeaderWorkerSet
+	workersOfGroup = "workersOfGroup" // worker pods by leader pod
+	claimsOfGroup  = "claimsOfGroup"  // volume claims of workers by leader pod
+	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
+)
+
+// addIndexes adds the field indexes that passes and handlers list by.
+func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+	for _, index := range []struct {
+		object client.Object
+		field  string
+		value  client.IndexerFunc
+	}{
+		{&corev1.Pod{}, leadersOfSet, indexLeadersOfSet},
+		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
+		{&corev1.PersistentVolumeClaim{}, claimsOfGroup, indexByGroup},
+		{&appsv1.StatefulSet{}, workersOfSet, indexWorkersOfSet},
+		{&appsv1.ControllerRevision{}, revisionsOfSet, indexRevisionsOfSet},
+	} {
+		if err := indexer.IndexField(ctx, index.object, index.field, index.value); err != nil {
+			return fmt.Errorf("index %s: %w", index.field, err)
+		}
+	}
+	return nil
+}
+
+func indexLeadersOfSet(object client.Object) []string {
+	if !isLeader(object) {
+		return nil
+	}
+	return indexBySet(object)
+}
+
+func indexWorkersOfSet(object client.Object) []string {
+	if object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey] == "" {
+		return nil
+	}
+	return indexBySet(object)
+}
+
+func indexWorkersOfGroup(object client.Object) []string {
+	if isLeader(object) {
+		return nil
+	}
+	return indexByGroup(object)
+}
+
+func indexRevisionsOfSet(object client.Object) []string {
+	if isStatefulSetRevision(object) {
+		return nil
+	}
+	return indexBySet(object)
+}
+
+func indexByGroup(object client.Object) []string {
+	group, ok := groupOf(object)
+	if !ok {
+		return nil
+	}
+	return []string{group.Name}
+}
+
+func indexBySet(object client.Object) []string {
+	return []string{setOf(object).Name}
+}
+
+// isLeader reports whether the labels of a pod are those of a leader.
+func isLeader(object client.Object) bool {
+	return object.GetLabels()[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0)
+}
+
+// isStatefulSetRevision reports whether a ControllerRevision is one that the StatefulSet controller keeps for itself.
+func isStatefulSetRevision(object client.Object) bool {
+	return object.GetLabels()[statefulSetRevisionLabel] != ""
+}
+
+// withDefaults fills in the defaults of LeaderWorkerSets that were written before the schema had them.
+func withDefaults(object any) (any, error) {
+	if lws, ok := object.(*leaderworkersetv1.LeaderWorkerSet); ok {
+		lws.ManagedFields = nil
+		lws.Default()
+	}
+	return object, nil
+}
+
+// The functions below keep the fields that passes read, and drop the others: the containers, volumes and managed fields
+// of a pod are most of its size. A field that a pass newly reads belongs here. A pod's field belongs in
+// podChangedBesidesPhase as well.
+
+// trimPod keeps the readiness and scheduling of leaders only: worker StatefulSets count the ready workers.
+func trimPod(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &corev1.Pod{TypeMeta: pod.TypeMeta, ObjectMeta: trimmedMeta(pod.ObjectMeta)}
+	trimmed.Annotations = withMetadataPrefix(pod.Annotations)
+	trimmed.Labels = withMetadataPrefix(pod.Labels)
+	if revision, ok := pod.Labels[appsv1.StatefulSetRevisionLabel]; ok {
+		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = revision
+	}
+	trimmed.Spec.SchedulingGates = pod.Spec.SchedulingGates
+	if pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != "" {
+		trimmed.Spec.NodeName = pod.Spec.NodeName
+	}
+	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
+	trimmed.Status.InitContainerStatuses = trimmedStatuses(pod.Status.InitContainerStatuses)
+	trimmed.Status.ContainerStatuses = trimmedStatuses(pod.Status.ContainerStatuses)
+	if isLeader(pod) {
+		trimmed.Status.Conditions = trimmedConditions(pod.Status.Conditions)
+	}
+	return trimmed, nil
+}
+
+// trimmedStatuses keeps the restart counts of containers that have restarted.
+func trimmedStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var kept []corev1.ContainerStatus
+	for i := range statuses {
+		if status := &statuses[i]; status.RestartCount > 0 {
+			kept = append(kept, corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount})
+		}
+	}
+	return kept
+}
+
+// trimmedConditions keeps whether a pod is ready, and why it is unschedulable.
+func trimmedConditions(conditions []corev1.PodCondition) []corev1.PodCondition {
+	var kept []corev1.PodCondition
+	for i := range conditions {
+		condition := &conditions[i]
+		switch {
+		case condition.Type == corev1.PodReady:
+			kept = append(kept, corev1.PodCondition{Type: condition.Type, Status: condition.Status})
+		case snapshot.IsUnschedulable(condition):
+			kept = append(kept, corev1.PodCondition{
+				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
+			})
+		}
+	}
+	return kept
+}
+
+// trimStatefulSet keeps the pod template of leader StatefulSets only: a pass writes a new one as the difference to the
+// old one.
+func trimStatefulSet(object any) (any, error) {
+	sts, ok := object.(*appsv1.StatefulSet)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &appsv1.StatefulSet{TypeMeta: sts.TypeMeta, ObjectMeta: trimmedMeta(sts.ObjectMeta), Spec: sts.Spec}
+	if !isLeaderStatefulSet(sts) {
+		trimmed.Spec.Template = corev1.PodTemplateSpec{}
+		trimmed.Spec.VolumeClaimTemplates = nil
+	}
+	trimmed.Status.ObservedGeneration = sts.Status.ObservedGeneration
+	trimmed.Status.ReadyReplicas = sts.Status.ReadyReplicas
+	trimmed.Status.CurrentRevision = sts.Status.CurrentRevision
+	return trimmed, nil
+}
+
+// trimRevision keeps the labels of a StatefulSet's own revisions, which name the revision of the LeaderWorkerSet. It
+// keeps the data of a LeaderWorkerSet's revisions.
+func trimRevision(object any) (any, error) {
+	revision, ok := object.(*appsv1.ControllerRevision)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &appsv1.ControllerRevision{
+		TypeMeta: revision.TypeMeta, ObjectMeta: trimmedMeta(revision.ObjectMeta), Revision: revision.Revision,
+	}
+	if isStatefulSetRevision(revision) {
+		trimmed.Annotations = nil
+	} else {
+		trimmed.Data = revision.Data
+	}
+	return trimmed, nil
+}
+
+// trimService keeps the owners of a Service, and which pods it resolves. Passes never update its spec.
+func trimService(object any) (any, error) {
+	service, ok := object.(*corev1.Service)
+	if !ok {
+		return object, nil
+	}
+	trimmed := &corev1.Service{TypeMeta: service.TypeMeta, ObjectMeta: trimmedMeta(service.ObjectMeta)}
+	trimmed.Spec.ClusterIP, trimmed.Spec.Selector = service.Spec.ClusterIP, service.Spec.Selector
+	return trimmed, nil
+}
+
+// trimClaim keeps the metadata of a volume claim.
+func trimClaim(object any) (any, error) {
+	claim, ok := object.(*corev1.PersistentVolumeClaim)
+	if !ok {
+		return object, nil
+	}
+	return &corev1.PersistentVolumeClaim{TypeMeta: claim.TypeMeta, ObjectMeta: trimmedMeta(claim.ObjectMeta)}, nil
+}
+
+func trimmedMeta(meta metav1.ObjectMeta) metav1.ObjectMeta {
+	meta.ManagedFields = nil
+	return meta
+}
+
+// withMetadataPrefix keeps the labels or annotations of the API group. Passes read no others of a pod.
+func withMetadataPrefix(all map[string]string) map[string]string {
+	kept := map[string]string{}
+	for key, value := range all {
+		if strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) {
+			kept[key] = value
+		}
+	}
+	return kept
+}

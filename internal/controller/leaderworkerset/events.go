@@ -1,0 +1,159 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+)
+
+// workQueue is the queue of a controller.
+type workQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// keysFunc maps the object of an event to the sets or groups that a pass has to handle. A group has the key of its
+// leader pod.
+type keysFunc func(context.Context, client.Object) []types.NamespacedName
+
+// delayFunc returns how long the object of an event waits for further events. deleted reports whether the event is the
+// object's deletion.
+type delayFunc func(ctx context.Context, object client.Object, deleted bool) time.Duration
+
+// enqueue returns a handler that adds the keys of an event's object to the queue after the delay. An update adds those
+// of the old object as well if they differ: labels may have changed.
+func enqueue[T client.Object](to keysFunc, after delayFunc) handler.TypedFuncs[T, reconcile.Request] {
+	add := func(ctx context.Context, queue workQueue, object T, deleted bool, keys []types.NamespacedName) {
+		for _, key := range keys {
+			queue.AddAfter(reconcile.Request{NamespacedName: key}, after(ctx, object, deleted))
+		}
+	}
+	return handler.TypedFuncs[T, reconcile.Request]{
+		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], queue workQueue) {
+			add(ctx, queue, e.Object, false, to(ctx, e.Object))
+		},
+		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], queue workQueue) {
+			oldKeys, newKeys := to(ctx, e.ObjectOld), to(ctx, e.ObjectNew)
+			if !slices.Equal(oldKeys, newKeys) {
+				add(ctx, queue, e.ObjectOld, false, oldKeys)
+			}
+			add(ctx, queue, e.ObjectNew, false, newKeys)
+		},
+		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[T], queue workQueue) {
+			add(ctx, queue, e.Object, true, to(ctx, e.Object))
+		},
+	}
+}
+
+// toItself maps a set to itself, and another object to the set that has its name.
+func toItself(_ context.Context, object client.Object) []types.NamespacedName {
+	return []types.NamespacedName{client.ObjectKeyFromObject(object)}
+}
+
+// toSet maps an object to the set of its labels.
+func toSet(_ context.Context, object client.Object) []types.NamespacedName {
+	return []types.NamespacedName{setOf(object)}
+}
+
+// toGroup maps an object to the group of its labels, if they name one.
+func toGroup(_ context.Context, object client.Object) []types.NamespacedName {
+	if group, ok := groupOf(object); ok {
+		return []types.NamespacedName{group}
+	}
+	return nil
+}
+
+// toGroupsByLabelOrName maps a StatefulSet or Service to the group of its labels and to the group that has its name.
+// The objects of a group have the name of its leader. So the objects of the set llama-3 may have the names that group 3
+// of the set llama needs.
+func toGroupsByLabelOrName(ctx context.Context, object client.Object) []types.NamespacedName {
+	groups := toGroup(ctx, object)
+	byName := client.ObjectKeyFromObject(object)
+	if _, _, ok := identity.Parse(byName.Name); ok && !slices.Contains(groups, byName) {
+		groups = append(groups, byName)
+	}
+	return groups
+}
+
+// toAllGroups maps a set to all its groups that have a leader pod. The leader StatefulSet has the name of the set and
+// maps to the same groups.
+func toAllGroups(reader client.Reader) keysFunc {
+	return func(ctx context.Context, object client.Object) []types.NamespacedName {
+		var leaders corev1.PodList
+		set := client.MatchingFields{leadersOfSet: object.GetName()}
+		if err := reader.List(ctx, &leaders, client.InNamespace(object.GetNamespace()), set); err != nil {
+			return nil // Only a cache that is being stopped fails.
+		}
+		groups := make([]types.NamespacedName, len(leaders.Items))
+		for i := range leaders.Items {
+			groups[i] = client.ObjectKeyFromObject(&leaders.Items[i])
+		}
+		return groups
+	}
+}
+
+// immediately is no delay.
+func immediately(context.Context, client.Object, bool) time.Duration { return 0 }
+
+// batchDelay returns the batch delay of a set, or of the set that an object is labeled with. Objects of a set that no
+// longer exists wait for the longest batch delay.
+func batchDelay(reader client.Reader, batch BatchOptions) delayFunc {
+	return func(ctx context.Context, object client.Object, _ bool) time.Duration {
+		if lws, ok := object.(*leaderworkersetv1.LeaderWorkerSet); ok {
+			return batch.delayOf(lws)
+		}
+		lws := &leaderworkersetv1.LeaderWorkerSet{}
+		if err := reader.Get(ctx, setOf(object), lws); err != nil {
+			return batch.MaxDelay
+		}
+		return batch.delayOf(lws)
+	}
+}
+
+// unlessLastWorkerDeleted returns the given delay of a worker pod, but no delay for the deletion of the last one of its
+// group.
+func unlessLastWorkerDeleted(reader client.Reader, delay delayFunc) delayFunc {
+	return func(ctx context.Context, object client.Object, deleted bool) time.Duration {
+		if deleted && !hasWorkers(ctx, reader, object) {
+			return 0
+		}
+		return delay(ctx, object, deleted)
+	}
+}
+
+// hasWorkers reports whether the group of a worker pod has any worker in the cache.
+func hasWorkers(ctx context.Context, reader client.Reader, worker client.Object) bool {
+	var workers corev1.PodList
+	key, _ := groupOf(worker)
+	group := client.MatchingFields{workersOfGroup: key.Name}
+	err := reader.List(ctx, &workers, client.InNamespace(key.Namespace), group, client.Limit(1))
+	return err != nil || len(workers.Items) > 0
+}
+
+// setOf returns the key of the set that an object is labeled with.
+func setOf(object client.Object) types.NamespacedName {
+	name := object.GetLabels()[leaderworkersetv1.SetNameLabelKey]
+	return types.NamespacedName{Namespace: object.GetNamespace(), Name: name}
+}
+
+// groupOf returns the key of the group that an object is labeled with: the key of its leader pod. ok reports whether
+// the labels name a group.
+func groupOf(object client.Object) (group types.NamespacedName, ok bool) {
+	set := setOf(object)
+	index, ok := identity.ParseIndex(object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey])
+	if !ok {
+		return types.NamespacedName{}, false
+	}
+	return at(set, identity.Leader(set.Name, index)), true
+}
