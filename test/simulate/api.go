@@ -27,7 +27,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 )
 
 // The kinds of objects in the world.
@@ -149,7 +149,7 @@ func (a *API) admit(object client.Object) error {
 		owner := metav1.GetControllerOf(object)
 		if owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
 			leaders := getOf[*appsv1.StatefulSet](a, kindStatefulSet, at(object, owner.Name))
-			if reason := snapshot.OutOfOrder(leaders, object); reason != "" {
+			if reason := release.Refusal(leaders, object); reason != "" {
 				return errors.New(reason)
 			}
 			return desired.Inject(object)

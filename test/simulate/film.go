@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 )
 
 // film is what has happened so far.
@@ -122,14 +122,14 @@ func (w *World) described(object client.Object) string {
 func (w *World) facts(sts *appsv1.StatefulSet) []string {
 	facts := []string{fmt.Sprintf("replicas %d", ptr.Deref(sts.Spec.Replicas, 1))}
 	if isLeaders(sts) {
-		facts = append(facts, fmt.Sprintf("partition %d", snapshot.OrderOf(sts).Partition))
+		facts = append(facts, fmt.Sprintf("partition %d", release.Of(sts).Partition))
 	}
 	return append(facts, fmt.Sprintf("revision %d", w.film.revisions[sts.Labels[leaderworkersetv1.RevisionLabelKey]]))
 }
 
 // allFacts are those, and what they tell of a StatefulSet only when it changes.
 func (w *World) allFacts(sts *appsv1.StatefulSet) []string {
-	ahead := strings.Trim(fmt.Sprint(snapshot.OrderOf(sts).Ahead), "[]")
+	ahead := strings.Trim(fmt.Sprint(release.Of(sts).Also), "[]")
 	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type), "ahead "+cmp.Or(ahead, "none"))
 }
 

@@ -16,6 +16,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -124,12 +125,12 @@ func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
 	same := revisionOf(before) == revisionOf(after) &&
 		before.Annotations[leaderworkersetv1.ReplicasAnnotationKey] == after.Annotations[leaderworkersetv1.ReplicasAnnotationKey]
-	was, is, protected := snapshot.OrderOf(before), snapshot.OrderOf(after), w.rules.wishes[client.ObjectKeyFromObject(after)].partition
+	was, is, protected := release.Of(before), release.Of(after), w.rules.wishes[client.ObjectKeyFromObject(after)].partition
 	if same && is.Partition > max(was.Partition, protected) {
 		w.fail("the partition of %s rises from %d to %d", after.Name, was.Partition, is.Partition)
 	}
-	for _, index := range was.Ahead {
-		if same && index >= protected && index < *after.Spec.Replicas && !is.LetsGo(index) {
+	for _, index := range was.Also {
+		if same && index >= protected && index < *after.Spec.Replicas && !is.Includes(index) {
 			w.fail("group %d of %s was ahead of the partition, and isn't any more", index, after.Name)
 		}
 	}
@@ -230,14 +231,14 @@ func (w *World) checkOrder(leader *corev1.Pod) {
 	if leaders == nil || !metav1.IsControlledBy(leader, leaders) {
 		return
 	}
-	order, index := snapshot.OrderOf(leaders), w.groupOf(leader).index
+	order, index := release.Of(leaders), w.groupOf(leader).index
 	isNew := revisionOf(leader) == revisionOf(leaders)
 	only := leaders.Status.CurrentRevision
 	protected := index < w.rules.wishes[client.ObjectKeyFromObject(leaders)].partition
 	switch {
-	case isNew && !order.LetsGo(index) && !protected && only != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != only:
+	case isNew && !order.Includes(index) && !protected && only != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != only:
 		w.fail("leader %s is created at the new revision before its turn", leader.Name)
-	case !isNew && slices.Contains(order.Ahead, index):
+	case !isNew && slices.Contains(order.Also, index):
 		w.fail("leader %s is created at the old revision when its turn has come", leader.Name)
 	}
 }
@@ -284,7 +285,7 @@ type group struct {
 
 // mayGo says whether a StatefulSet like that lets the group be taken down, by a rollout or because there are too many.
 func (g group) mayGo(leaders *appsv1.StatefulSet) bool {
-	outdated := revisionOf(g.leader) != revisionOf(leaders) && snapshot.OrderOf(leaders).LetsGo(g.index)
+	outdated := revisionOf(g.leader) != revisionOf(leaders) && release.Of(leaders).Includes(g.index)
 	return outdated || g.index >= *leaders.Spec.Replicas
 }
 

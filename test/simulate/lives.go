@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -148,7 +149,7 @@ func failure(change Change, complete bool) string {
 		return ""
 	case before.Status.Phase != corev1.PodFailed && after.Status.Phase == corev1.PodFailed:
 		return "has failed"
-	case complete && snapshot.MemberOf(after).Restarts > snapshot.MemberOf(before).Restarts:
+	case complete && restart.MemberOf(after).Restarts > restart.MemberOf(before).Restarts:
 		return "had a restart"
 	default:
 		return ""

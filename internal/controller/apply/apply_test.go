@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -34,8 +33,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 // statefulSets is what errors of the API server are about.
@@ -99,10 +97,10 @@ func TestWritesCarriesOutInOrder(t *testing.T) {
 	}
 	changed := existing.DeepCopy()
 	changed.Spec.Replicas = ptr.To[int32](7)
-	err := applier.Writes(t.Context(), []plan.Write{
+	err := applier.Writes(t.Context(), []write.Write{
 		{Create: newStatefulSet("new", "me")},
-		{Patch: &plan.Patch{From: existing, To: changed}},
-		{Delete: doomed},
+		{Patch: &write.Patch{From: existing, To: changed}, If: write.SameSpec},
+		{Delete: []write.Object{doomed}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +122,7 @@ func TestWritesStopsAtTheFirstError(t *testing.T) {
 			return c.Create(ctx, object, options...)
 		},
 	})
-	err := applier.Writes(t.Context(), []plan.Write{
+	err := applier.Writes(t.Context(), []write.Write{
 		{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}, {Create: newStatefulSet("c", "me")},
 	})
 	if !apierrors.IsForbidden(err) {
@@ -137,11 +135,11 @@ func TestWritesStopsAtTheFirstError(t *testing.T) {
 
 // TestWritesDeletesTogether has every deletion take a second of a clock that waits for nobody.
 func TestWritesDeletesTogether(t *testing.T) {
-	writes := []plan.Write{
-		{Delete: newPod("a")}, {Delete: newPod("b")}, {Delete: newPod("c")},
-		{Delete: newStatefulSet("a", "me")}, {Delete: newStatefulSet("b", "me")},
+	writes := []write.Write{
+		{Delete: []write.Object{newPod("a"), newPod("b"), newPod("c")}},
+		{Delete: []write.Object{newStatefulSet("a", "me"), newStatefulSet("b", "me")}},
 		{Create: newStatefulSet("new", "me")},
-		{Delete: newStatefulSet("c", "me")},
+		{Delete: []write.Object{newStatefulSet("c", "me")}},
 	}
 	forbidden := func(name string) error {
 		return apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, name, errors.New("no"))
@@ -252,20 +250,21 @@ func TestWritesMarksWhatTheUserHasToKnow(t *testing.T) {
 					return tc.err
 				},
 				Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error { return tc.err },
-			})
+			}, newStatefulSet("a", "me"))
 			sts := newStatefulSet("a", "me")
-			for reason, write := range map[string]plan.Write{
-				leaderworkersetv1.ReasonFailedCreate: {Create: sts},
-				leaderworkersetv1.ReasonFailedUpdate: {Patch: &plan.Patch{From: sts, To: sts}},
+			for verb, planned := range map[apply.Verb]write.Write{
+				apply.VerbCreate: {Create: sts},
+				apply.VerbPatch:  {Patch: &write.Patch{From: sts, To: sts}, If: write.SameSpec},
+				apply.VerbDelete: {Delete: []write.Object{sts}},
 			} {
-				checkRefusal(t, applier.Writes(t.Context(), []plan.Write{write}), reason, tc.err, tc.refused, tc.passes)
+				err := applier.Writes(t.Context(), []write.Write{planned})
+				checkRefusal(t, err, verb, tc.err, tc.refused, tc.passes)
 			}
-			checkRefusal(t, applier.Writes(t.Context(), []plan.Write{{Delete: sts}}), leaderworkersetv1.ReasonFailedUpdate, tc.err, tc.refused, tc.passes)
 		})
 	}
 }
 
-func checkRefusal(t *testing.T, got error, reason string, cause error, refused, passes bool) {
+func checkRefusal(t *testing.T, got error, verb apply.Verb, cause error, refused, passes bool) {
 	t.Helper()
 	var refusal *apply.RefusedError
 	switch {
@@ -275,8 +274,8 @@ func checkRefusal(t *testing.T, got error, reason string, cause error, refused, 
 		t.Errorf("got %v, want %v", got, cause)
 	case errors.As(got, &refusal) != refused:
 		t.Errorf("%v is marked as refused: %t, want %t", got, !refused, refused)
-	case refused && (refusal.Reason != reason || refusal.Error() != cause.Error()):
-		t.Errorf("got reason %s and message %q, want %s and %q", refusal.Reason, refusal.Error(), reason, cause)
+	case refused && (refusal.Verb != verb || refusal.Error() != cause.Error()):
+		t.Errorf("got verb %s and message %q, want %s and %q", refusal.Verb, refusal.Error(), verb, cause)
 	}
 }
 
@@ -286,17 +285,17 @@ func TestCreateWhatExists(t *testing.T) {
 		want        string // What the user is told.
 	}{
 		{"an earlier creation of ours", "me", ""},
-		{"a stranger's", "stranger", `StatefulSet "a" exists and does not belong to this LeaderWorkerSet`},
-		{"nobody's", "", `StatefulSet "a" exists and does not belong to this LeaderWorkerSet`},
+		{"a stranger's", "stranger", `StatefulSet "a" exists and belongs to somebody else`},
+		{"nobody's", "", `StatefulSet "a" exists and belongs to somebody else`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", tc.owner))
-			err := applier.Writes(t.Context(), []plan.Write{{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}})
+			err := applier.Writes(t.Context(), []write.Write{{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}})
 			var refusal *apply.RefusedError
 			switch {
 			case tc.want == "" && err != nil:
 				t.Errorf("got %v, want no error", err)
-			case tc.want != "" && (!errors.As(err, &refusal) || refusal.Error() != tc.want || refusal.Reason != leaderworkersetv1.ReasonFailedCreate):
+			case tc.want != "" && (!errors.As(err, &refusal) || refusal.Error() != tc.want || refusal.Verb != apply.VerbCreate):
 				t.Errorf("got %v, want to be refused: %q", err, tc.want)
 			}
 			if got, want := slices.Contains(names(t, applier), "b"), tc.want == ""; got != want {
@@ -313,65 +312,105 @@ func TestCreateWhatExistedAMomentAgo(t *testing.T) {
 			return apierrors.NewAlreadyExists(statefulSets, "a")
 		},
 	})
-	err := applier.Writes(t.Context(), []plan.Write{{Create: newStatefulSet("a", "me")}})
+	err := applier.Writes(t.Context(), []write.Write{{Create: newStatefulSet("a", "me")}})
 	var refusal *apply.RefusedError
 	if err == nil || errors.As(err, &refusal) {
 		t.Errorf("got %v, want an error that isn't told", err)
 	}
 }
 
-func TestPatchOfAnOldVersionConflicts(t *testing.T) {
-	scaled := func(sts *appsv1.StatefulSet) { sts.Spec.Replicas, sts.Generation = ptr.To[int32](3), sts.Generation+1 }
-	ready := func(sts *appsv1.StatefulSet) { sts.Status.ReadyReplicas = 3 }
-	ordered := func(sts *appsv1.StatefulSet) {
-		sts.Annotations = map[string]string{leaderworkersetv1.AheadAnnotationKey: "{}"}
-	}
-	unchanged := func(*appsv1.StatefulSet) {}
-	owned := func(by string) func(*appsv1.StatefulSet) {
-		return func(sts *appsv1.StatefulSet) {
-			sts.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: by, UID: types.UID(by)}}
-		}
+// TestPreconditions patches an object that has changed since it was observed.
+func TestPreconditions(t *testing.T) {
+	type sts = appsv1.StatefulSet
+	scaled := func(s *sts) { s.Spec.Replicas, s.Generation = ptr.To[int32](3), s.Generation+1 }
+	ready := func(s *sts) { s.Status.ReadyReplicas = 3 }
+	annotated := func(s *sts) { s.Annotations = map[string]string{"released": "{}"} }
+	renamed := func(s *sts) { s.Spec.ServiceName = "x" }
+	labeled := func(s *sts) { s.Labels = map[string]string{"team": "inference"} }
+	unchanged := func(*sts) {}
+	owned := func(s *sts) {
+		s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "me", UID: "me"}}
 	}
 	for _, tc := range []struct {
-		name            string
-		meanwhile, wish func(*appsv1.StatefulSet)
-		conflict        bool
+		name              string
+		meanwhile, change func(*sts)
+		precondition      write.Precondition
+		conflict          bool
 	}{
-		{"a change after another one", scaled, func(sts *appsv1.StatefulSet) { sts.Spec.ServiceName = "x" }, true},
-		{"a change after another status", ready, func(sts *appsv1.StatefulSet) { sts.Spec.ServiceName = "x" }, false},
-		{"a change after another order", ordered, func(sts *appsv1.StatefulSet) { sts.Spec.ServiceName = "x" }, true},
-		{"another order after a change", scaled, ordered, true},
-		{"a confirmation after a change", scaled, unchanged, true},
-		{"a confirmation after another status", ready, unchanged, false},
-		{"an owner after another one", owned("stranger"), owned("me"), true},
-		{"labels after a change", scaled, func(sts *appsv1.StatefulSet) { sts.Labels = map[string]string{"team": "inference"} }, false},
+		{"the same spec, after another spec", scaled, renamed, write.SameSpec, true},
+		{"the same spec, after another status", ready, renamed, write.SameSpec, false},
+		{"the same spec, after another annotation", annotated, renamed, write.SameSpec, true},
+		{"the same spec, nothing has changed", unchanged, annotated, write.SameSpec, false},
+		{"the same version, after another status", ready, owned, write.SameVersion, true},
+		{"the same version, nothing has changed", unchanged, owned, write.SameVersion, false},
+		{"exists, after another spec", scaled, labeled, write.Exists, false},
+		{"the same UID, after another spec", scaled, labeled, write.SameUID, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			owner := newPod("me")
-			owner.UID = "me"
-			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", ""), owner)
-			observed := &appsv1.StatefulSet{}
-			if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
-				t.Fatal(err)
-			}
-			newer, wished := observed.DeepCopy(), observed.DeepCopy()
-			tc.meanwhile(newer)
-			if err := applier.Client.Update(t.Context(), newer); err != nil {
-				t.Fatal(err)
-			}
-			tc.wish(wished)
-			err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: observed, To: wished}}})
-			var refusal *apply.RefusedError
-			if apierrors.IsConflict(err) != tc.conflict || (err == nil) == tc.conflict || errors.As(err, &refusal) {
-				t.Errorf("got %v, want a conflict that isn't told: %t", err, tc.conflict)
+			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", ""))
+			observed, changed := observedAndChanged(t, applier, tc.meanwhile, tc.change)
+			planned := write.Write{Patch: &write.Patch{From: observed, To: changed}, If: tc.precondition}
+			wantConflict(t, applier.Writes(t.Context(), []write.Write{planned}), tc.conflict)
+		})
+	}
+}
+
+// TestCheck asks whether an object still is as it was observed, but for its status.
+func TestCheck(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		meanwhile func(*appsv1.StatefulSet)
+		conflict  bool
+	}{
+		{"it is", func(*appsv1.StatefulSet) {}, false},
+		{"it has another status", func(s *appsv1.StatefulSet) { s.Status.ReadyReplicas = 3 }, false},
+		{"it has another spec", func(s *appsv1.StatefulSet) { s.Generation++ }, true},
+		{"it has another annotation", func(s *appsv1.StatefulSet) { s.Annotations = map[string]string{"a": "b"} }, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", ""))
+			observed, _ := observedAndChanged(t, applier, tc.meanwhile, func(*appsv1.StatefulSet) {})
+			before := observed.DeepCopy()
+			wantConflict(t, applier.Writes(t.Context(), []write.Write{{Check: observed}}), tc.conflict)
+			if diff := cmp.Diff(before, observed); diff != "" {
+				t.Errorf("the check has changed what was observed (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
+// observedAndChanged returns a StatefulSet as it is before something else changes it, and with a change to write.
+func observedAndChanged(
+	t *testing.T, applier *apply.Applier, meanwhile, change func(*appsv1.StatefulSet),
+) (observed, changed *appsv1.StatefulSet) {
+	t.Helper()
+	observed = &appsv1.StatefulSet{}
+	key := types.NamespacedName{Namespace: "default", Name: "a"}
+	if err := applier.Client.Get(t.Context(), key, observed); err != nil {
+		t.Fatal(err)
+	}
+	newer, changed := observed.DeepCopy(), observed.DeepCopy()
+	meanwhile(newer)
+	if !cmp.Equal(observed, newer) {
+		if err := applier.Client.Update(t.Context(), newer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(changed)
+	return observed, changed
+}
+
+func wantConflict(t *testing.T, err error, conflict bool) {
+	t.Helper()
+	var refusal *apply.RefusedError
+	if apierrors.IsConflict(err) != conflict || (err == nil) == conflict || errors.As(err, &refusal) {
+		t.Errorf("got %v, want a conflict that isn't refused: %t", err, conflict)
+	}
+}
+
 func TestDeleteWhatIsGone(t *testing.T) {
 	applier := newApplier(t, interceptor.Funcs{})
-	if err := applier.Writes(t.Context(), []plan.Write{{Delete: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}}); err != nil {
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{newStatefulSet("a", "me")}}, {Create: newStatefulSet("b", "me")}}); err != nil {
 		t.Errorf("got %v, want no error", err)
 	}
 	if diff := cmp.Diff([]string{"b"}, names(t, applier)); diff != "" {
@@ -396,15 +435,15 @@ func TestWritesRemembersDeletions(t *testing.T) {
 	}, newStatefulSet("a", "me"))
 	gone := newStatefulSet("a", "me")
 	gone.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
-	if err := applier.Writes(t.Context(), []plan.Write{{Delete: gone}}); !apierrors.IsTimeout(err) {
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{gone}}}); !apierrors.IsTimeout(err) {
 		t.Fatalf("got %v, want a timeout", err)
 	}
-	if err := applier.Writes(t.Context(), []plan.Write{{Delete: gone}, {Delete: gone}, {Relabel: gone}}); err != nil || deletions != 2 {
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{gone, gone}}, relabeling(gone)}); err != nil || deletions != 2 {
 		t.Errorf("got %v and %d deletions, want one that failed and one that didn't", err, deletions)
 	}
 	another := gone.DeepCopy()
 	another.UID = "another"
-	if err := applier.Writes(t.Context(), []plan.Write{{Delete: another}}); err != nil || deletions != 3 {
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{another}}}); err != nil || deletions != 3 {
 		t.Errorf("another one of the same name: got %v and %d deletions, want a third", err, deletions)
 	}
 }
@@ -418,7 +457,7 @@ func TestDeleteCarriesTheUID(t *testing.T) {
 			return apierrors.NewConflict(statefulSets, "a", errors.New("the UID is another one"))
 		},
 	})
-	if err := applier.Writes(t.Context(), []plan.Write{{Delete: newStatefulSet("a", "me")}}); err != nil {
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{newStatefulSet("a", "me")}}}); err != nil {
 		t.Errorf("got %v, want no error", err)
 	}
 	if got.Preconditions == nil || ptr.Deref(got.Preconditions.UID, "") != "uid of a" {
@@ -447,10 +486,10 @@ func TestStatusLeavesTheCacheAlone(t *testing.T) {
 			return nil
 		},
 	})
-	next := *observed.Status.DeepCopy()
-	next.Replicas = 3
-	if written, err := applier.Status(t.Context(), observed, next); !written || err != nil {
-		t.Fatalf("written: %t, error %v", written, err)
+	updated := observed.DeepCopy()
+	updated.Status.Replicas = 3
+	if err := applier.Status(t.Context(), observed, updated); err != nil {
+		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, observed); diff != "" {
 		t.Errorf("what was observed (-before +after):\n%s", diff)
@@ -458,43 +497,41 @@ func TestStatusLeavesTheCacheAlone(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	writes := 0
-	applier := newApplier(t, interceptor.Funcs{
-		SubResourcePatch: func(ctx context.Context, c client.Client, subResource string, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
-			writes++
-			return c.SubResource(subResource).Patch(ctx, object, patch, options...)
-		},
-	}, &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default"}})
+	set := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default"}}
+	applier := newApplier(t, interceptor.Funcs{}, set)
 	read := func() *leaderworkersetv1.LeaderWorkerSet {
 		lws := &leaderworkersetv1.LeaderWorkerSet{}
-		if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama"}, lws); err != nil {
+		if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(set), lws); err != nil {
 			t.Fatal(err)
 		}
 		return lws
 	}
-	observed, next := read(), leaderworkersetv1.LeaderWorkerSetStatus{Replicas: 3}
-
-	if written, err := applier.Status(t.Context(), observed, next); !written || err != nil {
-		t.Fatalf("written: %t, error %v", written, err)
-	}
-	if observed.Status.Replicas != 0 {
-		t.Error("what was observed was changed in place")
-	}
-	if got := read().Status.Replicas; got != 3 {
-		t.Errorf("status.replicas is %d, want 3", got)
-	}
-	if written, err := applier.Status(t.Context(), read(), next); written || err != nil || writes != 1 {
-		t.Errorf("an unchanged status: error %v and %d writes, want none and only the first", err, writes)
-	}
-	next.Replicas = 4
-	if _, err := applier.Status(t.Context(), observed, next); !apierrors.IsConflict(err) {
-		t.Errorf("on what was observed before: got %v, want a conflict", err)
+	observed := read()
+	for _, tc := range []struct {
+		name     string
+		replicas int32
+		conflict bool
+	}{
+		{"on what was observed", 3, false},
+		{"on what was observed before that", 4, true},
+	} {
+		updated := observed.DeepCopy()
+		updated.Status.Replicas = tc.replicas
+		if err := applier.Status(t.Context(), observed, updated); apierrors.IsConflict(err) != tc.conflict || (err == nil) == tc.conflict {
+			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.conflict)
+		}
+		if observed.Status.Replicas != 0 {
+			t.Errorf("%s: the write has changed what was observed", tc.name)
+		}
+		if got := read().Status.Replicas; got != 3 {
+			t.Errorf("%s: status.replicas is %d, want 3", tc.name, got)
+		}
 	}
 }
 
-func TestTell(t *testing.T) {
+func TestRecord(t *testing.T) {
 	recorder := events.NewFakeRecorder(2)
-	(&apply.Applier{Recorder: recorder}).Tell(&leaderworkersetv1.LeaderWorkerSet{}, []status.Event{
+	(&apply.Applier{Recorder: recorder}).Record(&leaderworkersetv1.LeaderWorkerSet{}, []write.Event{
 		{Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonAllGroupsReady, Action: "Reconcile", Note: "100% of groups"},
 		{Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate, Action: "Reconcile", Note: "quota"},
 	})
@@ -515,7 +552,7 @@ func TestPatchKeepsNumbers(t *testing.T) {
 	}
 	changed := observed.DeepCopy()
 	changed.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](largest)
-	if err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: observed, To: changed}}}); err != nil {
+	if err := applier.Writes(t.Context(), []write.Write{{Patch: &write.Patch{From: observed, To: changed}, If: write.SameSpec}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(observed), observed); err != nil {
@@ -536,32 +573,26 @@ func TestDeleteWhatIsRefusedForNow(t *testing.T) {
 		},
 	})
 	gone := newStatefulSet("a", "me")
-	if err := applier.Writes(t.Context(), []plan.Write{{Delete: gone}, {Delete: gone}}); err != nil || deletions != 2 {
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{gone}}, {Delete: []write.Object{gone}}}); err != nil || deletions != 2 {
 		t.Errorf("got %v and %d deletions, want 2", err, deletions)
 	}
 }
 
-// TestCreateWhatLostItsLabels has the labels taken off an object of ours, which the cache therefore doesn't show: it gets them back.
+// TestCreateWhatLostItsLabels has somebody remove labels of an object, which the cache therefore doesn't show: a second
+// creation restores those that select it.
 func TestCreateWhatLostItsLabels(t *testing.T) {
-	labels := map[string]string{
-		leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1", leaderworkersetv1.RevisionLabelKey: "abc",
-	}
-	earlier := map[string]string{
-		leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1", leaderworkersetv1.RevisionLabelKey: "earlier",
-	}
-	wished := newStatefulSet("a", "me")
-	wished.Labels = maps.Clone(labels)
-	wished.Labels["team"] = "inference" // Not the operator's own.
+	labels := map[string]string{"set": "llama", "group": "1"}
+	wanted := newStatefulSet("a", "me")
+	wanted.Labels = map[string]string{"set": "llama", "group": "1", "team": "inference"}
 	for _, tc := range []struct {
 		name, owner string
 		has, want   map[string]string
 		writes      int
 	}{
 		{"all of them", "me", nil, labels, 1},
-		{"one of them", "me", without(labels, leaderworkersetv1.GroupIndexLabelKey), labels, 1},
-		{"one is another one", "me", map[string]string{leaderworkersetv1.SetNameLabelKey: "mistral"}, labels, 1},
+		{"one of them", "me", map[string]string{"set": "llama"}, labels, 1},
+		{"one is another one", "me", map[string]string{"set": "mistral", "x": "y"}, map[string]string{"set": "llama", "group": "1", "x": "y"}, 1},
 		{"none of them", "me", labels, labels, 0},
-		{"one of them, and it is of an earlier revision", "me", without(earlier, leaderworkersetv1.SetNameLabelKey), earlier, 1},
 		{"a stranger's", "stranger", map[string]string{"app": "x"}, map[string]string{"app": "x"}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -574,7 +605,7 @@ func TestCreateWhatLostItsLabels(t *testing.T) {
 					return c.Patch(ctx, object, patch, options...)
 				},
 			}, existing)
-			err := applier.Writes(t.Context(), []plan.Write{{Create: wished.DeepCopy()}})
+			err := applier.Writes(t.Context(), []write.Write{{Create: wanted.DeepCopy(), SelectedBy: labels}})
 			if (err != nil) != (tc.owner != "me") {
 				t.Errorf("got %v", err)
 			}
@@ -586,12 +617,6 @@ func TestCreateWhatLostItsLabels(t *testing.T) {
 			}
 		})
 	}
-}
-
-func without(labels map[string]string, key string) map[string]string {
-	rest := maps.Clone(labels)
-	delete(rest, key)
-	return rest
 }
 
 func labelsOf(t *testing.T, applier *apply.Applier, name string) map[string]string {
@@ -606,7 +631,6 @@ func labelsOf(t *testing.T, applier *apply.Applier, name string) map[string]stri
 // TestRelabel carries the UID: what has the name by now may be something else, or nothing.
 func TestRelabel(t *testing.T) {
 	unseen := newStatefulSet("a", "")
-	unseen.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
 	var sent string
 	for _, tc := range []struct {
 		name   string
@@ -626,7 +650,7 @@ func TestRelabel(t *testing.T) {
 					return errors.Join(err, tc.answer)
 				},
 			})
-			if err := applier.Writes(t.Context(), []plan.Write{{Relabel: unseen}}); (err != nil) != tc.fails {
+			if err := applier.Writes(t.Context(), []write.Write{relabeling(unseen)}); (err != nil) != tc.fails {
 				t.Errorf("got %v, want an error: %t", err, tc.fails)
 			}
 			want := `{"metadata":{"labels":{"leaderworkerset.sigs.k8s.io/name":"llama"},"uid":"uid of a"}}`
@@ -635,6 +659,17 @@ func TestRelabel(t *testing.T) {
 			}
 		})
 	}
+}
+
+// relabeling labels a StatefulSet of which no more is known than its name and UID.
+func relabeling(sts *appsv1.StatefulSet) write.Write {
+	unseen := &metav1.PartialObjectMetadata{
+		ObjectMeta: metav1.ObjectMeta{Name: sts.Name, Namespace: sts.Namespace, UID: sts.UID},
+	}
+	unseen.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+	relabeled := unseen.DeepCopy()
+	relabeled.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
+	return write.Write{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}
 }
 
 // TestOwnersHaveToBeThere: an object whose owner is gone is the garbage collector's.
@@ -662,8 +697,11 @@ func TestOwnersHaveToBeThere(t *testing.T) {
 				t.Fatal(err)
 			}
 			adopted := orphan.DeepCopy()
-			adopted.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))}
-			err := applier.Writes(t.Context(), []plan.Write{{Patch: &plan.Patch{From: orphan, To: adopted}}})
+			owner := metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))
+			adopted.OwnerReferences = []metav1.OwnerReference{*owner}
+			err := applier.Writes(t.Context(), []write.Write{{
+				Patch: &write.Patch{From: orphan, To: adopted}, If: write.SameVersion, OwnerMustLive: owner,
+			}})
 			var refusal *apply.RefusedError
 			if (err == nil) != tc.want || errors.As(err, &refusal) {
 				t.Errorf("got %v, want one that passes: %t", err, !tc.want)
@@ -673,7 +711,7 @@ func TestOwnersHaveToBeThere(t *testing.T) {
 			}
 			created := newStatefulSet("b", "")
 			created.OwnerReferences = adopted.OwnerReferences
-			if err := applier.Writes(t.Context(), []plan.Write{{Create: created}}); (err == nil) != tc.want || apierrors.IsConflict(err) == tc.want {
+			if err := applier.Writes(t.Context(), []write.Write{{Create: created, OwnerMustLive: owner}}); (err == nil) != tc.want || apierrors.IsConflict(err) == tc.want {
 				t.Errorf("creating another one: got %v, want one that passes: %t", err, !tc.want)
 			}
 		})

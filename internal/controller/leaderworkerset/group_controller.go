@@ -5,6 +5,7 @@ package leaderworkerset
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -12,20 +13,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
-// groupReconciler keeps the objects of one group as they should be: its worker StatefulSet and its own Service. A pass costs O(size),
-// and groups are worked on in parallel.
+// groupReconciler keeps the objects of one group as they should be: its worker StatefulSet and its own Service. A pass costs
+// O(size). Passes over different groups run in parallel.
 type groupReconciler struct {
 	observer *observer
 	applier  *apply.Applier
-	failures *failures
-	lives    *lives
+	memories *memories
 
 	// sets takes the sets that have to act on what a pass over a group found.
 	sets *setQueue
@@ -41,31 +43,48 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	life := group.Observe(r.observer.life(set, members), members)
-	planned := plan.ForGroup(members)
-	log.FromContext(ctx).V(1).Info("Decided", "action", planned.Verdict.Action, "reason", planned.Verdict.Reason)
+	memory := r.memories.ofGroup(set, members.Index)
+	incarnation := restart.Observe(memory.incarnation, recorded(members, &memory), members)
+	verdict := group.Next(members)
+	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
 
-	written := r.applier.Writes(ctx, planned.Writes)
-	failure := planned.Failure
-	if failure == nil {
-		failure = failureOf(members.Index, written)
-	}
-	r.report(set, members, life, failure)
-	if planned.Verdict.Action == group.BlockedOutOfSight && written == nil {
+	written := r.applier.Writes(ctx, verdict.Writes)
+	r.store(set, members, incarnation, obstacleOfGroup(members.Index, verdict, written))
+	if verdict.Action == group.BlockedUnwatched && written == nil {
 		return ctrl.Result{RequeueAfter: r.unwatchedRetryDelay}, nil
 	}
 	return ctrl.Result{}, written
 }
 
-// report remembers the group's incarnation and the obstacle that the pass met. It enqueues the set if either has changed.
-func (r *groupReconciler) report(
-	set types.NamespacedName, members *snapshot.GroupMembers, life snapshot.Life, failure *snapshot.Failure,
-) {
-	lifeChanged := r.lives.put(set, members.Index, life)
-	if members.LWS == nil {
-		return
+// recorded returns the group's fingerprint in the record, if this process doesn't know the group's incarnation.
+func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
+	if members.Leader == nil || members.Leaders == nil || memory.incarnation.Leader == members.Leader.UID {
+		return ""
 	}
-	if failureChanged := r.failures.note(set, members.Index, failure); lifeChanged || failureChanged {
+	text := members.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
+	return restart.ReadRecord(text, memory.record).Entries[members.Index].Fingerprint
+}
+
+// store remembers the group's incarnation and the obstacle that the pass met. It enqueues the set if either has changed.
+func (r *groupReconciler) store(
+	set types.NamespacedName, members *snapshot.GroupMembers, incarnation restart.Incarnation, obstacle *status.Obstacle,
+) {
+	if members.LWS == nil {
+		obstacle = nil // No status reports it.
+	}
+	if changed := r.memories.storeGroup(set, members.Index, incarnation, obstacle); changed && members.LWS != nil {
 		r.sets.Enqueue(members.LWS)
+	}
+}
+
+// obstacleOfGroup returns what is in the way of a group: what the verdict is blocked by, or else what the API server refused.
+func obstacleOfGroup(index int32, verdict group.Verdict, written error) *status.Obstacle {
+	if verdict.Action != group.Blocked && verdict.Action != group.BlockedUnwatched {
+		return obstacleOf(index, written)
+	}
+	return &status.Obstacle{
+		Group:   index,
+		Reason:  leaderworkersetv1.ReasonFailedCreate,
+		Message: fmt.Sprintf("group %d: %s", index, verdict.Reason),
 	}
 }

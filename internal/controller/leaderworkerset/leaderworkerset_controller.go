@@ -6,20 +6,24 @@ package leaderworkerset
 import (
 	"context"
 	"errors"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
-// All that the operator may do. It writes by creating, patching and deleting, and owns objects by LeaderWorkerSets and leader pods: where the
-// API server enforces permissions on owner references, as OpenShift's does, that takes updates of their finalizers, of which it has none.
+// Everything that the operator may do. It writes by creating, patching and deleting. Its objects are owned by LeaderWorkerSets
+// and leader pods. An API server that enforces permissions on owner references, as OpenShift's does, asks for updates of the
+// owners' finalizers. The operator sets none.
 //
 // +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/status,verbs=patch
@@ -32,79 +36,122 @@ import (
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader StatefulSet
-// and status. A pass costs O(groups), and the events of a moment are one pass.
+// setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader
+// StatefulSet and status. A pass costs O(groups). Events within a batch delay start one pass.
 type setReconciler struct {
 	observer *observer
 	applier  *apply.Applier
-	failures *failures
-	lives    *lives
+	memories *memories
 	options  Options
 }
 
-// Reconcile makes one pass over a LeaderWorkerSet. One whose view was late is made again a moment later: that happens, and is no error.
+// Reconcile makes one pass over a LeaderWorkerSet. A pass on a stale view is requeued. That is expected, and no error.
 func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	result, err := r.pass(ctx, request)
 	if apierrors.IsConflict(err) {
-		log.FromContext(ctx).V(1).Info("Looking again", "reason", err.Error())
+		log.FromContext(ctx).V(1).Info("Requeueing a pass on a stale view", "reason", err.Error())
 		return ctrl.Result{RequeueAfter: r.options.StaleRetryDelay}, nil
 	}
 	return result, err
 }
 
 func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	observed, err := r.observer.set(ctx, request.NamespacedName)
+	set, err := r.observer.set(ctx, request.NamespacedName)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if observed == nil {
-		r.failures.forget(request.NamespacedName)
-		r.lives.forget(request.NamespacedName)
+	if set == nil {
+		r.memories.forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	if observed.LWS.DeletionTimestamp != nil {
-		return ctrl.Result{}, nil // Garbage collection takes its children; nothing new is made.
+	if set.LWS.DeletionTimestamp != nil {
+		return ctrl.Result{}, nil // The garbage collector deletes its children; none is created.
 	}
-	now := r.options.Clock.Now()
-	planned, err := plan.ForSet(observed, metav1.NewTime(now))
+	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
+	planned, err := plan.ForSet(set, &memory, now, &r.options.Plan)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	written := r.applier.Writes(ctx, planned.Writes)
-	r.applier.Tell(observed.LWS, planned.Steps)
-	r.lives.setSeen(request.NamespacedName, planned.Seen)
-	failure := failureOf(snapshot.WholeSet, written)
+	outcome := r.apply(ctx, set, &planned, &memory, now)
+	changed := r.memories.storeSet(request.NamespacedName, &outcome.memory, outcome.obstacle)
 	switch {
-	case planned.Records && written == nil:
-		r.lives.setRecorded(request.NamespacedName, now)
-	case planned.Records && failure == nil:
-		return ctrl.Result{}, written // Nothing is told that had to be written down first: another attempt does both.
-	}
-	news := r.failures.note(request.NamespacedName, snapshot.WholeSet, failure)
-	told, err := r.applier.Status(ctx, observed.LWS, planned.Status)
-	if err != nil {
-		return ctrl.Result{}, errors.Join(written, err)
-	}
-	if told {
-		r.lives.setTold(request.NamespacedName, now)
-	}
-	r.applier.Tell(observed.LWS, planned.Events)
-	switch {
-	case written != nil:
-		return ctrl.Result{}, written
-	case news:
-		// The set's obstacle has changed. The status shows that on the next pass.
-		return ctrl.Result{RequeueAfter: r.options.Batch.delayOf(observed.LWS)}, nil
+	case outcome.err != nil:
+		return ctrl.Result{}, outcome.err
+	case changed: // The status of the next pass says that the obstacle is gone.
+		return ctrl.Result{RequeueAfter: r.options.Batch.delayOf(set.LWS)}, nil
 	default:
-		return ctrl.Result{RequeueAfter: planned.After}, nil
+		return ctrl.Result{RequeueAfter: planned.RequeueAfter}, nil
 	}
 }
 
-// failureOf is what the status tells of an error: nothing if trying again is all it takes.
-func failureOf(group int32, err error) *snapshot.Failure {
+// outcome is what came of a plan.
+type outcome struct {
+	memory   plan.Memory
+	obstacle *status.Obstacle // nil if nothing was in the way
+	err      error
+}
+
+// apply carries out a plan: its writes, then the status, then the events about it.
+func (r *setReconciler) apply(
+	ctx context.Context, set *snapshot.Set, planned *plan.Set, memory *plan.Memory, now time.Time,
+) outcome {
+	if len(planned.Writes) > 0 {
+		log.FromContext(ctx).V(1).Info("Writing", "writes", len(planned.Writes), "reason", planned.Reason)
+	}
+	written := r.applier.Writes(ctx, planned.Writes)
+	r.applier.Record(set.LWS, planned.WriteEvents)
+
+	next := *memory
+	next.Leaders, next.Record = planned.Leaders, planned.Record
+	obstacle := obstacleOf(status.WholeSet, written)
+	if planned.WritesRecord {
+		if written != nil && obstacle == nil {
+			// The status may not run ahead of the record. Another attempt writes both.
+			return outcome{memory: next, obstacle: obstacleBefore(memory), err: written}
+		}
+		if written == nil {
+			next.RecordedAt = now
+		}
+	}
+	if equality.Semantic.DeepEqual(set.LWS.Status, planned.Status) {
+		r.applier.Record(set.LWS, planned.StatusEvents)
+		return outcome{memory: next, obstacle: obstacle, err: written}
+	}
+	updated := set.LWS.DeepCopy()
+	updated.Status = planned.Status
+	if err := r.applier.Status(ctx, set.LWS, updated); err != nil {
+		return outcome{memory: next, obstacle: obstacle, err: errors.Join(written, err)}
+	}
+	next.StatusWrittenAt = now
+	r.applier.Record(set.LWS, planned.StatusEvents)
+	return outcome{memory: next, obstacle: obstacle, err: written}
+}
+
+// obstacleBefore returns what was in the way of the last pass over the set; nil for nothing.
+func obstacleBefore(memory *plan.Memory) *status.Obstacle {
+	for i := range memory.Obstacles {
+		if memory.Obstacles[i].Group == status.WholeSet {
+			return &memory.Obstacles[i]
+		}
+	}
+	return nil
+}
+
+// obstacleOf returns what the status reports of an error: nothing if another attempt is all it takes.
+func obstacleOf(group int32, err error) *status.Obstacle {
 	var refused *apply.RefusedError
 	if !errors.As(err, &refused) {
 		return nil
 	}
-	return &snapshot.Failure{Group: group, Reason: refused.Reason, Message: refused.Error()}
+	obstacle := &status.Obstacle{
+		Group: group, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: refused.Error(),
+	}
+	if refused.Verb == apply.VerbCreate {
+		obstacle.Reason = leaderworkersetv1.ReasonFailedCreate
+	}
+	var taken *apply.TakenError
+	if errors.As(err, &taken) {
+		obstacle.Message = snapshot.NameTaken(taken.Kind, taken.Name)
+	}
+	return obstacle
 }

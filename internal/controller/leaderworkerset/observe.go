@@ -16,54 +16,53 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/record"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// observer is the only reader of a pass. It reads from the cache and gives plain values, which are read-only: the cache shares its
-// objects.
+// observer is the only reader of a pass. It reads from the cache and returns plain values. They are read-only: the cache
+// shares its objects.
 type observer struct {
 	client.Reader
-	failures *failures
-	lives    *lives
 }
 
-// set observes what a pass over a LeaderWorkerSet looks at; nil if the set is gone.
+// set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted.
 func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot.Set, error) {
 	lws, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
 	if lws == nil || err != nil {
 		return nil, err
 	}
-	observed := &snapshot.Set{LWS: lws, Failures: o.failures.of(key)}
-	o.lives.observe(key, observed)
-	if observed.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
+	set := &snapshot.Set{LWS: lws}
+	if set.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}
-	observed.Remembered = o.remembered(key, observed.Leaders)
 	service := identity.Service(lws.Name, 0, leaderworkersetv1.SubdomainShared)
-	if observed.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
+	if set.Service, err = get(ctx, o, at(key, service), &corev1.Service{}); err != nil {
 		return nil, err
 	}
-	if observed.Revisions, err = o.revisions(ctx, key); err != nil {
+	if set.Revisions, err = o.revisions(ctx, key); err != nil {
 		return nil, err
 	}
-	if observed.CurrentKey, err = o.currentKey(ctx, observed.Leaders); err != nil {
+	if set.CurrentKey, err = o.currentKey(ctx, set.Leaders); err != nil {
 		return nil, err
 	}
-	if observed.Groups, err = o.groups(ctx, lws, observed.Leaders); err != nil {
+	if set.Groups, err = o.groups(ctx, lws, set.Leaders); err != nil {
 		return nil, err
 	}
-	return observed, nil
+	return set, nil
 }
 
-func (o *observer) groups(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet) ([]snapshot.Group, error) {
+func (o *observer) groups(
+	ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet,
+) ([]snapshot.Group, error) {
 	var pods corev1.PodList
-	if err := o.List(ctx, &pods, client.InNamespace(lws.Namespace), client.MatchingFields{leadersOfSet: lws.Name}); err != nil {
+	err := o.List(ctx, &pods, client.InNamespace(lws.Namespace), client.MatchingFields{leadersOfSet: lws.Name})
+	if err != nil {
 		return nil, fmt.Errorf("leader pods: %w", err)
 	}
 	var workers appsv1.StatefulSetList
-	if err := o.List(ctx, &workers, client.InNamespace(lws.Namespace), client.MatchingFields{workersOfSet: lws.Name}); err != nil {
+	err = o.List(ctx, &workers, client.InNamespace(lws.Namespace), client.MatchingFields{workersOfSet: lws.Name})
+	if err != nil {
 		return nil, fmt.Errorf("worker StatefulSets: %w", err)
 	}
 	return snapshot.OwnedGroups(lws, leaders, pointers(pods.Items), pointers(workers.Items)), nil
@@ -94,12 +93,14 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 		return nil, err
 	}
 	var workers corev1.PodList
-	if err := o.List(ctx, &workers, client.InNamespace(key.Namespace), client.MatchingFields{workersOfGroup: key.Name}); err != nil {
+	err = o.List(ctx, &workers, client.InNamespace(key.Namespace), client.MatchingFields{workersOfGroup: key.Name})
+	if err != nil {
 		return nil, fmt.Errorf("worker pods: %w", err)
 	}
 	members.WorkerPods = pointers(workers.Items)
 	var claims corev1.PersistentVolumeClaimList
-	if err := o.List(ctx, &claims, client.InNamespace(key.Namespace), client.MatchingFields{claimsOfGroup: key.Name}); err != nil {
+	err = o.List(ctx, &claims, client.InNamespace(key.Namespace), client.MatchingFields{claimsOfGroup: key.Name})
+	if err != nil {
 		return nil, fmt.Errorf("volume claims: %w", err)
 	}
 	members.Claims = pointers(claims.Items)
@@ -110,32 +111,16 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 	return members, err
 }
 
-// life is what is known of a group's life in this process. Of one that isn't known, the members get what is remembered in the cluster.
-func (o *observer) life(set types.NamespacedName, members *snapshot.GroupMembers) snapshot.Life {
-	known := o.lives.get(set, members.Index)
-	if members.Leader != nil && known.Leader != members.Leader.UID {
-		members.Remembered = o.remembered(set, members.Leaders)[members.Index].Life
-	}
-	return known
-}
-
-// remembered is what the leader StatefulSet tells of the groups of its set.
-func (o *observer) remembered(set types.NamespacedName, leaders *appsv1.StatefulSet) record.Groups {
-	if leaders == nil {
-		return nil
-	}
-	return o.lives.remembered(set, leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
-}
-
 func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {
 	var list appsv1.ControllerRevisionList
-	if err := o.List(ctx, &list, client.InNamespace(set.Namespace), client.MatchingFields{revisionsOfSet: set.Name}); err != nil {
+	err := o.List(ctx, &list, client.InNamespace(set.Namespace), client.MatchingFields{revisionsOfSet: set.Name})
+	if err != nil {
 		return nil, fmt.Errorf("revisions: %w", err)
 	}
 	return pointers(list.Items), nil
 }
 
-// currentKey is the key of the current revision of the leader StatefulSet; empty if that isn't known.
+// currentKey returns the key of the current revision of the leader StatefulSet; empty if that isn't known.
 func (o *observer) currentKey(ctx context.Context, leaders *appsv1.StatefulSet) (string, error) {
 	if leaders == nil || leaders.Status.CurrentRevision == "" {
 		return "", nil
@@ -148,8 +133,8 @@ func (o *observer) currentKey(ctx context.Context, leaders *appsv1.StatefulSet) 
 	return revision.Key(current), nil
 }
 
-// nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first such leader
-// starts a watch of the nodes; a cluster without exclusive placement has none.
+// nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first such
+// leader starts a watch of the nodes. A cluster without exclusive placement has none.
 func (o *observer) nodeOf(ctx context.Context, leader *corev1.Pod) (*metav1.PartialObjectMetadata, error) {
 	if leader == nil || leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] == "" || leader.Spec.NodeName == "" {
 		return nil, nil

@@ -93,10 +93,7 @@ func TestCachedSetsHaveTheirDefaults(t *testing.T) {
 }
 
 func TestObserveSet(t *testing.T) {
-	known := newFailures()
-	failure := snapshot.Failure{Group: 1, Message: "quota"}
-	known.note(llama, 1, &failure)
-	observed, err := (&observer{Reader: someWorld(t), failures: known, lives: newLives()}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: someWorld(t)}).set(t.Context(), llama)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,23 +103,20 @@ func TestObserveSet(t *testing.T) {
 	if observed.CurrentKey != "abc" {
 		t.Errorf("the key of the current revision is %q, want abc", observed.CurrentKey)
 	}
-	if diff := cmp.Diff([]snapshot.Failure{failure}, observed.Failures); diff != "" {
-		t.Errorf("failures (-want +got):\n%s", diff)
-	}
 	if len(observed.Groups) != 2 || observed.Groups[0].Workers != nil || observed.Groups[1].Workers == nil {
 		t.Errorf("got %+v, want groups 0 and 1, and workers of group 1 only", observed.Groups)
 	}
 }
 
 func TestObserveSetThatIsGone(t *testing.T) {
-	observed, err := (&observer{Reader: cacheOf(t), failures: newFailures(), lives: newLives()}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: cacheOf(t)}).set(t.Context(), llama)
 	if observed != nil || err != nil {
 		t.Errorf("got %+v and error %v, want neither", observed, err)
 	}
 }
 
 func TestObserveGroup(t *testing.T) {
-	o := &observer{Reader: someWorld(t), failures: newFailures(), lives: newLives()}
+	o := &observer{Reader: someWorld(t)}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +138,7 @@ func TestObserveGroup(t *testing.T) {
 }
 
 func TestObserveGroupOfNothing(t *testing.T) {
-	o := &observer{Reader: cacheOf(t), failures: newFailures(), lives: newLives()}
+	o := &observer{Reader: cacheOf(t)}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-7"})
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +173,7 @@ func TestObserveFailsAsAWhole(t *testing.T) {
 			return c.List(ctx, list, options...)
 		},
 	})
-	o := &observer{Reader: reader, failures: newFailures(), lives: newLives()}
+	o := &observer{Reader: reader}
 	for what, tc := range map[string]struct {
 		reads   int
 		observe func() error

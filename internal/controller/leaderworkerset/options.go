@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 )
 
 // Options are the tunables of the reconcilers of LeaderWorkerSets. [DefaultOptions] returns the defaults.
@@ -40,6 +41,9 @@ type Options struct {
 
 	// Batch bounds the time that events wait for further ones.
 	Batch BatchOptions
+
+	// Plan shapes the plans of passes over sets.
+	Plan plan.Options
 
 	// Clock tells the time to passes. It is never nil.
 	Clock clock.PassiveClock
@@ -75,6 +79,7 @@ func DefaultOptions() Options {
 			DelayPerPod: 200 * time.Microsecond,
 			MaxDelay:    500 * time.Millisecond,
 		},
+		Plan:  plan.DefaultOptions(),
 		Clock: clock.RealClock{},
 	}
 }

@@ -59,19 +59,17 @@ type controller struct {
 // newControllers returns the controllers of sets and of groups. They read and write by the client of the applier. Passes
 // over groups enqueue sets by a source of the set controller.
 func newControllers(applier *apply.Applier, cached cache.Cache, options Options) (set, group *controller) {
-	failures, lives, sets := newFailures(), newLives(), newSetQueue(options.Batch)
-	observer := &observer{Reader: applier.Client, failures: failures, lives: lives}
+	memories, sets := newMemories(), newSetQueue(options.Batch)
+	observer := &observer{Reader: applier.Client}
 	set = &controller{
-		reconciler: &setReconciler{
-			observer: observer, applier: applier, failures: failures, lives: lives, options: options,
-		},
+		reconciler: &setReconciler{observer: observer, applier: applier, memories: memories, options: options},
 		sources:    append(setSources(cached, options.Batch), sets),
 		limiter:    newLimiter(options),
 		concurrent: options.ConcurrentSets,
 	}
 	group = &controller{
 		reconciler: &groupReconciler{
-			observer: observer, applier: applier, failures: failures, lives: lives, sets: sets,
+			observer: observer, applier: applier, memories: memories, sets: sets,
 			unwatchedRetryDelay: options.UnwatchedRetryDelay,
 		},
 		sources:    groupSources(cached, options.Batch),

@@ -26,6 +26,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -151,7 +152,7 @@ func (w podWebhook) checkOrder(ctx context.Context, leader *corev1.Pod, name str
 	if err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if reason := snapshot.OutOfOrder(leaders, leader); reason != "" {
+	if reason := release.Refusal(leaders, leader); reason != "" {
 		return apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
 	}
 	return nil

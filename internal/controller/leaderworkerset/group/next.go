@@ -1,13 +1,16 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package group decides what one group needs next. The decision is an ordered list of named checks; the first one that has
-// something to say ends it.
+// Package group decides what one group needs next. The decision is an ordered list of named checks. The first one that finds
+// something to do, or to wait for, returns the verdict with its writes.
 package group
 
 import (
 	"fmt"
+	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -15,67 +18,80 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// Action is what to do with a group now.
+// Action is what happens to a group now.
 type Action string
 
 const (
 	// Nothing means that the group has what it needs.
 	Nothing Action = "Nothing"
 
-	// Wait means that something has to happen first. It is watched, and the group is looked at again when it does.
+	// Wait means that something has to happen first. It is watched, and starts the next pass.
 	Wait Action = "Wait"
 
-	// Blocked means that something outside of the operator's reach is wrong, and the user has to be told.
+	// Blocked means that something outside the operator's reach is wrong. The status reports it.
 	Blocked Action = "Blocked"
 
-	// BlockedOutOfSight is Blocked by something that nothing watches: the group has to be looked at again now and then.
-	BlockedOutOfSight Action = "BlockedOutOfSight"
+	// BlockedUnwatched is Blocked by something that nothing watches: the group is requeued after a while.
+	BlockedUnwatched Action = "BlockedUnwatched"
 
-	// StopWorkers has the workers go: at the same time as their leader, or because they outlived it.
+	// StopWorkers deletes the workers: at the same time as their leader, or because they outlived it.
 	StopWorkers Action = "StopWorkers"
 
-	// StopOrphans has worker pods go that belong to nobody and have the names that the next workers need.
+	// StopOrphans deletes worker pods that nobody controls and that have the names of the next workers.
 	StopOrphans Action = "StopOrphans"
 
-	// RelabelWorkers has the worker StatefulSet get its labels back, if it exists: the cache doesn't show it, and its pods are there.
+	// RelabelWorkers restores the labels of a worker StatefulSet that the cache doesn't show, though its pods exist.
 	RelabelWorkers Action = "RelabelWorkers"
 
-	// ReleaseLeader lets the leader be scheduled: the pods of the group's previous life are gone.
-	ReleaseLeader Action = "ReleaseLeader"
+	// UngateLeader lets the scheduler place the leader: the pods of the group's previous incarnation are deleted.
+	UngateLeader Action = "UngateLeader"
 
-	// CreateService makes up for the group's own headless Service, which is missing.
+	// CreateService creates the group's own headless Service.
 	CreateService Action = "CreateService"
 
-	// CreateWorkers makes up for the worker StatefulSet, which is missing.
+	// CreateWorkers creates the worker StatefulSet.
 	CreateWorkers Action = "CreateWorkers"
 
-	// UpdateWorkers compares the worker StatefulSet, which is there, with the wished one.
+	// UpdateWorkers updates the worker StatefulSet where it differs from the desired one.
 	UpdateWorkers Action = "UpdateWorkers"
 )
 
-// Verdict is a decision and its reason, in words for logs and events.
+// Verdict is a decision, its reason in words for logs and messages, and its writes.
 type Verdict struct {
 	Action Action
 	Reason string
-
-	// Template is that of the group's own revision, set with the actions that create or update.
-	Template *revision.Template
-
-	// Topology is where exclusive placement binds the workers to, set with CreateWorkers.
-	Topology desired.Topology
+	Writes []write.Write
 }
 
-// Next decides what the group needs now.
-func Next(members *snapshot.GroupMembers) Verdict {
-	var verdict Verdict
-	for _, check := range []func(*snapshot.GroupMembers, *Verdict) bool{
+// Next decides what the group needs now. The volume claims of its workers are kept in order whatever the group waits for.
+func Next(m *snapshot.GroupMembers) Verdict {
+	verdict := next(m)
+	for i := range verdict.Writes {
+		verdict.Writes[i].Reason = verdict.Reason
+	}
+	verdict.Writes = append(verdict.Writes, claimWrites(m)...)
+	return verdict
+}
+
+func next(m *snapshot.GroupMembers) Verdict {
+	for _, check := range []func(*snapshot.GroupMembers) *Verdict{
 		leaderIsMissing,
 		leaderIsTerminating,
-		setIsGoneOrGoing,
+		setIsDeleted,
 		leaderHasWaited,
-		revisionIsUnreadable,
+	} {
+		if verdict := check(m); verdict != nil {
+			return *verdict
+		}
+	}
+	template, unreadable := templateOf(m)
+	if unreadable != nil {
+		return *unreadable
+	}
+	for _, check := range []func(*snapshot.GroupMembers, *revision.Template) *Verdict{
 		serviceIsMissing,
 		previousWorkersOutlive,
 		orphansRemain,
@@ -84,158 +100,242 @@ func Next(members *snapshot.GroupMembers) Verdict {
 		workersAreUnseen,
 		previousWorkersRemain,
 		leaderHasToBeReady,
-		topologyIsUnknown,
 	} {
-		if check(members, &verdict) {
-			return verdict
+		if verdict := check(m, template); verdict != nil {
+			return *verdict
 		}
 	}
-	verdict.Action, verdict.Reason = CreateWorkers, "the workers are missing"
+	return workersAreMissing(m, template)
+}
+
+func wait(reason string) *Verdict { return &Verdict{Action: Wait, Reason: reason} }
+
+// leaderIsMissing waits for the StatefulSet controller, which creates leaders.
+func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
+	if m.Leader != nil {
+		return nil
+	}
+	return wait("there is no leader pod")
+}
+
+// leaderIsTerminating stops the workers together with the leader, so that the whole group stops within one termination grace
+// period. The garbage collector would begin only once the leader is deleted. It never deletes workers that were orphaned,
+// which the next leader can't use.
+func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
+	if m.Leader.DeletionTimestamp == nil {
+		return nil
+	}
+	verdict := wait("the leader pod is terminating")
+	ofGroup := m.OwnWorkers() != nil || (m.Belongs() && m.Workers != nil && wasOrphaned(m))
+	if ofGroup && m.Workers.DeletionTimestamp == nil {
+		verdict.Action, verdict.Writes = StopWorkers, []write.Write{{Delete: []write.Object{m.Workers}}}
+	}
 	return verdict
 }
 
-func leaderIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = Wait, "there is no leader pod"
-	return m.Leader == nil
-}
-
-// leaderIsTerminating stops the workers together with the leader, so that the whole group is gone after one termination grace
-// period. Garbage collection would start on them only once the leader is gone, and never on those that it was told to leave alone, which
-// the next leader can't use.
-func leaderIsTerminating(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = Wait, "the leader pod is terminating"
-	ours := m.OwnWorkers() != nil || (m.Belongs() && m.Workers != nil && wasOrphaned(m))
-	if ours && m.Workers.DeletionTimestamp == nil {
-		v.Action = StopWorkers
+// setIsDeleted creates nothing for a pod that is nobody's leader, or soon won't be.
+func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
+	if m.Belongs() && m.LWS.DeletionTimestamp == nil && m.Leaders.DeletionTimestamp == nil {
+		return nil
 	}
-	return m.Leader.DeletionTimestamp != nil
+	return wait("the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted")
 }
 
-// setIsGoneOrGoing creates nothing for a pod that isn't, or soon won't be, anyone's leader.
-func setIsGoneOrGoing(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = Wait, "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
-	return !m.Belongs() || m.LWS.DeletionTimestamp != nil || m.Leaders.DeletionTimestamp != nil
-}
-
-// leaderHasWaited ends the leader's wait for the pods of the group's previous life. Until their StatefulSet is gone, too, it could make
-// another one.
-func leaderHasWaited(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = ReleaseLeader, "the pods of the group's previous life are gone"
+// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation. While their StatefulSet exists, it
+// could create another one.
+func leaderHasWaited(m *snapshot.GroupMembers) *Verdict {
 	previous := m.Workers != nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
-	return snapshot.WaitsForPreviousGroup(m.Leader) && m.PreviousWorkers() == 0 && !previous
+	if !snapshot.WaitsForPreviousGroup(m.Leader) || m.PreviousWorkers() > 0 || previous {
+		return nil
+	}
+	ungated := m.Leader.DeepCopy()
+	ungated.Spec.SchedulingGates = slices.DeleteFunc(ungated.Spec.SchedulingGates, snapshot.IsPreviousGroupGate)
+	return &Verdict{
+		Action: UngateLeader, Reason: "the pods of the group's previous incarnation are gone",
+		Writes: []write.Write{{Patch: &write.Patch{From: m.Leader, To: ungated}, If: write.SameVersion}},
+	}
 }
 
-func revisionIsUnreadable(m *snapshot.GroupMembers, v *Verdict) bool {
+// templateOf returns the template of the group's own revision, or the verdict that there is none.
+func templateOf(m *snapshot.GroupMembers) (*revision.Template, *Verdict) {
 	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
 	found := revision.Find(snapshot.OwnedRevisions(m.LWS, m.Revisions), key)
 	if found == nil {
-		v.Action, v.Reason = BlockedOutOfSight, fmt.Sprintf("leader pod %s is of revision %q, which doesn't exist", m.Leader.Name, key)
-		return true
+		reason := fmt.Sprintf("leader pod %s is of revision %q, which doesn't exist", m.Leader.Name, key)
+		return nil, &Verdict{Action: BlockedUnwatched, Reason: reason}
 	}
 	template, err := revision.Parse(found)
 	if err != nil {
-		v.Action, v.Reason = BlockedOutOfSight, err.Error()
-		return true
+		return nil, &Verdict{Action: BlockedUnwatched, Reason: err.Error()}
 	}
-	v.Template = &template
-	return false
+	return &template, nil
 }
 
-func serviceIsMissing(m *snapshot.GroupMembers, v *Verdict) bool {
-	if v.Template.Subdomain() != leaderworkersetv1.SubdomainUniquePerReplica {
-		return false
+func serviceIsMissing(m *snapshot.GroupMembers, template *revision.Template) *Verdict {
+	if template.Subdomain() != leaderworkersetv1.SubdomainUniquePerReplica {
+		return nil
 	}
 	switch {
 	case m.Service == nil:
-		v.Action, v.Reason = CreateService, "the group's Service is missing"
+		service := desired.GroupService(m.LWS, desired.Group{Index: m.Index, Leader: m.Leader})
+		return &Verdict{
+			Action: CreateService, Reason: "the group's Service is missing",
+			Writes: []write.Write{{Create: service, SelectedBy: service.Labels}},
+		}
 	case m.Service.DeletionTimestamp != nil || belongsToEarlierLeader(m.Service, m):
-		v.Action, v.Reason = Wait, "the Service of the group's previous leader is still there"
+		return wait("the Service of the group's previous leader is still there")
 	case !metav1.IsControlledBy(m.Service, m.Leader):
-		v.Action, v.Reason = Blocked, snapshot.InTheWay("Service", m.Service.Name)
-	default:
-		return false
+		return &Verdict{Action: Blocked, Reason: snapshot.NameTaken("Service", m.Service.Name)}
 	}
-	return true
+	return nil
 }
 
-// previousWorkersOutlive takes the StatefulSet away of a leader that was deleted without it.
-func previousWorkersOutlive(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = StopWorkers, "the previous workers outlived their leader"
-	return m.Workers != nil && m.Workers.DeletionTimestamp == nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
+// previousWorkersOutlive deletes the StatefulSet of a leader that was deleted without it.
+func previousWorkersOutlive(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+	if m.Workers == nil || m.Workers.DeletionTimestamp != nil || (!belongsToEarlierLeader(m.Workers, m) && !wasOrphaned(m)) {
+		return nil
+	}
+	return &Verdict{
+		Action: StopWorkers, Reason: "the previous workers outlived their leader",
+		Writes: []write.Write{{Delete: []write.Object{m.Workers}}},
+	}
 }
 
-func groupHasNoWorkers(_ *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = Nothing, "the group is its leader alone"
-	return *v.Template.LeaderWorkerTemplate.Size == 1
+// orphansRemain deletes pods whose StatefulSet was deleted without them. Nobody else would, and the group couldn't be created
+// again.
+func orphansRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+	orphans := m.Orphans()
+	if m.OwnWorkers() != nil || len(orphans) == 0 {
+		return nil
+	}
+	objects := make([]write.Object, len(orphans))
+	for i, orphan := range orphans {
+		objects[i] = orphan
+	}
+	return &Verdict{
+		Action: StopOrphans, Reason: "worker pods outlived their StatefulSet",
+		Writes: []write.Write{{Delete: objects}},
+	}
 }
 
-func workersExist(m *snapshot.GroupMembers, v *Verdict) bool {
+func groupHasNoWorkers(_ *snapshot.GroupMembers, template *revision.Template) *Verdict {
+	if *template.LeaderWorkerTemplate.Size != 1 {
+		return nil
+	}
+	return &Verdict{Action: Nothing, Reason: "the group is its leader alone"}
+}
+
+func workersExist(m *snapshot.GroupMembers, template *revision.Template) *Verdict {
 	switch {
 	case m.Workers == nil:
-		return false
-	case m.OwnWorkers() != nil && m.Workers.DeletionTimestamp == nil:
-		v.Action, v.Reason = UpdateWorkers, "the workers are there"
+		return nil
 	case m.Workers.DeletionTimestamp != nil:
-		v.Action, v.Reason = Wait, "the StatefulSet of the previous workers is still there"
-	default:
-		v.Action, v.Reason = Blocked, snapshot.InTheWay("StatefulSet", m.Workers.Name)
+		return wait("the StatefulSet of the previous workers is still there")
+	case m.OwnWorkers() == nil:
+		return &Verdict{Action: Blocked, Reason: snapshot.NameTaken("StatefulSet", m.Workers.Name)}
 	}
-	return true
+	verdict := &Verdict{Action: UpdateWorkers, Reason: "the workers are there"}
+	updated := desired.Adjust(m.Workers, desiredWorkers(m, template, desired.Topology{}), false)
+	if !equality.Semantic.DeepEqual(m.Workers, updated) {
+		precondition := write.Weakest(m.Workers, updated, "")
+		verdict.Writes = []write.Write{{Patch: &write.Patch{From: m.Workers, To: updated}, If: precondition}}
+	}
+	return verdict
 }
 
-// orphansRemain takes away pods whose StatefulSet was deleted without them: nobody else would, and the group couldn't come back.
-func orphansRemain(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = StopOrphans, "worker pods outlived their StatefulSet"
-	return m.OwnWorkers() == nil && len(m.Orphans()) > 0
+// workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted just
+// before, whose pods the garbage collector has yet to delete: then the write changes nothing.
+func workersAreUnseen(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+	uid := m.UnseenWorkers()
+	if uid == "" {
+		return nil
+	}
+	unseen := &metav1.PartialObjectMetadata{
+		ObjectMeta: metav1.ObjectMeta{Name: m.Leader.Name, Namespace: m.Leader.Namespace, UID: uid},
+	}
+	unseen.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+	relabeled := unseen.DeepCopy()
+	relabeled.Labels = selectingLabels(m)
+	return &Verdict{
+		Action: RelabelWorkers, Reason: "worker pods are there, and their StatefulSet isn't seen",
+		Writes: []write.Write{{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}},
+	}
 }
 
-// workersAreUnseen looks after a StatefulSet that someone took the labels of. It is no different from one that was deleted a moment ago,
-// whose pods the garbage collector has yet to delete: then nothing comes of it.
-func workersAreUnseen(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = RelabelWorkers, "worker pods are there, and their StatefulSet isn't seen"
-	return m.UnseenWorkers() != ""
+// previousWorkersRemain delays the next workers while pods of their names exist: the StatefulSet controller could only fail.
+func previousWorkersRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+	previous := m.PreviousWorkers()
+	if previous == 0 {
+		return nil
+	}
+	return wait(fmt.Sprintf("%d previous workers are still there", previous))
 }
 
-// previousWorkersRemain holds the next workers back while pods of their names exist: the StatefulSet controller could only fail.
-func previousWorkersRemain(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = Wait, fmt.Sprintf("%d previous workers are still there", m.PreviousWorkers())
-	return m.PreviousWorkers() > 0
+func leaderHasToBeReady(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+	if m.LWS.Spec.StartupPolicy != leaderworkersetv1.LeaderReadyStartupPolicy || snapshot.PodReady(m.Leader) {
+		return nil
+	}
+	return wait("the leader pod isn't ready, which startupPolicy LeaderReady waits for")
 }
 
-func leaderHasToBeReady(m *snapshot.GroupMembers, v *Verdict) bool {
-	v.Action, v.Reason = Wait, "the leader pod isn't ready, which startupPolicy LeaderReady waits for"
-	return m.LWS.Spec.StartupPolicy == leaderworkersetv1.LeaderReadyStartupPolicy && !snapshot.PodReady(m.Leader)
+// workersAreMissing creates the workers, once it is known where the leader runs: exclusive placement binds them to that
+// topology for life.
+func workersAreMissing(m *snapshot.GroupMembers, template *revision.Template) Verdict {
+	topology, unknown := topologyOf(m)
+	if unknown != nil {
+		return *unknown
+	}
+	workers := desiredWorkers(m, template, topology)
+	return Verdict{
+		Action: CreateWorkers, Reason: "the workers are missing",
+		Writes: []write.Write{{Create: workers, SelectedBy: selectingLabels(m)}},
+	}
 }
 
-// topologyIsUnknown holds the workers back until it is known where the leader runs: they are bound to that place for life.
-func topologyIsUnknown(m *snapshot.GroupMembers, v *Verdict) bool {
+// topologyOf returns the node label and value that exclusive placement binds the workers to, or why they aren't known.
+func topologyOf(m *snapshot.GroupMembers) (desired.Topology, *Verdict) {
 	key := m.Leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]
-	if key == "" {
-		return false
-	}
+	node := m.Leader.Spec.NodeName
 	switch {
-	case m.Leader.Spec.NodeName == "":
-		v.Action, v.Reason = Wait, "the leader pod isn't scheduled"
+	case key == "":
+		return desired.Topology{}, nil
+	case node == "":
+		return desired.Topology{}, wait("the leader pod isn't scheduled")
 	case m.Node == nil:
-		v.Action, v.Reason = BlockedOutOfSight, fmt.Sprintf("node %s of leader pod %s doesn't exist", m.Leader.Spec.NodeName, m.Leader.Name)
+		reason := fmt.Sprintf("node %s of leader pod %s doesn't exist", node, m.Leader.Name)
+		return desired.Topology{}, &Verdict{Action: BlockedUnwatched, Reason: reason}
 	case m.Node.Labels[key] == "":
-		v.Action, v.Reason = BlockedOutOfSight, fmt.Sprintf("node %s of leader pod %s has no label %s, which %s asks for",
+		reason := fmt.Sprintf("node %s of leader pod %s has no label %s, which %s asks for",
 			m.Node.Name, m.Leader.Name, key, leaderworkersetv1.ExclusiveKeyAnnotationKey)
-	default:
-		v.Topology = desired.Topology{Key: key, Value: m.Node.Labels[key]}
-		return false
+		return desired.Topology{}, &Verdict{Action: BlockedUnwatched, Reason: reason}
 	}
-	return true
+	return desired.Topology{Key: key, Value: m.Node.Labels[key]}, nil
 }
 
-// wasOrphaned says whether the worker StatefulSet belongs to nobody and was made for this group: its leader was deleted without it.
+func desiredWorkers(m *snapshot.GroupMembers, template *revision.Template, topology desired.Topology) *appsv1.StatefulSet {
+	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
+	of := desired.Group{Index: m.Index, Leader: m.Leader, Topology: topology}
+	return desired.WorkerStatefulSet(m.LWS, template, key, of)
+}
+
+// selectingLabels returns the labels by which the cache selects the objects of the group and finds their group.
+func selectingLabels(m *snapshot.GroupMembers) map[string]string {
+	return map[string]string{
+		leaderworkersetv1.SetNameLabelKey:         m.LWS.Name,
+		leaderworkersetv1.GroupIndexLabelKey:      identity.FormatIndex(m.Index),
+		leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(m.Leader.Namespace, m.Leader.Name),
+	}
+}
+
+// wasOrphaned reports whether nobody controls the worker StatefulSet and it was created for this group: its leader was deleted
+// without it.
 func wasOrphaned(m *snapshot.GroupMembers) bool {
 	return metav1.GetControllerOf(m.Workers) == nil &&
 		m.Workers.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
 }
 
-// belongsToEarlierLeader says whether the object's controller is a pod of the leader's name that has since been replaced: the garbage
-// collector is about to delete it.
+// belongsToEarlierLeader reports whether the object's controller is a pod of the leader's name that has been replaced since:
+// the garbage collector is about to delete the object.
 func belongsToEarlierLeader(object metav1.Object, m *snapshot.GroupMembers) bool {
 	owner := metav1.GetControllerOf(object)
 	return owner != nil && owner.Kind == "Pod" && owner.Name == m.Leader.Name && owner.UID != m.Leader.UID

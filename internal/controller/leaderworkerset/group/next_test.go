@@ -15,7 +15,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
@@ -154,16 +153,16 @@ func TestNext(t *testing.T) {
 
 		{
 			"leader has waited for the previous group", unchanged, func(m *members) { hold(m) },
-			group.ReleaseLeader, "the pods of the group's previous life are gone",
+			group.UngateLeader, "the pods of the group's previous incarnation are gone",
 		},
 		{
 			"leader has waited, and is alone in its group", size1, func(m *members) { hold(m) },
-			group.ReleaseLeader, "the pods of the group's previous life are gone",
+			group.UngateLeader, "the pods of the group's previous incarnation are gone",
 		},
 		{
 			"leader has waited, and somebody else's StatefulSet is in the way", unchanged,
 			func(m *members) { hold(m); m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
-			group.ReleaseLeader, "the pods of the group's previous life are gone",
+			group.UngateLeader, "the pods of the group's previous incarnation are gone",
 		},
 		{
 			"leader waits for previous workers", unchanged, func(m *members) { hold(m); m.WorkerPods = []*corev1.Pod{{}} },
@@ -185,7 +184,7 @@ func TestNext(t *testing.T) {
 			"revision is gone", unchanged, func(m *members) {
 				m.Revisions, m.Leader.Labels = nil, map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 			},
-			group.BlockedOutOfSight, `leader pod llama-1 is of revision "abc", which doesn't exist`,
+			group.BlockedUnwatched, `leader pod llama-1 is of revision "abc", which doesn't exist`,
 		},
 		{
 			"revision is another set's", unchanged,
@@ -193,12 +192,12 @@ func TestNext(t *testing.T) {
 				m.Leader.Labels = map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 				m.Revisions[0].Labels, m.Revisions[0].OwnerReferences = m.Leader.Labels, nil
 			},
-			group.BlockedOutOfSight, `leader pod llama-1 is of revision "abc", which doesn't exist`,
+			group.BlockedUnwatched, `leader pod llama-1 is of revision "abc", which doesn't exist`,
 		},
 		{
 			"revision can't be read", unchanged,
 			func(m *members) { m.Revisions[0].Name, m.Revisions[0].Data.Raw = "llama-abc-1", []byte("{}") },
-			group.BlockedOutOfSight, "revision llama-abc-1: no spec.leaderWorkerTemplate",
+			group.BlockedUnwatched, "revision llama-abc-1: no spec.leaderWorkerTemplate",
 		},
 
 		{"own Service is missing", ownService, func(*members) {}, group.CreateService, "the group's Service is missing"},
@@ -261,7 +260,7 @@ func TestNext(t *testing.T) {
 		},
 
 		{
-			"worker pods of the previous life remain", unchanged,
+			"worker pods of the previous incarnation remain", unchanged,
 			func(m *members) {
 				m.WorkerPods = []*corev1.Pod{{}, {ObjectMeta: metav1.ObjectMeta{
 					DeletionTimestamp: deleted, OwnerReferences: controlledBy("StatefulSet", "llama-1", "earlier"),
@@ -287,9 +286,9 @@ func TestNext(t *testing.T) {
 		},
 
 		{"leader isn't scheduled", unchanged, exclusive("", nil), group.Wait, "the leader pod isn't scheduled"},
-		{"node is gone", unchanged, exclusive("n1", nil), group.BlockedOutOfSight, "node n1 of leader pod llama-1 doesn't exist"},
+		{"node is gone", unchanged, exclusive("n1", nil), group.BlockedUnwatched, "node n1 of leader pod llama-1 doesn't exist"},
 		{
-			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.BlockedOutOfSight,
+			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.BlockedUnwatched,
 			"node n1 of leader pod llama-1 has no label example.com/rack, which leaderworkerset.sigs.k8s.io/exclusive-topology asks for",
 		},
 		{"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers, "the workers are missing"},
@@ -299,18 +298,19 @@ func TestNext(t *testing.T) {
 			tc.change(m)
 			got := group.Next(m)
 			want := group.Verdict{Action: tc.action, Reason: tc.reason}
-			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(group.Verdict{}, "Template", "Topology")); diff != "" {
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(group.Verdict{}, "Writes")); diff != "" {
 				t.Errorf("Next (-want +got):\n%s", diff)
 			}
-			creates := got.Action == group.CreateWorkers || got.Action == group.CreateService || got.Action == group.UpdateWorkers
-			if creates && got.Template == nil {
-				t.Error("no template to create from")
+			for _, planned := range got.Writes {
+				if planned.Reason != tc.reason {
+					t.Errorf("a write is for the reason %q, want the verdict's", planned.Reason)
+				}
 			}
 		})
 	}
 }
 
-// hold has the leader wait for the group's previous life, as the webhook does.
+// hold has the leader wait for the group's previous incarnation, as the webhook does.
 func hold(m *snapshot.GroupMembers) {
 	m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
 }
@@ -331,9 +331,9 @@ func exclusive(nodeName string, labels map[string]string) func(*snapshot.GroupMe
 func TestNextBindsWorkersToTheLeadersPlace(t *testing.T) {
 	m := newMembers(t, unchanged)
 	exclusive("n1", map[string]string{rack: "r1"})(m)
-	want := desired.Topology{Key: rack, Value: "r1"}
-	if got := group.Next(m).Topology; got != want {
-		t.Errorf("topology is %v, want %v", got, want)
+	want := map[string]string{rack: "r1"}
+	if diff := cmp.Diff(want, createdWorkers(t, group.Next(m)).Spec.Template.Spec.NodeSelector); diff != "" {
+		t.Errorf("node selector (-want +got):\n%s", diff)
 	}
 }
 
@@ -341,10 +341,22 @@ func TestNextBindsWorkersToTheLeadersPlace(t *testing.T) {
 func TestNextUsesTheGroupsOwnRevision(t *testing.T) {
 	m := newMembers(t, unchanged)
 	m.LWS.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](1)
-	verdict := group.Next(m)
-	if verdict.Action != group.CreateWorkers || *verdict.Template.LeaderWorkerTemplate.Size != 3 {
-		t.Errorf("got %+v, want workers of a group of 3", verdict)
+	if got := *createdWorkers(t, group.Next(m)).Spec.Replicas; got != 2 {
+		t.Errorf("got %d workers, want the 2 of a group of 3", got)
 	}
+}
+
+// createdWorkers returns the worker StatefulSet that the verdict creates.
+func createdWorkers(t *testing.T, verdict group.Verdict) *appsv1.StatefulSet {
+	t.Helper()
+	if verdict.Action != group.CreateWorkers || len(verdict.Writes) != 1 {
+		t.Fatalf("got %+v, want workers to be created", verdict)
+	}
+	workers, ok := verdict.Writes[0].Create.(*appsv1.StatefulSet)
+	if !ok {
+		t.Fatalf("a %T is created, want a StatefulSet", verdict.Writes[0].Create)
+	}
+	return workers
 }
 
 // TestOrder has everything wrong at once, and puts it right in the order of the checks.

@@ -17,9 +17,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 // next is the set that is created in the place of one that was deleted and left its children behind.
@@ -30,7 +30,7 @@ func next() *leaderworkersetv1.LeaderWorkerSet {
 }
 
 // orphans are what a set has left behind, as the next one of its name sees it.
-func orphans(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.Set {
+func orphans(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	t.Helper()
 	observed := settled(t, lws)
 	observed.LWS = next()
@@ -54,7 +54,7 @@ func TestAdopt(t *testing.T) {
 		patchService  = "patch *v1.Service llama"
 		patchLeaders  = "patch *v1.StatefulSet llama"
 	)
-	type set = snapshot.Set
+	type set = world
 	for _, tc := range []struct {
 		name   string
 		change func(*set)
@@ -118,9 +118,9 @@ func TestAdopt(t *testing.T) {
 }
 
 // checkAdoption checks that a patch adds the owner and nothing else.
-func checkAdoption(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, patch *plan.Patch) {
+func checkAdoption(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, patch *write.Patch) {
 	t.Helper()
-	want, isObject := patch.From.DeepCopyObject().(plan.Object)
+	want, isObject := patch.From.DeepCopyObject().(write.Object)
 	if !isObject {
 		t.Fatalf("a copy of %T is no object", patch.From)
 	}
@@ -146,10 +146,10 @@ func TestAdoptedIsAtRest(t *testing.T) {
 func TestAdoptionTellsOnlyWhatStandsInItsWay(t *testing.T) {
 	observed := orphans(t, newSet())
 	observed.LWS.Status = leaderworkersetv1.LeaderWorkerSetStatus{}
-	if got := forSet(t, observed); len(got.Status.Conditions) != 0 || len(got.Events) != 0 {
-		t.Errorf("conditions %v and events %v before anything is known", got.Status.Conditions, got.Events)
+	if got := forSet(t, observed); len(got.Status.Conditions) != 0 || len(got.StatusEvents) != 0 {
+		t.Errorf("conditions %v and events %v before anything is known", got.Status.Conditions, got.StatusEvents)
 	}
-	observed.Failures = []snapshot.Failure{{Group: snapshot.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
+	observed.memory.Obstacles = []status.Obstacle{{Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
 	got := forSet(t, observed)
 	if len(got.Status.Conditions) != 1 || got.Status.Conditions[0].Type != leaderworkersetv1.ConditionReplicaFailure {
 		t.Errorf("conditions %v, want ReplicaFailure alone", got.Status.Conditions)
@@ -177,7 +177,7 @@ func TestAdoptKeepsTheKey(t *testing.T) {
 
 func TestNotAdopted(t *testing.T) {
 	const inTheWay = `StatefulSet "llama" exists and does not belong to this LeaderWorkerSet`
-	type set = snapshot.Set
+	type set = world
 	for _, tc := range []struct {
 		name   string
 		change func(*set)
@@ -308,8 +308,8 @@ func TestLeadersThatLostTheirRevision(t *testing.T) {
 			if diff := cmp.Diff(labels, planned.Writes[0].Patch.To.GetLabels()); diff != "" {
 				t.Errorf("labels (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(observed.LWS.Status, planned.Status); diff != "" || len(planned.Events) > 0 {
-				t.Errorf("events %v, status (-want +got):\n%s", planned.Events, diff)
+			if diff := cmp.Diff(observed.LWS.Status, planned.Status); diff != "" || len(planned.StatusEvents) > 0 {
+				t.Errorf("events %v, status (-want +got):\n%s", planned.StatusEvents, diff)
 			}
 			carryOut(observed, planned)
 			observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation

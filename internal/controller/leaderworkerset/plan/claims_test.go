@@ -14,7 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -72,7 +72,7 @@ func TestClaimOwners(t *testing.T) {
 			}}}
 			tc.change(m)
 			got := tc.before
-			for _, write := range plan.ForGroup(m).Writes {
+			for _, write := range group.Next(m).Writes {
 				if write.Patch != nil {
 					if claim, ok := write.Patch.To.(*corev1.PersistentVolumeClaim); ok {
 						got = claim.OwnerReferences
@@ -93,9 +93,9 @@ func TestClaimsScaledAway(t *testing.T) {
 		WhenScaled: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
 	}
 	m.Claims = []*corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data-llama-1-1"}}}
-	wantWrites(t, "while the group is there", plan.ForGroup(m).Writes)
+	wantWrites(t, "while the group is there", group.Next(m).Writes)
 	m.LWS.Spec.Replicas, m.Leaders.Spec.Replicas, m.Leader, m.Workers = ptr.To[int32](1), ptr.To[int32](1), nil, nil
-	wantWrites(t, "once it isn't asked for, and gone", plan.ForGroup(m).Writes, "delete *v1.PersistentVolumeClaim data-llama-1-1")
+	wantWrites(t, "once it isn't asked for, and gone", group.Next(m).Writes, "delete *v1.PersistentVolumeClaim data-llama-1-1")
 	m.LWS = nil
-	wantWrites(t, "once the set is gone", plan.ForGroup(m).Writes)
+	wantWrites(t, "once the set is gone", group.Next(m).Writes)
 }

@@ -19,9 +19,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/record"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 var now = metav1.NewTime(time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC))
@@ -49,53 +50,81 @@ func setImage(lws *leaderworkersetv1.LeaderWorkerSet, image string) {
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = image
 }
 
+// world is a set, its objects, and what the operator remembers of it.
+type world struct {
+	snapshot.Set
+
+	memory plan.Memory
+}
+
 // forSet plans a pass.
-func forSet(t *testing.T, observed *snapshot.Set) plan.Set {
+func forSet(t *testing.T, observed *world) plan.Set {
 	t.Helper()
-	planned, err := plan.ForSet(observed, now)
+	return at(t, observed, 0)
+}
+
+// at plans a pass that much later.
+func at(t *testing.T, observed *world, after time.Duration) plan.Set {
+	t.Helper()
+	planned, err := planAt(observed, now.Add(after))
 	if err != nil {
 		t.Fatalf("ForSet: %v", err)
 	}
 	return planned
 }
 
-// carryOut does to the snapshot what the API server would do for the writes of a plan.
-func carryOut(observed *snapshot.Set, planned plan.Set) {
-	for _, write := range planned.Writes {
-		switch {
-		case write.Create != nil:
-			write.Create.SetUID(types.UID(write.Create.GetName()))
-			write.Create.SetGeneration(1)
-			keep(observed, write.Create)
-		case write.Patch != nil:
-			write.Patch.To.SetGeneration(write.Patch.From.GetGeneration() + 1)
-			keep(observed, write.Patch.To)
-		default:
-			gone := func(object metav1.Object) bool { return object.GetName() == write.Delete.GetName() }
-			observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return gone(r) })
-			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return gone(g.Leader) })
-		}
-	}
-	observed.LWS.Status, observed.Seen = planned.Status, planned.Seen
+func planAt(observed *world, at time.Time) (plan.Set, error) {
+	options := plan.DefaultOptions()
+	return plan.ForSet(&observed.Set, &observed.memory, at, &options)
 }
 
-func keep(observed *snapshot.Set, object plan.Object) {
+// carryOut does to the world what the API server and the reconciler would do for a plan.
+func carryOut(observed *world, planned plan.Set) {
+	for _, planned := range planned.Writes {
+		switch {
+		case planned.Create != nil:
+			planned.Create.SetUID(types.UID(planned.Create.GetName()))
+			planned.Create.SetGeneration(1)
+			keep(observed, planned.Create)
+		case planned.Patch != nil:
+			planned.Patch.To.SetGeneration(planned.Patch.From.GetGeneration() + 1)
+			keep(observed, planned.Patch.To)
+		}
+		for _, object := range planned.Delete {
+			remove(observed, object.GetName())
+		}
+	}
+	observed.LWS.Status, observed.memory.Leaders = planned.Status, planned.Leaders
+}
+
+func keep(observed *world, object write.Object) {
 	switch object := object.(type) {
 	case *appsv1.StatefulSet:
 		observed.Leaders = object
-		observed.Remembered = record.Parse(object.Annotations[leaderworkersetv1.GroupRecordAnnotationKey])
 	case *corev1.Service:
 		observed.Service = object
 	case *appsv1.ControllerRevision:
-		observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return r.Name == object.Name })
+		remove(observed, object.Name)
 		observed.Revisions = append(observed.Revisions, object)
 	}
 }
 
+// remove deletes the revision, or the leader, of that name.
+func remove(observed *world, name string) {
+	observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return r.Name == name })
+	observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return g.Leader.Name == name })
+}
+
+// remembered is what the leader StatefulSet remembers of groups.
+func remembered(observed *world) restart.Record {
+	text := observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
+	return restart.ReadRecord(text, restart.StoredRecord{}).Entries
+}
+
 // settled is the world of a set whose groups are all ready.
-func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.Set {
+func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	t.Helper()
-	observed := &snapshot.Set{LWS: lws}
+	observed := &world{Set: snapshot.Set{LWS: lws}}
 	carryOut(observed, forSet(t, observed))
 	settle(observed)
 	carryOut(observed, forSet(t, observed))
@@ -103,7 +132,7 @@ func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.Set
 }
 
 // settle has the other controllers catch up: all groups that are missing are created and ready, and the leader StatefulSet observed.
-func settle(observed *snapshot.Set) {
+func settle(observed *world) {
 	leaders := observed.Leaders
 	leaders.Status.ObservedGeneration = leaders.Generation
 	for index := range *leaders.Spec.Replicas {
@@ -134,7 +163,7 @@ func readyGroup(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.Stateful
 }
 
 // as is the object in its own type.
-func as[T plan.Object](t *testing.T, object plan.Object) T {
+func as[T write.Object](t *testing.T, object write.Object) T {
 	t.Helper()
 	typed, isOfType := object.(T)
 	if !isOfType {
@@ -144,19 +173,21 @@ func as[T plan.Object](t *testing.T, object plan.Object) T {
 }
 
 // described are the writes in short: the verb, the type and the name.
-func described(writes []plan.Write) []string {
+func described(writes []write.Write) []string {
 	var lines []string
-	for _, write := range writes {
-		verb, object := "delete", write.Delete
+	for _, planned := range writes {
+		verb, objects := "delete", planned.Delete
 		switch {
-		case write.Create != nil:
-			verb, object = "create", write.Create
-		case write.Patch != nil:
-			verb, object = "patch", write.Patch.To
-		case write.Relabel != nil:
-			verb, object = "relabel", write.Relabel
+		case planned.Create != nil:
+			verb, objects = "create", []write.Object{planned.Create}
+		case planned.Patch != nil:
+			verb, objects = "patch", []write.Object{planned.Patch.To}
+		case planned.Check != nil:
+			verb, objects = "check", []write.Object{planned.Check}
 		}
-		lines = append(lines, fmt.Sprintf("%s %T %s", verb, object, object.GetName()))
+		for _, object := range objects {
+			lines = append(lines, fmt.Sprintf("%s %T %s", verb, object, object.GetName()))
+		}
 	}
 	return lines
 }

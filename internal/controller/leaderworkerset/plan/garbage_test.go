@@ -16,8 +16,8 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -53,27 +53,27 @@ func FuzzGarbage(f *testing.F) {
 		lws.Default()
 
 		observed := garbageSet(filler, lws)
-		planned, err := plan.ForSet(observed, now)
+		planned, err := planAt(observed, now.Time)
 		if err == nil {
 			carryOut(observed, planned)
-			_, _ = plan.ForSet(observed, now)
+			_, _ = planAt(observed, now.Time)
 		}
 		for _, stored := range observed.Revisions {
 			_, _ = revision.Parse(stored)
 		}
-		plan.ForGroup(garbageGroup(filler, observed))
+		group.Next(garbageGroup(filler, observed))
 		injectAll(lws)
 	})
 }
 
 // garbageSet is what a pass may observe: children that belong to the set, or don't.
-func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.Set {
-	observed := &snapshot.Set{LWS: lws}
+func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet) *world {
+	observed := &world{Set: snapshot.Set{LWS: lws}}
 	filler.Fill(&observed.Leaders)
 	filler.Fill(&observed.Service)
 	filler.Fill(&observed.Revisions)
-	filler.Fill(&observed.Failures)
-	filler.Fill(&observed.Remembered)
+	filler.Fill(&observed.memory.Obstacles)
+	filler.Fill(&observed.memory.Record.Entries)
 	for i := range observed.Revisions {
 		if observed.Revisions[i] == nil {
 			observed.Revisions[i] = &appsv1.ControllerRevision{}
@@ -102,7 +102,7 @@ func own(lws *leaderworkersetv1.LeaderWorkerSet, object metav1.Object) {
 	}
 }
 
-func garbageGroup(filler *randfill.Filler, observed *snapshot.Set) *snapshot.GroupMembers {
+func garbageGroup(filler *randfill.Filler, observed *world) *snapshot.GroupMembers {
 	members := &snapshot.GroupMembers{Index: 1, LWS: observed.LWS, Leaders: observed.Leaders, Revisions: observed.Revisions}
 	filler.Fill(&members.Leader)
 	filler.Fill(&members.Workers)

@@ -17,8 +17,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 // newMembers is group 1 of a settled set.
@@ -53,7 +53,7 @@ func TestForGroup(t *testing.T) {
 				m.Workers = nil
 				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
 			},
-			group.ReleaseLeader, []string{"patch *v1.Pod llama-1"},
+			group.UngateLeader, []string{"patch *v1.Pod llama-1"},
 		},
 		{
 			"workers are missing", func(m *members) { m.Workers = nil },
@@ -93,9 +93,9 @@ func TestForGroup(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newMembers(t, newSet())
 			tc.change(m)
-			planned := plan.ForGroup(m)
-			if planned.Verdict.Action != tc.action || planned.Failure != nil {
-				t.Errorf("got %s and failure %v, want %s and none", planned.Verdict.Action, planned.Failure, tc.action)
+			planned := group.Next(m)
+			if planned.Action != tc.action {
+				t.Errorf("got %s, want %s", planned.Action, tc.action)
 			}
 			if diff := cmp.Diff(tc.writes, described(planned.Writes)); diff != "" {
 				t.Errorf("writes (-want +got):\n%s", diff)
@@ -108,17 +108,17 @@ func TestForGroupWithAServiceOfItsOwn(t *testing.T) {
 	lws := newSet()
 	lws.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
 	m := newMembers(t, lws)
-	planned := plan.ForGroup(m)
+	planned := group.Next(m)
 	wantWrites(t, "without it", planned.Writes, "create *v1.Service llama-1")
 	m.Service = as[*corev1.Service](t, planned.Writes[0].Create)
-	wantWrites(t, "with it", plan.ForGroup(m).Writes)
+	wantWrites(t, "with it", group.Next(m).Writes)
 }
 
 // A leader that was deleted with --cascade=orphan leaves workers that belong to nobody: the next leader gets new ones.
 func TestForGroupTakesOrphansAway(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers.OwnerReferences = nil
-	wantWrites(t, "with orphaned workers", plan.ForGroup(m).Writes, "delete *v1.StatefulSet llama-1")
+	wantWrites(t, "with orphaned workers", group.Next(m).Writes, "delete *v1.StatefulSet llama-1")
 }
 
 // A worker StatefulSet that was deleted with --cascade=orphan leaves pods that belong to nobody, under the names of the next ones.
@@ -129,11 +129,11 @@ func TestForGroupTakesOrphanedPodsAway(t *testing.T) {
 		Name: "llama-1-1", Namespace: "default",
 		Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1")},
 	}}}
-	wantWrites(t, "with an orphaned pod", plan.ForGroup(m).Writes, "delete *v1.Pod llama-1-1")
+	wantWrites(t, "with an orphaned pod", group.Next(m).Writes, "delete *v1.Pod llama-1-1")
 	m.WorkerPods[0].DeletionTimestamp = &now
-	wantWrites(t, "while it terminates", plan.ForGroup(m).Writes)
+	wantWrites(t, "while it terminates", group.Next(m).Writes)
 	m.WorkerPods = nil
-	wantWrites(t, "once it is gone", plan.ForGroup(m).Writes, "create *v1.StatefulSet llama-1")
+	wantWrites(t, "once it is gone", group.Next(m).Writes, "create *v1.StatefulSet llama-1")
 }
 
 // A worker StatefulSet that has lost its labels isn't in the cache. Its pods are.
@@ -145,10 +145,10 @@ func TestForGroupLooksAfterUnseenWorkers(t *testing.T) {
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
 	}}}
 	m.Workers = nil
-	planned := plan.ForGroup(m)
-	wantWrites(t, "without their StatefulSet", planned.Writes, "relabel *v1.StatefulSet llama-1")
-	relabeled := planned.Writes[0].Relabel
-	if relabeled.GetUID() != workers.UID {
+	planned := group.Next(m)
+	wantWrites(t, "without their StatefulSet", planned.Writes, "patch *v1.PartialObjectMetadata llama-1")
+	relabeled := planned.Writes[0].Patch.To
+	if planned.Writes[0].If != write.SameUID || relabeled.GetUID() != workers.UID {
 		t.Errorf("UID is %q, want the one that the pods tell of, %q", relabeled.GetUID(), workers.UID)
 	}
 	want := maps.Clone(workers.Labels)
@@ -161,13 +161,10 @@ func TestForGroupLooksAfterUnseenWorkers(t *testing.T) {
 func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers.OwnerReferences, m.Workers.Labels = nil, map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
-	planned := plan.ForGroup(m)
-	want := &snapshot.Failure{
-		Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate,
-		Message: `group 1: StatefulSet "llama-1" exists and does not belong to this LeaderWorkerSet`,
-	}
-	if diff := cmp.Diff(want, planned.Failure); diff != "" {
-		t.Errorf("failure (-want +got):\n%s", diff)
+	planned := group.Next(m)
+	const want = `StatefulSet "llama-1" exists and does not belong to this LeaderWorkerSet`
+	if planned.Action != group.Blocked || planned.Reason != want {
+		t.Errorf("got %s: %s, want to be blocked: %s", planned.Action, planned.Reason, want)
 	}
 	if len(planned.Writes) > 0 {
 		t.Errorf("got writes %q, want none", described(planned.Writes))
@@ -180,7 +177,7 @@ func TestForGroupKeepsGatesOfOthers(t *testing.T) {
 	members.Workers = nil
 	before := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/b"}}
 	members.Leader.Spec.SchedulingGates = slices.Clone(before)
-	released := as[*corev1.Pod](t, plan.ForGroup(members).Writes[0].Patch.To)
+	released := as[*corev1.Pod](t, group.Next(members).Writes[0].Patch.To)
 	want := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: "example.com/b"}}
 	if diff := cmp.Diff(want, released.Spec.SchedulingGates); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)

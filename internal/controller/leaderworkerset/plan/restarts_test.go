@@ -12,38 +12,39 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 // alive has all groups known as complete, in the present life of their leaders.
-func alive(observed *snapshot.Set) {
-	observed.Lives = map[int32]snapshot.Life{}
+func alive(observed *world) {
+	observed.memory.Incarnations = map[int32]restart.Incarnation{}
 	for _, group := range observed.Groups {
-		members := map[int32]snapshot.Member{0: {UID: group.Leader.UID}}
-		observed.Lives[group.Index] = snapshot.Life{
-			Leader: group.Leader.UID, Members: members, Fingerprint: snapshot.Fingerprint(group.Leader.UID, members),
+		members := map[int32]restart.Member{0: {UID: group.Leader.UID}}
+		observed.memory.Incarnations[group.Index] = restart.Incarnation{
+			Leader: group.Leader.UID, Members: members, Fingerprint: restart.Fingerprint(group.Leader.UID, members),
 		}
 	}
 }
 
 // fail has a group known as failed.
-func fail(observed *snapshot.Set, index int32, why string, crashed bool) {
-	life := observed.Lives[index]
+func fail(observed *world, index int32, why string, crashed bool) {
+	life := observed.memory.Incarnations[index]
 	life.Failure, life.Crashed = why, crashed
-	observed.Lives[index] = life
+	observed.memory.Incarnations[index] = life
 }
 
 // reborn has the leader StatefulSet and the group's workers created again after the group was taken down.
-func reborn(observed *snapshot.Set) {
+func reborn(observed *world) {
 	settle(observed)
 	for i := range observed.Groups {
-		if leader := observed.Groups[i].Leader; observed.Lives[observed.Groups[i].Index].Leader == leader.UID && observed.Lives[observed.Groups[i].Index].Failure != "" {
+		if leader := observed.Groups[i].Leader; observed.memory.Incarnations[observed.Groups[i].Index].Leader == leader.UID && observed.memory.Incarnations[observed.Groups[i].Index].Failure != "" {
 			leader.UID += "'"
 			observed.Groups[i].Workers.OwnerReferences[0].UID = leader.UID
 		}
@@ -51,20 +52,11 @@ func reborn(observed *snapshot.Set) {
 	alive(observed)
 }
 
-func at(t *testing.T, observed *snapshot.Set, after time.Duration) plan.Set {
-	t.Helper()
-	planned, err := plan.ForSet(observed, metav1.NewTime(now.Add(after)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return planned
-}
-
 // wantRestarts checks what a pass tells of groups that are recreated.
 func wantRestarts(t *testing.T, what string, planned plan.Set, want ...string) {
 	t.Helper()
 	var got []string
-	for _, event := range planned.Steps {
+	for _, event := range planned.WriteEvents {
 		if event.Reason == leaderworkersetv1.ReasonRecreateGroup {
 			got = append(got, event.Note)
 		}
@@ -101,16 +93,16 @@ func TestFailedGroupsAreRecreated(t *testing.T) {
 // A leader that somebody deletes, and that the StatefulSet controller replaces, is told once, whatever the passes get to see of it.
 func TestLeadersDeletedByOthers(t *testing.T) {
 	lives := 0 // of all leaders
-	terminating := func(index int32) func(*snapshot.Set) {
-		return func(observed *snapshot.Set) { observed.Groups[index].Leader.DeletionTimestamp = &now }
+	terminating := func(index int32) func(*world) {
+		return func(observed *world) { observed.Groups[index].Leader.DeletionTimestamp = &now }
 	}
-	gone := func(indices ...int32) func(*snapshot.Set) {
-		return func(observed *snapshot.Set) {
+	gone := func(indices ...int32) func(*world) {
+		return func(observed *world) {
 			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return slices.Contains(indices, g.Index) })
 		}
 	}
-	replaced := func(indices ...int32) func(*snapshot.Set) {
-		return func(observed *snapshot.Set) {
+	replaced := func(indices ...int32) func(*world) {
+		return func(observed *world) {
 			gone(indices...)(observed)
 			settle(observed)
 			for _, index := range indices {
@@ -121,68 +113,68 @@ func TestLeadersDeletedByOthers(t *testing.T) {
 			alive(observed)
 		}
 	}
-	failed := func(observed *snapshot.Set) { fail(observed, 0, "pod llama-0-1 was deleted", false) }
-	crashed := func(observed *snapshot.Set) { fail(observed, 0, "a container restarted in pod llama-0", true) }
-	nothing := func(*snapshot.Set) {}
+	failed := func(observed *world) { fail(observed, 0, "pod llama-0-1 was deleted", false) }
+	crashed := func(observed *world) { fail(observed, 0, "a container restarted in pod llama-0", true) }
+	nothing := func(*world) {}
 	const one = "Recreating group 0: leader pod llama-0 was deleted"
 	for _, tc := range []struct {
 		what  string
-		looks []func(*snapshot.Set) // what happens before each of the passes
-		want  []string              // what each of them tells; empty for nothing
+		looks []func(*world) // what happens before each of the passes
+		want  []string       // what each of them tells; empty for nothing
 	}{
-		{"nothing happens", []func(*snapshot.Set){nothing}, []string{""}},
-		{"seen at every step", []func(*snapshot.Set){terminating(0), nothing, gone(0), nothing, replaced(0), nothing}, []string{"", "", "", "", one, ""}},
-		{"seen when it is replaced", []func(*snapshot.Set){replaced(0), nothing}, []string{one, ""}},
-		{"twice", []func(*snapshot.Set){gone(0), replaced(0), gone(0), replaced(0)}, []string{"", one, "", one}},
+		{"nothing happens", []func(*world){nothing}, []string{""}},
+		{"seen at every step", []func(*world){terminating(0), nothing, gone(0), nothing, replaced(0), nothing}, []string{"", "", "", "", one, ""}},
+		{"seen when it is replaced", []func(*world){replaced(0), nothing}, []string{one, ""}},
+		{"twice", []func(*world){gone(0), replaced(0), gone(0), replaced(0)}, []string{"", one, "", one}},
 		{
 			"several at once",
-			[]func(*snapshot.Set){gone(0, 1), replaced(0, 1), nothing},
+			[]func(*world){gone(0, 1), replaced(0, 1), nothing},
 			[]string{"", "Recreating groups 0-1: leader pod llama-0 was deleted, and others", ""},
 		},
 		{
 			"beside a group that failed",
-			[]func(*snapshot.Set){gone(1), func(observed *snapshot.Set) { replaced(1)(observed); failed(observed) }, nothing},
+			[]func(*world){gone(1), func(observed *world) { replaced(1)(observed); failed(observed) }, nothing},
 			[]string{"", "Recreating groups 0-1: pod llama-0-1 was deleted, and others", ""},
 		},
 		{
 			"of a group that failed before, which the cache shows late",
-			[]func(*snapshot.Set){failed, nothing, terminating(0), gone(0), replaced(0)},
+			[]func(*world){failed, nothing, terminating(0), gone(0), replaced(0)},
 			[]string{"Recreating group 0: pod llama-0-1 was deleted", "", "", "", ""},
 		},
 		{
 			"of a group that crashed before, which the cache shows late",
-			[]func(*snapshot.Set){crashed, nothing, terminating(0), gone(0), replaced(0)},
+			[]func(*world){crashed, nothing, terminating(0), gone(0), replaced(0)},
 			[]string{"Recreating group 0: a container restarted in pod llama-0", "", "", "", ""},
 		},
 		{
 			"by scaling down",
-			[]func(*snapshot.Set){func(observed *snapshot.Set) { observed.LWS.Spec.Replicas = ptr.To[int32](1) }, terminating(1), gone(1)},
+			[]func(*world){func(observed *world) { observed.LWS.Spec.Replicas = ptr.To[int32](1) }, terminating(1), gone(1)},
 			[]string{"", "", ""},
 		},
 		{
 			"by scaling down and up again",
-			[]func(*snapshot.Set){
-				func(observed *snapshot.Set) { observed.LWS.Spec.Replicas = ptr.To[int32](1) },
-				func(observed *snapshot.Set) { terminating(1)(observed); observed.LWS.Spec.Replicas = ptr.To[int32](2) },
+			[]func(*world){
+				func(observed *world) { observed.LWS.Spec.Replicas = ptr.To[int32](1) },
+				func(observed *world) { terminating(1)(observed); observed.LWS.Spec.Replicas = ptr.To[int32](2) },
 				gone(1), replaced(1),
 			},
 			[]string{"", "", "", ""},
 		},
 		{
 			"by the rollout, which the StatefulSet controller is quick to carry out",
-			[]func(*snapshot.Set){func(observed *snapshot.Set) { setImage(observed.LWS, "serve:2") }, terminating(1), gone(1), replaced(1)},
+			[]func(*world){func(observed *world) { setImage(observed.LWS, "serve:2") }, terminating(1), gone(1), replaced(1)},
 			[]string{"", "", "", ""},
 		},
 		{
 			"during a rollout that hasn't come to it",
-			[]func(*snapshot.Set){func(observed *snapshot.Set) { setImage(observed.LWS, "serve:2") }, terminating(0), replaced(0)},
+			[]func(*world){func(observed *world) { setImage(observed.LWS, "serve:2") }, terminating(0), replaced(0)},
 			[]string{"", "", one},
 		},
 		{
 			"with the leader StatefulSet",
-			[]func(*snapshot.Set){
-				func(observed *snapshot.Set) { observed.Leaders, observed.Groups = nil, nil },
-				func(observed *snapshot.Set) { observed.Leaders.UID = "another" },
+			[]func(*world){
+				func(observed *world) { observed.Leaders, observed.Groups = nil, nil },
+				func(observed *world) { observed.Leaders.UID = "another" },
 				replaced(0, 1),
 			},
 			[]string{"", "", ""},
@@ -219,7 +211,7 @@ func TestFailureOfAnEarlierLife(t *testing.T) {
 	carryOut(observed, forSet(t, observed))
 	fail(observed, 0, "pod llama-0-1 was deleted", false)
 	observed.Groups[0].Leader.UID = types.UID("another")
-	if planned := forSet(t, observed); slices.ContainsFunc(planned.Writes, func(w plan.Write) bool { return w.Delete != nil }) {
+	if planned := forSet(t, observed); slices.ContainsFunc(planned.Writes, func(w write.Write) bool { return w.Delete != nil }) {
 		t.Errorf("got %v", described(planned.Writes))
 	}
 }
@@ -235,8 +227,8 @@ func TestDelayOfCrashes(t *testing.T) {
 		fail(observed, 1, "a container restarted in pod llama-1", true)
 		if wait > 0 {
 			early := at(t, observed, clock+wait-time.Second)
-			if len(early.Writes) != 0 || early.After != time.Second {
-				t.Fatalf("crash %d: a second before its time got %v, and another look after %s", crash, described(early.Writes), early.After)
+			if len(early.Writes) != 0 || early.RequeueAfter != time.Second {
+				t.Fatalf("crash %d: a second before its time got %v, and another look after %s", crash, described(early.Writes), early.RequeueAfter)
 			}
 			if unready := early.Status.UnreadyGroups; len(unready) != 1 || unready[0].Reason != leaderworkersetv1.UnreadyCrashed || int(unready[0].Restarts) != crash {
 				t.Errorf("crash %d: status says %+v", crash, unready)
@@ -279,13 +271,13 @@ func TestMaxGroupRestarts(t *testing.T) {
 	const crash = "a container restarted in pod llama-1-1"
 	for _, tc := range []struct {
 		what   string
-		resume func(*snapshot.Set)
+		resume func(*world)
 	}{
-		{"the leader is deleted", func(observed *snapshot.Set) { reborn(observed) }},
-		{"the limit is raised", func(observed *snapshot.Set) {
+		{"the leader is deleted", func(observed *world) { reborn(observed) }},
+		{"the limit is raised", func(observed *world) {
 			observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](5)
 		}},
-		{"the limit is lifted", func(observed *snapshot.Set) { observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = nil }},
+		{"the limit is lifted", func(observed *world) { observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = nil }},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			lws := newSet()
@@ -346,25 +338,25 @@ func TestARolloutStopsAtAGroupThatCrashed(t *testing.T) {
 func TestRecordIsWrittenNowAndThen(t *testing.T) {
 	observed := settled(t, newSet())
 	alive(observed)
-	half := observed.Lives[1]
+	half := observed.memory.Incarnations[1]
 	half.Fingerprint = ""
-	observed.Lives[1] = half
-	observed.Recorded = now.Time
+	observed.memory.Incarnations[1] = half
+	observed.memory.RecordedAt = now.Time
 
 	early := at(t, observed, 500*time.Millisecond)
-	if early.Records || early.After != 1500*time.Millisecond {
-		t.Errorf("half a second after the last time: writes %v, another look after %s", described(early.Writes), early.After)
+	if early.WritesRecord || early.RequeueAfter != 1500*time.Millisecond {
+		t.Errorf("half a second after the last time: writes %v, another look after %s", described(early.Writes), early.RequeueAfter)
 	}
-	if due := at(t, observed, 2*time.Second); !due.Records {
+	if due := at(t, observed, 2*time.Second); !due.WritesRecord {
 		t.Error("two seconds after the last time nothing is written down")
 	}
 	observed.LWS.Spec.Replicas = ptr.To[int32](500)
-	if early := at(t, observed, 2*time.Second); early.Records || early.After != 3*time.Second {
-		t.Errorf("of 500 groups, two seconds after the last time: writes %v, another look after %s", described(early.Writes), early.After)
+	if early := at(t, observed, 2*time.Second); early.WritesRecord || early.RequeueAfter != 3*time.Second {
+		t.Errorf("of 500 groups, two seconds after the last time: writes %v, another look after %s", described(early.Writes), early.RequeueAfter)
 	}
 	observed.LWS.Spec.Replicas = ptr.To[int32](2)
 	alive(observed)
-	if complete := at(t, observed, 500*time.Millisecond); !complete.Records {
+	if complete := at(t, observed, 500*time.Millisecond); !complete.WritesRecord {
 		t.Error("all groups are complete, and it isn't written down")
 	}
 }
@@ -378,7 +370,7 @@ func TestNothingIsRememberedWithoutRestarts(t *testing.T) {
 		t.Fatal("nothing is remembered")
 	}
 	observed.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
-	observed.Lives = nil
+	observed.memory.Incarnations = nil
 	carryOut(observed, forSet(t, observed))
 	if record := observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]; record != "" {
 		t.Errorf("remembered: %s", record)
@@ -396,12 +388,12 @@ func TestAvailableWaitsForTheRecord(t *testing.T) {
 	}
 	alive(observed)
 	planned := forSet(t, observed)
-	if !available(planned) || !planned.Records {
-		t.Errorf("with all groups complete: available: %t, written down: %t, want both", available(planned), planned.Records)
+	if !available(planned) || !planned.WritesRecord {
+		t.Errorf("with all groups complete: available: %t, written down: %t, want both", available(planned), planned.WritesRecord)
 	}
 	carryOut(observed, planned)
 	observed.LWS.Status.Conditions = nil
-	observed.Lives = nil
+	observed.memory.Incarnations = nil
 	if !available(forSet(t, observed)) {
 		t.Error("not available after a restart of the operator, with the groups that were written down")
 	}

@@ -19,11 +19,14 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-func wantWrites(t *testing.T, what string, got []plan.Write, want ...string) {
+func wantWrites(t *testing.T, what string, got []write.Write, want ...string) {
 	t.Helper()
 	if diff := cmp.Diff(want, described(got)); diff != "" {
 		t.Errorf("%s: writes (-want +got):\n%s", what, diff)
@@ -32,7 +35,7 @@ func wantWrites(t *testing.T, what string, got []plan.Write, want ...string) {
 
 func reasons(planned plan.Set) []string {
 	var all []string
-	for _, event := range append(planned.Steps, planned.Events...) {
+	for _, event := range append(planned.WriteEvents, planned.StatusEvents...) {
 		all = append(all, event.Reason)
 	}
 	return all
@@ -43,7 +46,7 @@ func TestForSetOnAnEmptyWorld(t *testing.T) {
 	lws.Spec.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{
 		Partition: ptr.To[int32](1), MaxSurge: ptr.To(intstr.FromInt32(2)), MaxUnavailable: ptr.To(intstr.FromInt32(1)),
 	}
-	planned := forSet(t, &snapshot.Set{LWS: lws})
+	planned := forSet(t, &world{Set: snapshot.Set{LWS: lws}})
 
 	created, err := revision.New(lws, nil)
 	if err != nil {
@@ -77,7 +80,7 @@ func TestForSetOnAnUnchangedWorld(t *testing.T) {
 			lws := newSet()
 			change(lws)
 			observed := settled(t, lws)
-			planned, err := plan.ForSet(observed, metav1.NewTime(now.Add(time.Hour)))
+			planned, err := planAt(observed, now.Add(time.Hour))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +143,7 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	planned = forSet(t, observed)
 	wantWrites(t, "after it", planned.Writes, "delete *v1.Pod llama-1")
-	if got, want := string(planned.Writes[0].Delete.GetUID()), "leader-1-"+oldKey; got != want {
+	if got, want := string(planned.Writes[0].Delete[0].GetUID()), "leader-1-"+oldKey; got != want {
 		t.Errorf("the deletion is of UID %q, want %q", got, want)
 	}
 
@@ -188,7 +191,7 @@ func TestForSetAtAnotherPush(t *testing.T) {
 
 	setImage(lws, "serve:3")
 	carryOut(observed, forSet(t, observed))
-	if got, want := snapshot.OrderOf(observed.Leaders), (snapshot.Order{Partition: 2, Ahead: []int32{0}}); !cmp.Equal(want, got) {
+	if got, want := release.Of(observed.Leaders), (release.Release{Partition: 2, Also: []int32{0}}); !cmp.Equal(want, got) {
 		t.Errorf("order is %+v, want %+v: the partition above the surge group, the only ready one", got, want)
 	}
 	if got := observed.Leaders.Spec.UpdateStrategy.Type; got != appsv1.OnDeleteStatefulSetStrategyType {
@@ -327,7 +330,7 @@ func TestForSetMeetsForeignObjects(t *testing.T) {
 			lws.UID = "new"
 			leaders := old.Leaders.DeepCopy()
 			leaders.ObjectMeta = foreign
-			observed := &snapshot.Set{LWS: lws, Leaders: leaders, Service: &corev1.Service{ObjectMeta: foreign}, Revisions: old.Revisions}
+			observed := &world{Set: snapshot.Set{LWS: lws, Leaders: leaders, Service: &corev1.Service{ObjectMeta: foreign}, Revisions: old.Revisions}}
 			for _, group := range old.Groups {
 				group.Leader.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
 				observed.Groups = append(observed.Groups, snapshot.OwnedGroups(lws, leaders, []*corev1.Pod{group.Leader}, []*appsv1.StatefulSet{group.Workers})...)
@@ -423,21 +426,21 @@ func TestForSetOfAnEmptySpec(t *testing.T) {
 	// A set from before its fields were required says almost nothing.
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default"}}
 	lws.Default()
-	if got := len(forSet(t, &snapshot.Set{LWS: lws}).Writes); got != 3 {
+	if got := len(forSet(t, &world{Set: snapshot.Set{LWS: lws}}).Writes); got != 3 {
 		t.Errorf("%d writes, want 3", got)
 	}
 }
 
 func TestForSetTellsOfFailuresElsewhere(t *testing.T) {
 	observed := settled(t, newSet())
-	observed.Failures = []snapshot.Failure{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"}}
+	observed.memory.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"}}
 	planned := forSet(t, observed)
 	condition := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
 	if condition == nil || condition.Message != "group 1: quota" {
 		t.Errorf("got %+v, want the group's failure", condition)
 	}
-	if len(observed.Failures) != 1 {
-		t.Errorf("the plan changed what was observed: %v", observed.Failures)
+	if len(observed.memory.Obstacles) != 1 {
+		t.Errorf("the plan changed what was observed: %v", observed.memory.Obstacles)
 	}
 }
 
@@ -446,21 +449,21 @@ func TestForSetPacesTheStatus(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		ago    time.Duration // since the status was written
-		change func(*snapshot.Set)
+		change func(*world)
 		want   int32 // ready replicas
 		after  time.Duration
 	}{
-		{"a second ago", time.Second, func(*snapshot.Set) {}, 1, 0},
-		{"a moment ago", 300 * time.Millisecond, func(*snapshot.Set) {}, 0, 700 * time.Millisecond},
-		{"a second ago, in a large set", time.Second, func(s *snapshot.Set) { s.LWS.Spec.Replicas = ptr.To[int32](500) }, 0, time.Second},
-		{"five seconds ago, in a huge set", 5 * time.Second, func(s *snapshot.Set) { s.LWS.Spec.Replicas = ptr.To[int32](10_000) }, 1, 0},
-		{"a moment ago, and there is no more to come", 300 * time.Millisecond, func(s *snapshot.Set) {
+		{"a second ago", time.Second, func(*world) {}, 1, 0},
+		{"a moment ago", 300 * time.Millisecond, func(*world) {}, 0, 700 * time.Millisecond},
+		{"a second ago, in a large set", time.Second, func(s *world) { s.LWS.Spec.Replicas = ptr.To[int32](500) }, 0, time.Second},
+		{"five seconds ago, in a huge set", 5 * time.Second, func(s *world) { s.LWS.Spec.Replicas = ptr.To[int32](10_000) }, 1, 0},
+		{"a moment ago, and there is no more to come", 300 * time.Millisecond, func(s *world) {
 			s.Groups[1].Leader.Status.Conditions = s.Groups[0].Leader.Status.Conditions
 			s.LWS.Status.Conditions = forSet(t, s).Status.Conditions
 		}, 2, 0},
-		{"a moment ago, and the set has changed since", 300 * time.Millisecond, func(s *snapshot.Set) { s.LWS.Generation++ }, 1, 0},
-		{"a moment ago, and something is in the way since", 300 * time.Millisecond, func(s *snapshot.Set) {
-			s.Failures = []snapshot.Failure{{Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
+		{"a moment ago, and the set has changed since", 300 * time.Millisecond, func(s *world) { s.LWS.Generation++ }, 1, 0},
+		{"a moment ago, and something is in the way since", 300 * time.Millisecond, func(s *world) {
+			s.memory.Obstacles = []status.Obstacle{{Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
 		}, 1, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -471,11 +474,11 @@ func TestForSetPacesTheStatus(t *testing.T) {
 			}
 			observed.LWS.Status = forSet(t, observed).Status
 			observed.Groups[0].Leader.Status.Conditions = ready
-			observed.Told = now.Add(-tc.ago)
+			observed.memory.StatusWrittenAt = now.Add(-tc.ago)
 			tc.change(observed)
 			planned := forSet(t, observed)
-			if got := planned.Status.ReadyReplicas; got != tc.want || planned.After != tc.after {
-				t.Errorf("got %d ready replicas and another look after %s, want %d and %s", got, planned.After, tc.want, tc.after)
+			if got := planned.Status.ReadyReplicas; got != tc.want || planned.RequeueAfter != tc.after {
+				t.Errorf("got %d ready replicas and another look after %s, want %d and %s", got, planned.RequeueAfter, tc.want, tc.after)
 			}
 		})
 	}
@@ -504,7 +507,7 @@ func TestForSetReplacesWhileTheOrderMovesOn(t *testing.T) {
 	wantWrites(t, "after it", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
 }
 
-func wantPartition(t *testing.T, when string, observed *snapshot.Set, want int32) {
+func wantPartition(t *testing.T, when string, observed *world, want int32) {
 	t.Helper()
 	if got := *observed.Leaders.Spec.UpdateStrategy.RollingUpdate.Partition; got != want {
 		t.Errorf("%s: partition %d, want %d", when, got, want)

@@ -28,11 +28,11 @@ func TestEveryState(t *testing.T) {
 				for existing := range int32(5) {
 					for current := range max(replicas, existing) + 1 {
 						forEachGroups(existing, func(groups []rollout.Group) {
-							forEachAhead(partition, current, func(ahead []int32) {
+							forEachAlso(partition, current, func(also []int32) {
 								states++
 								checkRollout(t, rollout.Input{
 									Replicas: replicas, MaxSurge: surge, MaxUnavailable: unavailable, UserPartition: partition,
-									Current: rollout.Step{Partition: current, Replicas: existing}, Ahead: ahead, Groups: groups,
+									Current: rollout.Step{Partition: current, Replicas: existing}, Also: also, Groups: groups,
 								})
 							})
 						})
@@ -49,7 +49,7 @@ func FuzzRollout(f *testing.F) {
 	f.Add(uint8(20), uint8(3), uint8(2), uint8(5), uint8(20), uint8(21), uint64(0b100100), []byte{1, 1, 1, 0, 3, 2, 1})
 	f.Add(uint8(7), uint8(0), uint8(1), uint8(0), uint8(7), uint8(7), uint64(0), []byte{1})
 	f.Add(uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint64(0), []byte{})
-	f.Fuzz(func(t *testing.T, replicas, surge, unavailable, partition, current, existing uint8, ahead uint64, groups []byte) {
+	f.Fuzz(func(t *testing.T, replicas, surge, unavailable, partition, current, existing uint8, also uint64, groups []byte) {
 		in := rollout.Input{
 			Replicas:       int32(replicas % 64),
 			MaxUnavailable: int32(unavailable),
@@ -70,8 +70,8 @@ func FuzzRollout(f *testing.F) {
 			in.Groups = append(in.Groups, kind)
 		}
 		for index := in.Current.Partition - 1; index >= in.UserPartition; index-- {
-			if ahead>>index&1 == 1 {
-				in.Ahead = append(in.Ahead, index)
+			if also>>index&1 == 1 {
+				in.Also = append(in.Also, index)
 			}
 		}
 		checkRollout(t, in)
@@ -88,7 +88,7 @@ func checkRollout(t *testing.T, in rollout.Input) {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
 		next := after(in, decision)
-		if in.Current == next.Current && slices.Equal(in.Ahead, next.Ahead) && slices.Equal(in.Groups, next.Groups) {
+		if in.Current == next.Current && slices.Equal(in.Also, next.Also) && slices.Equal(in.Groups, next.Groups) {
 			checkEnd(t, in, decision)
 			return
 		}
@@ -111,19 +111,19 @@ func broken(in rollout.Input, decision rollout.Decision) string {
 	case len(slices.Compact(slices.Clone(decision.Replace))) != len(decision.Replace):
 		return "a group goes twice"
 	}
-	for _, index := range decision.Ahead {
+	for _, index := range decision.Also {
 		if index < in.UserPartition || index >= decision.Partition {
-			return fmt.Sprintf("group %d is not ahead of the partition", index)
+			return fmt.Sprintf("group %d is released in vain: the partition reaches it", index)
 		}
 	}
-	for _, index := range in.Ahead {
-		if index >= in.UserPartition && index < decision.Replicas && !letGo(decision.Partition, decision.Ahead, index) {
-			return fmt.Sprintf("group %d was let go, and is held again", index)
+	for _, index := range in.Also {
+		if index >= in.UserPartition && index < decision.Replicas && !isReleased(decision.Partition, decision.Also, index) {
+			return fmt.Sprintf("group %d was released, and is held again", index)
 		}
 	}
 	for _, index := range decision.Replace {
 		switch {
-		case !letGo(decision.Partition, decision.Ahead, index) || index >= decision.Replicas:
+		case !isReleased(decision.Partition, decision.Also, index) || index >= decision.Replicas:
 			return fmt.Sprintf("group %d would not come back up to date", index)
 		case groupAt(in, index).UpToDate:
 			return fmt.Sprintf("group %d is up to date already", index)
@@ -132,7 +132,7 @@ func broken(in rollout.Input, decision rollout.Decision) string {
 	released, reclaimed := false, in.Current.Replicas > decision.Replicas && in.Current.Replicas <= in.Replicas+in.MaxSurge &&
 		groupAt(in, decision.Replicas).Ready
 	for index := in.UserPartition; index < decision.Replicas; index++ {
-		if groupAt(in, index).UpToDate || letGo(in.Current.Partition, in.Ahead, index) || !letGo(decision.Partition, decision.Ahead, index) {
+		if groupAt(in, index).UpToDate || isReleased(in.Current.Partition, in.Also, index) || !isReleased(decision.Partition, decision.Also, index) {
 			continue
 		}
 		released = true
@@ -153,9 +153,9 @@ func broken(in rollout.Input, decision rollout.Decision) string {
 	return ""
 }
 
-// letGo says whether a group comes back at the current revision, with that partition and those groups ahead of it.
-func letGo(partition int32, ahead []int32, index int32) bool {
-	return index >= partition || slices.Contains(ahead, index)
+// isReleased reports whether a group is created at the current revision, with that partition and those groups also released.
+func isReleased(partition int32, also []int32, index int32) bool {
+	return index >= partition || slices.Contains(also, index)
 }
 
 // onTheirWay counts the groups that are updated and not ready, or about to be updated.
@@ -194,7 +194,7 @@ func readyAfter(in rollout.Input, decision rollout.Decision) int32 {
 func staying(in rollout.Input, decision rollout.Decision) int32 {
 	count := int32(0)
 	for index, group := range in.Groups[:min(len(in.Groups), int(decision.Replicas))] {
-		if group.Ready && (group.UpToDate || !letGo(decision.Partition, decision.Ahead, int32(index)) || int32(index) < in.UserPartition) {
+		if group.Ready && (group.UpToDate || !isReleased(decision.Partition, decision.Also, int32(index)) || int32(index) < in.UserPartition) {
 			count++
 		}
 	}
@@ -210,7 +210,7 @@ func groupAt(in rollout.Input, index int32) rollout.Group {
 	if int(index) < len(in.Groups) {
 		return in.Groups[index]
 	}
-	return rollout.Group{UpToDate: letGo(in.Current.Partition, in.Ahead, index)}
+	return rollout.Group{UpToDate: isReleased(in.Current.Partition, in.Also, index)}
 }
 
 // after is what comes of a decision when groups become ready after they were created, and broken old ones never do.
@@ -219,7 +219,7 @@ func after(in rollout.Input, decision rollout.Decision) rollout.Input {
 	for index := range decision.Replicas {
 		created := int(index) >= len(in.Groups)
 		switch {
-		case slices.Contains(decision.Replace, index) || (created && letGo(decision.Partition, decision.Ahead, index)):
+		case slices.Contains(decision.Replace, index) || (created && isReleased(decision.Partition, decision.Also, index)):
 			groups[index] = rollout.Group{UpToDate: true}
 		case created:
 			groups[index] = rollout.Group{Ready: true}
@@ -229,7 +229,7 @@ func after(in rollout.Input, decision rollout.Decision) rollout.Input {
 			groups[index] = in.Groups[index]
 		}
 	}
-	in.Current, in.Ahead, in.Groups = decision.Step, decision.Ahead, groups
+	in.Current, in.Also, in.Groups = decision.Step, decision.Also, groups
 	return in
 }
 
@@ -305,12 +305,12 @@ func forEachGroups(count int32, call func(groups []rollout.Group)) {
 	}
 }
 
-// forEachAhead calls with every combination of groups, highest first, that may be ahead of a partition.
-func forEachAhead(lowest, partition int32, call func(ahead []int32)) {
+// forEachAlso calls with every combination of groups, highest first, that may be released below a partition.
+func forEachAlso(lowest, partition int32, call func(also []int32)) {
 	if lowest >= partition {
 		call(nil)
 		return
 	}
-	forEachAhead(lowest+1, partition, call)
-	forEachAhead(lowest+1, partition, func(ahead []int32) { call(append(slices.Clone(ahead), lowest)) })
+	forEachAlso(lowest+1, partition, call)
+	forEachAlso(lowest+1, partition, func(also []int32) { call(append(slices.Clone(also), lowest)) })
 }

@@ -27,7 +27,7 @@ func TestNext(t *testing.T) {
 		name                                              string
 		replicas, maxSurge, maxUnavailable, userPartition int32
 		current                                           rollout.Step
-		ahead                                             []int32
+		also                                              []int32
 		groups                                            string
 		want                                              rollout.Decision
 	}{
@@ -66,10 +66,10 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a group fails before those that were let go are gone: one of them waits, the failed one goes", replicas: 5, maxUnavailable: 2,
+			name: "a group fails before the released ones are deleted: one of them waits, the failed one is replaced", replicas: 5, maxUnavailable: 2,
 			current: step{Partition: 3, Replicas: 5}, groups: "xoooo",
 			want: rollout.Decision{
-				Step: step{Partition: 3, Replicas: 5}, Ahead: []int32{0}, Replace: []int32{4, 0}, Outdated: 5, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 3, Replicas: 5}, Also: []int32{0}, Replace: []int32{4, 0}, Outdated: 5, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -98,29 +98,29 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a broken old group goes ahead of the partition that can't reach it", replicas: 4, maxUnavailable: 1,
+			name: "a broken old group is released below the partition, which can't reach it", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
 			want: rollout.Decision{
-				Step: step{Partition: 4, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 4, Replicas: 4}, Also: []int32{0}, Replace: []int32{0}, Outdated: 4, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
-			name: "it stays ahead until the partition has come down to it", replicas: 4, maxUnavailable: 1,
-			current: step{Partition: 4, Replicas: 4}, ahead: []int32{0}, groups: "nooo",
+			name: "it stays released until the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, also: []int32{0}, groups: "nooo",
 			want: rollout.Decision{
-				Step: step{Partition: 3, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{3}, Outdated: 3, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 3, Replicas: 4}, Also: []int32{0}, Replace: []int32{3}, Outdated: 3, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
 			name: "the partition has come down to it", replicas: 4, maxUnavailable: 1,
-			current: step{Partition: 2, Replicas: 4}, ahead: []int32{0}, groups: "nonn",
+			current: step{Partition: 2, Replicas: 4}, also: []int32{0}, groups: "nonn",
 			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{1}, Outdated: 1, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a group that was let go ahead and became ready after all goes within the budget", replicas: 4, maxUnavailable: 1,
-			current: step{Partition: 4, Replicas: 4}, ahead: []int32{0}, groups: "ooxo",
+			name: "a released group that became ready after all is replaced within the budget", replicas: 4, maxUnavailable: 1,
+			current: step{Partition: 4, Replicas: 4}, also: []int32{0}, groups: "ooxo",
 			want: rollout.Decision{
-				Step: step{Partition: 4, Replicas: 4}, Ahead: []int32{2, 0}, Replace: []int32{2}, Outdated: 4, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 4, Replicas: 4}, Also: []int32{2, 0}, Replace: []int32{2}, Outdated: 4, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -132,7 +132,7 @@ func TestNext(t *testing.T) {
 			name: "a broken old group counts against the budget, and goes first", replicas: 4, maxUnavailable: 2,
 			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
 			want: rollout.Decision{
-				Step: step{Partition: 3, Replicas: 4}, Ahead: []int32{0}, Replace: []int32{3, 0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 3, Replicas: 4}, Also: []int32{0}, Replace: []int32{3, 0}, Outdated: 4, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -184,7 +184,7 @@ func TestNext(t *testing.T) {
 			name: "another push protects a surge group that serves alone", replicas: 1, maxSurge: 1,
 			current: step{Partition: 2, Replicas: 2}, groups: "xo",
 			want: rollout.Decision{
-				Step: step{Partition: 2, Replicas: 2}, Ahead: []int32{0}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 2, Replicas: 2}, Also: []int32{0}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -231,7 +231,7 @@ func TestNext(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			got := rollout.Next(rollout.Input{
 				Replicas: tc.replicas, MaxSurge: tc.maxSurge, MaxUnavailable: tc.maxUnavailable, UserPartition: tc.userPartition,
-				Current: tc.current, Ahead: tc.ahead, Groups: groups(tc.groups),
+				Current: tc.current, Also: tc.also, Groups: groups(tc.groups),
 			})
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("Next (-want +got):\n%s", diff)

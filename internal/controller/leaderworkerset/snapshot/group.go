@@ -13,9 +13,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
-// GroupMembers is what a pass over one group looks at: everything that carries the group's name, of this life and of earlier ones.
+// GroupMembers is what a pass over one group looks at: every object that has the group's name, of this incarnation and of
+// earlier ones.
 type GroupMembers struct {
-	// LWS is the LeaderWorkerSet, with its defaults filled in; nil if it is gone.
+	// LWS is the LeaderWorkerSet, with its defaults filled in; nil if it was deleted.
 	LWS *leaderworkersetv1.LeaderWorkerSet
 
 	// Leaders is the leader StatefulSet; nil if there is none.
@@ -24,39 +25,36 @@ type GroupMembers struct {
 	// Index is the group's index.
 	Index int32
 
-	// Leader is the pod in the place of the leader; nil if there is none.
+	// Leader is the pod that has the leader's name; nil if there is none.
 	Leader *corev1.Pod
 
-	// Workers is the object in the place of the worker StatefulSet, whoever it belongs to; nil if there is none.
+	// Workers is the object that has the name of the worker StatefulSet, whoever owns it; nil if there is none.
 	Workers *appsv1.StatefulSet
 
-	// WorkerPods are the pods labeled as workers of the group, whoever they belong to.
+	// WorkerPods are the pods labeled as workers of the group, whoever owns them.
 	WorkerPods []*corev1.Pod
 
-	// Service is the object in the place of the group's own headless Service; nil if there is none, or if the group shares one.
+	// Service is the object that has the name of the group's own headless Service, whoever owns it; nil if there is none.
 	Service *corev1.Service
 
 	// Claims are the volume claims labeled as those of the group's workers.
 	Claims []*corev1.PersistentVolumeClaim
 
-	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
+	// Revisions are the ControllerRevisions that carry the set's label, whoever owns them.
 	Revisions []*appsv1.ControllerRevision
 
-	// Remembered is the fingerprint of the group's life that was complete when the operator last wrote it down; empty if there is none.
-	Remembered string
-
-	// Node is the leader's node: its metadata, if the leader is scheduled and asks for exclusive placement, else nil.
+	// Node is the metadata of the leader's node, if the leader is scheduled and asks for exclusive placement, else nil.
 	Node *metav1.PartialObjectMetadata
 }
 
-// Belongs says whether the leader pod is part of the LeaderWorkerSet as it is now: controlled by the leader StatefulSet, and that by
-// the LeaderWorkerSet.
+// Belongs reports whether the leader pod is part of the LeaderWorkerSet as it is now: the leader StatefulSet controls the
+// pod, and the LeaderWorkerSet that StatefulSet.
 func (m *GroupMembers) Belongs() bool {
 	return m.LWS != nil && m.Leaders != nil && m.Leader != nil &&
 		metav1.IsControlledBy(m.Leaders, m.LWS) && metav1.IsControlledBy(m.Leader, m.Leaders)
 }
 
-// OwnWorkers is the worker StatefulSet if it belongs to the leader pod that exists, else nil.
+// OwnWorkers returns the worker StatefulSet if the leader pod controls it, else nil.
 func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
 	if m.Workers == nil || m.Leader == nil || !metav1.IsControlledBy(m.Workers, m.Leader) {
 		return nil
@@ -64,8 +62,8 @@ func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
 	return m.Workers
 }
 
-// UnseenWorkers is the UID of the worker StatefulSet that the worker pods belong to, if the cache doesn't show it: it was deleted a moment
-// ago, or has lost its labels. Empty if there is none. Pods that are terminating tell nothing.
+// UnseenWorkers returns the UID of the worker StatefulSet that the worker pods belong to, if the cache doesn't show it. It
+// was deleted just before, or has lost its labels. The UID is empty if there is none. Terminating pods don't count.
 func (m *GroupMembers) UnseenWorkers() types.UID {
 	if m.Workers != nil || m.Leader == nil {
 		return ""
@@ -79,26 +77,30 @@ func (m *GroupMembers) UnseenWorkers() types.UID {
 	return ""
 }
 
-// Orphans are the worker pods that belong to nobody, such as those of a StatefulSet that was deleted without them. Only pods that were
-// made for this group count.
+// Orphans returns the worker pods that nobody controls, such as those of a StatefulSet that was deleted without them. Only
+// pods that were created for this group count.
 func (m *GroupMembers) Orphans() []*corev1.Pod {
+	if m.Leader == nil {
+		return nil
+	}
+	key := identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
 	var orphans []*corev1.Pod
 	for _, pod := range m.WorkerPods {
-		made := m.Leader != nil && pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
-		if made && metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil {
+		ofGroup := pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == key
+		if ofGroup && metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil {
 			orphans = append(orphans, pod)
 		}
 	}
 	return orphans
 }
 
-// PreviousWorkers counts the worker pods that belong to an earlier life of the group: not controlled by the worker StatefulSet of
-// the leader pod that exists.
+// PreviousWorkers counts the worker pods of earlier incarnations of the group: those that the worker StatefulSet of the
+// present leader pod doesn't control.
 func (m *GroupMembers) PreviousWorkers() int {
-	own := m.OwnWorkers()
+	workers := m.OwnWorkers()
 	count := 0
 	for _, pod := range m.WorkerPods {
-		if own == nil || !metav1.IsControlledBy(pod, own) {
+		if workers == nil || !metav1.IsControlledBy(pod, workers) {
 			count++
 		}
 	}

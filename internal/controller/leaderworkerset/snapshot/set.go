@@ -1,25 +1,22 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package snapshot holds what one pass may look at: the objects that the cache had at one moment, and the facts derived from
-// them. Plain values, read-only.
+// Package snapshot holds what one pass may look at: the objects that the cache had when the pass began, and facts derived
+// from them. Plain values, read-only.
 package snapshot
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/record"
 )
 
 // Set is what a pass over a LeaderWorkerSet looks at.
@@ -27,42 +24,32 @@ type Set struct {
 	// LWS is the LeaderWorkerSet, with its defaults filled in.
 	LWS *leaderworkersetv1.LeaderWorkerSet
 
-	// Leaders is the object in the place of the leader StatefulSet, whoever it belongs to; nil if there is none.
+	// Leaders is the object that has the name of the leader StatefulSet, whoever owns it; nil if there is none.
 	Leaders *appsv1.StatefulSet
 
-	// Service is the object in the place of the shared headless Service, whoever it belongs to; nil if there is none.
+	// Service is the object that has the name of the shared headless Service, whoever owns it; nil if there is none.
 	Service *corev1.Service
 
-	// Revisions are the ControllerRevisions labeled as the set's, whoever they belong to.
+	// Revisions are the ControllerRevisions that carry the set's label, whoever owns them.
 	Revisions []*appsv1.ControllerRevision
 
-	// CurrentKey is the key of the revision from which the StatefulSet controller creates leaders below the partition; empty if that isn't
-	// known.
+	// CurrentKey is the key of the revision at which the StatefulSet controller creates leaders below the partition. It is
+	// empty if that isn't known.
 	CurrentKey string
 
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
-
-	// Seen are the leaders that earlier passes of this process saw last, by the groups' index.
-	Seen map[int32]SeenLeader
-
-	// Remembered is what the leader StatefulSet tells of groups.
-	Remembered record.Groups
-
-	// Recorded is when lives were last written down by this process; zero if they weren't.
-	Recorded time.Time
-
-	// Told is when the status was last written by this process; zero if it wasn't.
-	Told time.Time
-
-	// Lives are what passes over the groups saw, by the groups' index.
-	Lives map[int32]Life
-
-	// Failures are what stood in the way when the set, and each of its groups, was last worked on.
-	Failures []Failure
 }
 
-// Group is one group as a pass over its set sees it: cheap to look at, whatever its size.
+// OwnLeaders returns the leader StatefulSet if the set owns it, else nil.
+func (s *Set) OwnLeaders() *appsv1.StatefulSet {
+	if s.Leaders != nil && metav1.IsControlledBy(s.Leaders, s.LWS) {
+		return s.Leaders
+	}
+	return nil
+}
+
+// Group is one group as a pass over its set looks at it: cheap, whatever the group's size.
 type Group struct {
 	// Index is the group's index.
 	Index int32
@@ -70,42 +57,20 @@ type Group struct {
 	// Leader is the group's leader pod.
 	Leader *corev1.Pod
 
-	// Workers is the group's worker StatefulSet, which belongs to Leader; nil if there is none or it belongs to an earlier leader.
+	// Workers is the group's worker StatefulSet, which Leader owns. Nil if there is none, or if an earlier leader owns it.
 	Workers *appsv1.StatefulSet
 }
 
-// SeenLeader is a leader pod as the last pass over its set that saw it left it.
-type SeenLeader struct {
-	UID types.UID
-
-	// Leaving says that its end is no news: the operator deletes it, or lets others do that for a rollout or because fewer groups are
-	// asked for, or it was terminating when it was first seen.
-	Leaving bool
-}
-
-// Failure is something that the API server refused, or that stands in the way of writing it.
-type Failure struct {
-	// Group is the group's index, or WholeSet.
-	Group int32
-
-	// Reason is the reason of the event and condition that tell of it: FailedCreate or FailedUpdate.
-	Reason string
-
-	// Message is what the API server said, or why the write couldn't be made.
-	Message string
-}
-
-// WholeSet stands in the place of a group's index for what concerns the set.
-const WholeSet int32 = -1
-
-// InTheWay is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone else.
-func InTheWay(kind, name string) string {
+// NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone else.
+func NameTaken(kind, name string) string {
 	return fmt.Sprintf("%s %q exists and does not belong to this LeaderWorkerSet", kind, name)
 }
 
-// OwnedGroups puts the leader pods and worker StatefulSets of a LeaderWorkerSet together. Only what is controlled by the right owner
-// counts: the leader StatefulSet by the LeaderWorkerSet, pods by the leader StatefulSet, worker StatefulSets by the pod.
-func OwnedGroups(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, pods []*corev1.Pod, workers []*appsv1.StatefulSet) []Group {
+// OwnedGroups puts the leader pods and worker StatefulSets of a LeaderWorkerSet together. An object counts only if the right
+// object controls it: the LeaderWorkerSet the leader StatefulSet, that the leader pods, and each pod its worker StatefulSet.
+func OwnedGroups(
+	lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, pods []*corev1.Pod, workers []*appsv1.StatefulSet,
+) []Group {
 	if leaders == nil || !metav1.IsControlledBy(leaders, lws) {
 		return nil
 	}
@@ -129,8 +94,10 @@ func OwnedGroups(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.Statefu
 	return groups
 }
 
-// OwnedRevisions are those of the revisions that belong to the LeaderWorkerSet, oldest first.
-func OwnedRevisions(lws *leaderworkersetv1.LeaderWorkerSet, revisions []*appsv1.ControllerRevision) []*appsv1.ControllerRevision {
+// OwnedRevisions returns the revisions that the LeaderWorkerSet owns, oldest first.
+func OwnedRevisions(
+	lws *leaderworkersetv1.LeaderWorkerSet, revisions []*appsv1.ControllerRevision,
+) []*appsv1.ControllerRevision {
 	var owned []*appsv1.ControllerRevision
 	for _, revision := range revisions {
 		if metav1.IsControlledBy(revision, lws) {
@@ -141,16 +108,17 @@ func OwnedRevisions(lws *leaderworkersetv1.LeaderWorkerSet, revisions []*appsv1.
 	return owned
 }
 
-// Size is the number of pods that the group was made with.
+// Size returns the number of pods that the group was created with.
 func (g Group) Size() int32 { return LeaderSize(g.Leader) }
 
-// Revision is the key of the revision that the group was made from.
+// Revision returns the key of the revision that the group was created from.
 func (g Group) Revision() string { return g.Leader.Labels[leaderworkersetv1.RevisionLabelKey] }
 
-// Terminating says whether the group is going away.
+// Terminating reports whether the leader pod is marked for deletion.
 func (g Group) Terminating() bool { return g.Leader.DeletionTimestamp != nil }
 
-// Ready says whether all pods of the group are ready and belong together: the leader, and size-1 workers of its own revision.
+// Ready reports whether all pods of the group are ready and belong together: the leader, and size-1 workers of its own
+// revision.
 func (g Group) Ready() bool {
 	if g.Terminating() || !PodReady(g.Leader) {
 		return false
@@ -164,14 +132,7 @@ func (g Group) Ready() bool {
 		g.Workers.Status.ReadyReplicas == wanted)
 }
 
-// HasFailed says whether the group has failed in its present life. It waits to be recreated, or has no restarts left, though the kubelet may
-// have made its pods ready again.
-func (s *Set) HasFailed(group Group) bool {
-	life, leader := s.Lives[group.Index], group.Leader.UID
-	return (life.Leader == leader && life.Failure != "") || (leader != "" && s.Remembered[group.Index].Failed == leader)
-}
-
-// LeaderSize is the number of pods in the group of a leader, from its annotation; 1 if that can't be read.
+// LeaderSize returns the number of pods in the group of a leader, from the leader's annotation; 1 if that can't be read.
 func LeaderSize(leader *corev1.Pod) int32 {
 	if size, ok := identity.ParseIndex(leader.Annotations[leaderworkersetv1.SizeAnnotationKey]); ok && size > 0 {
 		return size
@@ -179,7 +140,8 @@ func LeaderSize(leader *corev1.Pod) int32 {
 	return 1
 }
 
-// Unschedulable is why no node can take the pod; empty if one can, or if the scheduler hasn't looked yet.
+// Unschedulable returns the scheduler's message if no node can take the pod. It is empty if one can, or if the scheduler
+// hasn't tried yet.
 func Unschedulable(pod *corev1.Pod) string {
 	for i := range pod.Status.Conditions {
 		if condition := &pod.Status.Conditions[i]; IsUnschedulable(condition) {
@@ -189,22 +151,23 @@ func Unschedulable(pod *corev1.Pod) string {
 	return ""
 }
 
-// IsUnschedulable says whether the condition of a pod tells that no node can take it.
+// IsUnschedulable reports whether a pod's condition says that no node can take it.
 func IsUnschedulable(condition *corev1.PodCondition) bool {
-	return condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse && condition.Reason == corev1.PodReasonUnschedulable
+	return condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse &&
+		condition.Reason == corev1.PodReasonUnschedulable
 }
 
-// WaitsForPreviousGroup says whether the leader isn't to be scheduled before the pods of its group's previous life are gone.
+// WaitsForPreviousGroup reports whether the leader is gated until the pods of its group's previous incarnation are deleted.
 func WaitsForPreviousGroup(leader *corev1.Pod) bool {
 	return slices.ContainsFunc(leader.Spec.SchedulingGates, IsPreviousGroupGate)
 }
 
-// IsPreviousGroupGate says whether the scheduling gate is the operator's.
+// IsPreviousGroupGate reports whether the scheduling gate is the operator's.
 func IsPreviousGroupGate(gate corev1.PodSchedulingGate) bool {
 	return gate.Name == leaderworkersetv1.PreviousGroupSchedulingGate
 }
 
-// PodReady says whether the pod's Ready condition is True.
+// PodReady reports whether the pod's Ready condition is True.
 func PodReady(pod *corev1.Pod) bool {
 	for i := range pod.Status.Conditions {
 		if condition := &pod.Status.Conditions[i]; condition.Type == corev1.PodReady {

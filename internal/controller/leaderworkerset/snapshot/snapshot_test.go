@@ -229,12 +229,3 @@ func TestGroupMembers(t *testing.T) {
 		}
 	}
 }
-
-// TestFingerprintStaysTheSame has an operator that takes over from one of another version find the groups as that one left them.
-func TestFingerprintStaysTheSame(t *testing.T) {
-	const leader = "0d3c6a62-5d0e-4b63-a9a2-b7d6b5a3b6b1"
-	members := map[int32]snapshot.Member{0: {UID: leader}, 1: {UID: "5f4bd7a0-9a33-4e8b-8b52-0e5c5c1c3a11", Restarts: 12}}
-	if got, want := snapshot.Fingerprint(leader, members), "752cca9f-c9e6a3e9fdba648a"; got != want {
-		t.Errorf("fingerprint: got %s, want %s", got, want)
-	}
-}

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package status says where a LeaderWorkerSet is: counts, conditions, and the events of what has just changed.
+// Package status says how a LeaderWorkerSet is doing: counts, conditions, and the events of their changes.
 package status
 
 import (
@@ -17,8 +17,11 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 // Input is what a status is made from.
@@ -29,42 +32,42 @@ type Input struct {
 	// Revision is the key of the current revision.
 	Revision string
 
-	// Rollout is the step of the rollout that was decided on in this pass.
-	Rollout rollout.Decision
+	// Release is the step of the rolling update that this pass decided on.
+	Release release.Decision
 
-	// Failures are what stands in the way, of the set as a whole or of single groups.
-	Failures []snapshot.Failure
+	// Obstacles are in the way of writes, for the set as a whole or for single groups.
+	Obstacles []Obstacle
 
-	// Crashes are what is known of groups that crashed, by index.
-	Crashes map[int32]Crashes
+	// Crashes are the groups that crashed, by index.
+	Crashes map[int32]restart.Crash
 
-	// Unrecorded says that a group is ready that nothing has been written down of yet. Users aren't told that all groups are ready before.
+	// Unrecorded says that a group is ready of which the record says nothing yet. Available has to wait for that.
 	Unrecorded bool
 
 	// Now is the time of conditions that change.
 	Now metav1.Time
 }
 
-// actionReconcile is the action of events that tell of a state, not of a single write.
-const actionReconcile = "Reconcile"
+// Obstacle is something that the API server refused, or that is in the way of a write.
+type Obstacle struct {
+	// Group is the group's index, or WholeSet.
+	Group int32
 
-// Event is something to tell the user about a LeaderWorkerSet.
-type Event struct {
-	// Type is Normal or Warning, as in the core API.
-	Type string
-
-	// Reason is one of the API package's reasons.
+	// Reason is the reason of the event and condition that report it: FailedCreate or FailedUpdate.
 	Reason string
 
-	// Action says what the operator did, or tried, in one word.
-	Action string
-
-	// Note is the message.
-	Note string
+	// Message is what the API server said, or why the write couldn't be made.
+	Message string
 }
 
-// Next is the status after this pass, and the events of its changes. What didn't change keeps its time.
-func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
+// WholeSet stands in the place of a group's index for an obstacle of the whole set.
+const WholeSet int32 = -1
+
+// actionReconcile is the action of events that report a state, not a single write.
+const actionReconcile = "Reconcile"
+
+// Next returns the status after this pass, and the events of its changes. A condition that stays keeps its time.
+func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	before := &in.Set.LWS.Status
 	next := *before.DeepCopy()
 	next.ObservedGeneration = in.Set.LWS.Generation
@@ -75,28 +78,29 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
 
 	counted := count(in)
 	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
-	for _, condition := range conditions(in, counted) {
+	for _, condition := range conditions(in, counted, progressOf(in)) {
 		condition.ObservedGeneration = in.Set.LWS.Generation
 		condition.LastTransitionTime = in.Now
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
 	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionFailed, leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
-	reason, message := replicaFailure(in.Failures)
+	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	return next, events(before.Conditions, next.Conditions)
 }
 
-// Unchanged is the status as it was but for what stands in the way, and the events of that: for a pass that can't tell the rest yet.
-func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []Event) {
+// Unchanged returns the status as it was, but for obstacles, and the events of that. It is for a pass that can't say the rest
+// yet.
+func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	next := *in.Set.LWS.Status.DeepCopy()
-	reason, message := replicaFailure(in.Failures)
+	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
 }
 
-// IsUrgent says whether a status has to be written at once: it tells of another generation, or of more than numbers. The messages of
-// conditions are in no hurry, but for those of failures.
+// IsUrgent reports whether a status has to be written at once: it is of another generation, or differs in more than numbers.
+// The messages of conditions can wait, but for those of failures.
 func IsUrgent(before, next *leaderworkersetv1.LeaderWorkerSetStatus) bool {
 	state := func(conditions []metav1.Condition) map[string]string {
 		states := map[string]string{}
@@ -135,36 +139,76 @@ func count(in Input) counts {
 	return c
 }
 
-// conditions are those that are always there. Available needs the rollout to be over, too: in the middle of one, all groups are ready
-// for a moment after each step, and the condition would flap.
-func conditions(in Input, c counts) []metav1.Condition {
-	updating := in.Rollout.Outdated > 0
-	told := meta.IsStatusConditionTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable)
-	available := c.wantedAndReady == c.replicas && !updating && (told || !in.Unrecorded)
+// progress is how far a rolling update is, by the groups that exist.
+type progress struct {
+	outdated int32
+	reason   rollout.Reason
+}
+
+// progressOf returns the decision on the rolling update as the status reports it. A terminating group still is outdated, though
+// its successor won't be. So is one that is missing in the middle of a rollout. And the partition holds nothing in a set whose
+// first groups are yet to be created.
+func progressOf(in Input) progress {
+	replicas, partition := *in.Set.LWS.Spec.Replicas, *in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition
+	reported := progress{outdated: in.Release.Outdated, reason: in.Release.Progress}
+	missing, held := replicas, false
+	for _, group := range in.Set.Groups {
+		if group.Index >= replicas {
+			continue
+		}
+		missing--
+		if group.Revision() == in.Revision {
+			continue
+		}
+		held = held || group.Index < partition
+		if group.Terminating() && in.Release.Includes(group.Index) {
+			reported.outdated++
+		}
+	}
+	if meta.IsStatusConditionTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress) {
+		reported.outdated = max(reported.outdated, missing)
+	}
+	switch {
+	case reported.outdated > 0:
+		reported.reason = rollout.WaitingForGroups
+	case reported.reason == rollout.HeldByPartition && !held:
+		reported.reason = rollout.Complete
+	}
+	return reported
+}
+
+// conditions returns those that are always there. Available waits for the end of the rollout as well: in its middle, all
+// groups are ready for a short time after each step, and the condition would flap.
+func conditions(in Input, c counts, p progress) []metav1.Condition {
+	updating := p.outdated > 0
+	was := meta.IsStatusConditionTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable)
+	available := c.wantedAndReady == c.replicas && !updating && (was || !in.Unrecorded)
 	message := fmt.Sprintf("%d of %d groups are ready", c.wantedAndReady, c.replicas)
 	if updating {
-		message += fmt.Sprintf(", %d have to be updated", in.Rollout.Outdated)
+		message += fmt.Sprintf(", %d have to be updated", p.outdated)
 	}
 	upToDate := leaderworkersetv1.ReasonAllGroupsUpToDate
-	if in.Rollout.Reason == rollout.HeldByPartition {
+	if p.reason == rollout.HeldByPartition {
 		upToDate = leaderworkersetv1.ReasonHeldByPartition
 	}
+	ready, progressing := leaderworkersetv1.ReasonAllGroupsReady, leaderworkersetv1.ReasonGroupsProgressing
 	return []metav1.Condition{
-		condition(leaderworkersetv1.ConditionAvailable, available, leaderworkersetv1.ReasonAllGroupsReady, leaderworkersetv1.ReasonGroupsProgressing, message),
-		condition(leaderworkersetv1.ConditionProgressing, !available, leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonAllGroupsReady, message),
-		condition(leaderworkersetv1.ConditionUpdateInProgress, updating, leaderworkersetv1.ReasonGroupsUpdating, upToDate, rolloutMessage(in, c)),
+		condition(leaderworkersetv1.ConditionAvailable, available, ready, progressing, message),
+		condition(leaderworkersetv1.ConditionProgressing, !available, progressing, ready, message),
+		condition(leaderworkersetv1.ConditionUpdateInProgress, updating,
+			leaderworkersetv1.ReasonGroupsUpdating, upToDate, rolloutMessage(in, c, p)),
 	}
 }
 
-// rolloutMessage tells how far the rollout is, and what it waits for: "17 of 20 groups have to be updated, waiting for groups 17-18; 2 may be
-// unavailable".
-func rolloutMessage(in Input, c counts) string {
-	switch in.Rollout.Reason {
+// rolloutMessage says how far the rollout is, and what it waits for: "17 of 20 groups have to be updated, waiting for groups
+// 17-18; 2 may be unavailable".
+func rolloutMessage(in Input, c counts, p progress) string {
+	switch p.reason {
 	case rollout.HeldByPartition:
 		return fmt.Sprintf("%s up to date, the partition holds the others", groupsAre(c.updated))
 	case rollout.WaitingForGroups:
 		_, unavailable := snapshot.Budget(in.Set.LWS)
-		message := fmt.Sprintf("%d of %d groups have to be updated", in.Rollout.Outdated, c.replicas)
+		message := fmt.Sprintf("%d of %d groups have to be updated", p.outdated, c.replicas)
 		if waiting := unready(in); len(waiting) > 0 {
 			message += ", waiting for " + Groups(waiting)
 		}
@@ -174,14 +218,14 @@ func rolloutMessage(in Input, c counts) string {
 	}
 }
 
-// unready are the indices of the groups that aren't ready, or don't exist, surge included.
+// unready returns the indices of the groups that aren't ready, or don't exist, surge included.
 func unready(in Input) []int32 {
 	ready := map[int32]bool{}
 	for _, group := range in.Set.Groups {
 		ready[group.Index] = group.Ready()
 	}
 	var indices []int32
-	for index := range in.Rollout.Replicas {
+	for index := range in.Release.Replicas {
 		if !ready[index] {
 			indices = append(indices, index)
 		}
@@ -203,10 +247,10 @@ func condition(kind string, holds bool, whenTrue, whenFalse, message string) met
 	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: whenFalse, Message: message}
 }
 
-// maxFailures bounds how many groups' failures the condition's message quotes.
-const maxFailures = 3
+// maxObstacles bounds how many obstacles the condition's message quotes.
+const maxObstacles = 3
 
-// setWhile has a condition as long as there is a message, and takes it away after, as Deployments do with ReplicaFailure.
+// setWhile sets a condition while there is a message, and removes it after, as Deployments do with ReplicaFailure.
 func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message string) {
 	if message == "" {
 		meta.RemoveStatusCondition(conditions, kind)
@@ -222,31 +266,31 @@ func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message st
 	})
 }
 
-// replicaFailure tells of what can't be written; empty if there is nothing.
-func replicaFailure(failures []snapshot.Failure) (reason, message string) {
-	if len(failures) == 0 {
+// replicaFailure reports what can't be written; empty if everything can.
+func replicaFailure(obstacles []Obstacle) (reason, message string) {
+	if len(obstacles) == 0 {
 		return "", ""
 	}
-	return failures[0].Reason, failureMessage(failures)
+	return obstacles[0].Reason, obstacleMessage(obstacles)
 }
 
-// maxMessage bounds what the condition's message quotes, in bytes. With what comes around it, it fits into the 1024 that the note of an
-// event may have.
+// maxMessage bounds what the condition's message quotes, in bytes. With the text around it, it fits into the 1024 bytes that
+// the note of an event may have.
 const maxMessage = 900
 
-func failureMessage(failures []snapshot.Failure) string {
+func obstacleMessage(obstacles []Obstacle) string {
 	var messages []string
-	shown := failures[:min(len(failures), maxFailures)]
-	for _, failure := range shown {
-		messages = append(messages, shortened(failure.Message, maxMessage/len(shown)))
+	shown := obstacles[:min(len(obstacles), maxObstacles)]
+	for _, obstacle := range shown {
+		messages = append(messages, shortened(obstacle.Message, maxMessage/len(shown)))
 	}
-	if more := len(failures) - maxFailures; more > 0 {
+	if more := len(obstacles) - maxObstacles; more > 0 {
 		messages = append(messages, fmt.Sprintf("and %d more groups", more))
 	}
 	return strings.Join(messages, "; ")
 }
 
-// shortened is the beginning of a message, limit bytes at most and an ellipsis.
+// shortened returns the beginning of a message: at most limit bytes and an ellipsis.
 func shortened(message string, limit int) string {
 	if len(message) <= limit {
 		return message
@@ -254,35 +298,47 @@ func shortened(message string, limit int) string {
 	return strings.ToValidUTF8(message[:limit], "") + "…"
 }
 
-// events tell of the conditions that have just become True, of a partition that a rollout has come to, and of each new failure.
-func events(before, after []metav1.Condition) []Event {
-	var told []Event
+// events returns an event for each condition that has just become True, for a partition that a rollout has come down to, and
+// for each new failure.
+func events(before, after []metav1.Condition) []write.Event {
+	var recorded []write.Event
 	for _, condition := range after {
-		previous := meta.FindStatusCondition(before, condition.Type)
-		wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
-		failure := isFailure(condition)
-		held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
-		switch {
-		case held && wasTrue:
-			told = append(told, Event{Type: corev1.EventTypeNormal, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})
-		case condition.Status != metav1.ConditionTrue:
-		case failure && (!wasTrue || previous.Message != condition.Message):
-			told = append(told, Event{Type: corev1.EventTypeWarning, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})
-		case !failure && !wasTrue:
-			told = append(told, Event{Type: corev1.EventTypeNormal, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message})
+		if kind := eventType(meta.FindStatusCondition(before, condition.Type), condition); kind != "" {
+			recorded = append(recorded, write.Event{
+				Type: kind, Reason: condition.Reason, Action: actionReconcile, Note: condition.Message,
+			})
 		}
 	}
-	// Ready comes last: it ends what the others tell of.
-	slices.SortStableFunc(told, func(a, b Event) int { return rank(a) - rank(b) })
-	return told
+	// AllGroupsReady comes last: it ends what the others report.
+	slices.SortStableFunc(recorded, func(a, b write.Event) int { return rank(a) - rank(b) })
+	return recorded
 }
 
-// isFailure says whether a condition is there only while something is wrong, and its message says what.
+// eventType returns the type of the event about a condition; empty if there is nothing to report.
+func eventType(previous *metav1.Condition, condition metav1.Condition) string {
+	wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
+	held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
+	switch {
+	case held && wasTrue:
+		return corev1.EventTypeNormal
+	case condition.Status != metav1.ConditionTrue:
+		return ""
+	case isFailure(condition):
+		if !wasTrue || previous.Message != condition.Message {
+			return corev1.EventTypeWarning
+		}
+	case !wasTrue:
+		return corev1.EventTypeNormal
+	}
+	return ""
+}
+
+// isFailure reports whether a condition exists only while something is wrong, which its message describes.
 func isFailure(condition metav1.Condition) bool {
 	return condition.Type == leaderworkersetv1.ConditionReplicaFailure || condition.Type == leaderworkersetv1.ConditionFailed
 }
 
-func rank(event Event) int {
+func rank(event write.Event) int {
 	if event.Reason == leaderworkersetv1.ReasonAllGroupsReady {
 		return 1
 	}

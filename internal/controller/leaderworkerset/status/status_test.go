@@ -17,9 +17,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
 var (
@@ -33,7 +35,7 @@ func newInput(replicas int32, groups string) status.Input {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Generation: 7}}
 	lws.Spec.Replicas = ptr.To(replicas)
 	lws.Default()
-	in := status.Input{Set: &snapshot.Set{LWS: lws}, Revision: "new", Rollout: rollout.Decision{Step: rollout.Step{Replicas: replicas}, Reason: rollout.Complete}, Now: now}
+	in := status.Input{Set: &snapshot.Set{LWS: lws}, Revision: "new", Release: release.Decision{Replicas: replicas, Progress: rollout.Complete}, Now: now}
 	for index, kind := range groups {
 		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "old"}}}
 		if strings.ContainsRune("nwt", kind) {
@@ -51,11 +53,11 @@ func newInput(replicas int32, groups string) status.Input {
 }
 
 // atStep is a rollout that has that many groups to update.
-func atStep(outdated int32) rollout.Decision {
+func atStep(outdated int32) release.Decision {
 	if outdated == 0 {
-		return rollout.Decision{Reason: rollout.Complete}
+		return release.Decision{Progress: rollout.Complete}
 	}
-	return rollout.Decision{Outdated: outdated, Reason: rollout.WaitingForGroups}
+	return release.Decision{Outdated: outdated, Progress: rollout.WaitingForGroups}
 }
 
 // asBefore has the set show a status of an hour ago.
@@ -93,7 +95,7 @@ func TestConditions(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := newInput(tc.replicas, tc.groups)
-			in.Rollout = atStep(tc.outdated)
+			in.Release = atStep(tc.outdated)
 			got, _ := status.Next(in)
 
 			counts := [3]int32{got.Replicas, got.ReadyReplicas, got.UpdatedReplicas}
@@ -143,32 +145,35 @@ func TestFixedFields(t *testing.T) {
 func TestRolloutMessage(t *testing.T) {
 	for _, tc := range []struct {
 		name, groups string
-		step         rollout.Decision
+		step         release.Decision
 		reason, want string
 	}{
 		{
-			"nothing to update", "nnnn", rollout.Decision{Step: rollout.Step{Replicas: 4}, Reason: rollout.Complete},
+			"nothing to update", "nnnn", release.Decision{Replicas: 4, Progress: rollout.Complete},
 			leaderworkersetv1.ReasonAllGroupsUpToDate, "All groups are up to date",
 		},
 		{
-			"it begins", "oooo", rollout.Decision{Step: rollout.Step{Replicas: 4}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			"it begins", "oooo", release.Decision{Replicas: 4, Outdated: 4, Progress: rollout.WaitingForGroups},
 			leaderworkersetv1.ReasonGroupsUpdating, "4 of 4 groups have to be updated; 1 may be unavailable",
 		},
 		{
-			"a group is on its way", "ooow", rollout.Decision{Step: rollout.Step{Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
+			"a group is on its way", "ooow", release.Decision{Replicas: 4, Outdated: 3, Progress: rollout.WaitingForGroups},
 			leaderworkersetv1.ReasonGroupsUpdating, "3 of 4 groups have to be updated, waiting for group 3; 1 may be unavailable",
 		},
 		{
-			"surge is yet to be created", "ooxo", rollout.Decision{Step: rollout.Step{Replicas: 6}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			"surge is yet to be created", "ooxo", release.Decision{Replicas: 6, Outdated: 4, Progress: rollout.WaitingForGroups},
 			leaderworkersetv1.ReasonGroupsUpdating, "4 of 4 groups have to be updated, waiting for groups 2, 4-5; 1 may be unavailable",
 		},
 		{
-			"the partition holds", "ooon", rollout.Decision{Step: rollout.Step{Replicas: 4}, Reason: rollout.HeldByPartition},
+			"the partition holds", "ooon", release.Decision{Replicas: 4, Progress: rollout.HeldByPartition},
 			leaderworkersetv1.ReasonHeldByPartition, "1 group is up to date, the partition holds the others",
 		},
 	} {
 		in := newInput(4, tc.groups)
-		in.Rollout = tc.step
+		in.Release = tc.step
+		if tc.step.Progress == rollout.HeldByPartition {
+			in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](3)
+		}
 		got, _ := status.Next(in)
 		condition := meta.FindStatusCondition(got.Conditions, leaderworkersetv1.ConditionUpdateInProgress)
 		if condition.Reason != tc.reason || condition.Message != tc.want {
@@ -183,7 +188,7 @@ func TestReasons(t *testing.T) {
 		return meta.FindStatusCondition(got.Conditions, kind).Reason
 	}
 	updating := newInput(1, "o")
-	updating.Rollout = atStep(1)
+	updating.Release = atStep(1)
 	for _, tc := range []struct {
 		in         status.Input
 		kind, want string
@@ -209,7 +214,7 @@ func TestAvailableDoesNotFlap(t *testing.T) {
 		outdated int32
 	}{{"oo", 2}, {"ox", 2}, {"ow", 1}, {"on", 1}, {"wn", 0}, {"nn", 0}} {
 		next := newInput(2, moment.groups)
-		next.Rollout = atStep(moment.outdated)
+		next.Release = atStep(moment.outdated)
 		next.Set.LWS.Status = in.Set.LWS.Status
 		in.Set.LWS.Status, _ = status.Next(next)
 		if available := isTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable); available != wasAvailable {
@@ -224,7 +229,7 @@ func TestAvailableDoesNotFlap(t *testing.T) {
 
 func TestUnchangedStatusKeepsItsTimes(t *testing.T) {
 	in := newInput(2, "nw")
-	in.Failures = []snapshot.Failure{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
+	in.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
 	asBefore(in)
 	got, events := status.Next(in)
 	if diff := cmp.Diff(in.Set.LWS.Status, got); diff != "" {
@@ -263,7 +268,7 @@ func TestForeignConditionsStay(t *testing.T) {
 func TestReplicaFailureComesAndGoes(t *testing.T) {
 	in := newInput(2, "nw")
 	asBefore(in)
-	in.Failures = []snapshot.Failure{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"}}
+	in.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"}}
 	next, events := status.Next(in)
 	want := metav1.Condition{
 		Type: leaderworkersetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue, Reason: leaderworkersetv1.ReasonFailedCreate,
@@ -272,19 +277,19 @@ func TestReplicaFailureComesAndGoes(t *testing.T) {
 	if diff := cmp.Diff(&want, meta.FindStatusCondition(next.Conditions, want.Type)); diff != "" {
 		t.Errorf("condition (-want +got):\n%s", diff)
 	}
-	warning := status.Event{Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate, Action: "Reconcile", Note: "group 1: quota"}
-	if diff := cmp.Diff([]status.Event{warning}, events); diff != "" {
+	warning := write.Event{Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate, Action: "Reconcile", Note: "group 1: quota"}
+	if diff := cmp.Diff([]write.Event{warning}, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 
 	in.Set.LWS.Status = next
-	in.Failures[0].Message = "group 1: forbidden"
+	in.Obstacles[0].Message = "group 1: forbidden"
 	next, events = status.Next(in)
 	if len(events) != 1 || events[0].Note != "group 1: forbidden" {
 		t.Errorf("got %v, want a warning of the new message", events)
 	}
 
-	in.Set.LWS.Status, in.Failures = next, nil
+	in.Set.LWS.Status, in.Obstacles = next, nil
 	next, events = status.Next(in)
 	if condition := meta.FindStatusCondition(next.Conditions, want.Type); condition != nil || len(events) > 0 {
 		t.Errorf("got %+v and %v, want neither condition nor event", condition, events)
@@ -295,7 +300,7 @@ func TestReplicaFailureComesAndGoes(t *testing.T) {
 func TestMessagesAreBounded(t *testing.T) {
 	in := newInput(100, "")
 	for group := range int32(100) {
-		in.Failures = append(in.Failures, snapshot.Failure{Group: group, Message: fmt.Sprintf("group %d: quota", group)})
+		in.Obstacles = append(in.Obstacles, status.Obstacle{Group: group, Message: fmt.Sprintf("group %d: quota", group)})
 	}
 	next, _ := status.Next(in)
 	message := meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionReplicaFailure).Message
@@ -303,8 +308,8 @@ func TestMessagesAreBounded(t *testing.T) {
 		t.Errorf("message of many failures is %q, want %q", message, want)
 	}
 
-	for i := range in.Failures {
-		in.Failures[i].Message = strings.Repeat("ü", 20000)
+	for i := range in.Obstacles {
+		in.Obstacles[i].Message = strings.Repeat("ü", 20000)
 	}
 	next, events := status.Next(in)
 	message = meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionReplicaFailure).Message
@@ -328,22 +333,26 @@ func TestEventsAreInOrder(t *testing.T) {
 		{"a new set", nil, func(in *status.Input) { in.Set.Groups = nil }, []string{leaderworkersetv1.ReasonGroupsProgressing}},
 		{"a set that is ready at once", nil, func(*status.Input) {}, []string{leaderworkersetv1.ReasonAllGroupsReady}},
 		{
-			"a rollout begins", func(*status.Input) {}, func(in *status.Input) { in.Rollout = atStep(1) },
+			"a rollout begins", func(*status.Input) {}, func(in *status.Input) { in.Release = atStep(1) },
 			[]string{leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonGroupsUpdating},
 		},
 		{
-			"a rollout ends", func(in *status.Input) { in.Rollout = atStep(1) }, func(*status.Input) {},
+			"a rollout ends", func(in *status.Input) { in.Release = atStep(1) }, func(*status.Input) {},
 			[]string{leaderworkersetv1.ReasonAllGroupsReady},
 		},
 		{
-			"a rollout comes to the partition", func(in *status.Input) { in.Rollout = atStep(1) },
-			func(in *status.Input) { in.Rollout.Reason = rollout.HeldByPartition },
+			"a rollout comes to the partition", func(in *status.Input) { in.Release = atStep(1) },
+			func(in *status.Input) {
+				in.Set.Groups[0].Leader.Labels[leaderworkersetv1.RevisionLabelKey] = "old"
+				in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
+				in.Release.Progress = rollout.HeldByPartition
+			},
 			[]string{leaderworkersetv1.ReasonHeldByPartition, leaderworkersetv1.ReasonAllGroupsReady},
 		},
 		{
 			"ready, and a failure: ready comes last", func(in *status.Input) { in.Set.Groups = nil },
 			func(in *status.Input) {
-				in.Failures = []snapshot.Failure{{Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
+				in.Obstacles = []status.Obstacle{{Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
 			},
 			[]string{leaderworkersetv1.ReasonFailedUpdate, leaderworkersetv1.ReasonAllGroupsReady},
 		},

@@ -15,22 +15,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// longestMessage is how many bytes are quoted of why a group isn't ready. The CRD lets it have 1024 characters.
-const longestMessage = 1000
+// maxUnreadyMessage bounds the message of an unready group, in bytes. The CRD takes 1024 characters.
+const maxUnreadyMessage = 1000
 
-// Crashes is what is known of a group that crashed.
-type Crashes struct {
-	// Restarts is how often in a row it was recreated for that.
-	Restarts int32
-
-	// Waiting is the last error of a group that waits to be recreated; empty for others.
-	Waiting string
-
-	// Failed is the last error of a group that has used up its restarts; empty for others.
-	Failed string
-}
-
-// unreadyGroups lists groups that aren't ready, lowest index first. A group whose reason stays keeps its time.
+// unreadyGroups returns groups that aren't ready, lowest index first. A group whose reason stays keeps its time.
 func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 	existing := map[int32]snapshot.Group{}
 	for _, group := range in.Set.Groups {
@@ -46,7 +34,7 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 			continue
 		}
 		entry := leaderworkersetv1.UnreadyGroup{
-			Index: index, Reason: reason, Message: shortened(message, longestMessage),
+			Index: index, Reason: reason, Message: shortened(message, maxUnreadyMessage),
 			Since: in.Now, Restarts: in.Crashes[index].Restarts,
 		}
 		before := slices.IndexFunc(in.Set.LWS.Status.UnreadyGroups, func(known leaderworkersetv1.UnreadyGroup) bool {
@@ -60,26 +48,26 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 	return unready
 }
 
-// why is why a group isn't ready; no reason if it is.
+// why returns why a group isn't ready; no reason if it is.
 func why(in Input, index int32, existing map[int32]snapshot.Group) (reason leaderworkersetv1.UnreadyReason, message string) {
 	group, exists := existing[index]
 	crashed := in.Crashes[index]
-	blocked := slices.IndexFunc(in.Failures, func(failure snapshot.Failure) bool { return failure.Group == index })
+	blocked := slices.IndexFunc(in.Obstacles, func(obstacle Obstacle) bool { return obstacle.Group == index })
 	switch {
 	case !exists:
 		return leaderworkersetv1.UnreadyMissing, "the leader pod doesn't exist"
 	case group.Terminating():
 		return leaderworkersetv1.UnreadyTerminating, "the leader pod is terminating"
-	case crashed.Failed != "":
-		return leaderworkersetv1.UnreadyFailed, crashed.Failed
+	case crashed.Exhausted != "":
+		return leaderworkersetv1.UnreadyFailed, crashed.Exhausted
 	case crashed.Waiting != "":
 		return leaderworkersetv1.UnreadyCrashed, crashed.Waiting
 	case blocked >= 0:
-		return leaderworkersetv1.UnreadyBlocked, in.Failures[blocked].Message
+		return leaderworkersetv1.UnreadyBlocked, in.Obstacles[blocked].Message
 	case group.Ready():
 		return "", ""
 	case snapshot.WaitsForPreviousGroup(group.Leader):
-		return leaderworkersetv1.UnreadyPreviousGroup, "the leader pod waits for the pods of the group's previous life to be gone"
+		return leaderworkersetv1.UnreadyPreviousGroup, "the leader pod waits for the pods of the group's previous incarnation to be gone"
 	case snapshot.Unschedulable(group.Leader) != "":
 		return leaderworkersetv1.UnreadyUnschedulable, snapshot.Unschedulable(group.Leader)
 	case !snapshot.PodReady(group.Leader):
@@ -93,11 +81,11 @@ func why(in Input, index int32, existing map[int32]snapshot.Group) (reason leade
 	}
 }
 
-// failedMessage names the groups that have used up their restarts, the last error of the first of them, and what to do.
+// failedMessage names the groups that have no restarts left, the last error of the first of them, and what to do.
 func failedMessage(in Input) string {
 	var failed []int32
 	for index, crashed := range in.Crashes {
-		if crashed.Failed != "" {
+		if crashed.Exhausted != "" {
 			failed = append(failed, index)
 		}
 	}
@@ -108,5 +96,5 @@ func failedMessage(in Input) string {
 	first := in.Crashes[failed[0]]
 	text := Groups(failed)
 	return fmt.Sprintf("%s: no restarts left after %d; %s. To try again, delete pod %s",
-		strings.ToUpper(text[:1])+text[1:], first.Restarts, shortened(first.Failed, maxMessage/2), identity.Leader(in.Set.LWS.Name, failed[0]))
+		strings.ToUpper(text[:1])+text[1:], first.Restarts, shortened(first.Exhausted, maxMessage/2), identity.Leader(in.Set.LWS.Name, failed[0]))
 }

@@ -12,6 +12,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -28,7 +30,7 @@ func TestForSetReplacesABrokenGroupAhead(t *testing.T) {
 	setImage(observed.LWS, "serve:2")
 
 	carryOut(observed, forSet(t, observed))
-	wantOrder(t, observed.Leaders, rolling, snapshot.Order{Partition: 2, Ahead: []int32{0}})
+	wantRelease(t, observed.Leaders, rolling, release.Release{Partition: 2, Also: []int32{0}})
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 
 	planned := forSet(t, observed)
@@ -38,12 +40,12 @@ func TestForSetReplacesABrokenGroupAhead(t *testing.T) {
 	planned = forSet(t, observed)
 	wantWrites(t, "with group 0 gone", planned.Writes, "patch *v1.StatefulSet llama")
 	carryOut(observed, planned)
-	wantOrder(t, observed.Leaders, onDelete, snapshot.Order{Partition: 2, Ahead: []int32{0}})
+	wantRelease(t, observed.Leaders, onDelete, release.Release{Partition: 2, Also: []int32{0}})
 	wantWrites(t, "until it is back", forSet(t, observed).Writes)
 
 	settle(observed)
 	carryOut(observed, forSet(t, observed))
-	wantOrder(t, observed.Leaders, rolling, snapshot.Order{Partition: 0})
+	wantRelease(t, observed.Leaders, rolling, release.Release{Partition: 0})
 
 	settle(observed)
 	carryOut(observed, forSet(t, observed)) // Group 1 goes.
@@ -75,11 +77,11 @@ func TestForSetHasTheLowestMissingGroupCreated(t *testing.T) {
 			observed.Groups[1].Leader.Status.Conditions = nil
 			setImage(lws, "serve:2")
 			carryOut(observed, forSet(t, observed))
-			wantOrder(t, observed.Leaders, appsv1.RollingUpdateStatefulSetStrategyType, snapshot.Order{Partition: 4, Ahead: []int32{1}})
+			wantRelease(t, observed.Leaders, appsv1.RollingUpdateStatefulSetStrategyType, release.Release{Partition: 4, Also: []int32{1}})
 
 			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return slices.Contains(tc.missing, g.Index) })
 			carryOut(observed, forSet(t, observed))
-			wantOrder(t, observed.Leaders, tc.want, snapshot.Order{Partition: 4, Ahead: []int32{1}})
+			wantRelease(t, observed.Leaders, tc.want, release.Release{Partition: 4, Also: []int32{1}})
 		})
 	}
 }
@@ -97,10 +99,10 @@ func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
 
 	setImage(observed.LWS, "serve:3")
 	planned := forSet(t, observed)
-	wantWrites(t, "the group that was let go ends first", planned.Writes[1:], "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0")
+	wantWrites(t, "the group that was let go ends first", planned.Writes[1:], "check *v1.StatefulSet llama", "delete *v1.Pod llama-0")
 	carryOut(observed, planned)
 	carryOut(observed, forSet(t, observed))
-	wantOrder(t, observed.Leaders, appsv1.OnDeleteStatefulSetStrategyType, snapshot.Order{Partition: 2, Ahead: []int32{0}})
+	wantRelease(t, observed.Leaders, appsv1.OnDeleteStatefulSetStrategyType, release.Release{Partition: 2, Also: []int32{0}})
 }
 
 // TestForSetConfirmsWhatMayBeLate has a group that isn't of the revision before the current one, as far as the leader StatefulSet tells: the
@@ -112,19 +114,19 @@ func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	observed.Leaders.Status.CurrentRevision = "llama-other"
 	wantWrites(t, "in a view that may be late", forSet(t, observed).Writes,
-		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
+		"check *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 
-	observed.Lives = map[int32]snapshot.Life{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
+	observed.memory.Incarnations = map[int32]restart.Incarnation{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
 	wantWrites(t, "when another group fails, which is written down", forSet(t, observed).Writes,
-		"patch *v1.StatefulSet llama", "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
+		"check *v1.StatefulSet llama", "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
 }
 
-func wantOrder(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, order snapshot.Order) {
+func wantRelease(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, want release.Release) {
 	t.Helper()
 	if got := leaders.Spec.UpdateStrategy.Type; got != strategy {
 		t.Errorf("strategy %s, want %s", got, strategy)
 	}
-	if got := snapshot.OrderOf(leaders); !cmp.Equal(order, got, cmpopts.EquateEmpty()) {
-		t.Errorf("order %+v, want %+v", got, order)
+	if got := release.Of(leaders); !cmp.Equal(want, got, cmpopts.EquateEmpty()) {
+		t.Errorf("release %+v, want %+v", got, want)
 	}
 }

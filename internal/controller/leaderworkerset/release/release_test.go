@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package snapshot_test
+package release_test
 
 import (
 	"testing"
@@ -12,10 +12,10 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 )
 
-func TestOrderOf(t *testing.T) {
+func TestOf(t *testing.T) {
 	rolling := appsv1.StatefulSetUpdateStrategy{
 		Type:          appsv1.RollingUpdateStatefulSetStrategyType,
 		RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To[int32](2)},
@@ -24,50 +24,50 @@ func TestOrderOf(t *testing.T) {
 	for _, tc := range []struct {
 		name, annotation string
 		strategy         appsv1.StatefulSetUpdateStrategy
-		want             snapshot.Order
+		want             release.Release
 	}{
-		{name: "a partition", strategy: rolling, want: snapshot.Order{Partition: 2}},
-		{name: "none", want: snapshot.Order{}},
+		{name: "a partition", strategy: rolling, want: release.Release{Partition: 2}},
+		{name: "none", want: release.Release{}},
 		{
 			name: "groups ahead of the partition", strategy: rolling, annotation: `{"partition":3,"groups":[1,0]}`,
-			want: snapshot.Order{Partition: 2, Ahead: []int32{1, 0}},
+			want: release.Release{Partition: 2, Also: []int32{1, 0}},
 		},
 		{
 			name: "while they are created", strategy: onDelete, annotation: `{"partition":3,"groups":[1,0]}`,
-			want: snapshot.Order{Partition: 3, Ahead: []int32{1, 0}},
+			want: release.Release{Partition: 3, Also: []int32{1, 0}},
 		},
-		{name: "somebody else's OnDelete lets nothing go", strategy: onDelete, want: snapshot.Order{Partition: 4}},
-		{name: "nonsense lets nothing go", strategy: onDelete, annotation: `{"partition":"1"}`, want: snapshot.Order{Partition: 4}},
+		{name: "somebody else's OnDelete lets nothing go", strategy: onDelete, want: release.Release{Partition: 4}},
+		{name: "nonsense lets nothing go", strategy: onDelete, annotation: `{"partition":"1"}`, want: release.Release{Partition: 4}},
 	} {
 		leaders := &appsv1.StatefulSet{
 			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: tc.annotation}},
 			Spec:       appsv1.StatefulSetSpec{Replicas: ptr.To[int32](4), UpdateStrategy: tc.strategy},
 		}
-		got := snapshot.OrderOf(leaders)
+		got := release.Of(leaders)
 		if !cmp.Equal(tc.want, got) {
 			t.Errorf("%s: got %+v, want %+v", tc.name, got, tc.want)
 		}
 		leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] = got.Annotation()
-		if again := snapshot.OrderOf(leaders); !cmp.Equal(got, again) {
+		if again := release.Of(leaders); !cmp.Equal(got, again) {
 			t.Errorf("%s: written and read again it is %+v, want %+v", tc.name, again, got)
 		}
 	}
 }
 
-func TestOrderIncludes(t *testing.T) {
+func TestCovers(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
-		order, than snapshot.Order
+		release, than release.Release
 		want        bool
 	}{
-		{"itself", snapshot.Order{Partition: 3, Ahead: []int32{1}}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, true},
-		{"a higher partition", snapshot.Order{Partition: 2}, snapshot.Order{Partition: 3}, true},
-		{"a lower partition", snapshot.Order{Partition: 3}, snapshot.Order{Partition: 2}, false},
-		{"fewer groups ahead", snapshot.Order{Partition: 3, Ahead: []int32{1, 0}}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, true},
-		{"another group ahead", snapshot.Order{Partition: 3, Ahead: []int32{0}}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, false},
-		{"a group ahead that the partition has come to", snapshot.Order{Partition: 1}, snapshot.Order{Partition: 3, Ahead: []int32{1}}, true},
+		{"itself", release.Release{Partition: 3, Also: []int32{1}}, release.Release{Partition: 3, Also: []int32{1}}, true},
+		{"a higher partition", release.Release{Partition: 2}, release.Release{Partition: 3}, true},
+		{"a lower partition", release.Release{Partition: 3}, release.Release{Partition: 2}, false},
+		{"fewer groups ahead", release.Release{Partition: 3, Also: []int32{1, 0}}, release.Release{Partition: 3, Also: []int32{1}}, true},
+		{"another group ahead", release.Release{Partition: 3, Also: []int32{0}}, release.Release{Partition: 3, Also: []int32{1}}, false},
+		{"a group ahead that the partition has come to", release.Release{Partition: 1}, release.Release{Partition: 3, Also: []int32{1}}, true},
 	} {
-		if got := tc.order.Includes(tc.than); got != tc.want {
+		if got := tc.release.Covers(tc.than); got != tc.want {
 			t.Errorf("%s: %t, want %t", tc.name, got, tc.want)
 		}
 	}

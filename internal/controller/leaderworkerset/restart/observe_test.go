@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package group_test
+package restart_test
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
@@ -122,7 +122,7 @@ func TestObserve(t *testing.T) {
 			crashed: true,
 		},
 		{
-			what: "a pod of an earlier life still terminates",
+			what: "a pod of an earlier incarnation still terminates",
 			change: func(m *snapshot.GroupMembers) {
 				pod := workerPod(m, 1, "earlier")
 				pod.OwnerReferences[0].UID = "earlier workers"
@@ -137,16 +137,16 @@ func TestObserve(t *testing.T) {
 		{what: "the set is going", change: func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = deleting; m.WorkerPods = nil }},
 		{what: "policy None", change: func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = nil }},
 	} {
-		known := group.Observe(snapshot.Life{}, running(nil))
+		known := restart.Observe(restart.Incarnation{}, "", running(nil))
 		if !known.Complete() || known.Failure != "" {
 			t.Fatalf("a running group is %+v", known)
 		}
-		got := group.Observe(known, running(tc.change))
+		got := restart.Observe(known, "", running(tc.change))
 		if (got.Failure == "") != (tc.failure == "") || !strings.Contains(got.Failure, tc.failure) || got.Crashed != tc.crashed {
 			t.Errorf("%s: got failure %q, crashed %v; want %q, %v", tc.what, got.Failure, got.Crashed, tc.failure, tc.crashed)
 		}
 		if tc.failure != "" {
-			if again := group.Observe(got, running(nil)); again.Failure != got.Failure {
+			if again := restart.Observe(got, "", running(nil)); again.Failure != got.Failure {
 				t.Errorf("%s: the failure is forgotten before the group is recreated", tc.what)
 			}
 		}
@@ -155,7 +155,7 @@ func TestObserve(t *testing.T) {
 
 // A process that starts anew has only the fingerprint to compare with.
 func TestObserveWhatIsRemembered(t *testing.T) {
-	known := group.Observe(snapshot.Life{}, running(nil))
+	known := restart.Observe(restart.Incarnation{}, "", running(nil))
 	for _, tc := range []struct {
 		what   string
 		change func(*snapshot.GroupMembers)
@@ -167,11 +167,10 @@ func TestObserveWhatIsRemembered(t *testing.T) {
 		{"a container restarted", func(m *snapshot.GroupMembers) {
 			m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
 		}, true},
-		{"it is another life", func(m *snapshot.GroupMembers) { m.Leader.UID = "another"; m.WorkerPods = nil }, false},
+		{"it is another incarnation", func(m *snapshot.GroupMembers) { m.Leader.UID = "another"; m.WorkerPods = nil }, false},
 	} {
 		members := running(tc.change)
-		members.Remembered = known.Fingerprint
-		if got := group.Observe(snapshot.Life{}, members); (got.Failure != "") != tc.fails {
+		if got := restart.Observe(restart.Incarnation{}, known.Fingerprint, members); (got.Failure != "") != tc.fails {
 			t.Errorf("%s: got failure %q, want one: %v", tc.what, got.Failure, tc.fails)
 		}
 	}
@@ -204,7 +203,7 @@ func TestObserveBeforeComplete(t *testing.T) {
 		{"after start: a worker is deleted after all have run", afterStart, both(afterStart, incomplete), true, true},
 		{"after start: pods are there and one is pending", afterStart, both(afterStart, pending), true, false},
 	} {
-		got := group.Observe(group.Observe(snapshot.Life{}, running(tc.before)), running(tc.after))
+		got := restart.Observe(restart.Observe(restart.Incarnation{}, "", running(tc.before)), "", running(tc.after))
 		if got.Complete() != tc.complete || (got.Failure != "") != tc.fails {
 			t.Errorf("%s: got complete %v, failure %q; want %v, %v", tc.what, got.Complete(), got.Failure, tc.complete, tc.fails)
 		}

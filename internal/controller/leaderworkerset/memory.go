@@ -1,0 +1,138 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+)
+
+// memories are what this process remembers of all sets. A pass fetches its part once before it plans, and stores its part
+// once after. Passes over a set and over its groups run at the same time: each stores only what it alone decides on.
+type memories struct {
+	mutex sync.Mutex
+	bySet map[types.NamespacedName]*setMemory
+}
+
+// setMemory is what is remembered of one set.
+type setMemory struct {
+	incarnations map[int32]restart.Incarnation // stored by passes over groups
+	obstacles    map[int32]status.Obstacle     // stored by both, each for itself
+
+	// The rest is stored by passes over the set.
+	observed        bool
+	leaders         restart.Leaders
+	record          restart.StoredRecord // read-only
+	recordedAt      time.Time
+	statusWrittenAt time.Time
+}
+
+func newMemories() *memories {
+	return &memories{bySet: map[types.NamespacedName]*setMemory{}}
+}
+
+// ofSet returns what is remembered of a set, for a pass over it.
+func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	known := m.bySet[set]
+	if known == nil {
+		return plan.Memory{}
+	}
+	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
+	return plan.Memory{
+		Incarnations:    maps.Clone(known.incarnations),
+		Leaders:         known.leaders,
+		Record:          known.record,
+		RecordedAt:      known.recordedAt,
+		StatusWrittenAt: known.statusWrittenAt,
+		Obstacles:       slices.SortedFunc(maps.Values(known.obstacles), byGroup),
+	}
+}
+
+// storeSet stores what a pass over a set found and did. obstacle is what was in its way, nil for nothing. changed reports
+// whether that is another one than before.
+func (m *memories) storeSet(set types.NamespacedName, next *plan.Memory, obstacle *status.Obstacle) (changed bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	known := m.known(set)
+	known.observed = true
+	known.leaders, known.record = next.Leaders, next.Record
+	known.recordedAt, known.statusWrittenAt = next.RecordedAt, next.StatusWrittenAt
+	return known.storeObstacle(status.WholeSet, obstacle)
+}
+
+// groupMemory is what is remembered of one group, for a pass over it.
+type groupMemory struct {
+	incarnation restart.Incarnation
+	record      restart.StoredRecord // of its set
+}
+
+// ofGroup returns what is remembered of a group.
+func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if known := m.bySet[set]; known != nil {
+		return groupMemory{incarnation: known.incarnations[group], record: known.record}
+	}
+	return groupMemory{}
+}
+
+// storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
+// incarnation was completed, has ended, or has failed, or another obstacle is in the way.
+func (m *memories) storeGroup(
+	set types.NamespacedName, group int32, incarnation restart.Incarnation, obstacle *status.Obstacle,
+) (changed bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	known := m.known(set)
+	before := known.incarnations[group]
+	if incarnation.Leader == "" {
+		delete(known.incarnations, group)
+	} else {
+		known.incarnations[group] = incarnation
+	}
+	obstacleChanged := known.storeObstacle(group, obstacle)
+	if len(known.incarnations) == 0 && len(known.obstacles) == 0 && !known.observed {
+		delete(m.bySet, set) // A group was left of a set that was deleted.
+	}
+	return obstacleChanged || before.Fingerprint != incarnation.Fingerprint || before.Failure != incarnation.Failure
+}
+
+// forget drops what is remembered of a deleted set.
+func (m *memories) forget(set types.NamespacedName) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	delete(m.bySet, set)
+}
+
+// known returns what is remembered of a set, to be changed.
+func (m *memories) known(set types.NamespacedName) *setMemory {
+	if m.bySet[set] == nil {
+		m.bySet[set] = &setMemory{
+			incarnations: map[int32]restart.Incarnation{}, obstacles: map[int32]status.Obstacle{},
+		}
+	}
+	return m.bySet[set]
+}
+
+// storeObstacle stores what is in the way of a group, or of the set; nil for nothing.
+func (s *setMemory) storeObstacle(group int32, obstacle *status.Obstacle) (changed bool) {
+	before, had := s.obstacles[group]
+	if obstacle == nil {
+		delete(s.obstacles, group)
+		return had
+	}
+	s.obstacles[group] = *obstacle
+	return !had || before != *obstacle
+}

@@ -1,0 +1,207 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
+)
+
+// revisionDecision is the current revision, and what it takes to have it.
+type revisionDecision struct {
+	key      string
+	template revision.Template
+	writes   []write.Write
+	events   []write.Event
+}
+
+// currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set returns to
+// becomes the newest again.
+func currentRevision(set *snapshot.Set) (revisionDecision, error) {
+	template, owned := revision.Of(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
+	if current := equivalentRevision(set, owned); current != nil {
+		decision := revisionDecision{key: revision.Key(current), template: template}
+		if latest := revision.Latest(owned); current.Revision < latest {
+			newest := current.DeepCopy()
+			newest.Revision = latest + 1
+			decision.writes = []write.Write{{
+				Patch: &write.Patch{From: current, To: newest}, If: write.SameVersion, Reason: "the set returns to this revision",
+			}}
+		}
+		return decision, nil
+	}
+	created, err := revision.New(set.LWS, set.Revisions)
+	if err != nil {
+		return revisionDecision{}, err
+	}
+	key := revision.Key(created)
+	return revisionDecision{
+		key: key, template: template,
+		writes: []write.Write{creation(created, created.Labels, "the set has no revision of this template")},
+		events: []write.Event{{
+			Type:   corev1.EventTypeNormal,
+			Reason: leaderworkersetv1.ReasonCreatingRevision,
+			Action: "Create",
+			Note:   fmt.Sprintf("Created revision %d, key %s", created.Revision, key),
+		}},
+	}, nil
+}
+
+// creation creates a child that the set controls, if the set still exists.
+func creation(child write.Object, selectedBy map[string]string, reason string) write.Write {
+	return write.Write{
+		Create: child, OwnerMustLive: metav1.GetControllerOf(child), SelectedBy: selectedBy, Reason: reason,
+	}
+}
+
+// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone.
+func serviceWrites(
+	set *snapshot.Set, template *revision.Template, released *release.Decision,
+) ([]write.Write, []status.Obstacle) {
+	shared := template.Subdomain() == leaderworkersetv1.SubdomainShared
+	switch service := set.Service; {
+	case !shared:
+		if service == nil || !metav1.IsControlledBy(service, set.LWS) || released.Progress != rollout.Complete {
+			return nil, nil
+		}
+		return []write.Write{{Delete: []write.Object{service}, Reason: "each group has a Service of its own"}}, nil
+	case service == nil:
+		wanted := desired.SharedService(set.LWS)
+		return []write.Write{creation(wanted, wanted.Labels, "the pods find each other through it")}, nil
+	case !metav1.IsControlledBy(service, set.LWS):
+		return nil, nameTaken(set.LWS, "Service", service, "")
+	}
+	return nil, nil
+}
+
+// leaderWrites creates the leader StatefulSet, or changes it where it differs.
+func leaderWrites(
+	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+) ([]write.Write, []status.Obstacle) {
+	wanted := wantedLeaders(set, current, released, restarts)
+	existing := set.Leaders
+	switch {
+	case existing == nil:
+		selectedBy := map[string]string{leaderworkersetv1.SetNameLabelKey: set.LWS.Name}
+		return []write.Write{creation(wanted, selectedBy, "the set has no leaders yet")}, nil
+	case !metav1.IsControlledBy(existing, set.LWS):
+		return nil, nameTaken(set.LWS, "StatefulSet", existing, whyNotAdopted(set.LWS, existing))
+	case len(released.Unfinished) > 0:
+		return nil, nil
+	}
+	newRevision := existing.Labels[leaderworkersetv1.RevisionLabelKey] != current.key
+	updated := desired.Adjust(existing, wanted, newRevision)
+	if released.Annotation == "" {
+		delete(updated.Annotations, leaderworkersetv1.AheadAnnotationKey)
+	}
+	if equality.Semantic.DeepEqual(existing, updated) {
+		return nil, nil
+	}
+	return []write.Write{{
+		Patch:  &write.Patch{From: existing, To: updated},
+		If:     write.Weakest(existing, updated, leaderworkersetv1.AheadAnnotationKey),
+		Reason: whyChanged(existing, updated, newRevision, released),
+	}}, nil
+}
+
+// wantedLeaders returns the leader StatefulSet at this step of the rolling update, with what has to be remembered.
+func wantedLeaders(
+	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+) *appsv1.StatefulSet {
+	step := rollout.Step{Partition: released.Partition, Replicas: released.Replicas}
+	wanted := desired.LeaderStatefulSet(set.LWS, &current.template, current.key, step)
+	if released.Annotation != "" {
+		wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] = released.Annotation
+	}
+	if released.Strategy == appsv1.OnDeleteStatefulSetStrategyType {
+		wanted.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: released.Strategy}
+	}
+	if restarts.WriteRecord {
+		wanted.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = restarts.Record
+	}
+	return wanted
+}
+
+// whyChanged returns why the leader StatefulSet changes, in words for logs and films.
+func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, released *release.Decision) string {
+	var reasons []string
+	before, after := release.Of(existing), release.Of(updated)
+	annotation := existing.Annotations[leaderworkersetv1.AheadAnnotationKey] != released.Annotation
+	was, is := ptr.Deref(existing.Spec.Replicas, 1), ptr.Deref(updated.Spec.Replicas, 1)
+	if newRevision {
+		reasons = append(reasons, "the revision is new")
+	}
+	if newRevision || before.Partition != after.Partition || annotation || is > was {
+		reasons = append(reasons, released.Reason)
+	} else if is < was {
+		reasons = append(reasons, "no more groups are needed")
+	}
+	if existing.Spec.UpdateStrategy.Type != updated.Spec.UpdateStrategy.Type {
+		reasons = append(reasons, "the lowest group that is missing decides on the strategy")
+	}
+	if existing.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] != updated.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] {
+		reasons = append(reasons, "the record of groups has changed")
+	}
+	if len(reasons) == 0 {
+		return "the spec or the metadata has changed"
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// surplusRevisions deletes the oldest of the revisions that nothing uses.
+//
+// A revision of no group may still be in use. Groups below the partition that are deleted come back at what the StatefulSet
+// controller calls its current revision, even if all of them are deleted at once. While that revision isn't known, none is
+// deleted.
+func surplusRevisions(set *snapshot.Set, key string) []write.Write {
+	used := map[string]bool{key: true, set.CurrentKey: true}
+	for _, group := range set.Groups {
+		used[group.Revision()] = true
+	}
+	if leaders := set.Leaders; leaders != nil {
+		if leaders.Status.CurrentRevision != "" && set.CurrentKey == "" {
+			return nil
+		}
+		used[leaders.Labels[leaderworkersetv1.RevisionLabelKey]] = true
+	}
+	inUse := func(key string) bool { return used[key] }
+	owned, limit := snapshot.OwnedRevisions(set.LWS, set.Revisions), max(int(*set.LWS.Spec.RevisionHistoryLimit), 0)
+	var surplus []write.Object
+	for _, unused := range revision.Surplus(owned, inUse, limit) {
+		surplus = append(surplus, unused)
+	}
+	if len(surplus) == 0 {
+		return nil
+	}
+	return []write.Write{{Delete: surplus, Reason: fmt.Sprintf("revisionHistoryLimit is %d", limit)}}
+}
+
+// nameTaken reports an object that has the name of a child and isn't one, unless it is a child of an earlier set of the same
+// name: that is about to be deleted, or left behind. note is added to the message.
+func nameTaken(lws *leaderworkersetv1.LeaderWorkerSet, kind string, object metav1.Object, note string) []status.Obstacle {
+	if ofEarlierSet(lws, object) || object.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	return []status.Obstacle{{
+		Group:   status.WholeSet,
+		Reason:  leaderworkersetv1.ReasonFailedCreate,
+		Message: snapshot.NameTaken(kind, object.GetName()) + note,
+	}}
+}

@@ -1,0 +1,263 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan composes the decisions of a pass over a LeaderWorkerSet into one ordered list of writes, the status, and the
+// events. It decides everything and writes nothing.
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
+)
+
+// Memory is what this process remembers of a set from one pass to the next. It is lost with the process, and learned again.
+// What has to outlive the process is in the record, see the restart package.
+type Memory struct {
+	// Incarnations are those that passes over the groups observed, by index.
+	Incarnations map[int32]restart.Incarnation
+
+	// Leaders are the leaders that the last pass over the set observed.
+	Leaders restart.Leaders
+
+	// Record is the record that the last pass read.
+	Record restart.StoredRecord
+
+	// RecordedAt is when the record was last written; zero if it wasn't.
+	RecordedAt time.Time
+
+	// StatusWrittenAt is when the status was last written; zero if it wasn't.
+	StatusWrittenAt time.Time
+
+	// Obstacles are what was in the way of the last pass over the set, and over each group, in the order of groups.
+	Obstacles []status.Obstacle
+}
+
+// Options shape plans.
+type Options struct {
+	// StatusInterval is how often a status is written that only counts on.
+	StatusInterval write.Interval
+
+	// Restarts shape restarts.
+	Restarts restart.Options
+}
+
+// DefaultOptions returns the options that the operator runs with. The status is written once a second for up to 250 groups,
+// every 2 s for 500: a rolling update of 500 groups that takes 100 s is 50 writes.
+func DefaultOptions() Options {
+	return Options{
+		StatusInterval: write.Interval{Min: time.Second, PerGroup: 4 * time.Millisecond, Max: 5 * time.Second},
+		Restarts:       restart.DefaultOptions(),
+	}
+}
+
+// Set is what one pass over a LeaderWorkerSet does, in this order.
+type Set struct {
+	// Writes are the changes of child objects. The first one that fails ends them.
+	Writes []write.Write
+
+	// WriteEvents are recorded once the writes are made, also if one of them failed.
+	WriteEvents []write.Event
+
+	// WritesRecord says that the writes include the record.
+	WritesRecord bool
+
+	// Status is the status after this pass.
+	Status leaderworkersetv1.LeaderWorkerSetStatus
+
+	// StatusEvents are recorded once the status is written.
+	StatusEvents []write.Event
+
+	// Leaders and Record are for the memory of the next pass.
+	Leaders restart.Leaders
+	Record  restart.StoredRecord
+
+	// RequeueAfter is when the next pass is due at the latest; 0 if it waits for an event.
+	RequeueAfter time.Duration
+
+	// Reason says in words where the rolling update is.
+	Reason string
+}
+
+// ForSet plans a pass over a LeaderWorkerSet. An unchanged world gives no writes, an equal status and no events. now is the
+// time of conditions that change. The error is that the set's own templates can't be written as a revision.
+func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) (Set, error) {
+	record := restart.ReadRecord(recordOf(set), memory.Record)
+	if writes, wait := reclaim(set); wait {
+		return waitForReclaim(set, memory, record, writes, now), nil
+	}
+	current, err := currentRevision(set)
+	if err != nil {
+		return Set{}, err
+	}
+	released := release.Next(release.Input{
+		Set: set, Key: current.key,
+		Failed: restart.Failed(set.Groups, memory.Incarnations, record.Entries),
+	})
+	restarts := restart.Next(restart.Input{
+		Set:          set,
+		Replicas:     released.Replicas,
+		Incarnations: memory.Incarnations,
+		Record:       record.Entries,
+		RecordedAt:   memory.RecordedAt,
+		Suspended:    len(released.Unfinished) > 0,
+		Now:          now,
+		Options:      options.Restarts,
+	})
+	children := childrenOf(set, current, &released, &restarts)
+	next, statusEvents := status.Next(status.Input{
+		Set:        set,
+		Revision:   current.key,
+		Release:    released,
+		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles),
+		Crashes:    restarts.Crashes,
+		Unrecorded: restarts.Unrecorded,
+		Now:        metav1.NewTime(now),
+	})
+	next, wait := delayed(set.LWS, next, memory.StatusWrittenAt, now, options)
+	return Set{
+		Writes:       children.writes,
+		WriteEvents:  slices.Concat(current.events, restartEvents(memory.Leaders, set.Groups, &restarts)),
+		WritesRecord: restarts.WriteRecord,
+		Status:       next,
+		StatusEvents: statusEvents,
+		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts),
+		Record:       record,
+		RequeueAfter: restart.Earlier(restarts.RequeueAfter, wait),
+		Reason:       released.Reason,
+	}, nil
+}
+
+// recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.
+func recordOf(set *snapshot.Set) string {
+	if set.Leaders == nil {
+		return ""
+	}
+	return set.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
+}
+
+// waitForReclaim returns the plan of a pass that can say nothing about groups before its writes are made.
+func waitForReclaim(set *snapshot.Set, memory *Memory, record restart.StoredRecord, writes []write.Write, now time.Time) Set {
+	next, events := status.Unchanged(status.Input{Set: set, Obstacles: memory.Obstacles, Now: metav1.NewTime(now)})
+	return Set{
+		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
+		Reason: "objects of the set have to be reclaimed first",
+	}
+}
+
+// children are the writes of a pass, and what is in the way of others.
+type children struct {
+	writes    []write.Write
+	obstacles []status.Obstacle
+}
+
+// childrenOf composes the writes of a pass. What has to be checked comes before the leader StatefulSet is changed, and the
+// record is written with that StatefulSet before the first group is deleted.
+func childrenOf(set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision) children {
+	leaders, leadersTaken := leaderWrites(set, current, released, restarts)
+	service, serviceTaken := serviceWrites(set, &current.template, released)
+	checked, deleted, surplus := checks(set, released), deletions(released, restarts), surplusRevisions(set, current.key)
+	own := set.OwnLeaders()
+	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
+		return children{ // The Service comes first: the pods of a new revision may need it.
+			writes:    slices.Concat(current.writes, checked, service, leaders, deleted, surplus),
+			obstacles: slices.Concat(serviceTaken, leadersTaken),
+		}
+	}
+	return children{ // The Service comes last: if it is refused, nothing else has to wait for it.
+		writes:    slices.Concat(current.writes, checked, leaders, deleted, surplus, service),
+		obstacles: slices.Concat(leadersTaken, serviceTaken),
+	}
+}
+
+// checks returns the check that has to succeed before groups are replaced.
+func checks(set *snapshot.Set, released *release.Decision) []write.Write {
+	if !released.Check {
+		return nil
+	}
+	return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
+}
+
+// deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over a
+// group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator crashes in
+// between.
+func deletions(released *release.Decision, restarts *restart.Decision) []write.Write {
+	deleted := map[int32]bool{}
+	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
+	for _, restart := range restarts.Restarts {
+		deleted[restart.Group.Index] = true
+		restarted = append(restarted, restart.Group.Leader)
+	}
+	for _, group := range released.Replace {
+		if !deleted[group.Index] {
+			replaced = append(replaced, group.Leader)
+		}
+	}
+	var writes []write.Write
+	if len(restarted) > 0 {
+		writes = append(writes, write.Write{Delete: restarted, Reason: restarts.Restarts[0].Reason})
+	}
+	if len(replaced) > 0 {
+		writes = append(writes, write.Write{Delete: replaced, Reason: released.Reason})
+	}
+	return writes
+}
+
+// restartEvents is one event for all groups that this pass restarts, and for those whose leader somebody else deleted.
+func restartEvents(previous restart.Leaders, groups []snapshot.Group, restarts *restart.Decision) []write.Event {
+	causes := previous.Causes(groups, restarts.Restarts)
+	if len(causes) == 0 {
+		return nil
+	}
+	indices := slices.Sorted(maps.Keys(causes))
+	note := fmt.Sprintf("Recreating %s: %s", status.Groups(indices), causes[indices[0]])
+	if len(indices) > 1 {
+		note += ", and others"
+	}
+	return []write.Event{{
+		Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonRecreateGroup, Action: "Recreate", Note: note,
+	}}
+}
+
+// nextLeaders returns the leaders for the next pass to compare with.
+func nextLeaders(
+	set *snapshot.Set, previous restart.Leaders, key string, released *release.Decision, restarts *restart.Decision,
+) restart.Leaders {
+	deleted := map[int32]bool{}
+	for _, restart := range restarts.Restarts {
+		deleted[restart.Group.Index] = true
+	}
+	for _, group := range released.Replace {
+		deleted[group.Index] = true
+	}
+	return previous.Next(set, released.Replicas, func(group snapshot.Group) bool {
+		return deleted[group.Index] || (released.MayStop(group, key) && !group.Terminating())
+	})
+}
+
+// delayed returns the status to write now, and when to look at it again: the present one if the next is not urgent, counts
+// only a part of the groups, and another one was written just before.
+func delayed(
+	lws *leaderworkersetv1.LeaderWorkerSet, next leaderworkersetv1.LeaderWorkerSetStatus,
+	writtenAt, now time.Time, options *Options,
+) (leaderworkersetv1.LeaderWorkerSetStatus, time.Duration) {
+	before, replicas := lws.Status, *lws.Spec.Replicas
+	wait := options.StatusInterval.For(replicas) - now.Sub(writtenAt)
+	complete := next.Replicas == replicas && next.ReadyReplicas == replicas && next.UpdatedReplicas == replicas
+	if wait <= 0 || complete || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+		return next, 0
+	}
+	return before, wait
+}

@@ -1,0 +1,249 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package release
+
+import (
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// Input is what one decision looks at.
+type Input struct {
+	// Set is the set as it was observed.
+	Set *snapshot.Set
+
+	// Key is the key of the current revision.
+	Key string
+
+	// Failed are the groups that have failed in their present incarnation, by index. Such a group doesn't count as ready
+	// if it is of the current revision, whatever its pods say. Otherwise a revision that crashes after a while would
+	// replace the groups of the earlier one, one after the other.
+	Failed map[int32]bool
+}
+
+// Decision is the next step of a rolling update, as the leader StatefulSet carries it.
+type Decision struct {
+	Release
+
+	// Replicas is how many groups exist next, surge included.
+	Replicas int32
+
+	// Annotation is the release as the StatefulSet is annotated with it; empty if the partition alone says it all.
+	Annotation string
+
+	// Strategy is the update strategy of the StatefulSet.
+	Strategy appsv1.StatefulSetUpdateStrategyType
+
+	// Replace are the groups whose leader is deleted now. They wait until the StatefulSet controller has observed the
+	// release: before, it could create a leader at the earlier revision once more.
+	Replace []snapshot.Group
+
+	// Check says that the leader StatefulSet has to be checked before a group is replaced: a late view could show a group
+	// as outdated that is of a later revision already.
+	Check bool
+
+	// Unfinished are the groups that the last step towards an earlier revision released and that aren't deleted yet. Until
+	// they are, the release stays as it is.
+	Unfinished []int32
+
+	// Outdated is how many groups the rollout has yet to update.
+	Outdated int32
+
+	// Progress says why no more groups are replaced now.
+	Progress rollout.Reason
+
+	// Reason is the progress in words: "4 of 5 groups are ready, 1 may be replaced".
+	Reason string
+}
+
+// Next decides on the next step of the rolling update to the current revision. Without one, it keeps the groups as they are.
+func Next(in Input) Decision {
+	step := rollout.Next(in.rolloutInput(in.released(), in.Key))
+	next := Release{Partition: step.Partition, Also: step.Also}
+	if in.waitsForController(next) {
+		next = Of(in.Set.OwnLeaders())
+	}
+	decision := Decision{
+		Release: next, Replicas: step.Replicas,
+		Strategy:   appsv1.RollingUpdateStatefulSetStrategyType,
+		Unfinished: in.unfinished(),
+		Outdated:   step.Outdated, Progress: step.Reason,
+		Reason: in.reason(step),
+	}
+	if len(next.Also) > 0 || in.mayBeOnDelete() {
+		decision.Annotation = next.Annotation()
+		if slices.Contains(next.Also, in.lowestMissing()) {
+			decision.Strategy = appsv1.OnDeleteStatefulSetStrategyType
+		}
+	}
+	decision.Replace, decision.Check = in.replace(step.Replace, decision.Unfinished)
+	return decision
+}
+
+// MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or the
+// group is outdated and released.
+func (d Decision) MayStop(group snapshot.Group, key string) bool {
+	return (group.Revision() != key && d.Includes(group.Index)) ||
+		group.Index >= d.Replicas || slices.Contains(d.Unfinished, group.Index)
+}
+
+// reason returns how many groups are ready, and how many may be replaced for that.
+func (in *Input) reason(step rollout.Decision) string {
+	if step.Reason != rollout.WaitingForGroups {
+		return "no group has to be updated"
+	}
+	replicas := *in.Set.LWS.Spec.Replicas
+	_, unavailable := snapshot.Budget(in.Set.LWS)
+	ready := int32(0)
+	for _, group := range in.Set.Groups {
+		if group.Ready() {
+			ready++
+		}
+	}
+	mayStop := max(ready-(replicas-unavailable), 0)
+	return fmt.Sprintf("%d of %d groups are ready, %d may be replaced", ready, replicas, mayStop)
+}
+
+// userPartition returns the index below which groups keep their revision.
+func (in *Input) userPartition() int32 {
+	return max(*in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition, 0)
+}
+
+// leadersAreOutdated reports whether the leader StatefulSet is of an earlier revision than the current one.
+func (in *Input) leadersAreOutdated() bool {
+	leaders := in.Set.OwnLeaders()
+	return leaders != nil && leaders.Labels[leaderworkersetv1.RevisionLabelKey] != in.Key
+}
+
+// released returns what is released to the current revision. If that is new, nothing is.
+func (in *Input) released() Release {
+	leaders := in.Set.OwnLeaders()
+	switch {
+	case leaders == nil:
+		return Release{Partition: in.userPartition()}
+	case in.leadersAreOutdated():
+		return Release{Partition: max(*in.Set.LWS.Spec.Replicas, ptr.Deref(leaders.Spec.Replicas, 1))}
+	default:
+		return Of(leaders)
+	}
+}
+
+// rolloutInput returns the set as the arithmetic of a rollout to the revision of that key looks at it.
+func (in *Input) rolloutInput(released Release, key string) rollout.Input {
+	replicas := *in.Set.LWS.Spec.Replicas
+	surge, unavailable := snapshot.Budget(in.Set.LWS)
+	current := rollout.Step{Partition: released.Partition, Replicas: replicas}
+	if leaders := in.Set.OwnLeaders(); leaders != nil {
+		current.Replicas += surgeOf(leaders, replicas)
+	}
+	return rollout.Input{
+		Replicas:       replicas,
+		MaxSurge:       surge,
+		MaxUnavailable: unavailable,
+		UserPartition:  in.userPartition(),
+		Current:        current,
+		Also:           released.Also,
+		Groups:         in.rolloutGroups(released, key),
+	}
+}
+
+// rolloutGroups returns the groups as a rollout to a revision looks at them. A terminating leader counts as the one that will
+// replace it.
+func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
+	var groups []rollout.Group
+	for _, group := range in.Set.Groups {
+		for int(group.Index) >= len(groups) {
+			next := int32(len(groups)) //nolint:gosec // No more than a group's index.
+			groups = append(groups, rollout.Group{UpToDate: released.Includes(next)})
+		}
+		if !group.Terminating() {
+			upToDate := group.Revision() == key
+			ready := group.Ready() && (!upToDate || !in.Failed[group.Index])
+			groups[group.Index] = rollout.Group{Ready: ready, UpToDate: upToDate}
+		}
+	}
+	return groups
+}
+
+// surgeOf returns how many groups the leader StatefulSet has on top of those that the set asked for when it was last written.
+// Groups that the set no longer asks for are no surge: they are deleted.
+func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
+	if asked, ok := identity.ParseIndex(leaders.Annotations[leaderworkersetv1.ReplicasAnnotationKey]); ok {
+		replicas = asked
+	}
+	return max(ptr.Deref(leaders.Spec.Replicas, 1)-replicas, 0)
+}
+
+// waitsForController reports whether the release stays as it is until the StatefulSet controller has observed it, because the
+// next one only releases more groups. Groups that become ready one after the other would give one release after the other.
+// The controller would never observe the last: it reports the generation that its work began with.
+func (in *Input) waitsForController(next Release) bool {
+	leaders := in.Set.OwnLeaders()
+	return leaders != nil && !in.leadersAreOutdated() &&
+		leaders.Status.ObservedGeneration < leaders.Generation && next.Covers(Of(leaders))
+}
+
+// unfinished returns the groups that the last step towards an earlier revision released and that aren't deleted yet, though
+// they may still look ready. With the next release, nobody could tell that the StatefulSet controller may delete them.
+func (in *Input) unfinished() []int32 {
+	if !in.leadersAreOutdated() {
+		return nil
+	}
+	leaders := in.Set.OwnLeaders()
+	released := Of(leaders)
+	earlier := rollout.Next(in.rolloutInput(released, leaders.Labels[leaderworkersetv1.RevisionLabelKey]))
+	return slices.DeleteFunc(earlier.Replace, func(index int32) bool { return !released.Includes(index) })
+}
+
+// mayBeOnDelete reports whether the StatefulSet controller may still use the strategy OnDelete for the current revision.
+func (in *Input) mayBeOnDelete() bool {
+	leaders := in.Set.OwnLeaders()
+	return leaders != nil && leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] != "" && !in.leadersAreOutdated() &&
+		(leaders.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType ||
+			leaders.Status.ObservedGeneration < leaders.Generation)
+}
+
+// lowestMissing returns the lowest index of a group without a leader: the one that the StatefulSet controller creates next.
+// If that fails because of the wrong strategy, the controller doesn't create those above.
+func (in *Input) lowestMissing() int32 {
+	missing := int32(0)
+	for _, group := range in.Set.Groups {
+		if group.Index > missing {
+			break
+		}
+		missing = group.Index + 1
+	}
+	return missing
+}
+
+// replace returns the groups to delete, once the StatefulSet controller has observed their release, and whether the leader
+// StatefulSet has to be checked before. Later releases include earlier ones, so they don't delay a deletion again.
+func (in *Input) replace(step, unfinished []int32) (groups []snapshot.Group, check bool) {
+	leaders := in.Set.OwnLeaders()
+	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {
+		return nil, false
+	}
+	replaced := unfinished
+	if !in.leadersAreOutdated() {
+		released := Of(leaders)
+		replaced = slices.DeleteFunc(slices.Clone(step), func(index int32) bool { return !released.Includes(index) })
+	}
+	check = len(unfinished) > 0
+	for _, group := range in.Set.Groups {
+		if slices.Contains(replaced, group.Index) && !group.Terminating() {
+			groups = append(groups, group)
+			previous := group.Leader.Labels[appsv1.StatefulSetRevisionLabel] == leaders.Status.CurrentRevision
+			check = check || !previous
+		}
+	}
+	return groups, check && len(groups) > 0
+}

@@ -1,0 +1,67 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package restart
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// Leaders are the leader pods that the last pass over a set observed, by the groups' index. The next pass compares.
+type Leaders map[int32]Leader
+
+// Leader is a leader pod as the last pass observed it.
+type Leader struct {
+	UID types.UID
+
+	// Expected says that the leader's deletion is no failure. The operator deletes it, or the StatefulSet controller may do
+	// so for a rollout or because fewer groups are asked for, or it was terminating when a pass first observed it.
+	Expected bool
+}
+
+// Causes returns why groups are restarted, by index: those that this pass restarts, and those whose leader somebody else
+// deleted and the StatefulSet controller created again. A deletion that was reported before is left out.
+func (l Leaders) Causes(groups []snapshot.Group, restarts []Restart) map[int32]string {
+	causes := map[int32]string{}
+	for _, restart := range restarts {
+		leader := restart.Group.Leader
+		if previous := l[restart.Group.Index]; previous.UID != leader.UID || !previous.Expected {
+			causes[restart.Group.Index] = restart.Reason
+		}
+	}
+	for _, group := range groups {
+		previous, known := l[group.Index]
+		if known && previous.UID != group.Leader.UID && !previous.Expected {
+			causes[group.Index] = fmt.Sprintf("leader pod %s was deleted", group.Leader.Name)
+		}
+	}
+	return causes
+}
+
+// Next returns the leaders for the next pass to compare with. expected reports whether the deletion of a group's leader is no
+// failure from now on. A deleted leader is kept until another one replaces it, unless the whole leader StatefulSet is deleted.
+func (l Leaders) Next(set *snapshot.Set, replicas int32, expected func(snapshot.Group) bool) Leaders {
+	next := Leaders{}
+	if leaders := set.OwnLeaders(); leaders == nil || leaders.DeletionTimestamp != nil {
+		return next
+	}
+	for index, previous := range l {
+		if index < replicas {
+			next[index] = previous
+		}
+	}
+	for _, group := range set.Groups {
+		leader := next[group.Index]
+		if leader.UID != group.Leader.UID {
+			leader = Leader{UID: group.Leader.UID, Expected: group.Terminating()}
+		}
+		// Once expected, it stays so: a late cache could show the leader as staying once more.
+		leader.Expected = leader.Expected || expected(group)
+		next[group.Index] = leader
+	}
+	return next
+}

@@ -1,0 +1,254 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package restart decides which groups are restarted when, and why. It follows the incarnations of groups, remembers them
+// across restarts of the operator, delays the restarts of groups that crash again and again, and bounds their number.
+package restart
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// Input is what one decision looks at.
+type Input struct {
+	// Set is the set as it was observed.
+	Set *snapshot.Set
+
+	// Replicas is how many groups there are to be, surge included. Groups beyond are not restarted.
+	Replicas int32
+
+	// Incarnations are those that passes over the groups observed, by index.
+	Incarnations map[int32]Incarnation
+
+	// Record is what the leader StatefulSet remembers.
+	Record Record
+
+	// RecordedAt is when this process last wrote the record; zero if it hasn't.
+	RecordedAt time.Time
+
+	// Suspended delays all restarts: no record can be written while the step towards an earlier revision is unfinished.
+	Suspended bool
+
+	// Now is the present time.
+	Now time.Time
+
+	// Options shape the restarts.
+	Options Options
+}
+
+// Decision is which groups are restarted, and what is remembered.
+type Decision struct {
+	// Restarts are the groups to restart now. The record is written before the first deletion, so that a crash of the
+	// operator in between neither loses a restart nor counts it twice.
+	Restarts []Restart
+
+	// WriteRecord says that Record has to be written.
+	WriteRecord bool
+
+	// Record is the annotation to write.
+	Record string
+
+	// Unrecorded reports that a group is ready of which the record says nothing. Its next failure could go unnoticed while
+	// the operator is away.
+	Unrecorded bool
+
+	// Crashes are the groups that crashed, by index.
+	Crashes map[int32]Crash
+
+	// RequeueAfter is when the next restart or record is due; 0 if none is.
+	RequeueAfter time.Duration
+}
+
+// Restart is a group to restart.
+type Restart struct {
+	Group  snapshot.Group
+	Reason string
+}
+
+// Crash is what is known of a group that crashed.
+type Crash struct {
+	// Restarts is how often in a row the group was restarted for that.
+	Restarts int32
+
+	// Waiting is the last error of a group that waits for its restart; empty for others.
+	Waiting string
+
+	// Exhausted is the last error of a group that has no restarts left; empty for others.
+	Exhausted string
+}
+
+// Next decides on the restarts of a pass over a set.
+func Next(in Input) Decision {
+	if in.Set.OwnLeaders() == nil {
+		return Decision{}
+	}
+	next, decision := in.nextRecord(), Decision{Crashes: map[int32]Crash{}}
+	for _, group := range in.Set.Groups {
+		if group.Terminating() || group.Index >= in.Replicas {
+			continue
+		}
+		verdict := verdict{entry: next[group.Index]}
+		if !in.Suspended {
+			verdict = in.decide(group, next[group.Index])
+		}
+		if verdict.entry != next[group.Index] {
+			next[group.Index] = verdict.entry
+		}
+		if crash := in.crash(group, verdict); crash != (Crash{}) {
+			decision.Crashes[group.Index] = crash
+		}
+		if verdict.restart {
+			reason := in.Incarnations[group.Index].Failure
+			decision.Restarts = append(decision.Restarts, Restart{Group: group, Reason: reason})
+		}
+		decision.RequeueAfter = Earlier(decision.RequeueAfter, verdict.wait)
+	}
+	if in.Suspended {
+		return decision
+	}
+	return in.record(decision, next)
+}
+
+// Earlier returns the shorter of two delays, of which 0 is for none.
+func Earlier(a, b time.Duration) time.Duration {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
+}
+
+// nextRecord returns the record with the incarnations that are complete now. The entry of a failed group keeps its
+// fingerprint: until the group is restarted, an operator that starts has to find it different.
+func (in *Input) nextRecord() Record {
+	next := Record{}
+	for index, entry := range in.Record {
+		if index < in.Replicas && in.Set.LWS.RestartPolicy() != leaderworkersetv1.NoneRestartPolicy {
+			next[index] = entry
+		}
+	}
+	for index, incarnation := range in.Incarnations {
+		if index < in.Replicas && incarnation.Complete() && incarnation.Failure == "" {
+			entry := next[index]
+			entry.Fingerprint = incarnation.Fingerprint
+			next[index] = entry
+		}
+	}
+	return next
+}
+
+// verdict is what happens to one group.
+type verdict struct {
+	entry   Entry         // what to remember of the group
+	restart bool          // restart it now
+	wait    time.Duration // until its restart; 0 if it waits for none
+}
+
+// decide returns what happens to a group: nothing unless it has failed; else it is restarted, now or later, or it has no
+// restarts left.
+func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
+	entry = in.resumed(entry, group.Leader.UID)
+	incarnation := in.Incarnations[group.Index]
+	if entry.Exhausted != "" || !incarnation.failedAs(group.Leader.UID) {
+		return verdict{entry: entry}
+	}
+	if !incarnation.Crashed {
+		return verdict{entry: entry, restart: true}
+	}
+	crashed, since := entry, in.Now.Sub(time.Unix(entry.LastRestart, 0))
+	crashed.Reason = incarnation.Failure
+	if since >= in.Options.HealthyAfter {
+		crashed.Restarts = 0
+	}
+	switch wait := in.Options.delay(crashed.Restarts) - since; {
+	case !in.mayRestart(crashed):
+		crashed.Exhausted = group.Leader.UID
+		return verdict{entry: crashed}
+	case wait > 0:
+		return verdict{entry: entry, wait: wait}
+	default:
+		// Whole seconds are recorded, rounded up: the next delay is never shorter than it has to be.
+		crashed.Restarts++
+		crashed.LastRestart = in.Now.Add(time.Second - time.Nanosecond).Unix()
+		return verdict{entry: crashed, restart: true}
+	}
+}
+
+// resumed returns the entry of a group that had no restarts left. It starts over if somebody deleted its leader, and goes on
+// if somebody raised the limit.
+func (in *Input) resumed(entry Entry, leader types.UID) Entry {
+	switch {
+	case entry.Exhausted == "":
+		return entry
+	case entry.Exhausted != leader:
+		return Entry{Fingerprint: entry.Fingerprint}
+	case in.mayRestart(entry):
+		entry.Exhausted = ""
+	}
+	return entry
+}
+
+// mayRestart reports whether the group's crashes in a row leave it another restart.
+func (in *Input) mayRestart(entry Entry) bool {
+	limit := in.Set.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts
+	return limit == nil || entry.Restarts < *limit
+}
+
+// crash returns what the status reports of a group that crashed; the zero value for any other.
+func (in *Input) crash(group snapshot.Group, verdict verdict) Crash {
+	var crash Crash
+	if verdict.wait > 0 {
+		crash.Waiting = in.Incarnations[group.Index].Failure
+	}
+	if verdict.entry.Exhausted != "" {
+		crash.Exhausted = verdict.entry.Reason
+	}
+	since := in.Now.Sub(time.Unix(verdict.entry.LastRestart, 0))
+	if crash.Exhausted != "" || since < in.Options.HealthyAfter {
+		crash.Restarts = verdict.entry.Restarts
+	}
+	return crash
+}
+
+// record adds the record to a decision, if it differs: at once when a group is restarted or all groups are complete, else
+// after an interval.
+func (in *Input) record(decision Decision, next Record) Decision {
+	recorded := next
+	if !maps.Equal(in.Record, next) {
+		wait := in.Options.RecordInterval.For(*in.Set.LWS.Spec.Replicas) - in.Now.Sub(in.RecordedAt)
+		if wait > 0 && len(decision.Restarts) == 0 && !in.allComplete() {
+			decision.RequeueAfter = Earlier(decision.RequeueAfter, wait)
+			recorded = in.Record
+		} else {
+			decision.WriteRecord, decision.Record = true, next.Format()
+		}
+	}
+	decision.Unrecorded = in.anyUnrecorded(recorded)
+	return decision
+}
+
+func (in *Input) allComplete() bool {
+	for _, group := range in.Set.Groups {
+		incarnation := in.Incarnations[group.Index]
+		if incarnation.Leader != group.Leader.UID || !incarnation.Complete() {
+			return false
+		}
+	}
+	return len(in.Set.Groups) == int(in.Replicas)
+}
+
+// anyUnrecorded reports whether a group is ready of which the record says nothing.
+func (in *Input) anyUnrecorded(record Record) bool {
+	return in.Set.LWS.RestartPolicy() != leaderworkersetv1.NoneRestartPolicy &&
+		slices.ContainsFunc(in.Set.Groups, func(group snapshot.Group) bool {
+			entry, leader := record[group.Index], group.Leader.UID
+			return group.Ready() && group.Index < *in.Set.LWS.Spec.Replicas &&
+				!isOfLeader(entry.Fingerprint, leader) && entry.Exhausted != leader
+		})
+}

@@ -1,0 +1,82 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package restart
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// maxRecordSize bounds the record, in bytes. The API server takes 262144 bytes for all annotations of an object; this leaves
+// room for those of users. Groups beyond it, from about 4,500 on, aren't recorded: their failures are noticed only while the
+// operator runs.
+const maxRecordSize = 180_000
+
+// Record is what the operator remembers of groups while it isn't running, by index. It is an annotation of the leader
+// StatefulSet, as JSON: about 40 bytes for each group. A failure that happens meanwhile shows as a difference.
+type Record map[int32]Entry
+
+// Entry is what is remembered of one group.
+type Entry struct {
+	// Fingerprint is that of the group's incarnation since it was complete; empty before.
+	Fingerprint string `json:"life,omitempty"`
+
+	// Restarts is how often in a row the group was restarted because it crashed.
+	Restarts int32 `json:"restarts,omitempty"`
+
+	// LastRestart is the time of the last of those restarts, in seconds since 1970.
+	LastRestart int64 `json:"lastRestart,omitempty"`
+
+	// Reason is the reason of the last crash.
+	Reason string `json:"reason,omitempty"`
+
+	// Exhausted is the leader pod of the incarnation that had no restarts left when it crashed; empty while some are left.
+	Exhausted types.UID `json:"failed,omitempty"`
+}
+
+// StoredRecord is a record as it is stored, and as it was read.
+type StoredRecord struct {
+	Text    string
+	Entries Record
+}
+
+// ReadRecord reads the annotation. Parsing takes time for many groups, and most passes find the text of the last one: then
+// its entries, which are read-only, are returned again. Text that is no record is like an empty one, and is written anew.
+func ReadRecord(annotation string, last StoredRecord) StoredRecord {
+	if annotation == last.Text {
+		return last
+	}
+	read := StoredRecord{Text: annotation}
+	if err := json.Unmarshal([]byte(annotation), &read.Entries); err != nil {
+		read.Entries = nil
+	}
+	return read
+}
+
+// Format returns the annotation: the groups in the order of their index, as far as they fit in. It is empty if nothing has
+// to be remembered.
+func (r Record) Format() string {
+	kept, size := Record{}, 0
+	for _, index := range slices.Sorted(maps.Keys(r)) {
+		if r[index] == (Entry{}) {
+			continue
+		}
+		entry, err := json.Marshal(Record{index: r[index]})
+		if size += len(entry); err != nil || size > maxRecordSize {
+			break
+		}
+		kept[index] = r[index]
+	}
+	if len(kept) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		return "" // Strings and numbers always can be written.
+	}
+	return string(text)
+}

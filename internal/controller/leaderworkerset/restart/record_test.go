@@ -1,0 +1,92 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package restart_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+)
+
+// parse reads a record that no pass has read before.
+func parse(text string) restart.Record { return restart.ReadRecord(text, restart.StoredRecord{}).Entries }
+
+func TestFormat(t *testing.T) {
+	for _, tc := range []struct {
+		what   string
+		groups restart.Record
+		want   string
+	}{
+		{"nothing", nil, ""},
+		{"nothing to remember of a group", restart.Record{3: {}}, ""},
+		{"a complete group", restart.Record{0: {Fingerprint: "00000001-0000000000000002"}}, `{"0":{"life":"00000001-0000000000000002"}}`},
+		{
+			"one that crashed, next to one that has no restarts left",
+			restart.Record{
+				1: {Fingerprint: "x", Restarts: 2, LastRestart: 1700000000, Reason: "a container restarted in pod a-1"},
+				2: {Exhausted: "uid"},
+			},
+			`{"1":{"life":"x","restarts":2,"lastRestart":1700000000,"reason":"a container restarted in pod a-1"},"2":{"failed":"uid"}}`,
+		},
+	} {
+		if got := tc.groups.Format(); got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.what, got, tc.want)
+		}
+	}
+}
+
+// What doesn't fit is left out, highest index first, and the rest stays readable.
+func TestFormatIsBounded(t *testing.T) {
+	groups := restart.Record{}
+	for index := range int32(10_000) {
+		groups[index] = restart.Entry{Fingerprint: strings.Repeat("x", 25)}
+	}
+	text := groups.Format()
+	if len(text) > 200_000 {
+		t.Errorf("got %d bytes", len(text))
+	}
+	kept := parse(text)
+	if _, first := kept[0]; !first || len(kept) < 4_000 {
+		t.Errorf("kept %d groups, of which the first: %v", len(kept), first)
+	}
+}
+
+// Most passes find the record of the last one: it isn't parsed again.
+func TestReadRecordAgain(t *testing.T) {
+	last := restart.StoredRecord{Text: "the text of the last pass", Entries: restart.Record{3: {Fingerprint: "x"}}}
+	if diff := cmp.Diff(last, restart.ReadRecord(last.Text, last)); diff != "" {
+		t.Errorf("the same text (-want +got):\n%s", diff)
+	}
+	want := restart.StoredRecord{Text: `{"1":{"life":"y"}}`, Entries: restart.Record{1: {Fingerprint: "y"}}}
+	if diff := cmp.Diff(want, restart.ReadRecord(want.Text, last)); diff != "" {
+		t.Errorf("another text (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseOfAnythingElse(t *testing.T) {
+	for _, text := range []string{"", "x", "[]", `{"x":{}}`, `{"0":1}`, `{"99999999999":{}}`} {
+		if got := parse(text); len(got) != 0 {
+			t.Errorf("Parse(%q) = %v, want nothing", text, got)
+		}
+	}
+}
+
+// Format and Parse are inverses.
+func FuzzFormat(f *testing.F) {
+	f.Add(int32(0), "life", int32(1), int64(2), "reason")
+	f.Fuzz(func(t *testing.T, index int32, life string, restarts int32, last int64, reason string) {
+		want := restart.Record{index: {
+			Fingerprint: strings.ToValidUTF8(life, "?"), Restarts: restarts, LastRestart: last, Reason: strings.ToValidUTF8(reason, "?"),
+		}}
+		if want[index] == (restart.Entry{}) || len(life)+len(reason) > 1000 {
+			return
+		}
+		if diff := cmp.Diff(want, parse(want.Format())); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
