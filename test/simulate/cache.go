@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
@@ -23,12 +25,25 @@ import (
 )
 
 // lateCache is a cache whose kinds each show an older state of the API, and catch up change by change. It selects and trims
-// objects as the operator's own cache does, and tells the operator's watches of what it has caught up with.
+// objects as the operator's own cache does, and tells the operator's watches of what it has caught up with. Readers share
+// its objects, and must not change them.
 type lateCache struct {
 	informertest.FakeInformers
 	api     *API
 	views   map[string]*view
 	indexes map[string]client.IndexerFunc // by kind and field
+	onRead  func(sharedObject)            // called for each object that Get and List return
+}
+
+// sharedObject is an object of the cache, and a deep copy from when the cache stored it.
+type sharedObject struct{ object, original client.Object }
+
+// difference describes how a reader has changed the object. It is empty if none has.
+func (s sharedObject) difference() string {
+	if equality.Semantic.DeepEqual(s.original, s.object) {
+		return ""
+	}
+	return cmp.Diff(s.original, s.object)
 }
 
 // view is one kind of objects in the cache.
@@ -38,6 +53,7 @@ type view struct {
 	seen      int       // changes of the API's history
 	stalled   time.Time // until when it sees nothing
 	objects   map[types.NamespacedName]client.Object
+	originals map[types.NamespacedName]client.Object // deep copies of the objects
 }
 
 // newLateCache is a cache that has just been filled. It starts to lag from here: the first lists and watches of informers are consistent.
@@ -49,7 +65,12 @@ func newLateCache(api *API, options cache.Options) *lateCache {
 		indexes:       map[string]client.IndexerFunc{},
 	}
 	for _, kind := range kinds {
-		c.views[kind] = &view{selector: labels.Everything(), transform: options.DefaultTransform, objects: map[types.NamespacedName]client.Object{}}
+		c.views[kind] = &view{
+			selector:  labels.Everything(),
+			transform: options.DefaultTransform,
+			objects:   map[types.NamespacedName]client.Object{},
+			originals: map[types.NamespacedName]client.Object{},
+		}
 	}
 	for object, by := range options.ByObject {
 		v := c.views[api.kindOf(object).Kind]
@@ -80,10 +101,11 @@ func (v *view) next(history []Change) (before, after client.Object) {
 	before = v.objects[key]
 	if change.New == nil || !v.selector.Matches(labels.Set(change.New.GetLabels())) {
 		delete(v.objects, key)
+		delete(v.originals, key)
 		return before, nil
 	}
 	after = v.trimmed(change.New)
-	v.objects[key] = after
+	v.objects[key], v.originals[key] = after, deepCopy(after)
 	return before, after
 }
 
@@ -186,7 +208,15 @@ func (c *lateCache) IndexField(_ context.Context, object client.Object, field st
 // Get implements [cache.Cache].
 func (c *lateCache) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	kind := c.api.kindOf(into).Kind
+	c.record(kind, key)
 	return read(c.views[kind].objects[key], kind, key, into)
+}
+
+// record reports an object that is read.
+func (c *lateCache) record(kind string, key types.NamespacedName) {
+	if object := c.views[kind].objects[key]; object != nil && c.onRead != nil {
+		c.onRead(sharedObject{object: object, original: c.views[kind].originals[key]})
+	}
 }
 
 // List implements [cache.Cache]. It knows namespaces, and fields that are indexed.
@@ -197,6 +227,7 @@ func (c *lateCache) List(_ context.Context, list client.ObjectList, options ...c
 	var found []runtime.Object
 	for _, object := range slices.SortedFunc(maps.Values(c.views[kind].objects), byName) {
 		if object.GetNamespace() == wanted.Namespace && c.matches(kind, object, wanted) {
+			c.record(kind, client.ObjectKeyFromObject(object))
 			found = append(found, object)
 		}
 	}

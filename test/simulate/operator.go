@@ -79,11 +79,17 @@ type pass struct {
 
 	// saw are the groups of the set that were ready in the cache when it began.
 	saw readyGroups
+
+	// read are the objects of the cache that it has read, in worlds that check them.
+	read map[client.Object]sharedObject
 }
 
 // begin starts the operator: it fills its cache, and is told of everything that is there.
 func begin(world *World, operator Operator) (*run, error) {
 	r := &run{world: world, cache: newLateCache(world.API, operator.Cache)}
+	if world.checksCache {
+		r.cache.onRead = r.record
+	}
 	controllers, err := operator.Start(Environment{
 		Cache:    r.cache,
 		Client:   &operatorClient{world: world, run: r},
@@ -125,7 +131,7 @@ func (r *run) actions() []action {
 		for _, request := range c.queue.ready() {
 			name := "operator, " + c.Name + " " + request.Name
 			if !slices.ContainsFunc(r.passes, func(p *pass) bool { return p.name == name && p.request == request }) {
-				actions = append(actions, func() { r.reconcile(c, &pass{name: name, request: request}) })
+				actions = append(actions, func() { r.reconcile(c, &pass{name: name, request: request, read: map[client.Object]sharedObject{}}) })
 			}
 		}
 	}
@@ -148,6 +154,7 @@ func (r *run) reconcile(c controller, p *pass) {
 	r.passes = append(r.passes, p)
 	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.Discard()), p.request)
 	r.passes = r.passes[:len(r.passes)-1]
+	r.checkUnchanged(p)
 	switch {
 	case errors.Is(err, reconcile.TerminalError(nil)):
 		c.queue.Forget(p.request)
@@ -157,6 +164,23 @@ func (r *run) reconcile(c controller, p *pass) {
 		c.queue.Forget(p.request)
 		if result.RequeueAfter > 0 {
 			c.queue.AddAfter(p.request, result.RequeueAfter)
+		}
+	}
+}
+
+// record keeps an object that the current pass reads from the cache.
+func (r *run) record(shared sharedObject) {
+	if p := r.current(); p != nil {
+		p.read[shared.object] = shared
+	}
+}
+
+// checkUnchanged fails if a pass has changed an object of the cache: other passes, handlers and webhooks share it.
+func (r *run) checkUnchanged(p *pass) {
+	for _, shared := range p.read {
+		if difference := shared.difference(); difference != "" {
+			r.world.fail("%s changed %s %s in the cache (-before +after):\n%s",
+				p.name, noun(shared.original), nameOf(shared.original), difference)
 		}
 	}
 }

@@ -21,7 +21,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// part returns the metadata of an object of the set "llama". labels are pairs of a label without its prefix and a value.
+// part returns the metadata of an object of the set "llama". labels are pairs of a label, without its prefix, and its
+// value.
 func part(name string, labels ...string) metav1.ObjectMeta {
 	all := map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
 	for pair := range slices.Chunk(labels, 2) {
@@ -55,7 +56,7 @@ func TestIndexes(t *testing.T) {
 		{"worker is no leader", indexLeadersOfSet, workerOf(1, 2), nil},
 		{"pod without labels is no leader", indexLeadersOfSet, &corev1.Pod{}, nil},
 		{"worker StatefulSet of a set", indexWorkersOfSet, workers, []string{"llama"}},
-		{"leader StatefulSet is no worker StatefulSet", indexWorkersOfSet, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
+		{"leader StatefulSet has no group", indexWorkersOfSet, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
 		{"worker of a group", indexWorkersOfGroup, workerOf(1, 2), []string{"llama-1"}},
 		{"leader is no worker", indexWorkersOfGroup, leaderOf(1), nil},
 		{"pod without a group", indexWorkersOfGroup, &corev1.Pod{ObjectMeta: part("debug")}, nil},
@@ -167,7 +168,8 @@ func TestTrimStatefulSetKeepsWhatIsRead(t *testing.T) {
 
 		full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
 		full.Status = appsv1.StatefulSetStatus{
-			ObservedGeneration: 4, ReadyReplicas: 2, Replicas: 3, CurrentRevision: "x", UpdateRevision: "y", AvailableReplicas: 1,
+			ObservedGeneration: 4, CurrentRevision: "x", UpdateRevision: "y",
+			Replicas: 3, ReadyReplicas: 2, AvailableReplicas: 1,
 		}
 		if diff := cmp.Diff(want, trimmed(t, trimStatefulSet, full)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.meta.Name, diff)

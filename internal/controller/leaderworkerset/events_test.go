@@ -100,9 +100,9 @@ func TestEnqueue(t *testing.T) {
 		{"the group of a worker", groups, workerOf(1, 2), []string{"default/llama-1 in 0s"}},
 		{"the group of a Service", labelOrName, service, []string{"default/llama-1 in 0s"}},
 		{"no group of the leader StatefulSet", labelOrName, &appsv1.StatefulSet{ObjectMeta: part("llama")}, nil},
-		{"the group that has the name of another set", labelOrName, nameOfASet, []string{"default/llama-7 in 0s"}},
-		{"the group that has the name of a StatefulSet without group", labelOrName, withoutGroup, []string{"default/llama-1 in 0s"}},
-		{"the group of another set that has the name of a StatefulSet", labelOrName, foreign, []string{"default/other-1 in 0s"}},
+		{"the group with the name of another set", labelOrName, nameOfASet, []string{"default/llama-7 in 0s"}},
+		{"the group with the name of a StatefulSet", labelOrName, withoutGroup, []string{"default/llama-1 in 0s"}},
+		{"the group of another set with the name of a StatefulSet", labelOrName, foreign, []string{"default/other-1 in 0s"}},
 		{
 			"both groups", labelOrName, foreignWithGroup,
 			[]string{"default/llama-2 in 0s", "default/other-1 in 0s"},
@@ -138,7 +138,10 @@ func TestDeletionOfTheLastWorkerDoesNotWait(t *testing.T) {
 	to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: workerOf(2, 2), ObjectNew: workerOf(2, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 1)}, q)
-	want := []string{"default/llama-1 in 26ms", "default/llama-2 in 26ms", "default/llama-1 in 26ms", "default/llama-3 in 0s"}
+	want := []string{
+		"default/llama-1 in 26ms", "default/llama-2 in 26ms", // created, updated
+		"default/llama-1 in 26ms", "default/llama-3 in 0s", // deleted
+	}
 	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
 	}

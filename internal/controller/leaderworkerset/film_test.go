@@ -81,7 +81,10 @@ var theSet = types.NamespacedName{Namespace: "default", Name: "a"}
 // newSet is the LeaderWorkerSet "a" with groups of a size.
 func newSet(replicas, size int32, changes ...change) *leaderworkersetv1.LeaderWorkerSet {
 	lws := &leaderworkersetv1.LeaderWorkerSet{
-		ObjectMeta: metav1.ObjectMeta{Namespace: theSet.Namespace, Name: theSet.Name},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: theSet.Namespace, Name: theSet.Name,
+			Labels: map[string]string{"team": "inference"}, Annotations: map[string]string{"note": "for tests"},
+		},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
 			Replicas: &replicas,
 			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{

@@ -50,7 +50,7 @@ func TestWorkerChanged(t *testing.T) {
 		want   bool
 	}{
 		{"started", setOfSize(20, 4), pod(corev1.PodPending, 0), pod(corev1.PodRunning, 0), false},
-		{"started, and the restart policy asks for it", afterStart, pod(corev1.PodPending, 0), pod(corev1.PodRunning, 0), true},
+		{"started, and the set restarts after it", afterStart, pod(corev1.PodPending, 0), pod(corev1.PodRunning, 0), true},
 		{"started with a restart", setOfSize(20, 4), pod(corev1.PodPending, 0), pod(corev1.PodRunning, 1), true},
 		{"failed", setOfSize(20, 4), pod(corev1.PodRunning, 0), pod(corev1.PodFailed, 0), true},
 		{"succeeded", setOfSize(20, 4), pod(corev1.PodRunning, 0), pod(corev1.PodSucceeded, 0), true},
@@ -147,7 +147,9 @@ func TestLeadersCreatedOrAdopted(t *testing.T) {
 		{"adopted", func(s *statefulSet) {
 			s.OwnerReferences = []metav1.OwnerReference{{UID: "set", Controller: ptr.To(true)}}
 		}, true},
-		{"owned, not controlled", func(s *statefulSet) { s.OwnerReferences = []metav1.OwnerReference{{UID: "other"}} }, false},
+		{"owned, not controlled", func(s *statefulSet) {
+			s.OwnerReferences = []metav1.OwnerReference{{UID: "other"}}
+		}, false},
 		{"of a group", func(s *statefulSet) { s.UID, s.Labels[leaderworkersetv1.GroupIndexLabelKey] = "new", "1" }, false},
 	} {
 		after := leaders.DeepCopy()

@@ -56,8 +56,8 @@ type controller struct {
 	concurrent int
 }
 
-// newControllers returns the controllers of sets and of groups. They read and write by the client of the applier. Passes
-// over groups enqueue sets by a source of the set controller.
+// newControllers returns the controllers of sets and of groups. They read and write by the client of the applier. A
+// source of the set controller takes the sets that passes over groups enqueue.
 func newControllers(applier *apply.Applier, cached cache.Cache, options Options) (set, group *controller) {
 	memories, sets := newMemories(), newSetQueue(options.Batch)
 	observer := &observer{Reader: applier.Client}
