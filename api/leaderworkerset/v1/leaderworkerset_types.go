@@ -24,9 +24,11 @@ import (
 //	limit   = 52 - (size == 1 ? 0 : 1 + digits(highest))    // size 1: there are no worker StatefulSets
 //	valid   = length of name <= limit
 //
-// CEL rules of a CRD have no variables and a marker is one line: the second rule computes limit twice, for the
-// comparison and for the message. Do not reword, split or merge a rule that was released: crdify, which compares CRDs as
-// OLM v1 does before an upgrade, takes any change of a rule for an error.
+// CEL rules of a CRD have no variables, and a marker is one line. So the second rule computes limit twice: for the
+// comparison and for the message.
+//
+// Do not reword, split or merge a rule that was released. OLM v1 compares the CRDs before an upgrade, and takes any
+// change of a rule for an error. `make verify` does the same with crdify.
 //
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: must be a DNS-1035 label: lower case letters, digits and '-', starting with a letter and ending with a letter or digit"
 // +kubebuilder:validation:XValidation:rule=`size(self.metadata.name) <= 52 - (self.spec.leaderWorkerTemplate.size == 1 ? 0 : 1 + size(string([0, self.spec.replicas - 1 + [self.spec.replicas, [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(s, type(s) == int ? int(s) : (int(string(s).replace("%", "")) * self.spec.replicas + 99) / 100)[0]].min()].max())))`,messageExpression=`"metadata.name: must be no more than " + ["52", "51", "50", "49", "48", "47", "46", "45", "44"][self.spec.leaderWorkerTemplate.size == 1 ? 0 : 1 + size(string([0, self.spec.replicas - 1 + [self.spec.replicas, [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(s, type(s) == int ? int(s) : (int(string(s).replace("%", "")) * self.spec.replicas + 99) / 100)[0]].min()].max()))] + " characters with these replicas, size and maxSurge: StatefulSets and pods are named after it"`

@@ -47,12 +47,14 @@ const (
 	// LeaderPodNameAnnotationKey is on worker pods. Its value is the name of their leader pod.
 	LeaderPodNameAnnotationKey = MetadataPrefix + "leader-name"
 
-	// ExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is a node label, such as that of a rack:
-	// nodes with the same value of that label take the pods of one group only. The operator copies the annotation to pods.
+	// ExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is the name of a node label, such as that of
+	// a rack. Nodes with the same value of that label form a topology domain, which takes one group. The operator copies the
+	// annotation to pods.
 	ExclusiveKeyAnnotationKey = MetadataPrefix + "exclusive-topology"
 
-	// SubGroupExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is a node label: nodes with the
-	// same value of that label take the pods of one subgroup only. The operator copies the annotation to pods.
+	// SubGroupExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is the name of a node label. Nodes
+	// with the same value of that label form a topology domain, which takes one subgroup. The operator copies the
+	// annotation to pods.
 	SubGroupExclusiveKeyAnnotationKey = MetadataPrefix + "subgroup-exclusive-topology"
 
 	// SubGroupSizeAnnotationKey is on the pods of sets with a subGroupPolicy. Its value is the subGroupSize.
