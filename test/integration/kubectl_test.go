@@ -46,20 +46,20 @@ func TestKubectlExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for field, want := range map[string]string{
-		"lws":                           "LeaderWorkerSet runs a number of equal groups of pods",
-		"lws.spec":                      "startupPolicy says when the workers of a group are created",
+		"lws":                           "LeaderWorkerSet runs replicas of a group of pods",
+		"lws.spec":                      "startupPolicy defines when the workers of a group are created",
 		"lws.spec.replicas":             "replicas is the number of groups",
-		"lws.spec.revisionHistoryLimit": "how many revisions that no group uses are kept",
+		"lws.spec.revisionHistoryLimit": "the number of unused revisions that the operator keeps",
 		"lws.spec.leaderWorkerTemplate": "size is the number of pods in a group, the leader included",
 		"lws.spec.leaderWorkerTemplate.workerTemplate":                             "workerTemplate is the template of worker pods",
 		"lws.spec.leaderWorkerTemplate.leaderTemplate":                             "leaderTemplate is the template of leader pods",
-		"lws.spec.leaderWorkerTemplate.volumeClaimTemplates":                       "volumeClaimTemplates are claims that every pod gets one each of",
-		"lws.spec.leaderWorkerTemplate.subGroupPolicy":                             "subGroupPolicyType says whether the leader belongs to a subgroup",
+		"lws.spec.leaderWorkerTemplate.volumeClaimTemplates":                       "volumeClaimTemplates are templates of PersistentVolumeClaims",
+		"lws.spec.leaderWorkerTemplate.subGroupPolicy":                             "subGroupPolicyType defines whether the leader belongs to a subgroup",
 		"lws.spec.rolloutStrategy.rollingUpdateConfiguration":                      "maxSurge is how many groups beyond replicas may exist",
-		"leaderworkerset.spec.networkConfig":                                       "subdomainPolicy says which headless Services there are",
-		"leaderworkersets.status":                                                  "readyReplicas is the number of groups whose pods all are ready",
+		"leaderworkerset.spec.networkConfig":                                       "subdomainPolicy defines the headless Services",
+		"leaderworkersets.status":                                                  "readyReplicas is the number of groups whose pods are all ready",
 		"lws.spec.leaderWorkerTemplate.workerTemplate.spec.containers.resources":   "limits",
-		"lws.spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy":       "what becomes of the claims",
+		"lws.spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy":       "what happens to the claims",
 		"lws.spec.leaderWorkerTemplate.workerTemplate.metadata":                    "finalizers",
 		"lws.spec.leaderWorkerTemplate.volumeClaimTemplates.spec.storageClassName": "storageClassName",
 	} {

@@ -8,9 +8,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Default fills in every optional field that has a default and isn't set, and replaces values that only older versions knew. The
-// schema of the CRD has the same defaults; these serve objects that didn't pass through it, and the one replacement that a schema
-// can't make.
+// Default sets every unset optional field that has a default, and replaces the deprecated restart policy Default by
+// None. The schema of the CRD has the same defaults. Default serves objects that did not pass through the schema, and
+// makes the one replacement that a schema cannot make.
 func (lws *LeaderWorkerSet) Default() {
 	spec := &lws.Spec
 	setDefault(&spec.Replicas, 1)

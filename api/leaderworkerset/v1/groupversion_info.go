@@ -1,8 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package v1 is version v1 of the API group leaderworkerset.x-k8s.io: the LeaderWorkerSet type, and the labels, annotations,
-// environment variables, condition types and event reasons that users and other controllers rely on.
+// Package v1 contains version v1 of the API group leaderworkerset.x-k8s.io. It has the LeaderWorkerSet type, and the
+// labels, annotations, environment variables, condition types and event reasons that users and other controllers rely
+// on.
 //
 // +kubebuilder:object:generate=true
 // +groupName=leaderworkerset.x-k8s.io
@@ -15,7 +16,7 @@ import (
 )
 
 var (
-	// GroupVersion is the group and version that this package's types are registered under.
+	// GroupVersion is the group and version of this package's types.
 	GroupVersion = schema.GroupVersion{Group: "leaderworkerset.x-k8s.io", Version: "v1"}
 
 	// SchemeBuilder collects the functions that add this package's types to a scheme.

@@ -3,8 +3,8 @@
 
 package v1
 
-// RestartPolicy is the restart policy that is in force: that of the template, unless the annotation from before RecreateGroupAfterStart
-// existed asks for it. The set's defaults have to be filled in.
+// RestartPolicy returns the restart policy in force: that of the template, unless the annotation
+// RecreateGroupAfterStartAnnotationKey overrides it. The defaults of the set must be filled in, see Default.
 func (lws *LeaderWorkerSet) RestartPolicy() RestartPolicyType {
 	if value, set := lws.Annotations[RecreateGroupAfterStartAnnotationKey]; set && value != "false" {
 		return RecreateGroupAfterStart
