@@ -124,7 +124,7 @@ func (d *demo) show(ctx context.Context, c *cluster.Cluster, manager string) err
 
 // next lists commands to try. Users without kubectl can use the one that was built for the cluster.
 const next = `
-To look further:
+To explore further:
 
   export KUBECONFIG=%s
   export PATH=$PWD/bin/cluster:$PATH                  # if you have no kubectl

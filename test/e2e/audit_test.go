@@ -23,7 +23,7 @@ func now(t *testing.T) measure.Mark {
 	return mark
 }
 
-// operatorRequests returns the operator's requests since the mark that kind selects.
+// operatorRequests returns those of the operator's requests since the mark that kind selects.
 func operatorRequests(since measure.Mark, kind func(measure.Request) bool) ([]measure.Request, error) {
 	all, _, err := measure.Requests(suite.cluster.AuditLog(), since, operator.User)
 	return slices.DeleteFunc(all, func(r measure.Request) bool { return !kind(r) }), err

@@ -110,7 +110,7 @@ func TestLocalUnlabeledNode(t *testing.T) {
 	namespace := newNamespace(t)
 	lws := newSet(namespace, "lost", 1, 3, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, island),
 		func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			// The scheduler wouldn't choose this node.
+			// NodeName bypasses the scheduler, which wouldn't choose this node.
 			leader := podTemplate()
 			leader.Spec.NodeName = node.Name
 			lws.Spec.LeaderWorkerTemplate.LeaderTemplate = &leader
@@ -185,8 +185,8 @@ func TestLocalExclusiveSubGroups(t *testing.T) {
 	}
 }
 
-// TestLocalLostNode deletes a pod whose node is lost, so that nothing confirms the pod's end. The other pods of the
-// group don't wait for the pod. The group is recreated as soon as the pod is deleted.
+// TestLocalLostNode deletes a pod whose node is lost. A finalizer keeps the pod, as the missing kubelet would. The
+// other pods of the group are deleted at once. The group is recreated as soon as the pod no longer exists.
 func TestLocalLostNode(t *testing.T) {
 	t.Parallel()
 	const unreachable = "example.com/unreachable"

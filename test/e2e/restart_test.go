@@ -308,8 +308,8 @@ func TestLocalCrashLoop(t *testing.T) {
 		table.String(), sum(writes), writes)
 }
 
-// TestLocalMaxGroupRestarts checks that the operator stops to restart a group after its second crash. A deletion of the
-// leader or a higher limit restarts the group again.
+// TestLocalMaxGroupRestarts checks that the operator restarts a group after its first crash and gives it up after the
+// second. A deletion of the leader or a higher limit restarts the group again.
 func TestLocalMaxGroupRestarts(t *testing.T) {
 	t.Parallel()
 	g := newGroups(t, 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -377,7 +377,8 @@ type groups struct {
 	pods           *recording[*corev1.Pod]
 	statefulSets   *recording[*appsv1.StatefulSet]
 
-	// state has the pods after the first changes that were recorded. current applies the other changes.
+	// state has the pods after the first recorded changes, as many as the field changes. current applies the later
+	// changes.
 	state   map[string]*corev1.Pod
 	changes int
 
@@ -525,15 +526,15 @@ func incarnationsInGroups(t *testing.T, pods *recording[*corev1.Pod]) map[string
 		pod string
 		uid types.UID
 	}
-	seen := map[incarnation]bool{}
+	counted := map[incarnation]bool{}
 	incarnations := map[string]int{}
 	count := func(pod *corev1.Pod) {
 		key := incarnation{pod.Name, pod.UID}
 		if owner := metav1.GetControllerOf(pod); owner != nil && pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != "0" {
 			key.uid = owner.UID
 		}
-		if !seen[key] {
-			seen[key] = true
+		if !counted[key] {
+			counted[key] = true
 			incarnations[pod.Name]++
 		}
 	}

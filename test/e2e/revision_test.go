@@ -196,9 +196,8 @@ func TestRevisionHistory(t *testing.T) {
 				"push %d hasn't been observed", push+1)
 		})
 	}
-	// In use are the good revision, the latest one, the one of the group that is being updated, and the one that this
-	// group is being updated to. Later pushes wait for that update. The operator creates a revision before it deletes the
-	// surplus.
+	// In use are the good revision and the latest one. A group is being updated, which uses two more: its own revision and
+	// the one of its update, for which later pushes wait. The operator creates a revision before it deletes the surplus.
 	if most > limit+5 {
 		t.Errorf("there were %d revisions, want no more than the history of %d and those in use", most, limit)
 	}

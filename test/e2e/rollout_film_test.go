@@ -39,11 +39,12 @@ type film struct {
 type frame struct {
 	at time.Time
 
-	// replicas is how many groups the operator knows to be desired. existing is how many the leader StatefulSet has.
+	// replicas is the number of desired groups that the operator has observed. existing is the number of replicas of the
+	// leader StatefulSet.
 	replicas, existing int
 
 	// revision is the revision of the leader StatefulSet. The StatefulSet controller updates groups with an index of at
-	// least partition to it. Without a partition, it updates none, and partition is existing.
+	// least partition to it. Without a partition in the spec, it updates none. partition is then equal to existing.
 	revision  string
 	partition int
 
@@ -189,13 +190,13 @@ func (f *film) fewestReady(t *testing.T) int {
 	return fewest.ready()
 }
 
-// overspent returns an error if a rollout has exceeded the budget. That is so if anyone but the test took down a ready
-// group, and fewer than replicas - maxUnavailable groups remained ready. It is also so if there were more than replicas
-// + maxSurge groups.
+// overspent returns an error if a rollout has exceeded the budget. It reports each ready group that anyone but the test
+// took down while fewer than replicas - maxUnavailable groups remained ready. It also reports more than replicas +
+// maxSurge groups.
 //
-// The check counts from the frame in which the partition released the group. If another group fails after that, or the
-// set is scaled up, the released group may still be taken down. Example: 3 of 3 groups are ready, the partition
-// releases group 2, and the set is scaled to 5. When group 2 is deleted after that, 2 of 5 groups are ready.
+// The check applies at the time when the partition releases a group. If another group fails after that, or the set is
+// scaled up, the released group may still be taken down. Example: 3 of 3 groups are ready, the partition releases group
+// 2, and the set is scaled to 5. When group 2 is deleted after that, 2 of 5 groups are ready.
 func (f *film) overspent(t *testing.T, budget budget) error {
 	t.Helper()
 	var errs []error
@@ -237,8 +238,8 @@ func (f frame) released() (leaders []*corev1.Pod, remaining int) {
 	return leaders, remaining
 }
 
-// mixed returns an error for each pod that differs from its leader in revision, size, image or network, now or at any
-// earlier time.
+// mixed returns an error for each pod that was ever recorded and differs from its leader in revision, size, image or
+// network.
 func (f *film) mixed(t *testing.T) error {
 	t.Helper()
 	pods := f.everyPod(t)
@@ -292,11 +293,11 @@ func (f *film) everyPod(t *testing.T) map[types.UID]*corev1.Pod {
 // incarnations returns the leaders that each group has had, by index, in the order of their creation.
 func (f *film) incarnations(t *testing.T) map[int][]*corev1.Pod {
 	t.Helper()
-	seen := map[types.UID]bool{}
+	counted := map[types.UID]bool{}
 	incarnations := map[int][]*corev1.Pod{}
 	for _, pod := range f.pods.versions(t) {
-		if isLeader(pod) && !seen[pod.UID] {
-			seen[pod.UID] = true
+		if isLeader(pod) && !counted[pod.UID] {
+			counted[pod.UID] = true
 			incarnations[groupIndex(pod)] = append(incarnations[groupIndex(pod)], pod)
 		}
 	}
@@ -344,7 +345,8 @@ func (f frame) picture(letters map[string]string) string {
 	return text.String()
 }
 
-// leaderOf returns the UID of the leader that the pod belongs to. The UID is empty if that leader is unknown.
+// leaderOf returns the UID of the leader that the pod belongs to. A leader belongs to itself. The UID is empty if the
+// leader is unknown.
 func leaderOf(pod *corev1.Pod, leaders map[types.UID]types.UID) types.UID {
 	if isLeader(pod) {
 		return pod.UID

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller takes down several pods at a
-// time. That controller observes leaders alone. The rollouts use the budget in full and never exceed it.
+// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller deletes several pods at a time.
+// That controller knows leaders, but no groups. The rollouts use the budget in full and never exceed it.
 func TestLocalRolloutFeatureGate(t *testing.T) {
 	inClusterWith(t, map[string]bool{"MaxUnavailableStatefulSet": true})
 	t.Run("Rollout", TestRollout)

@@ -80,7 +80,7 @@ func (c rollout) run(t *testing.T) *rolling {
 		film:     newFilm(t, namespace, "roll"),
 		versions: recordSets(t, namespace),
 		lost:     map[int]*corev1.Pod{},
-		lws:      newSet(namespace, "roll", c.replicas, c.size, c.budget.apply, readyAfter("500ms"), terminateAfter("200ms")),
+		lws:      newSet(namespace, "roll", c.replicas, c.size, c.budget.apply, readyAfter("500ms"), terminatesAfter("200ms")),
 	}
 	for _, change := range c.manifest {
 		change(r.lws)
@@ -138,14 +138,6 @@ func (b budget) of(t *testing.T, replicas int) (maxUnavailable, maxSurge int) {
 		t.Fatal(err)
 	}
 	return maxUnavailable, min(maxSurge, replicas)
-}
-
-// terminateAfter makes all pods of the set terminate after a duration. Only simulated pods obey it.
-func terminateAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
-	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
-		*template = annotated(*template, cluster.TerminateAfterAnnotation, duration)
-	}
 }
 
 // withImage sets the image of the pods. Pods with badImage never become ready; other pods become ready after 500 ms.
@@ -215,7 +207,7 @@ func (r *rolling) unsettled(now frame, pods int) error {
 		len(now.groups), pods, replicas, members)
 }
 
-// untilGroup waits until a group with a leader meets a condition. what describes the condition.
+// untilGroup waits until a group with a leader meets a condition. The error message describes the condition by what.
 func untilGroup(index int, what string, holds func(liveGroup) bool) step {
 	return func(t *testing.T, r *rolling) {
 		t.Helper()

@@ -20,8 +20,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestScale scales a set up and down, to 0 and back. Groups are created and deleted from the highest index. The other
-// groups don't restart.
+// TestScale scales a set up and down, to 0 and back. Scaling down deletes the groups with the highest indices. The
+// other groups don't restart.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	const size = 3
@@ -123,7 +123,7 @@ func TestHorizontalPodAutoscaler(t *testing.T) {
 		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(autoscaler), autoscaler); err != nil {
 			return err
 		}
-		return unless(autoscaler.Status.CurrentReplicas == 3, "the autoscaler sees %+v", autoscaler.Status)
+		return unless(autoscaler.Status.CurrentReplicas == 3, "status of the autoscaler: %+v", autoscaler.Status)
 	})
 }
 

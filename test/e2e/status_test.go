@@ -135,7 +135,7 @@ func transitionsOf(t *testing.T, versions *recording[*leaderworkersetv1.LeaderWo
 	return count
 }
 
-// wrongStatus returns an error if the status breaks a rule for any status, or for one that follows before.
+// wrongStatus returns an error if the status is inconsistent or contradicts the previous status.
 func wrongStatus(lws *leaderworkersetv1.LeaderWorkerSet, before *leaderworkersetv1.LeaderWorkerSetStatus) error {
 	status := &lws.Status
 	isTrue := func(kind string) bool { return meta.IsStatusConditionTrue(status.Conditions, kind) }

@@ -164,7 +164,7 @@ type outage struct{ webhooks []client.Object }
 // startOutage stops the operator and deletes its webhook configurations. The outage ends with the test at the latest.
 func startOutage(t *testing.T) *outage {
 	t.Helper()
-	a := &outage{}
+	o := &outage{}
 	var mutating admissionv1.MutatingWebhookConfigurationList
 	var validating admissionv1.ValidatingWebhookConfigurationList
 	err := errors.Join(suite.client.List(t.Context(), &mutating), suite.client.List(t.Context(), &validating))
@@ -172,42 +172,42 @@ func startOutage(t *testing.T) *outage {
 		t.Fatal(err)
 	}
 	for i := range mutating.Items {
-		a.webhooks = append(a.webhooks, &mutating.Items[i])
+		o.webhooks = append(o.webhooks, &mutating.Items[i])
 	}
 	for i := range validating.Items {
-		a.webhooks = append(a.webhooks, &validating.Items[i])
+		o.webhooks = append(o.webhooks, &validating.Items[i])
 	}
 	if err := suite.operator.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.end(t) })
-	for _, configuration := range a.webhooks {
+	t.Cleanup(func() { o.end(t) })
+	for _, configuration := range o.webhooks {
 		remove(t, configuration)
 	}
 	untilWebhooks(t, func(err error, lws *leaderworkersetv1.LeaderWorkerSet) bool {
 		return err == nil && lws.Spec.LeaderWorkerTemplate.RestartPolicy == leaderworkersetv1.DeprecatedDefaultRestartPolicy
 	})
-	return a
+	return o
 }
 
 // end starts the operator and restores the webhook configurations.
-func (a *outage) end(t *testing.T) {
+func (o *outage) end(t *testing.T) {
 	t.Helper()
-	if a.webhooks == nil {
+	if o.webhooks == nil {
 		return
 	}
 	ctx := context.WithoutCancel(t.Context())
 	if err := suite.operator.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, configuration := range a.webhooks {
+	for _, configuration := range o.webhooks {
 		configuration.SetResourceVersion("")
 		configuration.SetUID("")
 		if err := suite.client.Create(ctx, configuration); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.webhooks = nil
+	o.webhooks = nil
 	untilWebhooks(t, func(err error, lws *leaderworkersetv1.LeaderWorkerSet) bool {
 		return err == nil && lws.Spec.LeaderWorkerTemplate.RestartPolicy == leaderworkersetv1.NoneRestartPolicy
 	})

@@ -146,11 +146,11 @@ func (c change[T]) apply(state map[string]T) {
 // incarnations counts the objects that each name has had, one after the other.
 func (r *recording[T]) incarnations(t *testing.T) map[string]int {
 	t.Helper()
-	seen := map[string]bool{}
+	counted := map[string]bool{}
 	incarnations := map[string]int{}
 	for _, object := range r.versions(t) {
-		if uid := string(object.GetUID()); !seen[uid] {
-			seen[uid] = true
+		if uid := string(object.GetUID()); !counted[uid] {
+			counted[uid] = true
 			incarnations[object.GetName()]++
 		}
 	}

@@ -40,8 +40,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// TestOLM runs replicas of the operator at the stages of an upgrade by OLM v0: without OLM's objects, with the objects
-// but not the permissions, and with both.
+// TestOLM runs replicas of the operator at the stages of an upgrade by OLM v0. First there are no objects of OLM, then
+// there are its objects without the permissions, and at last both.
 func TestOLM(t *testing.T) {
 	csv := bundledCSV(t)
 	t.Setenv(olm.ConditionNameVariable, csv.GetName())
@@ -252,7 +252,7 @@ func (o *olmFixture) testUpgradeable(t *testing.T) {
 	update(metav1.ConditionFalse)
 	o.untilUpgradeable(t, metav1.ConditionTrue, "No LeaderWorkerSet is in a rolling update")
 	if !meta.IsStatusConditionTrue(o.condition.Spec.Overrides, operatorsv2.Upgradeable) {
-		t.Errorf("the override is gone: %+v", o.condition.Spec.Overrides)
+		t.Errorf("the override was removed: %+v", o.condition.Spec.Overrides)
 	}
 }
 

@@ -6,6 +6,7 @@ package integration
 import (
 	"crypto/sha1" //nolint:gosec // The contract's keys are SHA-1.
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestPodsOfGroups(t *testing.T) {
 				{Name: "LWS_GROUP_SIZE", Value: "2"},
 				{Name: "LWS_WORKER_INDEX", Value: tc.worker},
 			}
-			want := append(identity[:3:3], corev1.EnvVar{Name: "MINE", Value: "$(LWS_LEADER_ADDRESS)"})
+			want := append(slices.Clone(identity), corev1.EnvVar{Name: "MINE", Value: "$(LWS_LEADER_ADDRESS)"})
 			if diff := cmp.Diff(want, tc.pod.Spec.Containers[0].Env); diff != "" {
 				t.Errorf("variables (-want +got):\n%s", diff)
 			}

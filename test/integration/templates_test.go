@@ -143,8 +143,8 @@ func TestInvalidClaims(t *testing.T) {
 	}
 }
 
-// TestValidTemplates checks that the webhook accepts two kinds of templates: those that are valid only as part of a
-// StatefulSet, and those that the cluster may refuse for the time being.
+// TestValidTemplates checks that the webhook accepts templates that are valid only as part of a StatefulSet. It also
+// accepts templates that the cluster may refuse for the time being.
 func TestValidTemplates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)

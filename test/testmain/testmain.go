@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Run runs the tests of a package and ends the process. run sets up the environment that the tests share, runs the
-// tests, and tears the environment down. The exit code is that of run. If run fails, Run writes its error to the
+// Run runs the tests of a package and ends the process. The function run sets up the environment of the tests, runs
+// them, and tears the environment down. The exit code is that of run. If run fails, Run writes its error to the
 // standard error and exits with 1.
 func Run(m *testing.M, run func(context.Context, *testing.M) (code int, err error)) {
 	code, err := run(context.Background(), m)
