@@ -127,38 +127,27 @@ func TestLocalFailures(t *testing.T) {
 			remove(t, group[0], client.PropagationPolicy(policy))
 		}
 	}
+	crashes := func(how func(*corev1.PodStatus), workers ...int) func(*testing.T, []*corev1.Pod) {
+		return func(t *testing.T, group []*corev1.Pod) {
+			t.Helper()
+			var pods []*corev1.Pod
+			for _, worker := range workers {
+				pods = append(pods, group[worker])
+			}
+			crash(t, how, pods...)
+		}
+	}
 	tests := map[string]func(t *testing.T, group []*corev1.Pod){
-		"container of a worker restarts": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			crash(t, restartContainer, group[2])
-		},
-		"container of the leader restarts": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			crash(t, restartContainer, group[0])
-		},
-		"init container restarts": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			crash(t, restartInitContainer, group[1])
-		},
-		"all containers restart": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			crash(t, restartContainer, group...)
-		},
-		"worker is evicted": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			crash(t, evict, group[1])
-		},
-		"leader is evicted": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			crash(t, evict, group[0])
-		},
-		"all workers are deleted": func(t *testing.T, group []*corev1.Pod) {
-			t.Helper()
-			deleteTogether(t, group[1:])
-		},
-		"leader is deleted, background": deleteLeader(metav1.DeletePropagationBackground),
-		"leader is deleted, foreground": deleteLeader(metav1.DeletePropagationForeground),
-		"leader is deleted, orphan":     deleteLeader(metav1.DeletePropagationOrphan),
+		"container of a worker restarts":   crashes(restartContainer, 2),
+		"container of the leader restarts": crashes(restartContainer, 0),
+		"init container restarts":          crashes(restartInitContainer, 1),
+		"all containers restart":           crashes(restartContainer, 0, 1, 2),
+		"worker is evicted":                crashes(evict, 1),
+		"leader is evicted":                crashes(evict, 0),
+		"all workers are deleted":          func(t *testing.T, group []*corev1.Pod) { t.Helper(); deleteTogether(t, group[1:]) },
+		"leader is deleted, background":    deleteLeader(metav1.DeletePropagationBackground),
+		"leader is deleted, foreground":    deleteLeader(metav1.DeletePropagationForeground),
+		"leader is deleted, orphan":        deleteLeader(metav1.DeletePropagationOrphan),
 	}
 	for name, fail := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -80,7 +80,8 @@ func (c rollout) run(t *testing.T) *rolling {
 		film:     newFilm(t, namespace, "roll"),
 		versions: recordSets(t, namespace),
 		lost:     map[int]*corev1.Pod{},
-		lws:      newSet(namespace, "roll", c.replicas, c.size, c.budget.apply, readyAfter("500ms"), terminatesAfter("200ms")),
+		lws: newSet(namespace, "roll", c.replicas, c.size,
+			c.budget.apply, readyAfter("500ms"), terminatesAfter("200ms")),
 	}
 	for _, change := range c.manifest {
 		change(r.lws)

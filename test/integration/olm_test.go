@@ -40,8 +40,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// TestOLM runs replicas of the operator at the stages of an upgrade by OLM v0. First there are no objects of OLM, then
-// there are its objects without the permissions, and at last both.
+// TestOLM runs replicas of the operator at the stages of an upgrade by OLM v0. OLM first creates nothing, then its
+// objects, and then the operator's permissions.
 func TestOLM(t *testing.T) {
 	csv := bundledCSV(t)
 	t.Setenv(olm.ConditionNameVariable, csv.GetName())

@@ -98,7 +98,7 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// waitForSets waits until the API server serves LeaderWorkerSets. It does so with a delay after the creation of the CRD.
+// waitForSets waits until the API server serves LeaderWorkerSets, which it does with a delay after the CRD's creation.
 func waitForSets(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
 		return suite.client.List(ctx, &leaderworkersetv1.LeaderWorkerSetList{}) == nil, nil
