@@ -137,6 +137,7 @@ func TestLocalFailures(t *testing.T) {
 			crash(t, how, pods...)
 		}
 	}
+	deleteWorkers := func(t *testing.T, group []*corev1.Pod) { t.Helper(); deleteTogether(t, group[1:]) }
 	tests := map[string]func(t *testing.T, group []*corev1.Pod){
 		"container of a worker restarts":   crashes(restartContainer, 2),
 		"container of the leader restarts": crashes(restartContainer, 0),
@@ -144,7 +145,7 @@ func TestLocalFailures(t *testing.T) {
 		"all containers restart":           crashes(restartContainer, 0, 1, 2),
 		"worker is evicted":                crashes(evict, 1),
 		"leader is evicted":                crashes(evict, 0),
-		"all workers are deleted":          func(t *testing.T, group []*corev1.Pod) { t.Helper(); deleteTogether(t, group[1:]) },
+		"all workers are deleted":          deleteWorkers,
 		"leader is deleted, background":    deleteLeader(metav1.DeletePropagationBackground),
 		"leader is deleted, foreground":    deleteLeader(metav1.DeletePropagationForeground),
 		"leader is deleted, orphan":        deleteLeader(metav1.DeletePropagationOrphan),
