@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo shows the operator at work on a local cluster, from nothing: "demo up" builds what is missing, starts a cluster with the
-// operator, runs the sample and shows it; "demo down" takes everything away.
+// Command demo shows the operator on a local cluster. "demo up" builds the missing programs, starts a cluster with the
+// operator, creates the sample and prints its objects. "demo down" stops the cluster.
 package main
 
 import (
@@ -25,10 +25,10 @@ import (
 )
 
 const (
-	// nodes, racks and zones are enough for each group of the sample to get a rack of its own.
+	// nodes, racks and zones are enough for a rack for each group of the sample.
 	nodes, racks, zones = 12, 4, 2
 
-	// samplesTimeout bounds the time until the sample is ready.
+	// samplesTimeout bounds the wait for the sample to become available.
 	samplesTimeout = "60s"
 )
 
@@ -40,7 +40,7 @@ func main() {
 }
 
 func run(args []string) error {
-	log.SetLogger(logr.Discard()) // What the clients have to say is no part of the show.
+	log.SetLogger(logr.Discard()) // The demo doesn't show the clients' logs.
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	root, err := cluster.Root()
@@ -64,7 +64,7 @@ type demo struct {
 	dir  string // of the cluster
 }
 
-// up starts the demo. One that runs is replaced; one that fails to start is taken away.
+// up replaces a running demo by a new one. If the start fails, up stops the cluster.
 func (d *demo) up(ctx context.Context) error {
 	bin, err := cluster.Build(ctx, d.root, os.Stdout)
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *demo) up(ctx context.Context) error {
 	return nil
 }
 
-// show installs the operator, runs the sample, and prints what there is to see.
+// show installs the operator, creates the sample, and prints the objects and the next commands to try.
 func (d *demo) show(ctx context.Context, c *cluster.Cluster, manager string) error {
 	say("Installing the CRD, the operator and its webhooks")
 	if _, err := operator.Install(ctx, c, d.root, manager); err != nil {
@@ -122,9 +122,9 @@ func (d *demo) show(ctx context.Context, c *cluster.Cluster, manager string) err
 	return nil
 }
 
-// next tells what to try. The kubectl that was built for the cluster serves those who have none.
+// next lists commands to try. Users without kubectl can use the one that was built for the cluster.
 const next = `
-To look further:
+To explore further:
 
   export KUBECONFIG=%s
   export PATH=$PWD/bin/cluster:$PATH                  # if you have no kubectl
@@ -138,7 +138,7 @@ To look further:
 The operator logs to %s. To stop it all: make demo-down
 `
 
-// down stops the demo, if one runs.
+// down stops the demo if it runs.
 func (d *demo) down(ctx context.Context) error {
 	c, err := cluster.Load(d.dir)
 	if errors.Is(err, cluster.ErrNoCluster) {
@@ -164,7 +164,7 @@ func (d *demo) kubectl(ctx context.Context, c *cluster.Cluster, args ...string) 
 
 func say(format string, args ...any) { fmt.Printf("==> "+format+"\n", args...) }
 
-// relative is the path as seen from the root, where the demo is started from.
+// relative returns the path relative to the root, which is the working directory of the demo.
 func relative(root, path string) string {
 	if short, err := filepath.Rel(root, path); err == nil {
 		return short

@@ -18,8 +18,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestAdopt deletes a set without its children, and creates it again: the next one takes them as they are. Then it rules them: an update
-// rolls, and a deletion leaves nothing.
+// TestAdopt deletes a set without its children and creates the set again. The new set adopts the children without a
+// change. After that, an update is rolled out to them, and the deletion of the set deletes them all.
 func TestAdopt(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 3, 2
@@ -43,10 +43,10 @@ func TestAdopt(t *testing.T) {
 			next := newSet(namespace, "left", replicas, size, change)
 			create(t, next)
 			untilAvailable(t, next)
-			checkOneLife(t, pods)
-			checkOneLife(t, statefulSets)
-			checkOneLife(t, services)
-			checkOneLife(t, revisions)
+			checkNothingReplaced(t, pods)
+			checkNothingReplaced(t, statefulSets)
+			checkNothingReplaced(t, services)
+			checkNothingReplaced(t, revisions)
 			check(t, "generations of StatefulSets", generations(before), generations(listed(t, statefulSetsIn(namespace))))
 			leaders := named(t, listed(t, statefulSetsIn(namespace)), "left")
 			check(t, "owners of the leader StatefulSet", []metav1.OwnerReference{ownedBySet(next)}, leaders.OwnerReferences)
@@ -54,8 +54,8 @@ func TestAdopt(t *testing.T) {
 
 			edit(t, next, withNextImage)
 			untilAvailable(t, next)
-			pods.until(t, isExactly(podNames("left", replicas, size), nextImage))
-			check(t, "pods that there were", each(podNames("left", replicas, size), 2), pods.lives(t))
+			pods.until(t, exactlyReady(podNames("left", replicas, size), nextImage))
+			check(t, "incarnations of the pods", each(podNames("left", replicas, size), 2), pods.incarnations(t))
 			check(t, "fewest ready groups", replicas-1, film.fewestReady(t))
 
 			remove(t, next)
@@ -67,7 +67,8 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// TestAdoptChanged creates a set again with another image and more groups: that is a rolling update of what is there.
+// TestAdoptChanged creates a set again with another image and one more group. The new set adopts the children and
+// updates them by a rollout.
 func TestAdoptChanged(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 3, 2
@@ -81,17 +82,17 @@ func TestAdoptChanged(t *testing.T) {
 	next := newSet(namespace, "left", replicas+1, size, readyAfter("500ms"), withNextImage)
 	create(t, next)
 	untilAvailable(t, next)
-	film.pods.until(t, isExactly(podNames("left", replicas+1, size), nextImage))
-	check(t, "pods that there were",
-		with(each(podNames("left", replicas+1, size), 1), each(podNames("left", replicas, size), 2)), film.pods.lives(t))
+	film.pods.until(t, exactlyReady(podNames("left", replicas+1, size), nextImage))
+	want := with(each(podNames("left", replicas+1, size), 1), each(podNames("left", replicas, size), 2))
+	check(t, "incarnations of the pods", want, film.pods.incarnations(t))
 	if fewest := film.fewestReady(t); fewest < replicas-1 {
 		t.Errorf("only %d groups were ready at a time, want %d", fewest, replicas-1)
 	}
 	check(t, "warnings", map[string]int{}, warningsOf(t, next))
 }
 
-// TestAdoptRefused creates a set again with other volume claims, which no StatefulSet can be changed to: it says so, and leaves everything
-// as it is.
+// TestAdoptRefused creates a set again with other volume claims, which are immutable in a StatefulSet. The operator
+// reports this and adopts nothing. A set with equal volume claims adopts the children.
 func TestAdoptRefused(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -115,15 +116,15 @@ func TestAdoptRefused(t *testing.T) {
 	check(t, "owners of the leader StatefulSet", 0, len(leaders.OwnerReferences))
 
 	remove(t, next)
-	untilGone(t, next)
+	untilDeleted(t, next)
 	last := newSet(namespace, "left", 2, 2, claims("1024Mi"))
 	create(t, last)
 	untilAdopted(t, last)
 	check(t, "pods", before, uidsOf(listed(t, podsIn(namespace))))
 }
 
-// TestLostLabels takes the labels off objects that belong to a set, by which the operator finds them. They get them back, and no pod is
-// restarted.
+// TestLostLabels removes the labels by which the operator finds a set's children. The operator restores the labels and
+// restarts no pod.
 func TestLostLabels(t *testing.T) {
 	t.Parallel()
 	for name, object := range map[string]client.Object{
@@ -158,8 +159,8 @@ func TestLostLabels(t *testing.T) {
 
 			edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(3)) })
 			untilAvailable(t, lws)
-			pods.until(t, isExactly(podNames("bare", 3, 3), image))
-			check(t, "pods that there were", each(podNames("bare", 3, 3), 1), pods.lives(t))
+			pods.until(t, exactlyReady(podNames("bare", 3, 3), image))
+			check(t, "incarnations of the pods", each(podNames("bare", 3, 3), 1), pods.incarnations(t))
 		})
 	}
 }
@@ -168,10 +169,10 @@ func TestLostLabels(t *testing.T) {
 func orphan(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	t.Helper()
 	remove(t, lws, client.PropagationPolicy(metav1.DeletePropagationOrphan))
-	untilGone(t, lws)
+	untilDeleted(t, lws)
 }
 
-// untilAdopted waits until the leader StatefulSet belongs to the set.
+// untilAdopted waits until the set controls the leader StatefulSet.
 func untilAdopted(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	t.Helper()
 	leaders := &appsv1.StatefulSet{}
@@ -183,17 +184,17 @@ func untilAdopted(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	})
 }
 
-// checkOneLife checks that nothing was created or deleted since the recording began.
-func checkOneLife[T client.Object](t *testing.T, recorded *recording[T]) {
+// checkNothingReplaced checks that no object was created or deleted since the recording began.
+func checkNothingReplaced[T client.Object](t *testing.T, recorded *recording[T]) {
 	t.Helper()
 	var names []string
 	for name := range recorded.atStart() {
 		names = append(names, name)
 	}
-	check(t, fmt.Sprintf("%T objects that there were", *new(T)), each(names, 1), recorded.lives(t))
+	check(t, fmt.Sprintf("incarnations of %T objects", *new(T)), each(names, 1), recorded.incarnations(t))
 }
 
-// generations are those of objects, by name: they grow with every change of a spec.
+// generations returns the generations of objects, by name. Each change of a spec raises an object's generation.
 func generations[T client.Object](objects []T) map[string]int64 {
 	result := map[string]int64{}
 	for _, object := range objects {

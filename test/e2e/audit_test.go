@@ -13,7 +13,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// now marks the end of the audit log.
+// now returns the end of the audit log.
 func now(t *testing.T) measure.Mark {
 	t.Helper()
 	mark, err := measure.End(suite.cluster.AuditLog())
@@ -23,22 +23,22 @@ func now(t *testing.T) measure.Mark {
 	return mark
 }
 
-// operatorRequests are the operator's requests since the mark that are of a kind.
+// operatorRequests returns those of the operator's requests since the mark that kind selects.
 func operatorRequests(since measure.Mark, kind func(measure.Request) bool) ([]measure.Request, error) {
 	all, _, err := measure.Requests(suite.cluster.AuditLog(), since, operator.User)
 	return slices.DeleteFunc(all, func(r measure.Request) bool { return !kind(r) }), err
 }
 
-// nothingForbidden is an error if the operator has ever asked for something that its role doesn't allow.
+// nothingForbidden returns an error if the API server has ever denied a request of the operator.
 func nothingForbidden() error {
 	forbidden, err := operatorRequests(0, measure.Request.Forbidden)
 	if err != nil {
 		return err
 	}
-	return unless(len(forbidden) == 0, "the operator's role lacks what it takes for %v", forbidden)
+	return unless(len(forbidden) == 0, "the operator's role doesn't allow %v", forbidden)
 }
 
-// noWrites is an error if the operator has written anything since the mark.
+// noWrites returns an error if the operator has written anything since the mark.
 func noWrites(since measure.Mark) error {
 	writes, err := operatorRequests(since, measure.Request.IsWrite)
 	if err != nil {
@@ -47,7 +47,7 @@ func noWrites(since measure.Mark) error {
 	return unless(len(writes) == 0, "%d writes: %v", len(writes), writes)
 }
 
-// metric is the sum of the operator's metric of that name over all its labels.
+// metric returns the sum of an operator's metric over all its labels.
 func metric(ctx context.Context, name string) (float64, error) {
 	text, err := suite.operator.Metrics(ctx)
 	if err != nil {
@@ -56,7 +56,7 @@ func metric(ctx context.Context, name string) (float64, error) {
 	return measure.Sum(text, name)
 }
 
-// reconciles is how many passes the operator has made since it was started.
+// reconciles returns the number of passes that the operator has made since it was started.
 func reconciles(t *testing.T) float64 {
 	t.Helper()
 	total, err := metric(t.Context(), measure.Reconciles)
@@ -66,7 +66,7 @@ func reconciles(t *testing.T) float64 {
 	return total
 }
 
-// memory is what the operator's process takes, in MiB.
+// memory returns the resident memory of the operator's process, in MiB.
 func memory(t *testing.T) float64 {
 	t.Helper()
 	bytes, err := metric(t.Context(), "process_resident_memory_bytes")
@@ -76,8 +76,8 @@ func memory(t *testing.T) float64 {
 	return bytes / (1 << 20)
 }
 
-// untilOperatorRests waits until the operator has had nothing to do for two seconds.
-func untilOperatorRests(t *testing.T) {
+// untilOperatorIdle waits until the operator has made no pass and no write for two seconds.
+func untilOperatorIdle(t *testing.T) {
 	t.Helper()
 	const rest = 2 * time.Second
 	total, since := reconciles(t), time.Now()
@@ -90,6 +90,6 @@ func untilOperatorRests(t *testing.T) {
 		if err := noWrites(mark); err != nil || latest != total {
 			total, since, mark = latest, time.Now(), now(t)
 		}
-		return unless(time.Since(since) >= rest, "the operator is at work: %v passes", latest)
+		return unless(time.Since(since) >= rest, "the operator isn't idle: %v passes", latest)
 	})
 }

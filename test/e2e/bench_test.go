@@ -13,7 +13,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/bench/report"
 )
 
-// TestLocalBench runs the benchmark with three small groups, in a cluster of its own, and checks that it comes to its end and counts.
+// TestLocalBench runs the benchmark with three small groups in a cluster of its own. The benchmark ends, and its report
+// counts writes, CPU time and restarts.
 func TestLocalBench(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -39,14 +40,16 @@ func TestLocalBench(t *testing.T) {
 		writes[result.Scenario] = report.Sum(result.Writes) > 0
 	}
 	want := []string{
-		report.Floor, report.UpdateFloor, report.Create, report.Idle, report.Kill, report.Update, report.Restart, report.ScaleUp,
+		report.Floor, report.UpdateFloor, report.Create, report.Idle, report.Kill, report.Update, report.Restart,
+		report.ScaleUp,
 		report.ScaleDown, report.Delete,
 	}
 	if diff := cmp.Diff(want, scenarios); diff != "" {
 		t.Errorf("scenarios: %s", diff)
 	}
 	for _, scenario := range []string{report.Floor, report.Create} {
-		if result := found.Find(report.Key{Scenario: scenario, Groups: 3, Size: 2}); result == nil || result.ClusterCPUSeconds <= 0 {
+		result := found.Find(report.Key{Scenario: scenario, Groups: 3, Size: 2})
+		if result == nil || result.ClusterCPUSeconds <= 0 {
 			t.Errorf("%s: no CPU time of the cluster: %+v", scenario, result)
 		}
 	}
@@ -55,6 +58,6 @@ func TestLocalBench(t *testing.T) {
 	}
 	kill := found.Find(report.Key{Scenario: report.Kill, Groups: 3, Size: 2})
 	if kill == nil || kill.Restarts == nil || kill.Restarts.Restarted != 1 {
-		t.Errorf("one group was killed: %+v", kill)
+		t.Errorf("want one restarted group, got %+v", kill)
 	}
 }

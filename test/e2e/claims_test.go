@@ -17,11 +17,14 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestClaims gives every pod a claim of its own, and keeps or deletes the claims of groups that go. No volume is ever bound: the pods
-// exist and wait.
+// TestClaims gives each pod a claim. The retention policy decides which claims outlive their groups. No volume is ever
+// bound, so the pods exist but never run.
 func TestClaims(t *testing.T) {
 	t.Parallel()
-	const keep, drop = appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	const (
+		keep = appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+		drop = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	)
 	all, ofFirst := claimNames(2), claimNames(1)
 	tests := map[string]struct {
 		policy                      *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy
@@ -53,14 +56,15 @@ func TestClaims(t *testing.T) {
 			untilNamed(t, statefulSetsIn(namespace))
 			untilNamed(t, claimsIn(namespace), test.afterDeletion...)
 			for _, claim := range listed(t, claimsIn(namespace)) {
-				check(t, "owners of "+claim.Name+", which would take it along", 0, len(claim.OwnerReferences))
+				check(t, "owners of "+claim.Name+", which would delete the claim with them", 0, len(claim.OwnerReferences))
 			}
 		})
 	}
 }
 
-// TestClaimsOfWaitingPods deletes a set whose workers were never scheduled, and outlive it for a while. Nothing protects the claims of
-// such pods: they are gone at once, and made again whenever the StatefulSet controller looks at the pods.
+// TestClaimsOfWaitingPods deletes a set whose workers were never scheduled and keep existing for a while. Nothing
+// protects the claims of such pods. The claims are deleted at once, and the StatefulSet controller creates them again
+// at each change of a pod. In the end, no claim is left.
 func TestClaimsOfWaitingPods(t *testing.T) {
 	t.Parallel()
 	const held = "example.com/held"
@@ -76,13 +80,13 @@ func TestClaimsOfWaitingPods(t *testing.T) {
 
 	claims := record[*corev1.PersistentVolumeClaim](t, namespace, &corev1.PersistentVolumeClaimList{})
 	remove(t, lws)
-	looks := 0
+	edits := 0
 	eventually(t, func(context.Context) error {
-		looks++
+		edits++
 		edit(t, worker, func(pod *corev1.Pod) {
-			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "example.com/looks", strconv.Itoa(looks))
+			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, "example.com/edits", strconv.Itoa(edits))
 		})
-		return unless(claims.lives(t)["data-disk-0-1"] > 1, "the claim wasn't made again")
+		return unless(claims.incarnations(t)["data-disk-0-1"] > 1, "the claim wasn't created again")
 	})
 	edit(t, leaders, func(set *appsv1.StatefulSet) { set.Finalizers = nil })
 	untilNamed(t, podsIn(namespace))
@@ -90,11 +94,13 @@ func TestClaimsOfWaitingPods(t *testing.T) {
 	untilNamed(t, claimsIn(namespace))
 }
 
-// TestClaimsSurviveUpdates gives the pods of a new revision the claims of the old ones, whatever becomes of the claims in the end.
+// TestClaimsSurviveUpdates checks that the pods of a new revision keep the claims of the old pods, whatever the
+// retention policy.
 func TestClaimsSurviveUpdates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
-	bothAtOnce := budget{maxUnavailable: "2"} // No group ever becomes ready, for which a second one would have to wait.
+	// No group ever becomes ready, so a rollout of one group at a time would stop at the first group.
+	bothAtOnce := budget{maxUnavailable: "2"}
 	lws := newSet(namespace, "disk", 2, 3, bothAtOnce.apply, withClaims(retention(
 		appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
 	create(t, lws)
@@ -121,7 +127,7 @@ func TestClaimsSurviveUpdates(t *testing.T) {
 	check(t, "claims", before, uidsOf(listed(t, claimsIn(namespace))))
 }
 
-// claimNames are the names of all claims of the set.
+// claimNames returns the names of all claims of the set.
 func claimNames(replicas int32) []string {
 	var names []string
 	for _, pod := range podNames("disk", replicas, 3) {
@@ -130,28 +136,36 @@ func claimNames(replicas int32) []string {
 	return names
 }
 
-// withClaims gives each pod a claim.
-func withClaims(policy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy) func(*leaderworkersetv1.LeaderWorkerSet) {
+// withClaims gives each pod a claim and sets the retention policy of the claims.
+func withClaims(
+	policy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy,
+) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claimTemplate()}
 		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = policy
 	}
 }
 
-func retention(whenScaled, whenDeleted appsv1.PersistentVolumeClaimRetentionPolicyType) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
+func retention(
+	whenScaled, whenDeleted appsv1.PersistentVolumeClaimRetentionPolicyType,
+) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
 	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenScaled: whenScaled, WhenDeleted: whenDeleted}
 }
 
-// claimTemplate has labels, annotations and a spec of which nothing may get lost.
+// claimTemplate returns a claim template whose labels, annotations and spec each claim must have.
 func claimTemplate() corev1.PersistentVolumeClaim {
 	return corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "data", Labels: map[string]string{"tier": "fast"}, Annotations: map[string]string{"example.com/backup": "daily"},
+			Name:        "data",
+			Labels:      map[string]string{"tier": "fast"},
+			Annotations: map[string]string{"example.com/backup": "daily"},
 		},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod},
 			StorageClassName: ptr.To("nobody-provisions-it"),
-			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("3Gi")}},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("3Gi")},
+			},
 		},
 	}
 }

@@ -31,7 +31,9 @@ func TestLeaderTemplate(t *testing.T) {
 
 	got := map[string][]string{}
 	for _, pod := range listed(t, podsIn(namespace)) {
-		got[pod.Name] = []string{pod.Labels["role"], pod.Spec.Containers[0].Name, pod.Labels[leaderworkersetv1.WorkerIndexLabelKey]}
+		got[pod.Name] = []string{
+			pod.Labels["role"], pod.Spec.Containers[0].Name, pod.Labels[leaderworkersetv1.WorkerIndexLabelKey],
+		}
 	}
 	check(t, "role, container and index of the pods", map[string][]string{
 		"pair-0": {"leader", "lead", "0"}, "pair-0-1": {"worker", "work", "1"},
@@ -49,11 +51,11 @@ func TestSizeOne(t *testing.T) {
 
 	pods := listed(t, podsIn(namespace))
 	check(t, "pods", podNames("alone", 3, 1), namesOf(pods))
-	check(t, "StatefulSets that ever were", map[string]int{"alone": 1}, statefulSets.lives(t))
+	check(t, "StatefulSets that ever were", map[string]int{"alone": 1}, statefulSets.incarnations(t))
 	check(t, "LWS_GROUP_SIZE", "1", variable(pods[0].Spec.Containers[0], leaderworkersetv1.GroupSizeEnvVar))
 }
 
-// TestLeaderReady looks at the order in which the API server did things: no worker comes before its leader is ready.
+// TestLeaderReady checks that no worker is created before its leader is ready. It replays what the API server recorded.
 func TestLeaderReady(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -65,7 +67,7 @@ func TestLeaderReady(t *testing.T) {
 	untilAvailable(t, lws)
 
 	state := map[string]*corev1.Pod{}
-	for _, change := range pods.sofar(t) {
+	for _, change := range pods.soFar(t) {
 		pod := change.object
 		if leader := pod.Annotations[leaderworkersetv1.LeaderPodNameAnnotationKey]; state[pod.Name] == nil && leader != "" {
 			if state[leader] == nil || !podReady(state[leader]) {
@@ -77,7 +79,7 @@ func TestLeaderReady(t *testing.T) {
 	check(t, "pods", podNames("patient", 2, 3), slices.Sorted(maps.Keys(state)))
 }
 
-// TestLeaderCreated has leaders that no node takes: their workers come all the same.
+// TestLeaderCreated uses leaders that fit no node. Their workers are created nevertheless.
 func TestLeaderCreated(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -140,7 +142,7 @@ func checkGroupService(t *testing.T, leader *corev1.Pod, service *corev1.Service
 	check(t, "owner of Service "+service.Name, owner, service.OwnerReferences[0])
 }
 
-// TestEnvironment has variables of the user that refer to the operator's, and one that the operator takes over.
+// TestEnvironment sets variables that refer to the operator's variables, and one whose value the operator replaces.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -169,7 +171,8 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestTPU sees that TPU containers are told of each other. What they are told in all cases, unit tests say.
+// TestTPU checks that TPU containers get the addresses of each other. Unit tests cover all cases of the injected
+// variables.
 func TestTPU(t *testing.T) {
 	t.Parallel()
 	tpu := func(template *corev1.PodTemplateSpec) {
@@ -219,18 +222,22 @@ func TestTPU(t *testing.T) {
 
 func TestSubGroups(t *testing.T) {
 	t.Parallel()
-	const none = ""
+	const (
+		none           = ""
+		leaderWorker   = leaderworkersetv1.SubGroupPolicyTypeLeaderWorker
+		leaderExcluded = leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded
+	)
 	tests := map[string]struct {
 		size, subGroupSize int32
 		policy             leaderworkersetv1.SubGroupPolicyType
 		indices            []string // by worker index
 	}{
-		"leader is an extra member":   {5, 2, leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, []string{"0", "0", "0", "1", "1"}},
-		"leader is a member":          {4, 2, leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, []string{"0", "0", "1", "1"}},
-		"leader is excluded":          {5, 2, leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded, []string{none, "0", "0", "1", "1"}},
-		"every pod is its own":        {3, 1, leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, []string{"0", "1", "2"}},
-		"every worker is its own":     {3, 1, leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded, []string{none, "0", "1"}},
-		"the group is one as a whole": {3, 3, leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, []string{"0", "0", "0"}},
+		"leader is an extra member": {5, 2, leaderWorker, []string{"0", "0", "0", "1", "1"}},
+		"leader is a member":        {4, 2, leaderWorker, []string{"0", "0", "1", "1"}},
+		"leader is excluded":        {5, 2, leaderExcluded, []string{none, "0", "0", "1", "1"}},
+		"each pod is a subgroup":    {3, 1, leaderWorker, []string{"0", "1", "2"}},
+		"each worker is a subgroup": {3, 1, leaderExcluded, []string{none, "0", "1"}},
+		"the group is one subgroup": {3, 3, leaderWorker, []string{"0", "0", "0"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -249,14 +256,16 @@ func TestSubGroups(t *testing.T) {
 				}
 				check(t, "subgroup of "+pod.Name, test.indices[worker], pod.Labels[leaderworkersetv1.SubGroupIndexLabelKey])
 				check(t, "subgroup key of "+pod.Name, wantKey, pod.Labels[leaderworkersetv1.SubGroupUniqueHashLabelKey])
-				check(t, "subgroup size of "+pod.Name, fmt.Sprint(test.subGroupSize), pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey])
-				check(t, "subgroup policy of "+pod.Name, string(test.policy), pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey])
+				check(t, "subgroup size of "+pod.Name, fmt.Sprint(test.subGroupSize),
+					pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey])
+				check(t, "subgroup policy of "+pod.Name, string(test.policy),
+					pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey])
 			}
 		})
 	}
 }
 
-// variable is the value of a container's variable, "" if there is none.
+// variable returns the value of a container's environment variable, or "" if there is none.
 func variable(container corev1.Container, name string) string {
 	i := slices.IndexFunc(container.Env, func(v corev1.EnvVar) bool { return v.Name == name })
 	if i < 0 {

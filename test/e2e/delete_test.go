@@ -19,7 +19,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// terminatesAfter has all pods of the set take a time to terminate, in simulation. Real ones take their own.
+// terminatesAfter makes all pods of the set terminate after a duration. Only simulated pods obey it.
 func terminatesAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
@@ -27,7 +27,8 @@ func terminatesAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	}
 }
 
-// TestDelete leaves nothing behind, creates nothing on the way, and has all pods terminate at the same time.
+// TestDelete checks that the deletion of a set leaves nothing, creates nothing, and terminates all pods at the same
+// time.
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -50,29 +51,30 @@ func TestDelete(t *testing.T) {
 			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
 			statefulSets := record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{})
 			remove(t, lws, client.PropagationPolicy(test.policy))
-			untilGone(t, lws)
+			untilDeleted(t, lws)
 			pods.until(t, noneLeft)
 			untilNamed(t, statefulSetsIn(namespace))
 			untilNamed(t, servicesIn(namespace))
 			untilNamed(t, revisionsIn(namespace))
 
-			check(t, "pods that were there", each(podNames("gone", 3, 3), 1), pods.lives(t))
-			check(t, "StatefulSets that were there", each(statefulSetNames("gone", 3), 1), statefulSets.lives(t))
+			check(t, "incarnations of the pods", each(podNames("gone", 3, 3), 1), pods.incarnations(t))
+			check(t, "incarnations of the StatefulSets", each(statefulSetNames("gone", 3), 1), statefulSets.incarnations(t))
 			checkTerminatedTogether(t, pods)
 		})
 	}
 }
 
-// noneLeft is the state without pods.
+// noneLeft returns an error while pods exist.
 func noneLeft(state map[string]*corev1.Pod) error {
 	return unless(len(state) == 0, "%d pods are still there", len(state))
 }
 
-// checkTerminatedTogether checks that every pod was terminating before the first one was gone: it all takes one grace period.
+// checkTerminatedTogether checks that every pod terminates before the first one is deleted. The deletion then takes one
+// grace period.
 func checkTerminatedTogether(t *testing.T, pods *recording[*corev1.Pod]) {
 	t.Helper()
 	state := pods.atStart()
-	for _, change := range pods.sofar(t) {
+	for _, change := range pods.soFar(t) {
 		if change.kind == watch.Deleted {
 			break
 		}
@@ -80,12 +82,13 @@ func checkTerminatedTogether(t *testing.T, pods *recording[*corev1.Pod]) {
 	}
 	for name, pod := range state {
 		if pod.DeletionTimestamp == nil {
-			t.Errorf("%s wasn't terminating yet when the first pod was gone", name)
+			t.Errorf("%s wasn't terminating when the first pod was deleted", name)
 		}
 	}
 }
 
-// TestRecreate makes a set of the same name as soon as the old one is gone, while everything that belonged to it still is there.
+// TestRecreate creates a set of the same name right after the deletion of the old one, while the old children still
+// exist.
 func TestRecreate(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSet){
@@ -118,7 +121,7 @@ func TestRecreate(t *testing.T) {
 	}
 }
 
-// noneOf is an error as long as one of the old objects is there.
+// noneOf returns an error while one of the old objects exists.
 func noneOf(ctx context.Context, old map[string]string, namespace string) error {
 	all, err := childrenIn(ctx, namespace)
 	if err != nil {
@@ -126,13 +129,13 @@ func noneOf(ctx context.Context, old map[string]string, namespace string) error 
 	}
 	for uid, name := range all {
 		if old[uid] != "" {
-			return fmt.Errorf("%s is still there", name)
+			return fmt.Errorf("%s still exists", name)
 		}
 	}
 	return nil
 }
 
-// childrenIn are the names of all objects that sets, and their StatefulSets, have made, by UID.
+// childrenIn returns the kinds and names of all children of sets and of their StatefulSets, by UID.
 func childrenIn(ctx context.Context, namespace string) (map[string]string, error) {
 	names := map[string]string{}
 	return names, errors.Join(
@@ -142,7 +145,9 @@ func childrenIn(ctx context.Context, namespace string) (map[string]string, error
 		addNames(ctx, names, revisionsIn(namespace)))
 }
 
-func addNames[T client.Object](ctx context.Context, names map[string]string, list func(context.Context) ([]T, error)) error {
+func addNames[T client.Object](
+	ctx context.Context, names map[string]string, list func(context.Context) ([]T, error),
+) error {
 	objects, err := list(ctx)
 	for _, object := range objects {
 		names[string(object.GetUID())] = fmt.Sprintf("%T %s", object, object.GetName())
@@ -150,7 +155,8 @@ func addNames[T client.Object](ctx context.Context, names map[string]string, lis
 	return err
 }
 
-// TestOrphanWorkers deletes a worker StatefulSet and leaves its pods: the group comes back whole, and the pods don't stand in its way.
+// TestOrphanWorkers deletes a worker StatefulSet and leaves its pods. The group is recreated as a whole, and the
+// orphaned pods are deleted.
 func TestOrphanWorkers(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)

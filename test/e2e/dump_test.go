@@ -21,7 +21,7 @@ import (
 // logTail is how many bytes from the end of the operator's log a failed test shows.
 const logTail = 8000
 
-// dump logs what is in the namespace, and what the operator has said lately.
+// dump logs the objects and events of the namespace, and the end of the operator's log.
 func dump(t *testing.T, namespace string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -54,16 +54,17 @@ func dumpChildren(ctx context.Context, text *bytes.Buffer, namespace string) {
 		fmt.Fprintln(text, err)
 	}
 	for _, sts := range statefulSets {
-		fmt.Fprintf(text, "StatefulSet %s replicas=%d ready=%d current=%d updated=%d deleted=%v labels=%v\n", sts.Name, *sts.Spec.Replicas,
-			sts.Status.ReadyReplicas, sts.Status.CurrentReplicas, sts.Status.UpdatedReplicas, sts.DeletionTimestamp != nil, sts.Labels)
+		fmt.Fprintf(text, "StatefulSet %s replicas=%d ready=%d current=%d updated=%d deleted=%v labels=%v\n",
+			sts.Name, *sts.Spec.Replicas, sts.Status.ReadyReplicas, sts.Status.CurrentReplicas,
+			sts.Status.UpdatedReplicas, sts.DeletionTimestamp != nil, sts.Labels)
 	}
 	pods, err := podsIn(namespace)(ctx)
 	if err != nil {
 		fmt.Fprintln(text, err)
 	}
 	for _, pod := range pods[:min(len(pods), 100)] {
-		fmt.Fprintf(text, "Pod %s phase=%s ready=%v deleted=%v node=%s uid=%s labels=%v\n", pod.Name, pod.Status.Phase, podReady(pod),
-			pod.DeletionTimestamp != nil, pod.Spec.NodeName, pod.UID, pod.Labels)
+		fmt.Fprintf(text, "Pod %s phase=%s ready=%v deleted=%v node=%s uid=%s labels=%v\n",
+			pod.Name, pod.Status.Phase, podReady(pod), pod.DeletionTimestamp != nil, pod.Spec.NodeName, pod.UID, pod.Labels)
 	}
 	services, err := servicesIn(namespace)(ctx)
 	if err != nil {
@@ -81,7 +82,8 @@ func dumpEvents(ctx context.Context, text *bytes.Buffer, namespace string) {
 	}
 	for _, event := range list.Items {
 		if event.Type == corev1.EventTypeWarning || event.Regarding.Kind == "LeaderWorkerSet" {
-			fmt.Fprintf(text, "Event %s %s/%s %s: %s\n", event.Type, event.Regarding.Kind, event.Regarding.Name, event.Reason, event.Note)
+			fmt.Fprintf(text, "Event %s %s/%s %s: %s\n",
+				event.Type, event.Regarding.Kind, event.Regarding.Name, event.Reason, event.Note)
 		}
 	}
 }

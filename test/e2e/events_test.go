@@ -18,35 +18,35 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// eventsOf are the events on a set.
+// eventsOf returns the events on a set.
 func eventsOf(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) ([]eventsv1.Event, error) {
 	var list eventsv1.EventList
 	if err := suite.client.List(ctx, &list, client.InNamespace(lws.Namespace)); err != nil {
 		return nil, err
 	}
-	var own []eventsv1.Event
+	var events []eventsv1.Event
 	for _, event := range list.Items {
 		if event.Regarding.UID == lws.UID {
-			own = append(own, event)
+			events = append(events, event)
 		}
 	}
-	return own, nil
+	return events, nil
 }
 
-// timesTold counts how often each reason was told.
-func timesTold(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) (map[string]int, error) {
+// eventCounts counts how often an event of each reason was recorded.
+func eventCounts(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) (map[string]int, error) {
 	events, err := eventsOf(ctx, lws)
 	if err != nil {
 		return nil, err
 	}
-	told := map[string]int{}
+	counts := map[string]int{}
 	for _, event := range events {
-		told[event.Reason]++
+		counts[event.Reason]++
 		if event.Series != nil {
-			told[event.Reason] += int(event.Series.Count) - 1
+			counts[event.Reason] += int(event.Series.Count) - 1
 		}
 	}
-	return told, nil
+	return counts, nil
 }
 
 // warningsOf counts the warnings of each reason.
@@ -65,8 +65,8 @@ func warningsOf(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) map[string
 	return warnings
 }
 
-// untilFailing waits until the set says, in its condition and in a warning, that something could not be created. message is a part of
-// what both say.
+// untilFailing waits until the set's condition ReplicaFailure and a warning report that an object could not be created.
+// Both have to contain the message.
 func untilFailing(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, message string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
@@ -83,7 +83,8 @@ func untilFailing(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, message 
 			return err
 		}
 		for _, event := range events {
-			if event.Type == corev1.EventTypeWarning && event.Reason == leaderworkersetv1.ReasonFailedCreate && strings.Contains(event.Note, message) {
+			if event.Type == corev1.EventTypeWarning && event.Reason == leaderworkersetv1.ReasonFailedCreate &&
+				strings.Contains(event.Note, message) {
 				return nil
 			}
 		}
@@ -91,7 +92,7 @@ func untilFailing(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, message 
 	})
 }
 
-// untilRecovered waits until the set is available and nothing is wrong any more.
+// untilRecovered waits until the set is available and has no condition ReplicaFailure.
 func untilRecovered(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {

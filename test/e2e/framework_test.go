@@ -29,18 +29,18 @@ import (
 )
 
 const (
-	// deadline bounds everything that is waited for. On an idle machine most of it takes a second.
+	// deadline bounds each wait. On an idle machine, most waits take a second.
 	deadline = 90 * time.Second
 
-	// look is the interval at which something that must not happen is looked for.
-	look = 500 * time.Millisecond
+	// pollInterval is the interval at which consistently runs its check.
+	pollInterval = 500 * time.Millisecond
 
-	// image is what pods run, nextImage what they are updated to.
+	// image is the image of the pods; nextImage is the image that they are updated to.
 	image     = "registry.k8s.io/pause:3.10"
 	nextImage = "registry.k8s.io/pause:3.9"
 )
 
-// newNamespace makes a namespace for the test alone. If the test fails, it tells what was there.
+// newNamespace creates a namespace for one test. If the test fails, newNamespace logs the content of the namespace.
 func newNamespace(t *testing.T) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "e2e-"}}
@@ -49,7 +49,7 @@ func newNamespace(t *testing.T) string {
 		if t.Failed() {
 			dump(t, namespace.Name)
 		}
-		if suite.cluster == nil { // A local cluster goes as a whole.
+		if suite.cluster == nil { // A local cluster is deleted as a whole.
 			if err := suite.client.Delete(context.WithoutCancel(t.Context()), namespace); err != nil {
 				t.Error(err)
 			}
@@ -58,8 +58,10 @@ func newNamespace(t *testing.T) string {
 	return namespace.Name
 }
 
-// newSet is a LeaderWorkerSet to be created, after the changes.
-func newSet(namespace, name string, replicas, size int32, changes ...func(*leaderworkersetv1.LeaderWorkerSet)) *leaderworkersetv1.LeaderWorkerSet {
+// newSet returns a LeaderWorkerSet with the changes applied. It doesn't create the set.
+func newSet(
+	namespace, name string, replicas, size int32, changes ...func(*leaderworkersetv1.LeaderWorkerSet),
+) *leaderworkersetv1.LeaderWorkerSet {
 	lws := &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
@@ -76,19 +78,19 @@ func newSet(namespace, name string, replicas, size int32, changes ...func(*leade
 	return lws
 }
 
-// podTemplate is that of a pod with one container.
+// podTemplate returns the template of a pod with one container.
 func podTemplate() corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: image}}}}
 }
 
-// annotated is the template with an annotation, such as those that simulated pods read.
+// annotated adds an annotation to a template. Simulated pods read some annotations.
 func annotated(template corev1.PodTemplateSpec, key, value string) corev1.PodTemplateSpec {
 	template.Annotations = maps.Clone(template.Annotations)
 	metav1.SetMetaDataAnnotation(&template.ObjectMeta, key, value)
 	return template
 }
 
-// readyAfter has all pods of the set become ready after a time, in simulation. Real ones take their own.
+// readyAfter makes all pods of the set ready after a duration. Only simulated pods obey it.
 func readyAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
@@ -98,7 +100,9 @@ func readyAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
 
 // uniquePerReplica gives each group its own Service.
 func uniquePerReplica(lws *leaderworkersetv1.LeaderWorkerSet) {
-	lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)}
+	lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{
+		SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica),
+	}
 }
 
 // create creates objects.
@@ -127,7 +131,7 @@ func refresh(t *testing.T, object client.Object) {
 	}
 }
 
-// edit changes an object, on top of what others have changed meanwhile.
+// edit changes the latest version of an object by a merge patch. It keeps concurrent changes of other fields.
 func edit[T client.Object](t *testing.T, object T, change func(T)) {
 	t.Helper()
 	refresh(t, object)
@@ -141,7 +145,7 @@ func edit[T client.Object](t *testing.T, object T, change func(T)) {
 	}
 }
 
-// eventually waits until the check finds nothing wrong.
+// eventually waits until the check returns no error.
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
 	if err := objects.Until(t.Context(), deadline, check); err != nil {
@@ -149,10 +153,10 @@ func eventually(t *testing.T, check func(context.Context) error) {
 	}
 }
 
-// stays checks for a time that nothing becomes wrong.
-func stays(t *testing.T, duration time.Duration, check func() error) {
+// consistently checks for a duration that the check returns no error.
+func consistently(t *testing.T, duration time.Duration, check func() error) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), look, duration, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), pollInterval, duration, true, func(context.Context) (bool, error) {
 		return false, check()
 	})
 	if err != nil && !wait.Interrupted(err) {
@@ -160,7 +164,7 @@ func stays(t *testing.T, duration time.Duration, check func() error) {
 	}
 }
 
-// untilAvailable waits until the operator has seen the set's latest wish, and all of it is there.
+// untilAvailable waits until the operator has observed the set's spec and all groups are available.
 func untilAvailable(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
@@ -168,21 +172,23 @@ func untilAvailable(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 			return err
 		}
 		if !available(lws) {
-			return fmt.Errorf("LeaderWorkerSet %s isn't available: generation %d, status %+v", lws.Name, lws.Generation, lws.Status)
+			return fmt.Errorf("LeaderWorkerSet %s isn't available: generation %d, status %+v",
+				lws.Name, lws.Generation, lws.Status)
 		}
 		return nil
 	})
 }
 
-// available says whether the status is about the set's latest wish, and says that all of it is there.
+// available reports whether the status is of the set's latest generation, the set is available and no update is in
+// progress.
 func available(lws *leaderworkersetv1.LeaderWorkerSet) bool {
 	return lws.Status.ObservedGeneration == lws.Generation &&
 		meta.IsStatusConditionTrue(lws.Status.Conditions, leaderworkersetv1.ConditionAvailable) &&
 		meta.IsStatusConditionFalse(lws.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress)
 }
 
-// untilGone waits until an object doesn't exist.
-func untilGone(t *testing.T, object client.Object) {
+// untilDeleted waits until an object doesn't exist. Another object of the same name may exist.
+func untilDeleted(t *testing.T, object client.Object) {
 	t.Helper()
 	uid := object.GetUID()
 	eventually(t, func(ctx context.Context) error {
@@ -195,11 +201,11 @@ func untilGone(t *testing.T, object client.Object) {
 		case object.GetUID() != uid:
 			return nil
 		}
-		return fmt.Errorf("%T %s is still there", object, object.GetName())
+		return fmt.Errorf("%T %s still exists", object, object.GetName())
 	})
 }
 
-// untilNamed waits until the objects of a list are exactly those of these names.
+// untilNamed waits until the listed objects have exactly these names.
 func untilNamed[T client.Object](t *testing.T, list func(context.Context) ([]T, error), names ...string) {
 	t.Helper()
 	names = slices.Sorted(slices.Values(names))
@@ -215,7 +221,7 @@ func untilNamed[T client.Object](t *testing.T, list func(context.Context) ([]T, 
 	})
 }
 
-// listed is a list that can't fail for a reason that passes.
+// listed lists objects. The test fails if the API server returns an error.
 func listed[T client.Object](t *testing.T, list func(context.Context) ([]T, error)) []T {
 	t.Helper()
 	found, err := list(t.Context())
@@ -257,7 +263,7 @@ func claimsIn(namespace string) func(context.Context) ([]*corev1.PersistentVolum
 	}
 }
 
-// revisionsIn are all revisions, those that the StatefulSet controller keeps for itself included.
+// revisionsIn lists all ControllerRevisions, those of the StatefulSet controller included.
 func revisionsIn(namespace string) func(context.Context) ([]*appsv1.ControllerRevision, error) {
 	return func(ctx context.Context) ([]*appsv1.ControllerRevision, error) {
 		var list appsv1.ControllerRevisionList
@@ -266,7 +272,7 @@ func revisionsIn(namespace string) func(context.Context) ([]*appsv1.ControllerRe
 	}
 }
 
-// namesOf are the names of objects, sorted.
+// namesOf returns the sorted names of objects.
 func namesOf[T client.Object](objects []T) []string {
 	var names []string
 	for _, object := range objects {
@@ -276,7 +282,7 @@ func namesOf[T client.Object](objects []T) []string {
 	return names
 }
 
-// named is the one of the objects with that name.
+// named returns the object with that name. The test fails if there is none.
 func named[T client.Object](t *testing.T, objects []T, name string) T {
 	t.Helper()
 	i := slices.IndexFunc(objects, func(object T) bool { return object.GetName() == name })
@@ -286,7 +292,7 @@ func named[T client.Object](t *testing.T, objects []T, name string) T {
 	return objects[i]
 }
 
-// podNames are the names of all pods of a set.
+// podNames returns the names of all pods of a set.
 func podNames(set string, replicas, size int32) []string {
 	var names []string
 	for group := range replicas {
@@ -298,12 +304,12 @@ func podNames(set string, replicas, size int32) []string {
 	return names
 }
 
-// statefulSetNames are the names of all StatefulSets of a set whose groups have workers.
+// statefulSetNames returns the names of all StatefulSets of a set whose groups have workers.
 func statefulSetNames(set string, replicas int32) []string {
 	return append(podNames(set, replicas, 1), set)
 }
 
-// uidsOf are the UIDs of objects by name.
+// uidsOf returns the UIDs of objects, by name.
 func uidsOf[T client.Object](objects []T) map[string]string {
 	uids := map[string]string{}
 	for _, object := range objects {
@@ -312,15 +318,15 @@ func uidsOf[T client.Object](objects []T) map[string]string {
 	return uids
 }
 
-// podReady says whether the pod is ready and isn't going away.
+// podReady reports whether the pod is ready and not terminating.
 func podReady(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-// isExactly is the state of these pods, ready and with that image, and no others.
-func isExactly(names []string, image string) func(map[string]*corev1.Pod) error {
+// exactlyReady returns a check that exactly these pods exist, all of them ready and with that image.
+func exactlyReady(names []string, image string) func(map[string]*corev1.Pod) error {
 	return func(state map[string]*corev1.Pod) error {
 		for _, name := range names {
 			if pod := state[name]; pod == nil || !podReady(pod) || pod.Spec.Containers[0].Image != image {
@@ -331,13 +337,13 @@ func isExactly(names []string, image string) func(map[string]*corev1.Pod) error 
 	}
 }
 
-// sha1Hex is how group and subgroup keys are written.
+// sha1Hex computes a key as the operator computes the keys of groups and subgroups.
 func sha1Hex(s string) string {
 	sum := sha1.Sum([]byte(s))
 	return hex.EncodeToString(sum[:])
 }
 
-// check reports a difference.
+// check reports a difference between want and got.
 func check(t *testing.T, what string, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -353,7 +359,7 @@ func pointers[T any](items []T) []*T {
 	return result
 }
 
-// unless is an error if the condition doesn't hold.
+// unless returns an error unless the condition holds.
 func unless(holds bool, format string, args ...any) error {
 	if holds {
 		return nil
@@ -361,7 +367,7 @@ func unless(holds bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// with is a new map of both.
+// with returns a new map with the entries of both maps. The entries of more win.
 func with[V any](base, more map[string]V) map[string]V {
 	result := maps.Clone(base)
 	maps.Copy(result, more)

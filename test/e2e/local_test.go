@@ -19,28 +19,29 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/measure"
 )
 
-// The tests of this file watch the operator's process or end it. They run one after the other, before those that run in parallel.
+// The tests of this file observe or stop the operator's process. They run one after the other, before the parallel
+// tests.
 
-// TestLocalRest has several sets at rest, in a world where much happens that is none of the operator's business. It writes nothing, and
-// doesn't even look.
-func TestLocalRest(t *testing.T) {
+// TestLocalIdle keeps several sets without changes while other objects of the cluster change. The operator writes
+// nothing and makes no pass. After a restart, the operator makes a pass for each set and writes nothing.
+func TestLocalIdle(t *testing.T) {
 	namespace := newNamespace(t)
-	sets := setsAtRest(namespace)
+	sets := idleSets(namespace)
 	for _, lws := range sets {
 		create(t, lws)
 	}
 	for _, lws := range sets {
 		untilAvailable(t, lws)
 	}
-	untilOperatorRests(t)
+	untilOperatorIdle(t)
 
 	t.Run("others are busy", func(t *testing.T) {
 		mark, passes, mebibytes := now(t), reconciles(t), memory(t)
 		began := time.Now()
 		createUnrelated(t, 1000)
 		editUnrelatedFields(t, namespace)
-		t.Logf("1,000 pods and 1,000 StatefulSets that are no part of a set were created in %.1f s", time.Since(began).Seconds())
-		stays(t, 15*time.Second, func() error { return noWrites(mark) })
+		t.Logf("1,000 pods and 1,000 StatefulSets without a set were created in %.1f s", time.Since(began).Seconds())
+		consistently(t, 15*time.Second, func() error { return noWrites(mark) })
 		check(t, "passes", passes, reconciles(t))
 		t.Logf("Memory of the operator: %.0f MiB before, %.0f MiB after", mebibytes, memory(t))
 	})
@@ -56,8 +57,8 @@ func TestLocalRest(t *testing.T) {
 			passes := reconciles(t)
 			return unless(passes >= float64(len(sets)), "%v passes", passes)
 		})
-		stays(t, 5*time.Second, func() error { return noWrites(mark) })
-		untilOperatorRests(t)
+		consistently(t, 5*time.Second, func() error { return noWrites(mark) })
+		untilOperatorIdle(t)
 		if err := noWrites(mark); err != nil {
 			t.Error(err)
 		}
@@ -65,8 +66,8 @@ func TestLocalRest(t *testing.T) {
 	t.Run("requests are selective", checkSelective)
 }
 
-// setsAtRest are sets of different kinds.
-func setsAtRest(namespace string) []*leaderworkersetv1.LeaderWorkerSet {
+// idleSets returns sets of different kinds.
+func idleSets(namespace string) []*leaderworkersetv1.LeaderWorkerSet {
 	return []*leaderworkersetv1.LeaderWorkerSet{
 		newSet(namespace, "plain", 3, 3),
 		newSet(namespace, "single", 2, 1),
@@ -76,14 +77,15 @@ func setsAtRest(namespace string) []*leaderworkersetv1.LeaderWorkerSet {
 			lws.Labels = map[string]string{"team": "blue"}
 			lws.Annotations = map[string]string{"example.com/note": "passed on"}
 			lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
-			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
-				WhenScaled: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
-			}
+			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy =
+				&appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+					WhenScaled: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+				}
 		}),
 	}
 }
 
-// createUnrelated creates pods that wait for being let go, and StatefulSets without pods.
+// createUnrelated creates pods that a scheduling gate holds, and StatefulSets without pods.
 func createUnrelated(t *testing.T, count int) {
 	t.Helper()
 	namespace := newNamespace(t)
@@ -103,18 +105,18 @@ func createUnrelated(t *testing.T, count int) {
 	})
 }
 
-// editUnrelatedFields changes what the operator doesn't read of the objects that it watches.
+// editUnrelatedFields changes fields that the operator doesn't read, of objects that it watches.
 func editUnrelatedFields(t *testing.T, namespace string) {
 	t.Helper()
 	for _, pod := range listed(t, podsIn(namespace)) {
 		edit(t, pod, func(pod *corev1.Pod) {
-			pod.Labels["example.com/seen"] = "yes"
+			pod.Labels["example.com/irrelevant"] = "yes"
 			pod.Annotations["example.com/note"] = "none of the operator's business"
 		})
 	}
 }
 
-// checkSelective checks that all that the operator ever asked for of a kind that others use too were the parts of sets.
+// checkSelective checks that the operator's lists and watches of common kinds select the objects of sets.
 func checkSelective(t *testing.T) {
 	reads, err := operatorRequests(0, func(r measure.Request) bool { return r.Verb == "list" || r.Verb == "watch" })
 	if err != nil {
@@ -129,7 +131,7 @@ func checkSelective(t *testing.T) {
 			}
 			selective[resource] = true
 		case "nodes":
-			t.Errorf("no set asks for placement: %v", read)
+			t.Errorf("nodes were read, though no set needs a placement: %v", read)
 		}
 	}
 	check(t, "kinds that were read", map[string]bool{
@@ -137,7 +139,8 @@ func checkSelective(t *testing.T) {
 	}, selective)
 }
 
-// TestLocalKill ends the operator in the middle of a creation. When it is back it finishes, and makes nothing twice.
+// TestLocalKill kills the operator during the creation of a set. After its start, the operator completes the set and
+// creates nothing twice.
 func TestLocalKill(t *testing.T) {
 	const replicas, size = 20, 3
 	namespace := newNamespace(t)
@@ -165,6 +168,6 @@ func TestLocalKill(t *testing.T) {
 		return unless(len(state) == replicas*size, "%d pods", len(state))
 	})
 	untilNamed(t, servicesIn(namespace), podNames("many", replicas, 1)...)
-	check(t, "pods that ever were", each(podNames("many", replicas, size), 1), pods.lives(t))
-	check(t, "StatefulSets that ever were", each(statefulSetNames("many", replicas), 1), statefulSets.lives(t))
+	check(t, "incarnations of the pods", each(podNames("many", replicas, size), 1), pods.incarnations(t))
+	check(t, "incarnations of the StatefulSets", each(statefulSetNames("many", replicas), 1), statefulSets.incarnations(t))
 }

@@ -27,25 +27,25 @@ import (
 )
 
 const (
-	// kubeconfigVariable names a cluster to use instead of a local one.
+	// kubeconfigVariable names the environment variable with the kubeconfig of a cluster to use instead of a local one.
 	kubeconfigVariable = "E2E_KUBECONFIG"
 
 	// localTests matches the tests that need the local cluster.
 	localTests = "^TestLocal"
 
-	// parallelTests is how many tests run at a time, unless -parallel says otherwise: they mostly wait.
+	// parallelTests is how many tests run at a time, unless -parallel sets another number. Tests mostly wait.
 	parallelTests = "8"
 )
 
-// suite is what all tests share. TestMain sets it before the first one.
+// suite is the environment that all tests share. TestMain sets it before the first test.
 var suite environment
 
-// environment is where tests run.
+// environment is the cluster in which the tests run.
 type environment struct {
 	root   string
 	client client.WithWatch
 
-	// cluster and operator are nil in a cluster that isn't local.
+	// cluster and operator are nil if the cluster isn't local.
 	cluster  *cluster.Cluster
 	operator *operator.Operator
 }
@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	testmain.Run(m, run)
 }
 
-// run runs the tests in the cluster that the environment asks for.
+// run runs the tests in the cluster of E2E_KUBECONFIG, or in a local one.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if err := setFlagDefault("test.parallel", parallelTests); err != nil {
 		return 0, err
@@ -74,7 +74,8 @@ func runIn(kubeconfig string, m *testing.M) (int, error) {
 	if err := setFlagDefault("test.skip", localTests); err != nil {
 		return 0, err
 	}
-	_, _ = fmt.Fprintf(os.Stderr, "%s is set: tests that match %s need the local cluster and are left out\n", kubeconfigVariable, localTests)
+	_, _ = fmt.Fprintf(os.Stderr, "%s is set: tests that match %s need the local cluster and are left out\n",
+		kubeconfigVariable, localTests)
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return 0, err
@@ -85,7 +86,8 @@ func runIn(kubeconfig string, m *testing.M) (int, error) {
 	return m.Run(), nil
 }
 
-// runLocally runs all tests in a cluster that exists only for them.
+// runLocally runs all tests in a cluster that exists only for them. It fails if the operator's role lacked a
+// permission.
 func runLocally(ctx context.Context, m *testing.M) (code int, err error) {
 	if err := suite.start(ctx, nil); err != nil {
 		return 0, err
@@ -94,7 +96,7 @@ func runLocally(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nothingForbidden()
 }
 
-// start starts a local cluster with the operator beside it. featureGates are those of Kubernetes.
+// start starts a local cluster with the operator beside it. featureGates are those of the Kubernetes components.
 func (e *environment) start(ctx context.Context, featureGates map[string]bool) (err error) {
 	bin, err := cluster.Build(ctx, e.root, os.Stderr)
 	if err != nil {
@@ -131,12 +133,12 @@ func (e *environment) start(ctx context.Context, featureGates map[string]bool) (
 	return err
 }
 
-// stop ends what start has started.
+// stop stops the cluster, with the operator, and removes its files.
 func (e *environment) stop(ctx context.Context) error {
 	return errors.Join(e.cluster.Stop(ctx), os.RemoveAll(e.cluster.Dir()))
 }
 
-// connect makes the client of all tests.
+// connect creates the client that all tests use.
 func (e *environment) connect(config *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
@@ -148,7 +150,7 @@ func (e *environment) connect(config *rest.Config) error {
 	return err
 }
 
-// setFlagDefault sets a flag that the command line leaves out.
+// setFlagDefault sets a flag unless the command line sets it.
 func setFlagDefault(name, value string) error {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })

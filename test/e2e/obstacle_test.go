@@ -17,8 +17,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestObstacle puts an object in the way that has the name of a child and isn't one. It is reported and never touched, and when it is
-// gone the set goes on by itself.
+// TestObstacle creates an object that has the name of a child but belongs to no set. The operator reports the object
+// and never changes it. After the object's deletion, the operator completes the set.
 func TestObstacle(t *testing.T) {
 	t.Parallel()
 	byName := map[string]string{leaderworkersetv1.SetNameLabelKey: "mine"}
@@ -45,7 +45,7 @@ func TestObstacle(t *testing.T) {
 			obstacle := test.object
 			obstacle.SetNamespace(namespace)
 			create(t, obstacle)
-			untilAtRest(t, obstacle)
+			untilObserved(t, obstacle)
 			version := obstacle.GetResourceVersion()
 
 			lws := newSet(namespace, "mine", 2, 2, test.change)
@@ -62,7 +62,7 @@ func TestObstacle(t *testing.T) {
 	}
 }
 
-// foreignStatefulSet is somebody else's, without pods.
+// foreignStatefulSet returns a StatefulSet without pods that belongs to no set.
 func foreignStatefulSet(name string, labels map[string]string) *appsv1.StatefulSet {
 	template := podTemplate()
 	template.Labels = map[string]string{"app": "foreign"}
@@ -76,7 +76,7 @@ func foreignStatefulSet(name string, labels map[string]string) *appsv1.StatefulS
 	}
 }
 
-// foreignService is somebody else's.
+// foreignService returns a Service that belongs to no set.
 func foreignService(name string, labels map[string]string) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
@@ -84,8 +84,9 @@ func foreignService(name string, labels map[string]string) *corev1.Service {
 	}
 }
 
-// untilAtRest waits until the StatefulSet controller has written what it has to write about a StatefulSet without pods.
-func untilAtRest(t *testing.T, object client.Object) {
+// untilObserved waits until the StatefulSet controller has written the status of a StatefulSet without pods. It returns
+// at once for other kinds.
+func untilObserved(t *testing.T, object client.Object) {
 	t.Helper()
 	sts, ok := object.(*appsv1.StatefulSet)
 	if !ok {
@@ -95,11 +96,11 @@ func untilAtRest(t *testing.T, object client.Object) {
 		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(sts), sts); err != nil {
 			return err
 		}
-		return unless(sts.Status.ObservedGeneration == sts.Generation, "StatefulSet %s hasn't been looked at", sts.Name)
+		return unless(sts.Status.ObservedGeneration == sts.Generation, "StatefulSet %s hasn't been observed", sts.Name)
 	})
 }
 
-// TestQuota allows the leaders' StatefulSet and one of the workers'.
+// TestQuota sets a quota that allows the leader StatefulSet and one worker StatefulSet.
 func TestQuota(t *testing.T) {
 	t.Parallel()
 	const counted = "count/statefulsets.apps"
@@ -113,13 +114,14 @@ func TestQuota(t *testing.T) {
 		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(quota), quota); err != nil {
 			return err
 		}
-		return unless(len(quota.Status.Hard) > 0, "the quota isn't counted yet")
+		return unless(len(quota.Status.Hard) > 0, "the quota has no status")
 	})
 
 	lws := newSet(namespace, "many", 3, 2)
 	create(t, lws)
 	untilFailing(t, lws, "exceeded quota: few")
-	untilNamed(t, podsIn(namespace, client.MatchingLabels{leaderworkersetv1.WorkerIndexLabelKey: "0"}), podNames("many", 3, 1)...)
+	untilNamed(t, podsIn(namespace, client.MatchingLabels{leaderworkersetv1.WorkerIndexLabelKey: "0"}),
+		podNames("many", 3, 1)...)
 	check(t, "StatefulSets", 2, len(listed(t, statefulSetsIn(namespace))))
 
 	edit(t, quota, func(quota *corev1.ResourceQuota) { quota.Spec.Hard[counted] = resource.MustParse("10") })

@@ -21,20 +21,22 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// The tests of this file know where the nodes of the local cluster stand: 20 nodes in 10 racks in 2 zones.
+// The tests of this file depend on the topology of the local cluster: 20 nodes in 10 racks in 2 zones.
 const racks = 10
 
-// TestLocalExclusive gives each group a rack of its own. Groups that find none wait, and say so.
+// TestLocalExclusive gives each group a rack of its own. The status reports the groups that find no rack as
+// unschedulable.
 func TestLocalExclusive(t *testing.T) {
 	t.Parallel()
 	const size, surplus = 3, 2
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "racks", racks, size, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel))
+	lws := newSet(namespace, "racks", racks, size,
+		exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel))
 	create(t, lws)
 	untilAvailable(t, lws)
 	pods := listed(t, podsIn(namespace))
 	check(t, "pods", slices.Sorted(slices.Values(podNames("racks", racks, size))), namesOf(pods))
-	check(t, "racks", racks, len(exclusivePlaces(t, pods, cluster.RackLabel, leaderworkersetv1.GroupUniqueHashLabelKey)))
+	check(t, "racks", racks, len(exclusiveDomains(t, pods, cluster.RackLabel, leaderworkersetv1.GroupUniqueHashLabelKey)))
 
 	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(racks + surplus)) })
 	eventually(t, func(ctx context.Context) error {
@@ -47,7 +49,8 @@ func TestLocalExclusive(t *testing.T) {
 				unschedulable++
 			}
 		}
-		return unless(unschedulable == surplus && len(lws.Status.UnreadyGroups) == surplus, "unreadyGroups: %+v", lws.Status.UnreadyGroups)
+		return unless(unschedulable == surplus && len(lws.Status.UnreadyGroups) == surplus,
+			"unreadyGroups: %+v", lws.Status.UnreadyGroups)
 	})
 	waiting := []string{fmt.Sprintf("racks-%d", racks), fmt.Sprintf("racks-%d", racks+1)}
 	untilNamed(t, podsIn(namespace), append(podNames("racks", racks, size), waiting...)...)
@@ -55,10 +58,10 @@ func TestLocalExclusive(t *testing.T) {
 	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(racks)) })
 	untilNamed(t, podsIn(namespace), podNames("racks", racks, size)...)
 	untilAvailable(t, lws)
-	check(t, "UIDs of the pods that have their place", uidsOf(pods), uidsOf(listed(t, podsIn(namespace))))
+	check(t, "UIDs of the pods", uidsOf(pods), uidsOf(listed(t, podsIn(namespace))))
 }
 
-// TestLocalExclusiveBesideAffinity keeps what the user asks for on top.
+// TestLocalExclusiveBesideAffinity checks that exclusive placement keeps the affinity of the user's template.
 func TestLocalExclusiveBesideAffinity(t *testing.T) {
 	t.Parallel()
 	const replicas, size, zone = 3, 2, "zone-1"
@@ -69,11 +72,13 @@ func TestLocalExclusiveBesideAffinity(t *testing.T) {
 			}}}},
 		}},
 		PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
-			TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "model"}},
+			TopologyKey:   corev1.LabelHostname,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "model"}},
 		}}},
 	}
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "both", replicas, size, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
+	lws := newSet(namespace, "both", replicas, size,
+		exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
 		func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
 			template.Labels = map[string]string{"app": "model"}
@@ -82,11 +87,12 @@ func TestLocalExclusiveBesideAffinity(t *testing.T) {
 	create(t, lws)
 	untilAvailable(t, lws)
 	pods := listed(t, podsIn(namespace))
-	check(t, "racks", replicas, len(exclusivePlaces(t, pods, cluster.RackLabel, leaderworkersetv1.GroupUniqueHashLabelKey)))
+	check(t, "racks", replicas,
+		len(exclusiveDomains(t, pods, cluster.RackLabel, leaderworkersetv1.GroupUniqueHashLabelKey)))
 	nodes := map[string]bool{}
 	for _, pod := range pods {
 		nodes[pod.Spec.NodeName] = true
-		check(t, "zone of "+pod.Name, zone, placeOf(t, pod, corev1.LabelTopologyZone))
+		check(t, "zone of "+pod.Name, zone, domainOf(t, pod, corev1.LabelTopologyZone))
 		check(t, "node affinity of "+pod.Name, own.NodeAffinity, pod.Spec.Affinity.NodeAffinity)
 		check(t, "first anti-affinity of "+pod.Name, own.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0],
 			pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0])
@@ -94,8 +100,8 @@ func TestLocalExclusiveBesideAffinity(t *testing.T) {
 	check(t, "nodes", replicas*size, len(nodes))
 }
 
-// TestLocalUnlabeledNode has the leader on a node that doesn't say where it stands. There is no place for the workers to follow to until
-// it does.
+// TestLocalUnlabeledNode runs the leader on a node without the topology label. The operator creates no workers until
+// the node has the label.
 func TestLocalUnlabeledNode(t *testing.T) {
 	t.Parallel()
 	const island = "example.com/island"
@@ -104,7 +110,7 @@ func TestLocalUnlabeledNode(t *testing.T) {
 	namespace := newNamespace(t)
 	lws := newSet(namespace, "lost", 1, 3, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, island),
 		func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			// The scheduler wouldn't put it there.
+			// NodeName bypasses the scheduler, which wouldn't choose this node.
 			leader := podTemplate()
 			leader.Spec.NodeName = node.Name
 			lws.Spec.LeaderWorkerTemplate.LeaderTemplate = &leader
@@ -126,7 +132,7 @@ func TestLocalUnlabeledNode(t *testing.T) {
 	}
 }
 
-// failureIn is what the set says that can't be created.
+// failureIn returns the message of the condition ReplicaFailure, or "" if the set has none.
 func failureIn(lws *leaderworkersetv1.LeaderWorkerSet) string {
 	condition := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
 	if condition == nil {
@@ -135,7 +141,8 @@ func failureIn(lws *leaderworkersetv1.LeaderWorkerSet) string {
 	return condition.Message
 }
 
-// TestLocalExclusiveSubGroups gives each subgroup a rack of its own, in the zone of its group if groups are exclusive, too.
+// TestLocalExclusiveSubGroups gives each subgroup a rack of its own. If groups are exclusive as well, the rack is in
+// the group's zone.
 func TestLocalExclusiveSubGroups(t *testing.T) {
 	t.Parallel()
 	const subGroupSize = 2
@@ -168,18 +175,18 @@ func TestLocalExclusiveSubGroups(t *testing.T) {
 			untilAvailable(t, lws)
 			pods := listed(t, podsIn(namespace))
 			check(t, "pods", slices.Sorted(slices.Values(podNames("sub", test.replicas, test.size))), namesOf(pods))
-			places := exclusivePlaces(t, pods, cluster.RackLabel, leaderworkersetv1.SubGroupUniqueHashLabelKey)
-			check(t, "subgroups", int(test.subGroups), len(places))
+			domains := exclusiveDomains(t, pods, cluster.RackLabel, leaderworkersetv1.SubGroupUniqueHashLabelKey)
+			check(t, "subgroups", int(test.subGroups), len(domains))
 			if test.exclusiveZones {
-				zones := exclusivePlaces(t, pods, corev1.LabelTopologyZone, leaderworkersetv1.GroupUniqueHashLabelKey)
+				zones := exclusiveDomains(t, pods, corev1.LabelTopologyZone, leaderworkersetv1.GroupUniqueHashLabelKey)
 				check(t, "zones", int(test.replicas), len(zones))
 			}
 		})
 	}
 }
 
-// TestLocalLostNode has a pod that stays, because nobody is there to say that it has ended. The rest of its group doesn't wait for it, and
-// the group is back as soon as the name is free.
+// TestLocalLostNode deletes a pod whose node is lost. A finalizer keeps the pod, as the missing kubelet would. The
+// other pods of the group are deleted at once. The group is recreated as soon as the pod no longer exists.
 func TestLocalLostNode(t *testing.T) {
 	t.Parallel()
 	const unreachable = "example.com/unreachable"
@@ -191,7 +198,7 @@ func TestLocalLostNode(t *testing.T) {
 			lws := newSet(namespace, "held", 2, 4)
 			create(t, lws)
 			untilAvailable(t, lws)
-			pods.until(t, isExactly(podNames("held", 2, 4), image))
+			pods.until(t, exactlyReady(podNames("held", 2, 4), image))
 			before := pods.current(t)
 			pod := before[lost].DeepCopy()
 			edit(t, pod, func(pod *corev1.Pod) { pod.Finalizers = append(pod.Finalizers, unreachable) })
@@ -201,41 +208,42 @@ func TestLocalLostNode(t *testing.T) {
 			pods.until(t, func(state map[string]*corev1.Pod) error {
 				for _, name := range groupNames("held", 1, 4) {
 					if now := state[name]; name != lost && now != nil && now.UID == before[name].UID {
-						return fmt.Errorf("%s is still there", name)
+						return fmt.Errorf("%s still exists", name)
 					}
 				}
 				return nil
 			})
-			t.Logf("the rest of the group was gone after %.1f s", time.Since(began).Seconds())
-			stays(t, 2*time.Second, func() error {
+			t.Logf("the other pods of the group were deleted after %.1f s", time.Since(began).Seconds())
+			consistently(t, 2*time.Second, func() error {
 				state := pods.current(t)
 				for _, worker := range []string{"held-1-1", "held-1-3"} {
 					if state[worker] != nil {
-						return fmt.Errorf("%s is there before %s is gone", worker, lost)
+						return fmt.Errorf("%s was created before %s was deleted", worker, lost)
 					}
 				}
-				return unless(state[lost] != nil && state[lost].UID == before[lost].UID, "%s is gone", lost)
+				return unless(state[lost] != nil && state[lost].UID == before[lost].UID, "%s was deleted", lost)
 			})
 
 			edit(t, pod, func(pod *corev1.Pod) { pod.Finalizers = nil })
 			pods.until(t, func(state map[string]*corev1.Pod) error {
 				for _, name := range groupNames("held", 1, 4) {
 					if now := state[name]; now == nil || now.UID == before[name].UID || !podReady(now) {
-						return fmt.Errorf("%s isn't back", name)
+						return fmt.Errorf("%s isn't ready again", name)
 					}
 				}
 				return nil
 			})
 			untilAvailable(t, lws)
 			want := with(each(podNames("held", 1, 4), 1), each(groupNames("held", 1, 4), 2))
-			check(t, "pods that there were", want, pods.lives(t))
+			check(t, "incarnations of the pods", want, pods.incarnations(t))
 		})
 	}
 }
 
-// TestLocalExclusiveMoves has a group restart whose rack takes no more pods, while a worker of its previous life takes its time to end. The
-// group comes back in another rack as soon as that worker is gone, not when the scheduler looks at all pods again, every 5 minutes. It
-// doesn't run in parallel: others need all racks.
+// TestLocalExclusiveMoves restarts a group whose rack is cordoned, while a worker of the previous incarnation
+// terminates slowly. The group is recreated in another rack as soon as that worker is deleted. It doesn't wait for the
+// scheduler's next attempt at all pods, which comes every 5 minutes. The test doesn't run in parallel, because other
+// tests need all racks.
 func TestLocalExclusiveMoves(t *testing.T) {
 	const slow = "8s"
 	namespace := newNamespace(t)
@@ -248,31 +256,33 @@ func TestLocalExclusiveMoves(t *testing.T) {
 	create(t, lws)
 	untilAvailable(t, lws)
 	before := listed(t, podsIn(namespace))
-	rack := placeOf(t, before[0], cluster.RackLabel)
+	rack := domainOf(t, before[0], cluster.RackLabel)
 	cordon(t, rack)
 
 	began := time.Now()
 	remove(t, named(t, before, "moves-0-1"))
 	untilUnready(t, lws, leaderworkersetv1.UnreadyGroup{
-		Reason: leaderworkersetv1.UnreadyPreviousGroup, Message: "the leader pod waits for the pods of the group's previous life to be gone",
+		Reason:  leaderworkersetv1.UnreadyPreviousGroup,
+		Message: "the leader pod waits for the pods of the group's previous incarnation to be gone",
 	})
 	for _, pod := range before {
-		untilGone(t, pod.DeepCopy())
+		untilDeleted(t, pod.DeepCopy())
 	}
-	gone := time.Now()
+	deleted := time.Now()
 	untilAvailable(t, lws)
-	t.Logf("the previous pods were gone after %.1f s, the group was back %.1f s later", gone.Sub(began).Seconds(), time.Since(gone).Seconds())
+	t.Logf("the previous pods were deleted after %.1f s, the group was available %.1f s later",
+		deleted.Sub(began).Seconds(), time.Since(deleted).Seconds())
 	after := listed(t, podsIn(namespace))
 	check(t, "pods", podNames("moves", 1, 3), namesOf(after))
 	for _, pod := range after {
 		check(t, "gates of "+pod.Name, []corev1.PodSchedulingGate(nil), pod.Spec.SchedulingGates)
-		if place := placeOf(t, pod, cluster.RackLabel); place == rack {
-			t.Errorf("%s is in %s, which is cordoned", pod.Name, place)
+		if domain := domainOf(t, pod, cluster.RackLabel); domain == rack {
+			t.Errorf("%s is in %s, which is cordoned", pod.Name, domain)
 		}
 	}
 }
 
-// cordon has the nodes of a rack take no more pods until the test ends.
+// cordon makes the nodes of a rack unschedulable until the test ends.
 func cordon(t *testing.T, rack string) {
 	t.Helper()
 	var nodes corev1.NodeList
@@ -290,15 +300,15 @@ func cordon(t *testing.T, rack string) {
 	}
 }
 
-// exclusive asks for exclusive placement, by one of the annotations, in the places of a node label.
+// exclusive sets an annotation for exclusive placement in the topology of a node label.
 func exclusive(annotation, nodeLabel string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		metav1.SetMetaDataAnnotation(&lws.ObjectMeta, annotation, nodeLabel)
 	}
 }
 
-// placeOf is the value of the label of the node that a pod runs on.
-func placeOf(t *testing.T, pod *corev1.Pod, nodeLabel string) string {
+// domainOf returns the topology domain of a pod: the value of the label of the pod's node.
+func domainOf(t *testing.T, pod *corev1.Pod, nodeLabel string) string {
 	t.Helper()
 	node := &corev1.Node{}
 	if err := suite.client.Get(t.Context(), client.ObjectKey{Name: pod.Spec.NodeName}, node); err != nil {
@@ -307,24 +317,24 @@ func placeOf(t *testing.T, pod *corev1.Pod, nodeLabel string) string {
 	return node.Labels[nodeLabel]
 }
 
-// exclusivePlaces are the places, by a node label, of those pods that have a label of their own, by its value. It checks that each value
-// has one place, and that no two have the same.
-func exclusivePlaces(t *testing.T, pods []*corev1.Pod, nodeLabel, podLabel string) map[string]string {
+// exclusiveDomains returns the topology domains of the pods by the value of their podLabel. Pods without the label
+// don't count. It checks that each value has one domain, and that no two values share a domain.
+func exclusiveDomains(t *testing.T, pods []*corev1.Pod, nodeLabel, podLabel string) map[string]string {
 	t.Helper()
-	places, taken := map[string]string{}, map[string]string{}
+	domains, users := map[string]string{}, map[string]string{}
 	for _, pod := range pods {
 		key := pod.Labels[podLabel]
 		if key == "" {
 			continue
 		}
-		place := placeOf(t, pod, nodeLabel)
-		if known, ok := places[key]; ok && known != place {
-			t.Errorf("%s is in %s, others with the same %s are in %s", pod.Name, place, podLabel, known)
+		domain := domainOf(t, pod, nodeLabel)
+		if known, ok := domains[key]; ok && known != domain {
+			t.Errorf("%s is in %s, others with the same %s are in %s", pod.Name, domain, podLabel, known)
 		}
-		if other, ok := taken[place]; ok && other != key {
-			t.Errorf("%s shares %s with pods that have another %s", pod.Name, place, podLabel)
+		if other, ok := users[domain]; ok && other != key {
+			t.Errorf("%s shares %s with pods that have another %s", pod.Name, domain, podLabel)
 		}
-		places[key], taken[place] = place, key
+		domains[key], users[domain] = domain, key
 	}
-	return places
+	return domains
 }

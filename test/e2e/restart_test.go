@@ -29,8 +29,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/measure"
 )
 
-// TestRestartRounds deletes a worker in each of many groups at once, again and again. Each time each group is recreated once. It doesn't
-// run in parallel: it keeps the machine busy enough.
+// TestRestartRounds deletes a worker of each of many groups at once, in many rounds. In each round, each group is
+// recreated once. The test doesn't run in parallel, because it keeps the machine busy.
 func TestRestartRounds(t *testing.T) {
 	const replicas, size, rounds, seed = 50, 3, 20, 1
 	g := newGroups(t, replicas, size)
@@ -47,12 +47,12 @@ func TestRestartRounds(t *testing.T) {
 		g.untilRecreated(t, before, g.all())
 		t.Logf("round %d: %d groups were back after %.1f s", round+1, replicas, time.Since(began).Seconds())
 	}
-	g.checkLives(t)
+	g.checkIncarnations(t)
 }
 
-// TestLocalRestartWhileAway has pods deleted of which the operator learns only when it is back: because it was killed just before, or
-// just after.
-func TestLocalRestartWhileAway(t *testing.T) {
+// TestLocalRestartWhileDown kills the operator just before or just after the deletion of pods. After its start, the
+// operator recreates each group once.
+func TestLocalRestartWhileDown(t *testing.T) {
 	const replicas, size, rounds, seed = 10, 3, 20, 2
 	g := newGroups(t, replicas, size)
 	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // Which pods are deleted is no secret.
@@ -62,25 +62,26 @@ func TestLocalRestartWhileAway(t *testing.T) {
 		began := time.Now()
 		order := "before"
 		if round%2 == 0 {
-			whileAway(t, func() { deleteTogether(t, victims) })
+			whileDown(t, func() { deleteTogether(t, victims) })
 		} else {
 			order = "after"
 			deleteTogether(t, victims)
-			whileAway(t, func() {})
+			whileDown(t, func() {})
 		}
 		g.untilRecreated(t, before, g.all())
-		t.Logf("round %d: killed %s the deletions, %d groups were back after %.1f s", round+1, order, replicas, time.Since(began).Seconds())
+		t.Logf("round %d: killed %s the deletions, %d groups were back after %.1f s",
+			round+1, order, replicas, time.Since(began).Seconds())
 	}
-	g.checkLives(t)
+	g.checkIncarnations(t)
 }
 
-// TestLocalOrphanedWhileAway deletes leaders, but not what belongs to them, while the operator is away: nobody but the operator can clean
-// that up.
-func TestLocalOrphanedWhileAway(t *testing.T) {
+// TestLocalOrphanedWhileDown deletes leaders and orphans their children while the operator is down. Only the operator
+// can delete the orphans.
+func TestLocalOrphanedWhileDown(t *testing.T) {
 	const replicas, size = 5, 3
 	g := newGroups(t, replicas, size)
 	before := g.ready(t)
-	whileAway(t, func() {
+	whileDown(t, func() {
 		var leaders []*corev1.Pod
 		for _, index := range g.all() {
 			leaders = append(leaders, g.group(before, index)[0])
@@ -98,11 +99,11 @@ func TestLocalOrphanedWhileAway(t *testing.T) {
 		})
 	})
 	g.untilRecreated(t, before, g.all())
-	g.checkLives(t)
+	g.checkIncarnations(t)
 }
 
-// whileAway does something while the operator is away, because it was killed.
-func whileAway(t *testing.T, during func()) {
+// whileDown kills the operator, runs a function, and starts the operator.
+func whileDown(t *testing.T, during func()) {
 	t.Helper()
 	if err := suite.operator.Kill(t.Context()); err != nil {
 		t.Fatal(err)
@@ -115,7 +116,8 @@ func whileAway(t *testing.T, during func()) {
 	during()
 }
 
-// TestLocalFailures has the pods of a group fail in all ways, group by group. Each failure recreates its group once, and no other one.
+// TestLocalFailures makes the pods of each group fail, one group after the other, in all ways. Each failure recreates
+// its group once and no other group.
 func TestLocalFailures(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 20, 3
@@ -125,14 +127,25 @@ func TestLocalFailures(t *testing.T) {
 			remove(t, group[0], client.PropagationPolicy(policy))
 		}
 	}
+	crashes := func(how func(*corev1.PodStatus), workers ...int) func(*testing.T, []*corev1.Pod) {
+		return func(t *testing.T, group []*corev1.Pod) {
+			t.Helper()
+			var pods []*corev1.Pod
+			for _, worker := range workers {
+				pods = append(pods, group[worker])
+			}
+			crash(t, how, pods...)
+		}
+	}
+	deleteWorkers := func(t *testing.T, group []*corev1.Pod) { t.Helper(); deleteTogether(t, group[1:]) }
 	tests := map[string]func(t *testing.T, group []*corev1.Pod){
-		"container of a worker restarts":   func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartContainer, group[2]) },
-		"container of the leader restarts": func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartContainer, group[0]) },
-		"init container restarts":          func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartInitContainer, group[1]) },
-		"all containers restart":           func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, restartContainer, group...) },
-		"worker is evicted":                func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, evict, group[1]) },
-		"leader is evicted":                func(t *testing.T, group []*corev1.Pod) { t.Helper(); crash(t, evict, group[0]) },
-		"all workers are deleted":          func(t *testing.T, group []*corev1.Pod) { t.Helper(); deleteTogether(t, group[1:]) },
+		"container of a worker restarts":   crashes(restartContainer, 2),
+		"container of the leader restarts": crashes(restartContainer, 0),
+		"init container restarts":          crashes(restartInitContainer, 1),
+		"all containers restart":           crashes(restartContainer, 0, 1, 2),
+		"worker is evicted":                crashes(evict, 1),
+		"leader is evicted":                crashes(evict, 0),
+		"all workers are deleted":          deleteWorkers,
 		"leader is deleted, background":    deleteLeader(metav1.DeletePropagationBackground),
 		"leader is deleted, foreground":    deleteLeader(metav1.DeletePropagationForeground),
 		"leader is deleted, orphan":        deleteLeader(metav1.DeletePropagationOrphan),
@@ -148,12 +161,12 @@ func TestLocalFailures(t *testing.T) {
 				g.untilRecreated(t, before, []int32{index})
 			}
 			t.Logf("%d failures, one after the other, took %.1f s", replicas, time.Since(began).Seconds())
-			g.checkLives(t)
+			g.checkIncarnations(t)
 		})
 	}
 }
 
-// TestLocalRecreateGroupAfterStart has failures count only once all pods of the group have run.
+// TestLocalRecreateGroupAfterStart checks that a failure recreates the group only after all pods of the group have run.
 func TestLocalRecreateGroupAfterStart(t *testing.T) {
 	t.Parallel()
 	const gate = "example.com/later"
@@ -166,7 +179,7 @@ func TestLocalRecreateGroupAfterStart(t *testing.T) {
 		template.WorkerTemplate.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: gate}}
 	})
 	create(t, lws)
-	untilRecorded := func(lives map[string]int, ready ...string) {
+	untilRecorded := func(incarnations map[string]int, ready ...string) {
 		t.Helper()
 		eventually(t, func(context.Context) error {
 			state := pods.current(t)
@@ -175,7 +188,7 @@ func TestLocalRecreateGroupAfterStart(t *testing.T) {
 					return fmt.Errorf("%s isn't ready", name)
 				}
 			}
-			return differs("pods that there were", lives, pods.lives(t))
+			return differs("incarnations of the pods", incarnations, pods.incarnations(t))
 		})
 	}
 	start := func() {
@@ -188,21 +201,23 @@ func TestLocalRecreateGroupAfterStart(t *testing.T) {
 
 	crash(t, restartContainer, pods.current(t)["late-0"])
 	remove(t, pods.current(t)["late-0-1"])
-	replaced := map[string]int{"late-0": 1, "late-0-1": 2, "late-0-2": 1}
-	untilRecorded(replaced, "late-0")
+	afterDeletion := map[string]int{"late-0": 1, "late-0-1": 2, "late-0-2": 1}
+	untilRecorded(afterDeletion, "late-0")
 	start()
-	untilRecorded(replaced, podNames("late", 1, 3)...)
-	stays(t, 2*time.Second, func() error { return differs("pods that there were", replaced, pods.lives(t)) })
+	untilRecorded(afterDeletion, podNames("late", 1, 3)...)
+	consistently(t, 2*time.Second,
+		func() error { return differs("incarnations of the pods", afterDeletion, pods.incarnations(t)) })
 
 	crash(t, restartContainer, pods.current(t)["late-0"])
-	recreated := map[string]int{"late-0": 2, "late-0-1": 3, "late-0-2": 2}
-	untilRecorded(recreated, "late-0")
+	afterRestart := map[string]int{"late-0": 2, "late-0-1": 3, "late-0-2": 2}
+	untilRecorded(afterRestart, "late-0")
 	start()
-	untilRecorded(recreated, podNames("late", 1, 3)...)
+	untilRecorded(afterRestart, podNames("late", 1, 3)...)
 }
 
-// TestLocalNone leaves a group to its pods: one that is deleted comes back alone, and a container that restarts stays where it is.
-func TestLocalNone(t *testing.T) {
+// TestLocalRestartPolicyNone checks that a failure recreates no group. A deleted pod is recreated alone, and a pod
+// whose container restarts stays.
+func TestLocalRestartPolicyNone(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []leaderworkersetv1.RestartPolicyType{
 		leaderworkersetv1.NoneRestartPolicy, leaderworkersetv1.DeprecatedDefaultRestartPolicy,
@@ -212,36 +227,37 @@ func TestLocalNone(t *testing.T) {
 			g := newGroups(t, 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 				lws.Spec.LeaderWorkerTemplate.RestartPolicy = policy
 			})
-			check(t, "policy as it was stored", leaderworkersetv1.NoneRestartPolicy, g.lws.Spec.LeaderWorkerTemplate.RestartPolicy)
+			check(t, "stored restartPolicy", leaderworkersetv1.NoneRestartPolicy, g.lws.Spec.LeaderWorkerTemplate.RestartPolicy)
 			before := g.ready(t)
 			group := g.group(before, 0)
 			crash(t, restartContainer, group[0], group[2])
 			remove(t, group[1])
 			g.until(t, func(state map[string]*corev1.Pod) error {
 				next := state[group[1].Name]
-				return unless(next != nil && next.UID != group[1].UID && podReady(next), "%s isn't back", group[1].Name)
+				return unless(next != nil && next.UID != group[1].UID && podReady(next), "%s isn't ready again", group[1].Name)
 			})
 			want := each(append(podNames("other", 1, 2), podNames(g.lws.Name, 2, 3)...), 1)
 			want[group[1].Name] = 2
-			stays(t, 2*time.Second, func() error { return differs("pods that there were", want, g.pods.lives(t)) })
+			consistently(t, 2*time.Second,
+				func() error { return differs("incarnations of the pods", want, g.pods.incarnations(t)) })
 		})
 	}
 }
 
-// TestLocalCrashLoop has a group crash as soon as it is back. It is recreated later each time, and the operator doesn't write much for
-// that.
+// TestLocalCrashLoop makes a group crash each time that it is available. Each recreation comes after a longer back-off,
+// and costs few writes.
 func TestLocalCrashLoop(t *testing.T) {
 	t.Parallel()
 	const (
 		slack     = 5 * time.Second        // on a busy machine
-		precision = 250 * time.Millisecond // of the times at which a restart is seen here
-		maxWrites = 30                     // for one restart
+		precision = 250 * time.Millisecond // with which the test measures the time of a recreation
+		maxWrites = 30                     // of the operator for one restart
 	)
 	g := newGroups(t, 1, 3)
 	mark := now(t)
 	var last time.Time
 	var table strings.Builder
-	table.WriteString("crash | recreated after the last time | the earliest\n")
+	table.WriteString("crash | after the last recreation | back-off\n")
 	delays := []time.Duration{0, 10 * time.Second, 20 * time.Second, 40 * time.Second}
 	for crashes, delay := range delays {
 		before := g.ready(t)
@@ -249,35 +265,41 @@ func TestLocalCrashLoop(t *testing.T) {
 		crash(t, restartContainer, leader)
 		if delay > 0 {
 			untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
-				Reason: leaderworkersetv1.UnreadyCrashed, Message: "a container restarted in pod " + leader.Name, Restarts: int32(crashes), //nolint:gosec // 4 at most.
+				Reason:   leaderworkersetv1.UnreadyCrashed,
+				Message:  "a container restarted in pod " + leader.Name,
+				Restarts: int32(crashes), //nolint:gosec // 4 at most.
 			})
-			crash(t, restartContainer, g.current(t)[leader.Name]) // The kubelet doesn't wait.
+			crash(t, restartContainer, g.current(t)[leader.Name]) // The kubelet restarts containers during the back-off.
 		}
 		g.until(t, func(state map[string]*corev1.Pod) error {
 			pod := state[leader.Name]
-			return unless(pod == nil || pod.UID != leader.UID || pod.DeletionTimestamp != nil, "crash %d: the group hasn't been recreated", crashes+1)
+			return unless(pod == nil || pod.UID != leader.UID || pod.DeletionTimestamp != nil,
+				"crash %d: the group hasn't been recreated", crashes+1)
 		})
-		seen := time.Now()
+		recreated := time.Now()
 		if crashes == 0 {
-			last = seen
+			last = recreated
 		}
-		took := seen.Sub(last)
-		fmt.Fprintf(&table, "%5d | %28.1f s | %8.0f s\n", crashes+1, took.Seconds(), delay.Seconds())
+		took := recreated.Sub(last)
+		fmt.Fprintf(&table, "%5d | %23.1f s | %6.0f s\n", crashes+1, took.Seconds(), delay.Seconds())
 		if took < delay-precision || took > delay+slack {
-			t.Errorf("crash %d: the group was recreated %.1f s after the last time, want %.0f s", crashes+1, took.Seconds(), delay.Seconds())
+			t.Errorf("crash %d: the group was recreated %.1f s after the last recreation, want %.0f s",
+				crashes+1, took.Seconds(), delay.Seconds())
 		}
-		last = seen
+		last = recreated
 		g.untilRecreated(t, before, []int32{0})
 	}
-	g.checkLives(t)
+	g.checkIncarnations(t)
 	writes := writesIn(t, mark, g.lws.Namespace)
 	if total := sum(writes); total >= maxWrites*len(delays) {
 		t.Errorf("%d writes for %d restarts", total, len(delays))
 	}
-	t.Logf("A group that crashes as soon as it is back:\n%s%d writes of the operator: %v", table.String(), sum(writes), writes)
+	t.Logf("A group that crashes each time that it is available:\n%s%d writes of the operator: %v",
+		table.String(), sum(writes), writes)
 }
 
-// TestLocalMaxGroupRestarts gives a group up after its second crash, and tries again when its leader is deleted or the limit is raised.
+// TestLocalMaxGroupRestarts checks that the operator restarts a group after its first crash and gives it up after the
+// second. A deletion of the leader or a higher limit restarts the group again.
 func TestLocalMaxGroupRestarts(t *testing.T) {
 	t.Parallel()
 	g := newGroups(t, 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -294,7 +316,10 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 		t.Helper()
 		crashOnce(g.group(g.ready(t), 1))
 		untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
-			Index: 1, Reason: leaderworkersetv1.UnreadyFailed, Message: "a container restarted in pod " + g.lws.Name + "-1-2", Restarts: 1,
+			Index:    1,
+			Reason:   leaderworkersetv1.UnreadyFailed,
+			Message:  "a container restarted in pod " + g.lws.Name + "-1-2",
+			Restarts: 1,
 		})
 		refresh(t, g.lws)
 		failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
@@ -303,7 +328,7 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 				t.Errorf("condition Failed with %q: got %+v", part, failed)
 			}
 		}
-		stays(t, time.Second, func() error { return g.wrongLives(t) })
+		consistently(t, time.Second, func() error { return g.wrongIncarnations(t) })
 	}
 	untilForgotten := func() {
 		t.Helper()
@@ -312,7 +337,8 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 				return err
 			}
 			failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
-			return unless(failed == nil && len(g.lws.Status.UnreadyGroups) == 0 && available(g.lws), "status %+v", g.lws.Status)
+			return unless(failed == nil && len(g.lws.Status.UnreadyGroups) == 0 && available(g.lws),
+				"status %+v", g.lws.Status)
 		})
 	}
 
@@ -329,26 +355,28 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 		})
 	})
 	untilForgotten()
-	g.checkLives(t)
+	g.checkIncarnations(t)
 	check(t, "warnings", map[string]int{leaderworkersetv1.ReasonGroupsFailed: 2}, warningsOf(t, g.lws))
 }
 
-// groups is a set whose groups are made to fail, beside another one that isn't touched, with all that happens to their pods.
+// groups is a set whose groups a test makes fail, beside a set that no test changes. It records the pods and
+// StatefulSets of both.
 type groups struct {
 	lws            *leaderworkersetv1.LeaderWorkerSet
 	replicas, size int32
 	pods           *recording[*corev1.Pod]
 	statefulSets   *recording[*appsv1.StatefulSet]
 
-	// state are the pods as of the first changes that were recorded; the rest are applied when somebody asks.
+	// state has the pods after the first recorded changes, as many as the field changes. current applies the later
+	// changes.
 	state   map[string]*corev1.Pod
 	changes int
 
-	// recreated counts how often groups had to be recreated until now.
+	// recreated counts how often the test has made the operator recreate each group.
 	recreated map[int32]int
 }
 
-// newGroups creates the sets in a namespace of their own.
+// newGroups creates both sets in a namespace of their own.
 func newGroups(t *testing.T, replicas, size int32, changes ...func(*leaderworkersetv1.LeaderWorkerSet)) *groups {
 	t.Helper()
 	namespace := newNamespace(t)
@@ -368,10 +396,10 @@ func newGroups(t *testing.T, replicas, size int32, changes ...func(*leaderworker
 	return g
 }
 
-// current is the last recorded state of the pods, by name.
+// current returns the last recorded state of the pods, by name.
 func (g *groups) current(t *testing.T) map[string]*corev1.Pod {
 	t.Helper()
-	changes := g.pods.sofar(t)
+	changes := g.pods.soFar(t)
 	for _, change := range changes[g.changes:] {
 		change.apply(g.state)
 	}
@@ -379,13 +407,13 @@ func (g *groups) current(t *testing.T) map[string]*corev1.Pod {
 	return maps.Clone(g.state)
 }
 
-// until waits until the pods have come to a state that passes the check.
+// until waits until the recorded state of the pods passes the check.
 func (g *groups) until(t *testing.T, check func(map[string]*corev1.Pod) error) {
 	t.Helper()
 	eventually(t, func(context.Context) error { return check(g.current(t)) })
 }
 
-// all are the indices of all groups.
+// all returns the indices of all groups.
 func (g *groups) all() []int32 {
 	var indices []int32
 	for index := range g.replicas {
@@ -394,7 +422,7 @@ func (g *groups) all() []int32 {
 	return indices
 }
 
-// ready waits until all groups are ready, which the set has to say as well, and returns their pods by name.
+// ready waits until all groups are ready and the set is available. It returns the pods by name.
 func (g *groups) ready(t *testing.T) map[string]*corev1.Pod {
 	t.Helper()
 	g.until(t, func(state map[string]*corev1.Pod) error {
@@ -409,7 +437,7 @@ func (g *groups) ready(t *testing.T) map[string]*corev1.Pod {
 	return g.current(t)
 }
 
-// group are the pods of one group by worker index, the leader first.
+// group returns the pods of one group by worker index, the leader first.
 func (g *groups) group(state map[string]*corev1.Pod, index int32) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, name := range groupNames(g.lws.Name, index, g.size) {
@@ -418,7 +446,7 @@ func (g *groups) group(state map[string]*corev1.Pod, index int32) []*corev1.Pod 
 	return pods
 }
 
-// groupNames are the names of the pods of one group by worker index.
+// groupNames returns the names of the pods of one group by worker index, the leader first.
 func groupNames(set string, index, size int32) []string {
 	names := []string{fmt.Sprintf("%s-%d", set, index)}
 	for worker := int32(1); worker < size; worker++ {
@@ -427,7 +455,7 @@ func groupNames(set string, index, size int32) []string {
 	return names
 }
 
-// oneWorkerOfEach picks a worker of each group.
+// oneWorkerOfEach picks a random worker of each group.
 func (g *groups) oneWorkerOfEach(random *rand.Rand, state map[string]*corev1.Pod) []*corev1.Pod {
 	var picked []*corev1.Pod
 	for _, index := range g.all() {
@@ -436,7 +464,7 @@ func (g *groups) oneWorkerOfEach(random *rand.Rand, state map[string]*corev1.Pod
 	return picked
 }
 
-// untilRecreated waits until all pods of these groups are other ones than before, and ready.
+// untilRecreated waits until all pods of these groups have other UIDs than before and are ready.
 func (g *groups) untilRecreated(t *testing.T, before map[string]*corev1.Pod, indices []int32) {
 	t.Helper()
 	g.until(t, func(state map[string]*corev1.Pod) error {
@@ -454,60 +482,62 @@ func (g *groups) untilRecreated(t *testing.T, before map[string]*corev1.Pod, ind
 	}
 }
 
-// checkLives checks that groups were recreated once for each time that they had to be, and nothing else was.
-func (g *groups) checkLives(t *testing.T) {
+// checkIncarnations checks that each group was recreated as often as the test made it fail, and that nothing else was
+// recreated.
+func (g *groups) checkIncarnations(t *testing.T) {
 	t.Helper()
 	g.ready(t)
-	stays(t, 2*time.Second, func() error { return g.wrongLives(t) })
+	consistently(t, 2*time.Second, func() error { return g.wrongIncarnations(t) })
 }
 
-// wrongLives is an error if there were more or fewer pods or StatefulSets than those of the groups' lives.
-func (g *groups) wrongLives(t *testing.T) error {
+// wrongIncarnations returns an error if the pods or StatefulSets had more or fewer incarnations than their groups.
+func (g *groups) wrongIncarnations(t *testing.T) error {
 	t.Helper()
 	wantPods := each(podNames("other", 1, 2), 1)
 	wantStatefulSets := each(append(statefulSetNames("other", 1), g.lws.Name), 1)
 	for _, index := range g.all() {
-		lives := 1 + g.recreated[index]
-		wantStatefulSets[fmt.Sprintf("%s-%d", g.lws.Name, index)] = lives
+		incarnations := 1 + g.recreated[index]
+		wantStatefulSets[fmt.Sprintf("%s-%d", g.lws.Name, index)] = incarnations
 		for _, name := range groupNames(g.lws.Name, index, g.size) {
-			wantPods[name] = lives
+			wantPods[name] = incarnations
 		}
 	}
 	return errors.Join(
-		differs("pods that there were", wantPods, livesInGroups(t, g.pods)),
-		differs("StatefulSets that there were", wantStatefulSets, g.statefulSets.lives(t)))
+		differs("incarnations of the pods", wantPods, incarnationsInGroups(t, g.pods)),
+		differs("incarnations of the StatefulSets", wantStatefulSets, g.statefulSets.incarnations(t)))
 }
 
-// livesInGroups counts the lives of each pod. Workers of one StatefulSet belong to one life, however many there were: the StatefulSet
-// controller puts another one in the place of one that is gone until it has learned that the StatefulSet is gone, too.
-func livesInGroups(t *testing.T, pods *recording[*corev1.Pod]) map[string]int {
+// incarnationsInGroups counts the incarnations of each pod. All pods of one name and one worker StatefulSet count as
+// one incarnation. The StatefulSet controller recreates a deleted worker until it has observed the deletion of the
+// StatefulSet.
+func incarnationsInGroups(t *testing.T, pods *recording[*corev1.Pod]) map[string]int {
 	t.Helper()
-	type life struct {
+	type incarnation struct {
 		pod string
 		uid types.UID
 	}
-	seen := map[life]bool{}
-	lives := map[string]int{}
+	counted := map[incarnation]bool{}
+	incarnations := map[string]int{}
 	count := func(pod *corev1.Pod) {
-		key := life{pod.Name, pod.UID}
+		key := incarnation{pod.Name, pod.UID}
 		if owner := metav1.GetControllerOf(pod); owner != nil && pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != "0" {
 			key.uid = owner.UID
 		}
-		if !seen[key] {
-			seen[key] = true
-			lives[pod.Name]++
+		if !counted[key] {
+			counted[key] = true
+			incarnations[pod.Name]++
 		}
 	}
 	for _, pod := range pods.initial {
 		count(pod)
 	}
-	for _, change := range pods.sofar(t) {
+	for _, change := range pods.soFar(t) {
 		count(change.object)
 	}
-	return lives
+	return incarnations
 }
 
-// differs is an error if the two aren't equal.
+// differs returns an error if the two values aren't equal.
 func differs(what string, want, got any) error {
 	diff := cmp.Diff(want, got)
 	return unless(diff == "", "%s (-want +got):\n%s", what, diff)
@@ -524,25 +554,25 @@ func deleteTogether(t *testing.T, pods []*corev1.Pod, options ...client.DeleteOp
 	})
 }
 
-// crash has simulated pods fail at the same time. Those that are gone by then can't: the first failure is enough.
+// crash makes simulated pods fail at the same time. Pods that the first failure has already deleted are no error.
 func crash(t *testing.T, how func(*corev1.PodStatus), pods ...*corev1.Pod) {
 	t.Helper()
 	workqueue.ParallelizeUntil(t.Context(), len(pods), len(pods), func(i int) {
 		failed := pods[i].DeepCopy()
-		failed.ResourceVersion = "" // Any version of the pod with this UID.
+		failed.ResourceVersion = "" // Update any version of the pod with this UID.
 		how(&failed.Status)
 		err := suite.client.Status().Update(t.Context(), failed)
-		gone := apierrors.IsNotFound(err) || apierrors.IsConflict(err)
-		if err != nil && (!gone || len(pods) == 1) {
+		deleted := apierrors.IsNotFound(err) || apierrors.IsConflict(err)
+		if err != nil && (!deleted || len(pods) == 1) {
 			t.Errorf("status of pod %s: %v", failed.Name, err)
 		}
 	})
 }
 
-// restartContainer is the status of a pod whose container has ended and runs again.
+// restartContainer sets the status of a pod whose container has ended and runs again.
 func restartContainer(status *corev1.PodStatus) { restart(status.ContainerStatuses) }
 
-// restartInitContainer is the status of a pod whose init container has ended, and runs again.
+// restartInitContainer sets the status of a pod whose init container has ended and runs again.
 func restartInitContainer(status *corev1.PodStatus) { restart(status.InitContainerStatuses) }
 
 func restart(statuses []corev1.ContainerStatus) {
@@ -550,7 +580,7 @@ func restart(statuses []corev1.ContainerStatus) {
 	statuses[0].LastTerminationState.Terminated = &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}
 }
 
-// evict is the status of a pod that the kubelet has evicted.
+// evict sets the status of a pod that the kubelet has evicted.
 func evict(status *corev1.PodStatus) {
 	status.Phase, status.Reason, status.Message = corev1.PodFailed, "Evicted", "The node was low on resource: memory."
 }
@@ -561,7 +591,7 @@ func withInitContainer(lws *leaderworkersetv1.LeaderWorkerSet) {
 	template.Spec.InitContainers = []corev1.Container{{Name: "init", Image: image}}
 }
 
-// untilUnready waits until the set says that one of its groups isn't ready, and only that one.
+// untilUnready waits until the set's status reports exactly this group as not ready.
 func untilUnready(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want leaderworkersetv1.UnreadyGroup) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
@@ -571,7 +601,7 @@ func untilUnready(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want lea
 		got := slices.Clone(lws.Status.UnreadyGroups)
 		for i := range got {
 			if got[i].Since.IsZero() {
-				return fmt.Errorf("group %d isn't ready since no time", got[i].Index)
+				return fmt.Errorf("unready group %d has no since", got[i].Index)
 			}
 			got[i].Since = metav1.Time{}
 		}
@@ -579,7 +609,7 @@ func untilUnready(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want lea
 	})
 }
 
-// writesIn counts what the operator has written in a namespace since the mark, by verb and resource.
+// writesIn counts the operator's writes in a namespace since the mark, by verb and resource.
 func writesIn(t *testing.T, since measure.Mark, namespace string) map[string]int {
 	t.Helper()
 	writes, err := operatorRequests(since, measure.Request.IsWrite)

@@ -24,9 +24,10 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestLocalGoingBack goes back to an earlier revision by the command of the documentation, while a group is still of it. Everything that was
-// added since is gone, what isn't part of a revision stays, and the group isn't restarted.
-func TestLocalGoingBack(t *testing.T) {
+// TestLocalRollback restores an earlier revision with the command of the documentation, while one group still has that
+// revision. The command removes all later additions and keeps fields that are no part of a revision. The group doesn't
+// restart.
+func TestLocalRollback(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 3, 2
 	namespace := newNamespace(t)
@@ -50,7 +51,7 @@ func TestLocalGoingBack(t *testing.T) {
 		worker.Spec.Containers[0].Image = nextImage
 		worker.Spec.Containers[0].Env = append(worker.Spec.Containers[0].Env, corev1.EnvVar{Name: "ADDED", Value: "yes"})
 
-		template.MaxGroupRestarts = ptr.To[int32](5) // No part of a revision.
+		template.MaxGroupRestarts = ptr.To[int32](5) // It is no part of a revision.
 		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
 	})
 	untilAvailable(t, lws)
@@ -59,7 +60,7 @@ func TestLocalGoingBack(t *testing.T) {
 
 	pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
 	output := documented(t, namespace, "kubectl patch lws llama", first.Name)
-	check(t, "what kubectl says", "leaderworkerset.leaderworkerset.x-k8s.io/llama patched\n", output)
+	check(t, "output of kubectl", "leaderworkerset.leaderworkerset.x-k8s.io/llama patched\n", output)
 	refresh(t, lws)
 	want := earlier.DeepCopy()
 	want.LeaderWorkerTemplate.MaxGroupRestarts = lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts
@@ -70,20 +71,22 @@ func TestLocalGoingBack(t *testing.T) {
 	})
 
 	untilAvailable(t, lws)
-	pods.until(t, isExactly(podNames("llama", replicas, size), image))
-	lives := with(each(podNames("llama", replicas, size), 2), each([]string{"llama-0", "llama-0-1"}, 1))
-	check(t, "pods that there were", with(lives, map[string]int{"llama-1-2": 1, "llama-2-2": 1}), pods.lives(t))
+	pods.until(t, exactlyReady(podNames("llama", replicas, size), image))
+	incarnations := with(each(podNames("llama", replicas, size), 2), each([]string{"llama-0", "llama-0-1"}, 1))
+	check(t, "incarnations of the pods", with(incarnations, map[string]int{"llama-1-2": 1, "llama-2-2": 1}),
+		pods.incarnations(t))
 	for _, pod := range listed(t, podsIn(namespace)) {
 		check(t, "key of "+pod.Name, keyOf(first), keyOf(pod))
 	}
 	again := revisionsOf(t, lws)
-	check(t, "revisions, the latest last", []string{second.Name, first.Name}, []string{again[0].Name, again[len(again)-1].Name})
+	check(t, "the oldest and the latest revision", []string{second.Name, first.Name},
+		[]string{again[0].Name, again[len(again)-1].Name})
 	check(t, "UID, key and number", []string{string(first.UID), keyOf(first), "3"}, []string{
 		string(again[1].UID), keyOf(again[1]), fmt.Sprint(again[1].Revision),
 	})
 }
 
-// checkListed checks that the documentation's commands list the revisions, with nothing of the StatefulSets, and the groups with theirs.
+// checkListed checks that the documentation's commands list the set's revisions alone, and each group's revision.
 func checkListed(t *testing.T, namespace string, first, second *appsv1.ControllerRevision) {
 	t.Helper()
 	columns := func(output string, indices ...int) []string {
@@ -103,11 +106,13 @@ func checkListed(t *testing.T, namespace string, first, second *appsv1.Controlle
 	}, columns(output, 0, 2, 4))
 	output = documented(t, namespace, "kubectl get pods", first.Name)
 	check(t, "groups", []string{
-		"NAME GROUP-INDEX TEMPLATE-REVISION-HASH", "llama-0 0 " + keyOf(first), "llama-1 1 " + keyOf(second), "llama-2 2 " + keyOf(second),
+		"NAME GROUP-INDEX TEMPLATE-REVISION-HASH",
+		"llama-0 0 " + keyOf(first), "llama-1 1 " + keyOf(second), "llama-2 2 " + keyOf(second),
 	}, columns(output, 0, 5, 6))
 }
 
-// documented runs the command of docs/rolling-updates.md that has these words, for a revision and in a namespace, and returns what it says.
+// documented runs the command of docs/rolling-updates.md that contains these words, and returns the output. It replaces
+// the documentation's revision by the given one and uses the namespace.
 func documented(t *testing.T, namespace, words, revision string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(suite.root, "docs", "rolling-updates.md"))
@@ -120,7 +125,8 @@ func documented(t *testing.T, namespace, words, revision string) string {
 	if i < 0 {
 		t.Fatalf("no command of the documentation has %q", words)
 	}
-	shell := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(commands[i][1], "llama-54475854d9-1", revision))
+	shell := exec.CommandContext(t.Context(), "sh", "-c",
+		strings.ReplaceAll(commands[i][1], "llama-54475854d9-1", revision))
 	shell.Env = append(os.Environ(),
 		"KUBECONFIG="+kubeconfigIn(t, namespace),
 		"PATH="+filepath.Join(suite.root, "bin", "cluster")+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -132,7 +138,7 @@ func documented(t *testing.T, namespace, words, revision string) string {
 	return output.String()
 }
 
-// kubeconfigIn is a kubeconfig for the local cluster whose default namespace is that one.
+// kubeconfigIn returns the path of a kubeconfig for the local cluster with this default namespace.
 func kubeconfigIn(t *testing.T, namespace string) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(suite.cluster.Kubeconfig())
@@ -147,7 +153,7 @@ func kubeconfigIn(t *testing.T, namespace string) string {
 	return path
 }
 
-// revisionsOf are the set's own revisions, the latest last.
+// revisionsOf returns the set's own revisions, the latest last.
 func revisionsOf(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) []*appsv1.ControllerRevision {
 	t.Helper()
 	revisions := slices.DeleteFunc(listed(t, revisionsIn(lws.Namespace)), func(r *appsv1.ControllerRevision) bool {
@@ -157,14 +163,14 @@ func revisionsOf(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) []*appsv1
 	return revisions
 }
 
-// keyOf is the key of the revision that an object is of.
+// keyOf returns the revision key of an object.
 func keyOf(object metav1.Object) string {
 	return object.GetLabels()[leaderworkersetv1.RevisionLabelKey]
 }
 
-// TestFailingPushes pushes one template after the other whose pods never become ready. The revisions don't pile up, and the one that the
-// remaining groups are of is always there.
-func TestFailingPushes(t *testing.T) {
+// TestRevisionHistory pushes many templates whose pods never become ready. The number of revisions stays limited, and
+// the revision of the ready groups is never deleted.
+func TestRevisionHistory(t *testing.T) {
 	t.Parallel()
 	const pushes, limit = 50, 3
 	namespace := newNamespace(t)
@@ -186,17 +192,19 @@ func TestFailingPushes(t *testing.T) {
 			revisions := revisionsOf(t, lws)
 			most = max(most, len(revisions))
 			latest := revisions[len(revisions)-1].Revision
-			return unless(latest == int64(push+2) && lws.Status.ObservedGeneration == lws.Generation, "push %d hasn't been seen", push+1)
+			return unless(latest == int64(push+2) && lws.Status.ObservedGeneration == lws.Generation,
+				"push %d hasn't been observed", push+1)
 		})
 	}
-	// In use are the good one, the latest one, that of the group which is being updated, and the one that it is being updated to, which
-	// later pushes wait for. A new one is there before the surplus is gone.
+	// In use are the good revision and the latest one. A group is being updated, which uses two more: its own revision and
+	// the one of its update, for which later pushes wait. The operator creates a revision before it deletes the surplus.
 	if most > limit+5 {
 		t.Errorf("there were %d revisions, want no more than the history of %d and those in use", most, limit)
 	}
 	eventually(t, func(context.Context) error {
 		revisions := revisionsOf(t, lws)
-		return unless(len(revisions) <= limit+3 && revisions[0].UID == good.UID, "revisions %v, the good one is %s", namesOf(revisions), good.Name)
+		return unless(len(revisions) <= limit+3 && revisions[0].UID == good.UID,
+			"revisions %v, the good one is %s", namesOf(revisions), good.Name)
 	})
 	t.Logf("%d pushes: at most %d revisions, %d in the end", pushes, most, len(revisionsOf(t, lws)))
 
@@ -207,6 +215,7 @@ func TestFailingPushes(t *testing.T) {
 	untilAvailable(t, lws)
 	eventually(t, func(context.Context) error {
 		revisions := revisionsOf(t, lws)
-		return unless(len(revisions) == 1 && revisions[0].UID == good.UID, "revisions %v, want only %s", namesOf(revisions), good.Name)
+		return unless(len(revisions) == 1 && revisions[0].UID == good.UID,
+			"revisions %v, want only %s", namesOf(revisions), good.Name)
 	})
 }

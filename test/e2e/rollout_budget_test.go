@@ -9,7 +9,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// budgets are changes of the image under all kinds of budgets. As many groups are down at a time as may be, and no more.
+// budgets are image updates under all kinds of budgets. The rollout uses each budget in full and never exceeds it.
 var budgets = map[string]rollout{
 	"maxUnavailable 1": {
 		replicas: 4, size: 3, budget: budget{maxUnavailable: "1"},
@@ -45,7 +45,7 @@ var budgets = map[string]rollout{
 	},
 }
 
-// TestRollout changes the image of sets whose groups are all ready.
+// TestRollout updates the image of sets whose groups are all ready.
 func TestRollout(t *testing.T) {
 	t.Parallel()
 	runBudgets(t)
@@ -56,10 +56,11 @@ func runBudgets(t *testing.T) {
 	for name, test := range budgets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test.steps = []step{settled, update(withImage(nextImage)), settled}
+			test.steps = []step{untilComplete, update(withImage(nextImage)), untilComplete}
 			r := test.run(t)
-			check(t, "transitions, creation included", transitions{Available: 3, Progressing: 3, UpdateInProgress: 2}, transitionsOf(t, r.versions))
-			untilTold(t, r.lws, map[string]int{
+			check(t, "transitions, creation included", transitions{Available: 3, Progressing: 3, UpdateInProgress: 2},
+				transitionsOf(t, r.versions))
+			untilEvents(t, r.lws, map[string]int{
 				leaderworkersetv1.ReasonCreatingRevision:  2,
 				leaderworkersetv1.ReasonGroupsProgressing: 2,
 				leaderworkersetv1.ReasonGroupsUpdating:    1,

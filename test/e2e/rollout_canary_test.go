@@ -12,8 +12,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestLocalRolloutCanary updates one group, and holds still: the operator writes nothing, and a group that dies comes back as it was,
-// the others with it, at the end.
+// TestLocalRolloutCanary updates one group and holds the rollout there: the operator writes nothing. A group that fails
+// is recreated at its own revision. In the end, the other groups are updated.
 func TestLocalRolloutCanary(t *testing.T) {
 	t.Parallel()
 	const replicas = 4
@@ -36,17 +36,18 @@ func TestLocalRolloutCanary(t *testing.T) {
 			test.replicas, test.size = replicas, 3
 			test.manifest = []func(*leaderworkersetv1.LeaderWorkerSet){withPartition(replicas - 1)}
 			test.steps = []step{
-				settled, update(withImage(nextImage), withSize(2)), settled, quiet,
-				loses(0, 0), regains(0), loses(1, 2), regains(1), loses(3, 1), regains(3), settled, quiet,
-				update(withPartition(0)), settled, quiet,
+				untilComplete, update(withImage(nextImage), withSize(2)), untilComplete, untilIdle,
+				losePod(0, 0), untilRestored(0), losePod(1, 2), untilRestored(1), losePod(3, 1), untilRestored(3), untilComplete,
+				untilIdle,
+				update(withPartition(0)), untilComplete, untilIdle,
 			}
 			test.run(t)
 		})
 	}
 }
 
-// quiet waits until the operator has written nothing for a while, events included.
-func quiet(t *testing.T, r *rolling) {
+// untilIdle waits until the operator has written nothing in the set's namespace for 3 seconds, events included.
+func untilIdle(t *testing.T, r *rolling) {
 	t.Helper()
 	const rest = 3 * time.Second
 	mark, since := now(t), time.Now()

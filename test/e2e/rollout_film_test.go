@@ -23,7 +23,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// film is the history of the groups of the one set in a namespace.
+// film records the history of the groups of the only set in a namespace.
 type film struct {
 	set          string
 	pods         *recording[*corev1.Pod]
@@ -31,22 +31,24 @@ type film struct {
 
 	began time.Time
 
-	// disturbed are the leaders of groups that the test itself has harmed.
+	// disturbed has the leaders of the groups that the test itself has harmed.
 	disturbed map[types.UID]bool
 }
 
-// frame is what there was after a change, until the next one.
+// frame is the state from one change to the next.
 type frame struct {
 	at time.Time
 
-	// replicas is how many groups the operator knew to be asked for, existing how many it had asked the StatefulSet controller for.
+	// replicas is the number of desired groups that the operator has observed. existing is the number of replicas of the
+	// leader StatefulSet.
 	replicas, existing int
 
-	// revision is the one that groups from the index partition on were to be of; no group was while there was no partition.
+	// revision is the revision of the leader StatefulSet. The StatefulSet controller updates groups with an index of at
+	// least partition to it. Without a partition in the spec, it updates none. partition is then equal to existing.
 	revision  string
 	partition int
 
-	// groups are those that have a leader, by index.
+	// groups has the groups that have a leader, by index.
 	groups map[int]liveGroup
 }
 
@@ -54,11 +56,11 @@ type frame struct {
 type liveGroup struct {
 	leader *corev1.Pod
 
-	// ready says that the leader and all its workers are ready, and that none is going away.
+	// ready is true if the leader and all its workers are ready and none of them is terminating.
 	ready bool
 }
 
-// newFilm begins to record. At the end the film is in the test's log.
+// newFilm starts to record. At the end of the test it logs the film.
 func newFilm(t *testing.T, namespace, set string) *film {
 	t.Helper()
 	f := &film{
@@ -69,19 +71,20 @@ func newFilm(t *testing.T, namespace, set string) *film {
 		disturbed:    map[types.UID]bool{},
 	}
 	t.Cleanup(func() {
-		t.Logf("Groups of %s by index, a letter for each revision, upper case when ready, '-' when going away, '.' when gone:\n%s",
-			namespace, f.timeline(t))
+		const legend = "a letter for each revision, upper case if ready, '-' if terminating, '.' if deleted"
+		t.Logf("Groups of %s by index, %s:\n%s", namespace, legend, f.timeline(t))
 	})
 	return f
 }
 
-// current is the last frame.
+// current returns the last frame.
 func (f *film) current(t *testing.T) frame {
 	t.Helper()
 	return f.frame(f.pods.current(t), f.statefulSets.current(t), f.leaders(t))
 }
 
-// frames are all frames from the beginning. Resource versions are comparable across kinds: they count the writes of one etcd.
+// frames returns all frames from the beginning. Resource versions are comparable across kinds, because they count the
+// writes of one etcd.
 func (f *film) frames(t *testing.T) []frame {
 	t.Helper()
 	type cut struct {
@@ -91,10 +94,10 @@ func (f *film) frames(t *testing.T) []frame {
 	}
 	var cuts []cut
 	pods, statefulSets := f.pods.atStart(), f.statefulSets.atStart()
-	for _, change := range f.pods.sofar(t) {
+	for _, change := range f.pods.soFar(t) {
 		cuts = append(cuts, cut{change.object.ResourceVersion, change.at, func() { change.apply(pods) }})
 	}
-	for _, change := range f.statefulSets.sofar(t) {
+	for _, change := range f.statefulSets.soFar(t) {
 		cuts = append(cuts, cut{change.object.ResourceVersion, change.at, func() { change.apply(statefulSets) }})
 	}
 	slices.SortStableFunc(cuts, func(a, b cut) int {
@@ -117,7 +120,7 @@ func (f *film) frames(t *testing.T) []frame {
 	return frames
 }
 
-// leaders are the UIDs of the leader pods that worker StatefulSets belong to, by those of the StatefulSets.
+// leaders returns the UIDs of the leader pods that own worker StatefulSets, by the UIDs of the StatefulSets.
 func (f *film) leaders(t *testing.T) map[types.UID]types.UID {
 	t.Helper()
 	leaders := map[types.UID]types.UID{}
@@ -129,7 +132,9 @@ func (f *film) leaders(t *testing.T) map[types.UID]types.UID {
 	return leaders
 }
 
-func (f *film) frame(pods map[string]*corev1.Pod, statefulSets map[string]*appsv1.StatefulSet, leaders map[types.UID]types.UID) frame {
+func (f *film) frame(
+	pods map[string]*corev1.Pod, statefulSets map[string]*appsv1.StatefulSet, leaders map[types.UID]types.UID,
+) frame {
 	result := frame{groups: map[int]liveGroup{}}
 	if sts := statefulSets[f.set]; sts != nil {
 		result.replicas = number(sts.Annotations[leaderworkersetv1.ReplicasAnnotationKey])
@@ -159,7 +164,7 @@ func (f *film) frame(pods map[string]*corev1.Pod, statefulSets map[string]*appsv
 	return result
 }
 
-// ready counts the groups that are ready.
+// ready counts the ready groups.
 func (f frame) ready() int {
 	count := 0
 	for _, group := range f.groups {
@@ -170,10 +175,10 @@ func (f frame) ready() int {
 	return count
 }
 
-// allReady says whether all groups that are asked for are ready.
+// allReady reports whether as many groups are ready as are desired.
 func (f frame) allReady() bool { return f.replicas > 0 && f.ready() >= f.replicas }
 
-// fewestReady is how many groups were ready when fewest were, once all of them had been.
+// fewestReady returns the smallest number of ready groups after all groups were ready for the first time.
 func (f *film) fewestReady(t *testing.T) int {
 	t.Helper()
 	frames := f.frames(t)
@@ -185,31 +190,34 @@ func (f *film) fewestReady(t *testing.T) int {
 	return fewest.ready()
 }
 
-// overspent is an error if a ready group was taken down by anyone but the test, and fewer than replicas - maxUnavailable remained ready,
-// or if there were more than maxSurge groups on top.
+// overspent returns an error if a rollout has exceeded the budget. It reports each ready group that anyone but the test
+// took down while fewer than replicas - maxUnavailable groups remained ready. It also reports more than replicas +
+// maxSurge groups.
 //
-// What counts is the moment when the group was let go, by the partition. If another one fails right after that, or the set is scaled up,
-// it may still go: 3 of 3 groups are ready, group 2 is let go, the set is scaled to 5, and only then the group goes, with 2 of 5 ready.
+// The check applies at the time when the partition releases a group. If another group fails after that, or the set is
+// scaled up, the released group may still be taken down. Example: 3 of 3 groups are ready, the partition releases group
+// 2, and the set is scaled to 5. When group 2 is deleted after that, 2 of 5 groups are ready.
 func (f *film) overspent(t *testing.T, budget budget) error {
 	t.Helper()
 	var errs []error
 	var before frame
-	rightly := map[types.UID]bool{} // leaders of groups that were let go within the budget
+	withinBudget := map[types.UID]bool{} // leaders of groups that were released within the budget
 	for _, after := range f.frames(t) {
 		unavailable, surge := budget.of(t, after.replicas)
 		least := after.replicas - unavailable
 		for index, group := range before.groups {
-			went := group.ready && !after.groups[index].ready
-			if went && after.ready() < least && !rightly[group.leader.UID] && !f.disturbed[group.leader.UID] {
-				errs = append(errs, fmt.Errorf("group %d goes, %d remain ready, not %d", index, after.ready(), least))
+			down := group.ready && !after.groups[index].ready
+			if down && after.ready() < least && !withinBudget[group.leader.UID] && !f.disturbed[group.leader.UID] {
+				errs = append(errs, fmt.Errorf("group %d was taken down, %d groups remain ready, want %d",
+					index, after.ready(), least))
 			}
 		}
 		if before.existing != after.existing && after.existing > after.replicas+surge {
 			errs = append(errs, fmt.Errorf("%d groups for %d replicas", after.existing, after.replicas))
 		}
-		if letGo, staying := after.letGo(); staying >= least {
-			for _, leader := range letGo {
-				rightly[leader.UID] = true
+		if released, remaining := after.released(); remaining >= least {
+			for _, leader := range released {
+				withinBudget[leader.UID] = true
 			}
 		}
 		before = after
@@ -217,21 +225,21 @@ func (f *film) overspent(t *testing.T, budget budget) error {
 	return errors.Join(errs...)
 }
 
-// letGo are the leaders of the groups that the partition no longer protects, and how many ready groups there will be without them.
-func (f frame) letGo() (leaders []*corev1.Pod, staying int) {
+// released returns the leaders of the groups that the partition has released, and how many other groups are ready.
+func (f frame) released() (leaders []*corev1.Pod, remaining int) {
 	for index, group := range f.groups {
 		switch {
 		case index >= f.partition && keyOf(group.leader) != f.revision:
 			leaders = append(leaders, group.leader)
 		case group.ready:
-			staying++
+			remaining++
 		}
 	}
-	return leaders, staying
+	return leaders, remaining
 }
 
-// mixed is an error for each pod that ever was a member of a group that was made of something else: of another revision, size, image
-// or network.
+// mixed returns an error for each pod that was ever recorded and differs from its leader in revision, size, image or
+// network.
 func (f *film) mixed(t *testing.T) error {
 	t.Helper()
 	pods := f.everyPod(t)
@@ -243,7 +251,8 @@ func (f *film) mixed(t *testing.T) error {
 			errs = append(errs, fmt.Errorf("pod %s of UID %s belongs to no leader", pod.Name, pod.UID))
 			continue
 		}
-		if err := differs(fmt.Sprintf("what leader %s and pod %s are made of", leader.Name, pod.Name), makeOf(leader), makeOf(pod)); err != nil {
+		traits := fmt.Sprintf("traits of leader %s and pod %s", leader.Name, pod.Name)
+		if err := differs(traits, traitsOf(leader), traitsOf(pod)); err != nil {
 			errs = append(errs, err)
 		}
 		if worker := number(pod.Labels[leaderworkersetv1.WorkerIndexLabelKey]); worker >= groupSize(leader) {
@@ -253,8 +262,8 @@ func (f *film) mixed(t *testing.T) error {
 	return errors.Join(errs...)
 }
 
-// makeOf is what all pods of a group have in common.
-func makeOf(pod *corev1.Pod) map[string]string {
+// traitsOf returns the traits that all pods of a group have in common.
+func traitsOf(pod *corev1.Pod) map[string]string {
 	common := map[string]string{
 		"revision":  keyOf(pod),
 		"size":      pod.Annotations[leaderworkersetv1.SizeAnnotationKey],
@@ -269,7 +278,7 @@ func makeOf(pod *corev1.Pod) map[string]string {
 	return common
 }
 
-// everyPod is each pod that ever was, by UID, as it was created.
+// everyPod returns each pod that was ever recorded, in its first version, by UID.
 func (f *film) everyPod(t *testing.T) map[types.UID]*corev1.Pod {
 	t.Helper()
 	pods := map[types.UID]*corev1.Pod{}
@@ -281,21 +290,21 @@ func (f *film) everyPod(t *testing.T) map[types.UID]*corev1.Pod {
 	return pods
 }
 
-// lives are the leaders that each group has had, by index, one after the other.
-func (f *film) lives(t *testing.T) map[int][]*corev1.Pod {
+// incarnations returns the leaders that each group has had, by index, in the order of their creation.
+func (f *film) incarnations(t *testing.T) map[int][]*corev1.Pod {
 	t.Helper()
-	seen := map[types.UID]bool{}
-	lives := map[int][]*corev1.Pod{}
+	counted := map[types.UID]bool{}
+	incarnations := map[int][]*corev1.Pod{}
 	for _, pod := range f.pods.versions(t) {
-		if isLeader(pod) && !seen[pod.UID] {
-			seen[pod.UID] = true
-			lives[groupIndex(pod)] = append(lives[groupIndex(pod)], pod)
+		if isLeader(pod) && !counted[pod.UID] {
+			counted[pod.UID] = true
+			incarnations[groupIndex(pod)] = append(incarnations[groupIndex(pod)], pod)
 		}
 	}
-	return lives
+	return incarnations
 }
 
-// timeline is a line for each frame that differs from the one before.
+// timeline renders the film, with a line for each frame that differs from the previous one.
 func (f *film) timeline(t *testing.T) string {
 	t.Helper()
 	frames := f.frames(t)
@@ -311,7 +320,7 @@ func (f *film) timeline(t *testing.T) string {
 	return text.String()
 }
 
-// picture is a character for each group. Revisions get letters as they come.
+// picture renders a frame, with a character for each group. Revisions get letters in the order of their appearance.
 func (f frame) picture(letters map[string]string) string {
 	var text strings.Builder
 	for index := range 1 + slices.Max(append(slices.Collect(maps.Keys(f.groups)), f.existing-1)) {
@@ -336,7 +345,8 @@ func (f frame) picture(letters map[string]string) string {
 	return text.String()
 }
 
-// leaderOf is the UID of the leader that the pod belongs to, or its own.
+// leaderOf returns the UID of the leader that the pod belongs to. A leader belongs to itself. The UID is empty if the
+// leader is unknown.
 func leaderOf(pod *corev1.Pod, leaders map[types.UID]types.UID) types.UID {
 	if isLeader(pod) {
 		return pod.UID
@@ -357,7 +367,7 @@ func groupSize(leader *corev1.Pod) int {
 
 func imageOf(pod *corev1.Pod) string { return pod.Spec.Containers[0].Image }
 
-// number reads what the operator has written; -1 is a number that it never writes.
+// number parses a number that the operator has written. It returns -1, which the operator never writes, for other text.
 func number(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil {

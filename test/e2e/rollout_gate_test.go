@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestLocalRolloutFeatureGate plays rollouts in a cluster whose StatefulSet controller takes down several pods at a time. It only sees
-// leaders, and must not take down more groups than the budget allows, nor fewer.
+// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller deletes several pods at a time.
+// That controller knows leaders, but no groups. The rollouts use the budget in full and never exceed it.
 func TestLocalRolloutFeatureGate(t *testing.T) {
 	inClusterWith(t, map[string]bool{"MaxUnavailableStatefulSet": true})
 	t.Run("Rollout", TestRollout)
@@ -18,18 +18,18 @@ func TestLocalRolloutFeatureGate(t *testing.T) {
 	t.Run("RolloutOneBroken", TestLocalRolloutOneBroken)
 }
 
-// inClusterWith has the rest of the test run in a cluster of its own, with these feature gates of Kubernetes. No other test may run at the
-// same time.
+// inClusterWith runs the rest of the test in a cluster of its own, with these feature gates of Kubernetes. No other
+// test may run at the same time.
 func inClusterWith(t *testing.T, featureGates map[string]bool) {
 	t.Helper()
-	ours, others := environment{root: suite.root}, suite
-	if err := ours.start(t.Context(), featureGates); err != nil {
+	own, shared := environment{root: suite.root}, suite
+	if err := own.start(t.Context(), featureGates); err != nil {
 		t.Fatal(err)
 	}
-	suite = ours
+	suite = own
 	t.Cleanup(func() {
-		suite = others
-		if err := ours.stop(context.WithoutCancel(t.Context())); err != nil {
+		suite = shared
+		if err := own.stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})

@@ -21,55 +21,57 @@ import (
 )
 
 const (
-	// lastImage is what pods are updated to after nextImage, or instead of it.
+	// lastImage is the image that pods are updated to after nextImage or instead of it.
 	lastImage = "registry.k8s.io/pause:3.8"
 
-	// badImage never becomes ready.
+	// badImage is an image whose pods never become ready.
 	badImage = "registry.k8s.io/pause:none"
 )
 
-// rollout is a case: a set, what happens to it, and what must have come of that. In all cases the budget holds and groups are made of one
-// thing.
+// rollout is a test case: a set, what happens to the set, and the expected result. In each case, the budget is kept and
+// all pods of a group have the same revision.
 type rollout struct {
 	replicas, size int32
 	budget         budget
 
-	// manifest is changed before the set is created.
+	// manifest has the changes of the set before its creation.
 	manifest []func(*leaderworkersetv1.LeaderWorkerSet)
 
-	// steps follow each other, from the creation on.
+	// steps run one after the other, after the creation.
 	steps []step
 
-	// restarts is how often each group was created again, by index. Groups that came on top, or that had to go, are among them.
+	// restarts has how often each group was recreated, by index. It includes surge groups and groups that were scaled
+	// down.
 	restarts []span
 
-	// fewestReady is how many groups were ready when fewest were; 0 where that is a matter of speed.
+	// fewestReady is the smallest number of ready groups that the case expects. 0 expects nothing, where the number
+	// depends on timing.
 	fewestReady int
 }
 
-// step is something that is done to a set, or waited for.
+// step is an action on a set, or a wait.
 type step func(*testing.T, *rolling)
 
-// rolling is a set in the middle of its case.
+// rolling is the state of a running test case.
 type rolling struct {
 	lws      *leaderworkersetv1.LeaderWorkerSet
 	budget   budget
 	film     *film
 	versions *recording[*leaderworkersetv1.LeaderWorkerSet]
 
-	// lost are the leaders that groups had when they lost a pod, by index.
+	// lost has the leader that each group had when losePod deleted one of its pods, by index.
 	lost map[int]*corev1.Pod
 }
 
-// budget are the numbers or percentages of a rollout strategy; maxUnavailable is 1 and maxSurge 0 if they are left out.
+// budget has the numbers or percentages of a rollout strategy. An empty maxUnavailable is 1, an empty maxSurge 0.
 type budget struct{ maxUnavailable, maxSurge string }
 
-// span is a number of restarts, from the least to the most.
+// span is a range of restarts.
 type span struct{ least, most int }
 
 var never, once, twice, atMostOnce, onceOrTwice = span{0, 0}, span{1, 1}, span{2, 2}, span{0, 1}, span{1, 2}
 
-// run plays a case, and checks all that can be said of any.
+// run runs a test case and its checks.
 func (c rollout) run(t *testing.T) *rolling {
 	t.Helper()
 	namespace := newNamespace(t)
@@ -78,7 +80,8 @@ func (c rollout) run(t *testing.T) *rolling {
 		film:     newFilm(t, namespace, "roll"),
 		versions: recordSets(t, namespace),
 		lost:     map[int]*corev1.Pod{},
-		lws:      newSet(namespace, "roll", c.replicas, c.size, c.budget.apply, readyAfter("500ms"), terminateAfter("200ms")),
+		lws: newSet(namespace, "roll", c.replicas, c.size,
+			c.budget.apply, readyAfter("500ms"), terminatesAfter("200ms")),
 	}
 	for _, change := range c.manifest {
 		change(r.lws)
@@ -98,21 +101,21 @@ func (c rollout) run(t *testing.T) *rolling {
 	return r
 }
 
-// wrongRestarts is an error if groups were created again more or less often than that.
+// wrongRestarts returns an error if a group was recreated more or less often than its span allows.
 func (r *rolling) wrongRestarts(t *testing.T, want []span) error {
 	t.Helper()
-	lives := r.film.lives(t)
-	wrong := len(lives) > len(want)
+	incarnations := r.film.incarnations(t)
+	wrong := len(incarnations) > len(want)
 	var got []int
 	for index, span := range want {
-		restarts := len(lives[index]) - 1
+		restarts := len(incarnations[index]) - 1
 		got = append(got, restarts)
 		wrong = wrong || restarts < span.least || restarts > span.most
 	}
-	return unless(!wrong, "%d groups, restarts %v, want %v", len(lives), got, want)
+	return unless(!wrong, "%d groups, restarts %v, want %v", len(incarnations), got, want)
 }
 
-// apply puts the budget into a set.
+// apply sets the budget of a set.
 func (b budget) apply(lws *leaderworkersetv1.LeaderWorkerSet) {
 	unavailable, surge := b.parsed()
 	lws.Spec.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{
@@ -124,7 +127,7 @@ func (b budget) parsed() (unavailable, surge intstr.IntOrString) {
 	return intstr.Parse(cmp.Or(b.maxUnavailable, "1")), intstr.Parse(cmp.Or(b.maxSurge, "0"))
 }
 
-// of is the budget for so many replicas, in groups.
+// of returns the budget for a number of replicas, in groups.
 func (b budget) of(t *testing.T, replicas int) (maxUnavailable, maxSurge int) {
 	t.Helper()
 	unavailable, surge := b.parsed()
@@ -138,15 +141,7 @@ func (b budget) of(t *testing.T, replicas int) (maxUnavailable, maxSurge int) {
 	return maxUnavailable, min(maxSurge, replicas)
 }
 
-// terminateAfter has all pods of the set take their time to stop, in simulation.
-func terminateAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
-	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
-		*template = annotated(*template, cluster.TerminateAfterAnnotation, duration)
-	}
-}
-
-// withImage has the pods run an image. Those of badImage don't become ready, the others do after a while.
+// withImage sets the image of the pods. Pods with badImage never become ready; other pods become ready after 500 ms.
 func withImage(image string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = image
@@ -184,12 +179,12 @@ func update(changes ...func(*leaderworkersetv1.LeaderWorkerSet)) step {
 	}
 }
 
-// settled waits until the set is as it is wished, and says so: the groups from the partition on are what the set says now, and all are
-// ready.
-func settled(t *testing.T, r *rolling) {
+// untilComplete waits until the set is available, all groups are ready, and the groups from the partition on match the
+// spec.
+func untilComplete(t *testing.T, r *rolling) {
 	t.Helper()
 	untilAvailable(t, r.lws)
-	r.versions.until(t, seenAvailable(r.lws))
+	r.versions.until(t, recordedAvailable(r.lws))
 	eventually(t, func(context.Context) error { return r.unsettled(r.film.current(t), len(r.film.pods.current(t))) })
 }
 
@@ -202,9 +197,10 @@ func (r *rolling) unsettled(now frame, pods int) error {
 		if !group.ready {
 			return fmt.Errorf("group %d isn't ready", index)
 		}
-		current := imageOf(group.leader) == wanted.WorkerTemplate.Spec.Containers[0].Image && groupSize(group.leader) == int(*wanted.Size)
+		current := imageOf(group.leader) == wanted.WorkerTemplate.Spec.Containers[0].Image &&
+			groupSize(group.leader) == int(*wanted.Size)
 		if !current && index >= partition {
-			return fmt.Errorf("group %d is of %d pods with %s", index, groupSize(group.leader), imageOf(group.leader))
+			return fmt.Errorf("group %d has %d pods with %s", index, groupSize(group.leader), imageOf(group.leader))
 		}
 		members += groupSize(group.leader)
 	}
@@ -212,8 +208,8 @@ func (r *rolling) unsettled(now frame, pods int) error {
 		len(now.groups), pods, replicas, members)
 }
 
-// until waits for a group.
-func until(index int, what string, holds func(liveGroup) bool) step {
+// untilGroup waits until a group with a leader meets a condition. The error message describes the condition by what.
+func untilGroup(index int, what string, holds func(liveGroup) bool) step {
 	return func(t *testing.T, r *rolling) {
 		t.Helper()
 		eventually(t, func(context.Context) error {
@@ -223,60 +219,65 @@ func until(index int, what string, holds func(liveGroup) bool) step {
 	}
 }
 
-// updating waits until a group has been created with an image.
-func updating(index int, image string) step {
-	return until(index, "of "+image, func(group liveGroup) bool { return imageOf(group.leader) == image })
+// untilCreated waits until a group has been created with an image.
+func untilCreated(index int, image string) step {
+	return untilGroup(index, "created with "+image, func(group liveGroup) bool { return imageOf(group.leader) == image })
 }
 
-// updated waits until a group is ready with an image.
-func updated(index int, image string) step {
-	return until(index, "ready with "+image, func(group liveGroup) bool { return imageOf(group.leader) == image && group.ready })
-}
-
-// holdsStill waits until nothing has happened to the set and its children for a while.
-func holdsStill(t *testing.T, r *rolling) {
-	t.Helper()
-	const rest = 2 * time.Second
-	events, since := r.events(t), time.Now()
-	eventually(t, func(context.Context) error {
-		if latest := r.events(t); latest != events {
-			events, since = latest, time.Now()
-		}
-		return unless(time.Since(since) >= rest, "the set is being worked on")
+// untilReady waits until a group is ready with an image.
+func untilReady(index int, image string) step {
+	return untilGroup(index, "ready with "+image, func(group liveGroup) bool {
+		return imageOf(group.leader) == image && group.ready
 	})
 }
 
-// events is how much has happened to the set and its children.
-func (r *rolling) events(t *testing.T) int {
+// untilUnchanged waits until the set, its pods and its StatefulSets haven't changed for 2 seconds.
+func untilUnchanged(t *testing.T, r *rolling) {
 	t.Helper()
-	return len(r.film.pods.sofar(t)) + len(r.film.statefulSets.sofar(t)) + len(r.versions.sofar(t))
+	const rest = 2 * time.Second
+	changes, since := r.changes(t), time.Now()
+	eventually(t, func(context.Context) error {
+		if latest := r.changes(t); latest != changes {
+			changes, since = latest, time.Now()
+		}
+		return unless(time.Since(since) >= rest, "the set or its children still change")
+	})
 }
 
-// loses has a group lose one of its pods, as soon as it is ready.
-func loses(index, worker int) step {
+// changes returns the number of recorded changes of the set, its pods and its StatefulSets.
+func (r *rolling) changes(t *testing.T) int {
+	t.Helper()
+	return len(r.film.pods.soFar(t)) + len(r.film.statefulSets.soFar(t)) + len(r.versions.soFar(t))
+}
+
+// losePod waits until a group is ready, then deletes one of its pods.
+func losePod(index, worker int) step {
 	return func(t *testing.T, r *rolling) {
 		t.Helper()
-		until(index, "ready", func(group liveGroup) bool { return group.ready })(t, r)
+		untilGroup(index, "ready", func(group liveGroup) bool { return group.ready })(t, r)
 		leader := r.film.current(t).groups[index].leader
 		r.film.disturbed[leader.UID] = true
 		r.lost[index] = leader
-		pod := r.film.pods.current(t)[groupNames(r.lws.Name, int32(index), int32(worker)+1)[worker]] //nolint:gosec // Small numbers.
+		name := groupNames(r.lws.Name, int32(index), int32(worker)+1)[worker] //nolint:gosec // Small numbers.
+		pod := r.film.pods.current(t)[name]
 		remove(t, pod, client.Preconditions{UID: &pod.UID})
 	}
 }
 
-// regains waits until a group that has lost a pod is ready again. It is what it was before, of its own revision and size: it must not be
-// its turn before that.
-func regains(index int) step {
+// untilRestored waits until a group that has lost a pod is ready again. It checks that the next incarnation has the
+// group's previous revision and size, because the partition hadn't released the group.
+func untilRestored(index int) step {
 	return func(t *testing.T, r *rolling) {
 		t.Helper()
 		lost := r.lost[index]
-		var lives []*corev1.Pod
+		var incarnations []*corev1.Pod
 		isLost := func(leader *corev1.Pod) bool { return leader.UID == lost.UID }
 		eventually(t, func(context.Context) error {
-			lives = r.film.lives(t)[index]
-			return unless(!isLost(lives[len(lives)-1]) && r.film.current(t).groups[index].ready, "group %d isn't back", index)
+			incarnations = r.film.incarnations(t)[index]
+			return unless(!isLost(incarnations[len(incarnations)-1]) && r.film.current(t).groups[index].ready,
+				"group %d isn't ready again", index)
 		})
-		check(t, fmt.Sprintf("what group %d was made of and is again", index), makeOf(lost), makeOf(lives[slices.IndexFunc(lives, isLost)+1]))
+		next := incarnations[slices.IndexFunc(incarnations, isLost)+1]
+		check(t, fmt.Sprintf("traits of group %d before and after its recreation", index), traitsOf(lost), traitsOf(next))
 	}
 }

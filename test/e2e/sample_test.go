@@ -22,8 +22,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// The sample has three groups of four pods. What it becomes is written out here, not taken from the operator's constants: others rely
-// on every letter of it.
+// The sample has three groups of four pods. The tests write the expected objects out instead of using the operator's
+// constants. Users depend on every letter of them.
 const (
 	prefix     = "leaderworkerset.sigs.k8s.io/"
 	sampleName = "leaderworkerset-sample"
@@ -58,7 +58,7 @@ func TestSample(t *testing.T) {
 	checkSampleStatus(t, lws)
 }
 
-// sample reads config/samples.
+// sample returns the set of config/samples.
 func sample(t *testing.T) *leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(suite.root, "config", "samples", "leaderworkerset_v1_leaderworkerset.yaml"))
@@ -72,22 +72,23 @@ func sample(t *testing.T) *leaderworkersetv1.LeaderWorkerSet {
 	return lws
 }
 
-// checkSampleRevision checks the one revision that the operator made, and returns its key.
+// checkSampleRevision checks the set's only revision, and returns its key.
 func checkSampleRevision(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) string {
 	t.Helper()
-	var own []*appsv1.ControllerRevision
+	var revisions []*appsv1.ControllerRevision
 	for _, revision := range listed(t, revisionsIn(lws.Namespace)) {
 		if metav1.IsControlledBy(revision, lws) {
-			own = append(own, revision)
+			revisions = append(revisions, revision)
 		}
 	}
-	if len(own) != 1 {
-		t.Fatalf("revisions of the set: want 1, got %v", namesOf(own))
+	if len(revisions) != 1 {
+		t.Fatalf("revisions of the set: want 1, got %v", namesOf(revisions))
 	}
-	revision := own[0]
+	revision := revisions[0]
 	key := revision.Labels[prefix+"template-revision-hash"]
 	check(t, "name of the revision", fmt.Sprintf("%s-%s-1", sampleName, key), revision.Name)
-	check(t, "labels of the revision", map[string]string{prefix + "name": sampleName, prefix + "template-revision-hash": key}, revision.Labels)
+	labels := map[string]string{prefix + "name": sampleName, prefix + "template-revision-hash": key}
+	check(t, "labels of the revision", labels, revision.Labels)
 	check(t, "owners of the revision", []metav1.OwnerReference{ownedBySet(lws)}, revision.OwnerReferences)
 	check(t, "number of the revision", int64(1), revision.Revision)
 	if !regexp.MustCompile("^[0-9a-z]{1,10}$").MatchString(key) {
@@ -97,7 +98,7 @@ func checkSampleRevision(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) s
 	return key
 }
 
-// checkSampleData checks the patch that the revision holds.
+// checkSampleData checks the patch in the revision.
 func checkSampleData(t *testing.T, data []byte) {
 	t.Helper()
 	var patch struct {
@@ -113,10 +114,11 @@ func checkSampleData(t *testing.T, data []byte) {
 	if template["workerTemplate"] == nil {
 		t.Errorf("no worker template in %s", data)
 	}
-	check(t, "network in the revision", map[string]any{"$patch": "replace", "subdomainPolicy": "Shared"}, patch.Spec["networkConfig"])
+	check(t, "network in the revision", map[string]any{"$patch": "replace", "subdomainPolicy": "Shared"},
+		patch.Spec["networkConfig"])
 }
 
-// statefulSetFacts is what of a StatefulSet is agreed on.
+// statefulSetFacts has the fields of a StatefulSet that users depend on.
 type statefulSetFacts struct {
 	Labels, Annotations map[string]string
 	Owners              []metav1.OwnerReference
@@ -128,7 +130,8 @@ type statefulSetFacts struct {
 }
 
 func factsOf(sts *appsv1.StatefulSet) statefulSetFacts {
-	delete(sts.Annotations, leaderworkersetv1.GroupRecordAnnotationKey) // What the operator remembers is its own business.
+	// Users don't depend on the operator's memory of groups.
+	delete(sts.Annotations, leaderworkersetv1.GroupRecordAnnotationKey)
 	return statefulSetFacts{
 		Labels: sts.Labels, Annotations: sts.Annotations, Owners: sts.OwnerReferences,
 		Replicas: *sts.Spec.Replicas, ServiceName: sts.Spec.ServiceName, Management: sts.Spec.PodManagementPolicy,
@@ -152,7 +155,8 @@ func checkSampleLeaders(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, le
 }
 
 func checkSampleWorkers(
-	t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, leader *corev1.Pod, workers *appsv1.StatefulSet, group int, key string,
+	t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, leader *corev1.Pod, workers *appsv1.StatefulSet,
+	group int, key string,
 ) {
 	t.Helper()
 	selector := map[string]string{
@@ -171,7 +175,7 @@ func checkSampleWorkers(
 	}, factsOf(workers))
 }
 
-// podFacts is what of a pod is agreed on.
+// podFacts has the fields of a pod that users depend on.
 type podFacts struct {
 	Labels, Annotations map[string]string
 	Owners              []metav1.OwnerReference
@@ -179,7 +183,7 @@ type podFacts struct {
 	Env                 []corev1.EnvVar
 }
 
-// checkSamplePod checks the pod with the index worker in its group: 0 is the leader.
+// checkSamplePod checks the pod with the index worker in its group. The leader has index 0.
 func checkSamplePod(t *testing.T, pod *corev1.Pod, owner *appsv1.StatefulSet, group, worker int, key string) {
 	t.Helper()
 	leader := fmt.Sprintf("%s-%d", sampleName, group)
@@ -211,7 +215,7 @@ func checkSamplePod(t *testing.T, pod *corev1.Pod, owner *appsv1.StatefulSet, gr
 	})
 }
 
-// withoutKubernetes leaves out the labels that the StatefulSet controller and the API server give a pod.
+// withoutKubernetes removes the labels that the StatefulSet controller and the API server add to a pod.
 func withoutKubernetes(labels map[string]string) map[string]string {
 	labels = maps.Clone(labels)
 	for _, added := range []string{
@@ -241,25 +245,30 @@ func checkSampleStatus(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	for i := range got.Conditions {
 		got.Conditions[i].Message, got.Conditions[i].LastTransitionTime = "", metav1.Time{}
 	}
+	condition := func(kind string, status metav1.ConditionStatus, reason string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status, Reason: reason, ObservedGeneration: lws.Generation}
+	}
 	check(t, "status", leaderworkersetv1.LeaderWorkerSetStatus{
 		Replicas: 3, ReadyReplicas: 3, UpdatedReplicas: 3, ObservedGeneration: lws.Generation,
 		HPAPodSelector: prefix + "name=" + sampleName + "," + prefix + "worker-index=0",
 		Conditions: []metav1.Condition{
-			{Type: "Available", Status: metav1.ConditionTrue, Reason: "AllGroupsReady", ObservedGeneration: lws.Generation},
-			{Type: "Progressing", Status: metav1.ConditionFalse, Reason: "AllGroupsReady", ObservedGeneration: lws.Generation},
-			{Type: "UpdateInProgress", Status: metav1.ConditionFalse, Reason: "AllGroupsUpToDate", ObservedGeneration: lws.Generation},
+			condition("Available", metav1.ConditionTrue, "AllGroupsReady"),
+			condition("Progressing", metav1.ConditionFalse, "AllGroupsReady"),
+			condition("UpdateInProgress", metav1.ConditionFalse, "AllGroupsUpToDate"),
 		},
 	}, got)
 }
 
-// ownedBySet is the owner reference of what belongs to a set.
+// ownedBySet returns the owner reference of a child of the set.
 func ownedBySet(lws *leaderworkersetv1.LeaderWorkerSet) metav1.OwnerReference {
 	return ownedBy("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", lws)
 }
 
-// ownedBy is a reference to an owner that controls the object and isn't gone before it in foreground deletion.
+// ownedBy returns a reference to an owner that controls the object. In foreground deletion, the owner is deleted after
+// the object.
 func ownedBy(version, kind string, owner metav1.Object) metav1.OwnerReference {
 	return metav1.OwnerReference{
-		APIVersion: version, Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(true),
+		APIVersion: version, Kind: kind, Name: owner.GetName(), UID: owner.GetUID(),
+		Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(true),
 	}
 }

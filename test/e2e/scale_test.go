@@ -20,7 +20,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestScale goes up and down, to nothing and back. Exactly the right groups come and go, the highest first; the others aren't touched.
+// TestScale scales a set up and down, to 0 and back. Scaling down deletes the groups with the highest indices. The
+// other groups don't restart.
 func TestScale(t *testing.T) {
 	t.Parallel()
 	const size = 3
@@ -54,11 +55,11 @@ func TestScale(t *testing.T) {
 	for _, twice := range podNames("web", 2, 1) {
 		wantSets[twice] = 2
 	}
-	check(t, "pods that ever were", wantPods, pods.lives(t))
-	check(t, "StatefulSets that ever were", wantSets, statefulSets.lives(t))
+	check(t, "incarnations of the pods", wantPods, pods.incarnations(t))
+	check(t, "incarnations of the StatefulSets", wantSets, statefulSets.incarnations(t))
 }
 
-// untilCounted waits until the status counts that many groups, all of them ready and updated.
+// untilCounted waits until the status counts this number of groups, all of them ready and updated.
 func untilCounted(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, replicas int32) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
@@ -66,11 +67,12 @@ func untilCounted(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, replicas
 			return err
 		}
 		got := []int32{lws.Status.Replicas, lws.Status.ReadyReplicas, lws.Status.UpdatedReplicas}
-		return unless(slices.Equal(got, []int32{replicas, replicas, replicas}), "%v groups are there, ready and updated", got)
+		return unless(slices.Equal(got, []int32{replicas, replicas, replicas}),
+			"%v groups exist, are ready and are updated", got)
 	})
 }
 
-// TestScaleSubresource is what an autoscaler sees and does.
+// TestScaleSubresource reads and updates the scale subresource as an autoscaler does.
 func TestScaleSubresource(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -80,7 +82,7 @@ func TestScaleSubresource(t *testing.T) {
 	untilAvailable(t, other)
 
 	scale := scaleOf(t, lws)
-	check(t, "replicas asked for and there", []int32{2, 2}, []int32{scale.Spec.Replicas, scale.Status.Replicas})
+	check(t, "desired and existing replicas", []int32{2, 2}, []int32{scale.Spec.Replicas, scale.Status.Replicas})
 	selector, err := labels.Parse(scale.Status.Selector)
 	if err != nil {
 		t.Fatal(err)
@@ -92,12 +94,12 @@ func TestScaleSubresource(t *testing.T) {
 	if err := suite.client.SubResource("scale").Update(t.Context(), lws, client.WithSubResourceBody(scale)); err != nil {
 		t.Fatal(err)
 	}
-	untilNamed(t, podsIn(namespace, client.MatchingLabelsSelector{Selector: selector}), "auto-0", "auto-1", "auto-2", "auto-3")
+	untilNamed(t, podsIn(namespace, client.MatchingLabelsSelector{Selector: selector}), podNames("auto", 4, 1)...)
 	untilAvailable(t, lws)
-	check(t, "replicas that are there", int32(4), scaleOf(t, lws).Status.Replicas)
+	check(t, "existing replicas", int32(4), scaleOf(t, lws).Status.Replicas)
 }
 
-// TestHorizontalPodAutoscaler has a real one raise the replicas to its minimum, which takes no metrics.
+// TestHorizontalPodAutoscaler makes an autoscaler raise the replicas to its minimum, which needs no metrics.
 func TestHorizontalPodAutoscaler(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -121,7 +123,7 @@ func TestHorizontalPodAutoscaler(t *testing.T) {
 		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(autoscaler), autoscaler); err != nil {
 			return err
 		}
-		return unless(autoscaler.Status.CurrentReplicas == 3, "the autoscaler sees %+v", autoscaler.Status)
+		return unless(autoscaler.Status.CurrentReplicas == 3, "status of the autoscaler: %+v", autoscaler.Status)
 	})
 }
 

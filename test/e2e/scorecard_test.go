@@ -19,13 +19,14 @@ import (
 // scorecardTests are the scorecard's own tests that need a cluster.
 var scorecardTests = []string{"examples-admitted", "becomes-available", "rolls", "restarts-group", "scales"}
 
-// TestLocalScorecard runs the scorecard's program as a pod of `operator-sdk scorecard` would: with the rights of its role in one namespace, and with
-// nothing in the log but the results.
+// TestLocalScorecard runs the scorecard's program like a pod of `operator-sdk scorecard`. The program has the rights of
+// its role in one namespace, and logs nothing but the results.
 func TestLocalScorecard(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	program := filepath.Join(t.TempDir(), "scorecard")
-	build := exec.CommandContext(t.Context(), "go", "build", "-C", filepath.Join(suite.root, "scorecard"), "-o", program, ".")
+	source := filepath.Join(suite.root, "scorecard")
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", source, "-o", program, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the scorecard: %v\n%s", err, out)
 	}
@@ -34,7 +35,7 @@ func TestLocalScorecard(t *testing.T) {
 	}
 	log, err := exec.CommandContext(t.Context(), program, append(arguments, scorecardTests...)...).CombinedOutput()
 	if err != nil {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("the scorecard failed: %v", err)
 	}
 	var status struct {
 		Results []struct {
@@ -66,7 +67,7 @@ func scorecardUser(t *testing.T, namespace string) string {
 	if err := yaml.UnmarshalStrict(data, role); err != nil {
 		t.Fatal(err)
 	}
-	role.Name += "-" + namespace // It belongs to no namespace.
+	role.Name += "-" + namespace // ClusterRoles have no namespace.
 	const user = "scorecard"
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user, Namespace: namespace},

@@ -19,10 +19,10 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// transitions is how often a condition became True or False after it was there.
+// transitions counts how often each condition changed to True or False after its first value.
 type transitions struct{ Available, Progressing, UpdateInProgress int }
 
-// TestStatus looks at every status that was ever written while a set is created and scaled.
+// TestStatus checks each status that the operator writes while a set is created and scaled.
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -30,8 +30,8 @@ func TestStatus(t *testing.T) {
 	lws := newSet(namespace, "state", 3, 3, readyAfter("500ms"))
 	create(t, lws)
 	untilAvailable(t, lws)
-	versions.until(t, seenAvailable(lws))
-	untilTold(t, lws, map[string]int{
+	versions.until(t, recordedAvailable(lws))
+	untilEvents(t, lws, map[string]int{
 		leaderworkersetv1.ReasonCreatingRevision:  1,
 		leaderworkersetv1.ReasonGroupsProgressing: 1,
 		leaderworkersetv1.ReasonAllGroupsReady:    1,
@@ -40,23 +40,25 @@ func TestStatus(t *testing.T) {
 
 	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(5)) })
 	untilAvailable(t, lws)
-	versions.until(t, seenAvailable(lws))
-	check(t, "transitions of a creation and scaling up", transitions{Available: 3, Progressing: 3}, transitionsOf(t, versions))
+	versions.until(t, recordedAvailable(lws))
+	check(t, "transitions of a creation and scaling up", transitions{Available: 3, Progressing: 3},
+		transitionsOf(t, versions))
 
 	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(1)) })
 	untilNamed(t, podsIn(namespace), podNames("state", 1, 3)...)
 	untilAvailable(t, lws)
-	versions.until(t, seenAvailable(lws))
+	versions.until(t, recordedAvailable(lws))
 	check(t, "transitions with scaling down", transitions{Available: 3, Progressing: 3}, transitionsOf(t, versions))
-	untilTold(t, lws, map[string]int{
+	untilEvents(t, lws, map[string]int{
 		leaderworkersetv1.ReasonCreatingRevision:  1,
 		leaderworkersetv1.ReasonGroupsProgressing: 2,
 		leaderworkersetv1.ReasonAllGroupsReady:    2,
 	})
-	t.Logf("%d versions of the set were written", len(versions.sofar(t)))
+	t.Logf("%d versions of the set were written", len(versions.soFar(t)))
 }
 
-// TestFirstCreation makes the groups that are asked for, whatever the rollout strategy says, and is no update.
+// TestFirstCreation checks that the first creation makes the desired groups, whatever the rollout strategy. It counts
+// as no update.
 func TestFirstCreation(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -68,22 +70,25 @@ func TestFirstCreation(t *testing.T) {
 	})
 	create(t, lws)
 	untilAvailable(t, lws)
-	versions.until(t, seenAvailable(lws))
+	versions.until(t, recordedAvailable(lws))
 	check(t, "transitions", transitions{Available: 1, Progressing: 1}, transitionsOf(t, versions))
-	check(t, "pods that ever were", each(podNames("first", 3, 2), 1), pods.lives(t))
+	check(t, "incarnations of the pods", each(podNames("first", 3, 2), 1), pods.incarnations(t))
 }
 
-// TestStatusOfNothing has no groups: that's complete.
-func TestStatusOfNothing(t *testing.T) {
+// TestStatusWithoutGroups checks that a set with 0 replicas is available.
+func TestStatusWithoutGroups(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	versions := recordSets(t, namespace)
 	lws := newSet(namespace, "empty", 0, 3)
 	create(t, lws)
 	untilAvailable(t, lws)
-	versions.until(t, seenAvailable(lws))
+	versions.until(t, recordedAvailable(lws))
 	check(t, "transitions", transitions{}, transitionsOf(t, versions))
-	untilTold(t, lws, map[string]int{leaderworkersetv1.ReasonCreatingRevision: 1, leaderworkersetv1.ReasonAllGroupsReady: 1})
+	untilEvents(t, lws, map[string]int{
+		leaderworkersetv1.ReasonCreatingRevision: 1,
+		leaderworkersetv1.ReasonAllGroupsReady:   1,
+	})
 }
 
 func recordSets(t *testing.T, namespace string) *recording[*leaderworkersetv1.LeaderWorkerSet] {
@@ -91,23 +96,26 @@ func recordSets(t *testing.T, namespace string) *recording[*leaderworkersetv1.Le
 	return record[*leaderworkersetv1.LeaderWorkerSet](t, namespace, &leaderworkersetv1.LeaderWorkerSetList{})
 }
 
-// seenAvailable is the state of a recording that has come to the set as it was found available.
-func seenAvailable(lws *leaderworkersetv1.LeaderWorkerSet) func(map[string]*leaderworkersetv1.LeaderWorkerSet) error {
+// recordedAvailable returns a check that the recording has reached the set's generation, as an available set.
+func recordedAvailable(
+	lws *leaderworkersetv1.LeaderWorkerSet,
+) func(map[string]*leaderworkersetv1.LeaderWorkerSet) error {
 	return func(state map[string]*leaderworkersetv1.LeaderWorkerSet) error {
-		seen := state[lws.Name]
-		return unless(seen != nil && seen.Generation == lws.Generation && available(seen), "the recording hasn't come to generation %d", lws.Generation)
+		recorded := state[lws.Name]
+		return unless(recorded != nil && recorded.Generation == lws.Generation && available(recorded),
+			"the recording hasn't reached generation %d", lws.Generation)
 	}
 }
 
-// transitionsOf counts transitions of the one set that was recorded, and checks what has to hold in every status.
+// transitionsOf counts the transitions of the only set in the recording. It checks each status by wrongStatus.
 func transitionsOf(t *testing.T, versions *recording[*leaderworkersetv1.LeaderWorkerSet]) transitions {
 	t.Helper()
 	var count transitions
 	var before leaderworkersetv1.LeaderWorkerSetStatus
-	for _, change := range versions.sofar(t) {
+	for _, change := range versions.soFar(t) {
 		lws := change.object
 		if len(lws.Status.Conditions) == 0 && len(before.Conditions) == 0 {
-			continue // No pass has been over it yet.
+			continue // The operator hasn't written a status yet.
 		}
 		if err := wrongStatus(lws, &before); err != nil {
 			t.Errorf("resourceVersion %s: %v; status %+v", lws.ResourceVersion, err, lws.Status)
@@ -127,35 +135,39 @@ func transitionsOf(t *testing.T, versions *recording[*leaderworkersetv1.LeaderWo
 	return count
 }
 
-// wrongStatus is what no status may say, after the one before it.
+// wrongStatus returns an error if the status is inconsistent or contradicts the previous status.
 func wrongStatus(lws *leaderworkersetv1.LeaderWorkerSet, before *leaderworkersetv1.LeaderWorkerSetStatus) error {
 	status := &lws.Status
 	isTrue := func(kind string) bool { return meta.IsStatusConditionTrue(status.Conditions, kind) }
 	for _, kind := range []string{
-		leaderworkersetv1.ConditionAvailable, leaderworkersetv1.ConditionProgressing, leaderworkersetv1.ConditionUpdateInProgress,
+		leaderworkersetv1.ConditionAvailable, leaderworkersetv1.ConditionProgressing,
+		leaderworkersetv1.ConditionUpdateInProgress,
 	} {
 		condition := meta.FindStatusCondition(status.Conditions, kind)
-		if condition == nil || condition.Status == metav1.ConditionUnknown || condition.Reason == "" || condition.Message == "" {
+		if condition == nil || condition.Status == metav1.ConditionUnknown ||
+			condition.Reason == "" || condition.Message == "" {
 			return fmt.Errorf("condition %s: %+v", kind, condition)
 		}
 		if condition.ObservedGeneration != status.ObservedGeneration {
-			return fmt.Errorf("condition %s is about generation %d, the status about %d", kind, condition.ObservedGeneration, status.ObservedGeneration)
+			return fmt.Errorf("condition %s is of generation %d, the status of %d",
+				kind, condition.ObservedGeneration, status.ObservedGeneration)
 		}
 	}
 	switch {
 	case isTrue(leaderworkersetv1.ConditionAvailable) == isTrue(leaderworkersetv1.ConditionProgressing):
 		return errors.New("not exactly one of Available and Progressing is True")
 	case status.ObservedGeneration < before.ObservedGeneration || status.ObservedGeneration > lws.Generation:
-		return fmt.Errorf("observedGeneration goes from %d to %d at generation %d", before.ObservedGeneration, status.ObservedGeneration, lws.Generation)
+		return fmt.Errorf("observedGeneration changes from %d to %d at generation %d",
+			before.ObservedGeneration, status.ObservedGeneration, lws.Generation)
 	}
 	return nil
 }
 
-// untilTold waits until exactly these events were told, each reason that often.
-func untilTold(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want map[string]int) {
+// untilEvents waits until the events of the set have exactly these reasons, each this often.
+func untilEvents(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, want map[string]int) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
-		got, err := timesTold(ctx, lws)
+		got, err := eventCounts(ctx, lws)
 		if err != nil {
 			return err
 		}

@@ -30,17 +30,18 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// The sets of testdata/takeover have 2 groups of 3.
-const takenReplicas, takenSize = 2, 3
+// The sets of testdata/takeover have 2 groups of 3 pods.
+const takeoverReplicas, takeoverSize = 2, 3
 
-// TestLocalTakeover has the operator come to a cluster where another controller has made the groups of two sets: with the same names, and with
-// revisions of its own keys and words. The groups go on as they are. Then the operator updates and restarts them like its own.
+// TestLocalTakeover starts the operator in a cluster where another controller has created the groups of two sets. Their
+// names are the operator's; their revisions have other keys and contents. The operator adopts the groups without a
+// restart. Then it updates and restarts them like its own groups.
 func TestLocalTakeover(t *testing.T) {
 	namespace := newNamespace(t)
-	away := withoutOperator(t)
+	outage := startOutage(t)
 	var sets []*leaderworkersetv1.LeaderWorkerSet
 	for _, name := range []string{"plain", "full"} {
-		sets = append(sets, createAsAnother(t, namespace, name))
+		sets = append(sets, createAsOtherController(t, namespace, name))
 	}
 	pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
 	statefulSets := record[*appsv1.StatefulSet](t, namespace, &appsv1.StatefulSetList{})
@@ -50,13 +51,13 @@ func TestLocalTakeover(t *testing.T) {
 		revisions[lws.Name] = revisionsOf(t, lws)[0]
 	}
 	mark := now(t)
-	away.comeBack(t)
+	outage.end(t)
 
 	for _, lws := range sets {
 		untilAvailable(t, lws)
 	}
-	untilOperatorRests(t)
-	// The change comes after all that taking over could bring about.
+	untilOperatorIdle(t)
+	// The operator handles this change after all changes that the takeover causes.
 	for _, lws := range sets {
 		edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			metav1.SetMetaDataAnnotation(&lws.ObjectMeta, "example.com/note", "taken over")
@@ -65,25 +66,27 @@ func TestLocalTakeover(t *testing.T) {
 	statefulSets.until(t, func(state map[string]*appsv1.StatefulSet) error {
 		for name, sts := range state {
 			if sts.Annotations["example.com/note"] == "" {
-				return fmt.Errorf("StatefulSet %s hasn't been looked at", name)
+				return fmt.Errorf("StatefulSet %s has no note", name)
 			}
 		}
 		return nil
 	})
-	untilOperatorRests(t)
+	untilOperatorIdle(t)
 
 	t.Run("nothing restarts", func(t *testing.T) {
-		check(t, "pods that there were", takenLives(1), pods.lives(t))
-		for _, change := range pods.sofar(t) {
+		check(t, "incarnations of the pods", takeoverIncarnations(1), pods.incarnations(t))
+		for _, change := range pods.soFar(t) {
 			if change.kind == watch.Deleted || change.object.DeletionTimestamp != nil {
 				t.Errorf("pod %s is deleted", change.object.Name)
 			}
 		}
-		check(t, "StatefulSets that there were", each(slices.Collect(maps.Keys(statefulSets.atStart())), 1), statefulSets.lives(t))
-		for _, change := range statefulSets.sofar(t) {
+		check(t, "incarnations of the StatefulSets",
+			each(slices.Collect(maps.Keys(statefulSets.atStart())), 1), statefulSets.incarnations(t))
+		for _, change := range statefulSets.soFar(t) {
 			before := statefulSets.atStart()[change.object.Name]
 			check(t, "template of StatefulSet "+before.Name, before.Spec.Template, change.object.Spec.Template)
-			check(t, "revision by which StatefulSet "+before.Name+" updates its pods", before.Status.UpdateRevision, change.object.Status.UpdateRevision)
+			check(t, "update revision of StatefulSet "+before.Name,
+				before.Status.UpdateRevision, change.object.Status.UpdateRevision)
 		}
 		check(t, "Services", services, uidsOf(listed(t, servicesIn(namespace))))
 		for _, lws := range sets {
@@ -92,16 +95,17 @@ func TestLocalTakeover(t *testing.T) {
 		writes := writesIn(t, mark, namespace)
 		for write := range writes {
 			if verb, resource, _ := strings.Cut(write, " "); resource != "events" && verb != "patch" || resource == "pods" {
-				t.Errorf("the operator wrote: %s", write)
+				t.Errorf("unexpected write of the operator: %s", write)
 			}
 		}
-		t.Logf("Taking over took these writes: %v", writes)
+		t.Logf("Writes of the takeover: %v", writes)
 	})
 	t.Run("a worker fails", func(t *testing.T) {
 		worker := named(t, listed(t, podsIn(namespace)), "plain-1-2")
 		remove(t, worker)
 		eventually(t, func(context.Context) error {
-			return differs("lives", with(takenLives(1), each(groupNames("plain", 1, takenSize), 2)), livesInGroups(t, pods))
+			return differs("incarnations of the pods",
+				with(takeoverIncarnations(1), each(groupNames("plain", 1, takeoverSize), 2)), incarnationsInGroups(t, pods))
 		})
 		untilAvailable(t, sets[0])
 	})
@@ -112,28 +116,31 @@ func TestLocalTakeover(t *testing.T) {
 		for _, lws := range sets {
 			untilAvailable(t, lws)
 		}
-		pods.until(t, isExactly(slices.Collect(maps.Keys(takenLives(1))), nextImage))
-		check(t, "pods that there were", with(takenLives(2), each(groupNames("plain", 1, takenSize), 3)), livesInGroups(t, pods))
+		pods.until(t, exactlyReady(slices.Collect(maps.Keys(takeoverIncarnations(1))), nextImage))
+		check(t, "incarnations of the pods",
+			with(takeoverIncarnations(2), each(groupNames("plain", 1, takeoverSize), 3)), incarnationsInGroups(t, pods))
 		for _, lws := range sets {
-			was, is := revisions[lws.Name], revisionsOf(t, lws)
-			check(t, "revisions of "+lws.Name, []string{was.Name, fmt.Sprint(was.Revision + 1)}, []string{is[0].Name, fmt.Sprint(is[1].Revision)})
+			before, after := revisions[lws.Name], revisionsOf(t, lws)
+			check(t, "revisions of "+lws.Name, []string{before.Name, fmt.Sprint(before.Revision + 1)},
+				[]string{after[0].Name, fmt.Sprint(after[1].Revision)})
 		}
 	})
-	t.Run("the way back", func(t *testing.T) {
+	t.Run("a rollback", func(t *testing.T) {
 		for _, lws := range sets {
 			edit(t, lws, withImages(image))
 			untilAvailable(t, lws)
-			was, is := revisions[lws.Name], revisionsOf(t, lws)
-			check(t, "revisions of "+lws.Name, []string{was.Name, fmt.Sprint(was.Revision + 2)}, []string{is[1].Name, fmt.Sprint(is[1].Revision)})
+			before, after := revisions[lws.Name], revisionsOf(t, lws)
+			check(t, "revisions of "+lws.Name, []string{before.Name, fmt.Sprint(before.Revision + 2)},
+				[]string{after[1].Name, fmt.Sprint(after[1].Revision)})
 		}
-		pods.until(t, isExactly(slices.Collect(maps.Keys(takenLives(1))), image))
+		pods.until(t, exactlyReady(slices.Collect(maps.Keys(takeoverIncarnations(1))), image))
 		for _, pod := range listed(t, podsIn(namespace)) {
 			check(t, "key of "+pod.Name, keyOf(revisions[pod.Labels[leaderworkersetv1.SetNameLabelKey]]), keyOf(pod))
 		}
 	})
 }
 
-// withImages has all pods of a set run an image.
+// withImages sets the image of all pods of a set.
 func withImages(image string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		template := &lws.Spec.LeaderWorkerTemplate
@@ -144,66 +151,70 @@ func withImages(image string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	}
 }
 
-// takenLives are the lives of the pods of both sets.
-func takenLives(lives int) map[string]int {
-	return with(each(podNames("plain", takenReplicas, takenSize), lives), each(podNames("full", takenReplicas, takenSize), lives))
+// takeoverIncarnations returns the same number of incarnations for each pod of both sets.
+func takeoverIncarnations(incarnations int) map[string]int {
+	return with(
+		each(podNames("plain", takeoverReplicas, takeoverSize), incarnations),
+		each(podNames("full", takeoverReplicas, takeoverSize), incarnations))
 }
 
-// absence is the time during which there is no operator, and no webhooks.
-type absence struct{ webhooks []client.Object }
+// outage is a time without operator and webhooks. webhooks has the configurations that its end restores.
+type outage struct{ webhooks []client.Object }
 
-// withoutOperator stops the operator and takes its webhooks away, until it comes back or the test ends.
-func withoutOperator(t *testing.T) *absence {
+// startOutage stops the operator and deletes its webhook configurations. The outage ends with the test at the latest.
+func startOutage(t *testing.T) *outage {
 	t.Helper()
-	a := &absence{}
+	o := &outage{}
 	var mutating admissionv1.MutatingWebhookConfigurationList
 	var validating admissionv1.ValidatingWebhookConfigurationList
-	if err := errors.Join(suite.client.List(t.Context(), &mutating), suite.client.List(t.Context(), &validating)); err != nil {
+	err := errors.Join(suite.client.List(t.Context(), &mutating), suite.client.List(t.Context(), &validating))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range mutating.Items {
-		a.webhooks = append(a.webhooks, &mutating.Items[i])
+		o.webhooks = append(o.webhooks, &mutating.Items[i])
 	}
 	for i := range validating.Items {
-		a.webhooks = append(a.webhooks, &validating.Items[i])
+		o.webhooks = append(o.webhooks, &validating.Items[i])
 	}
 	if err := suite.operator.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.comeBack(t) })
-	for _, configuration := range a.webhooks {
+	t.Cleanup(func() { o.end(t) })
+	for _, configuration := range o.webhooks {
 		remove(t, configuration)
 	}
 	untilWebhooks(t, func(err error, lws *leaderworkersetv1.LeaderWorkerSet) bool {
 		return err == nil && lws.Spec.LeaderWorkerTemplate.RestartPolicy == leaderworkersetv1.DeprecatedDefaultRestartPolicy
 	})
-	return a
+	return o
 }
 
-// comeBack starts the operator and has its webhooks called again.
-func (a *absence) comeBack(t *testing.T) {
+// end starts the operator and restores the webhook configurations.
+func (o *outage) end(t *testing.T) {
 	t.Helper()
-	if a.webhooks == nil {
+	if o.webhooks == nil {
 		return
 	}
 	ctx := context.WithoutCancel(t.Context())
 	if err := suite.operator.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, configuration := range a.webhooks {
+	for _, configuration := range o.webhooks {
 		configuration.SetResourceVersion("")
 		configuration.SetUID("")
 		if err := suite.client.Create(ctx, configuration); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.webhooks = nil
+	o.webhooks = nil
 	untilWebhooks(t, func(err error, lws *leaderworkersetv1.LeaderWorkerSet) bool {
 		return err == nil && lws.Spec.LeaderWorkerTemplate.RestartPolicy == leaderworkersetv1.NoneRestartPolicy
 	})
 }
 
-// untilWebhooks waits until the API server treats a set as the check asks for. It learns of webhooks a moment after they have changed.
+// untilWebhooks waits until the check accepts the API server's answer to a dry-run creation. The API server observes
+// changes of webhook configurations with a delay.
 func untilWebhooks(t *testing.T, check func(error, *leaderworkersetv1.LeaderWorkerSet) bool) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
@@ -214,8 +225,8 @@ func untilWebhooks(t *testing.T, check func(error, *leaderworkersetv1.LeaderWork
 	})
 }
 
-// taken is what the fixtures of testdata/takeover are filled in with.
-type taken struct {
+// takeoverValues are the values for the templates in testdata/takeover.
+type takeoverValues struct {
 	Namespace string
 	Set       types.UID
 	Groups    []int
@@ -226,10 +237,11 @@ type taken struct {
 	Workers []int
 }
 
-// createAsAnother creates a set and everything that another controller makes for it, until all of it is ready.
-func createAsAnother(t *testing.T, namespace, name string) *leaderworkersetv1.LeaderWorkerSet {
+// createAsOtherController creates a set and all children that another controller creates for it. It waits until all
+// pods are ready.
+func createAsOtherController(t *testing.T, namespace, name string) *leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
-	values := taken{Namespace: namespace, Groups: []int{0, 1}, Workers: []int{1, 2}}
+	values := takeoverValues{Namespace: namespace, Groups: []int{0, 1}, Workers: []int{1, 2}}
 	lws, ok := fixtures(t, name+"/set.yaml", values)[0].(*leaderworkersetv1.LeaderWorkerSet)
 	if !ok {
 		t.Fatalf("%s/set.yaml has no LeaderWorkerSet", name)
@@ -245,11 +257,12 @@ func createAsAnother(t *testing.T, namespace, name string) *leaderworkersetv1.Le
 	return lws
 }
 
-// fixtures are the objects of a file of testdata/takeover.
-func fixtures(t *testing.T, file string, values taken) []client.Object {
+// fixtures returns the objects of a file in testdata/takeover.
+func fixtures(t *testing.T, file string, values takeoverValues) []client.Object {
 	t.Helper()
 	functions := template.FuncMap{"sha1": func(parts ...any) string { return sha1Hex(fmt.Sprint(parts...)) }}
-	parsed, err := template.New(filepath.Base(file)).Funcs(functions).ParseFiles(filepath.Join("testdata", "takeover", file))
+	path := filepath.Join("testdata", "takeover", file)
+	parsed, err := template.New(filepath.Base(file)).Funcs(functions).ParseFiles(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,8 +292,8 @@ func fixtures(t *testing.T, file string, values taken) []client.Object {
 	}
 }
 
-// createAll creates objects. The pods of a StatefulSet come before it: their variables were injected by the other controller, and the
-// StatefulSet controller adopts them.
+// createAll creates objects. The pods of a StatefulSet have to exist before the StatefulSet, because the other
+// controller has injected their variables. The StatefulSet controller adopts the pods.
 func createAll(t *testing.T, objects []client.Object) {
 	t.Helper()
 	for _, object := range objects {
@@ -292,7 +305,8 @@ func createAll(t *testing.T, objects []client.Object) {
 	}
 }
 
-// createAround creates a StatefulSet around its pods. Until they are labeled as of its revision, the partition protects them.
+// createAround creates a StatefulSet that adopts existing pods. The partition protects the pods until they have the
+// label of the StatefulSet's revision.
 func createAround(t *testing.T, sts *appsv1.StatefulSet) {
 	t.Helper()
 	replicas := sts.Spec.Replicas

@@ -20,8 +20,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestTeardown has pods that use their whole termination grace period. However a group ends, it is gone after one of them: all of its pods
-// terminate before the first is gone.
+// TestTeardown ends groups whose pods use their whole termination grace period. All pods of a group terminate before
+// the first is deleted, so each group ends after one grace period.
 func TestTeardown(t *testing.T) {
 	t.Parallel()
 	const (
@@ -30,7 +30,7 @@ func TestTeardown(t *testing.T) {
 	)
 	tests := map[string]struct {
 		end    func(*testing.T, *leaderworkersetv1.LeaderWorkerSet, map[string]*corev1.Pod)
-		groups int // that end
+		groups int // number of groups that end
 	}{
 		"a worker is deleted": {func(t *testing.T, _ *leaderworkersetv1.LeaderWorkerSet, pods map[string]*corev1.Pod) {
 			t.Helper()
@@ -50,13 +50,14 @@ func TestTeardown(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t)
 			pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
-			lws := newSet(namespace, "slow", replicas, size, terminatesAfter(grace.String()), func(lws *leaderworkersetv1.LeaderWorkerSet) {
-				seconds := int64(grace.Seconds())
-				lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.TerminationGracePeriodSeconds = ptr.To(seconds)
-			})
+			lws := newSet(namespace, "slow", replicas, size, terminatesAfter(grace.String()),
+				func(lws *leaderworkersetv1.LeaderWorkerSet) {
+					seconds := int64(grace.Seconds())
+					lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.TerminationGracePeriodSeconds = ptr.To(seconds)
+				})
 			create(t, lws)
 			untilAvailable(t, lws)
-			pods.until(t, isExactly(podNames("slow", replicas, size), image))
+			pods.until(t, exactlyReady(podNames("slow", replicas, size), image))
 			before := pods.current(t)
 
 			began := time.Now()
@@ -65,33 +66,35 @@ func TestTeardown(t *testing.T) {
 			pods.until(t, func(state map[string]*corev1.Pod) error {
 				for _, name := range ending {
 					if pod := state[name]; pod != nil && pod.UID == before[name].UID {
-						return fmt.Errorf("%s is still there", name)
+						return fmt.Errorf("%s still exists", name)
 					}
 				}
 				return nil
 			})
-			t.Logf("%d pods with a grace period of %s were gone after %.1f s", len(ending), grace, time.Since(began).Seconds())
-			if late := notTerminating(pods.sofar(t), before, ending); len(late) > 0 {
-				t.Errorf("%s stayed on when the first pod was gone", late)
+			t.Logf("%d pods with a grace period of %s were deleted after %.1f s", len(ending), grace,
+				time.Since(began).Seconds())
+			if late := notTerminating(pods.soFar(t), before, ending); len(late) > 0 {
+				t.Errorf("%s weren't terminating when the first pod was deleted", late)
 			}
 		})
 	}
 }
 
-// notTerminating are those of the pods, as they were before, that weren't terminating when the first of them was gone.
+// notTerminating returns the names of the ending pods that weren't terminating when the first of them was deleted.
+// before has the pods by name.
 func notTerminating(changes []change[*corev1.Pod], before map[string]*corev1.Pod, ending []string) []string {
-	staying := map[types.UID]string{}
+	running := map[types.UID]string{}
 	for _, name := range ending {
-		staying[before[name].UID] = name
+		running[before[name].UID] = name
 	}
-	ours := maps.Clone(staying)
+	all := maps.Clone(running)
 	for _, change := range changes {
 		if change.object.DeletionTimestamp != nil {
-			delete(staying, change.object.UID)
+			delete(running, change.object.UID)
 		}
-		if change.kind == watch.Deleted && ours[change.object.UID] != "" {
+		if change.kind == watch.Deleted && all[change.object.UID] != "" {
 			break
 		}
 	}
-	return slices.Sorted(maps.Values(staying))
+	return slices.Sorted(maps.Values(running))
 }

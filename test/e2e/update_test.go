@@ -18,8 +18,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestNothingRestarts changes what doesn't matter to pods. Nor is any of it a new revision.
-func TestNothingRestarts(t *testing.T) {
+// TestChangesWithoutRestart changes fields that don't affect pods. The changes create no revision and restart no pod.
+func TestChangesWithoutRestart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*leaderworkersetv1.LeaderWorkerSet){
 		"metadata": func(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -44,7 +44,8 @@ func TestNothingRestarts(t *testing.T) {
 			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To(int32(1))
 		},
 		"retention of claims": func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(appsv1.DeletePersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType)
+			drop := appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = retention(drop, drop)
 		},
 		"defaults written out": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			pod := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
@@ -65,17 +66,17 @@ func TestNothingRestarts(t *testing.T) {
 			before, revisions := uidsOf(listed(t, podsIn(namespace))), revisionsOf(t, lws)
 			pods, versions := record[*corev1.Pod](t, namespace, &corev1.PodList{}), recordSets(t, namespace)
 
-			// The second change comes after all that the first one could bring about.
+			// The operator handles the second change after all effects of the first.
 			edit(t, lws, change)
 			untilAvailable(t, lws)
 			edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(int32(3)) })
 			untilAvailable(t, lws)
-			versions.until(t, seenAvailable(lws))
+			versions.until(t, recordedAvailable(lws))
 			now := uidsOf(listed(t, podsIn(namespace)))
 			for pod, uid := range before {
 				check(t, "UID of "+pod, uid, now[pod])
 			}
-			check(t, "pods that there were", each(podNames("calm", 3, 3), 1), pods.lives(t))
+			check(t, "incarnations of the pods", each(podNames("calm", 3, 3), 1), pods.incarnations(t))
 			check(t, "transitions of UpdateInProgress", 0, transitionsOf(t, versions).UpdateInProgress)
 			check(t, "revisions", revisions, revisionsOf(t, lws))
 			var leaders appsv1.StatefulSet
@@ -87,17 +88,18 @@ func TestNothingRestarts(t *testing.T) {
 	}
 }
 
-// wantedRetention is what the leader StatefulSet does with claims.
+// wantedRetention returns the expected retention policy of the leader StatefulSet.
 func wantedRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
-	if asked := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy; asked != nil {
-		return asked
+	if policy := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy; policy != nil {
+		return policy
 	}
-	return retention(appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.RetainPersistentVolumeClaimRetentionPolicyType)
+	keep := appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+	return retention(keep, keep)
 }
 
-// TestPassedOn has labels and annotations of the set on its StatefulSets, from the beginning and later, but not kubectl's copy of the
-// manifest.
-func TestPassedOn(t *testing.T) {
+// TestMetadataPropagation checks that the StatefulSets have the labels and annotations of the set, after its creation
+// and after updates. They don't have kubectl's copy of the manifest.
+func TestMetadataPropagation(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	lws := newSet(namespace, "tagged", 2, 2, func(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -106,16 +108,16 @@ func TestPassedOn(t *testing.T) {
 	})
 	create(t, lws)
 	untilAvailable(t, lws)
-	untilPassedOn(t, namespace, "blue", "first")
+	untilPropagated(t, namespace, "blue", "first")
 
 	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		maps.Copy(lws.Labels, map[string]string{"team": "green"})
 		maps.Copy(lws.Annotations, map[string]string{"example.com/note": "second"})
 	})
-	untilPassedOn(t, namespace, "green", "second")
+	untilPropagated(t, namespace, "green", "second")
 }
 
-func untilPassedOn(t *testing.T, namespace, team, note string) {
+func untilPropagated(t *testing.T, namespace, team, note string) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		statefulSets, err := statefulSetsIn(namespace)(ctx)

@@ -21,9 +21,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// recording is everything that happens to the objects of one kind in a namespace, in the order in which the API server did it.
+// recording has everything that happens to the objects of one kind in a namespace, in the order of the API server.
 type recording[T client.Object] struct {
-	// initial are the objects that were there at the beginning.
+	// initial has the objects that existed at the beginning.
 	initial []T
 
 	mutex   sync.Mutex
@@ -31,15 +31,15 @@ type recording[T client.Object] struct {
 	err     error
 }
 
-// change is one version of an object: added, modified, or the last one of an object that was deleted.
+// change is one version of an object: added, modified, or the last version of a deleted object.
 type change[T client.Object] struct {
 	kind   watch.EventType
 	object T
-	at     time.Time // when this process learned of it
+	at     time.Time // when this process received it
 }
 
-// record begins to record, until the test ends. list is an empty list of the kind. An API server that ends a watch, as it does when it is
-// busy, is asked to go on from there.
+// record records until the test ends. list is an empty list of the kind. A busy API server may end a watch; the
+// recording then continues from there.
 func record[T client.Object](t *testing.T, namespace string, list client.ObjectList) *recording[T] {
 	t.Helper()
 	r := &recording[T]{}
@@ -67,7 +67,7 @@ func record[T client.Object](t *testing.T, namespace string, list client.ObjectL
 	return r
 }
 
-// follow takes down what the stream says.
+// follow records the events of the stream.
 func (r *recording[T]) follow(ctx context.Context, stream watch.Interface) {
 	defer stream.Stop()
 	for {
@@ -82,7 +82,7 @@ func (r *recording[T]) follow(ctx context.Context, stream watch.Interface) {
 	}
 }
 
-// add takes down one event. It returns false if there won't be more.
+// add records one event. It returns false if no more events will follow.
 func (r *recording[T]) add(event watch.Event, open bool) bool {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -91,15 +91,15 @@ func (r *recording[T]) add(event watch.Event, open bool) bool {
 	case !open:
 		r.err = errors.New("the API server ended the watch")
 	case !ok:
-		r.err = fmt.Errorf("the API server broke off the watch: %v", event.Object)
+		r.err = fmt.Errorf("the API server interrupted the watch: %v", event.Object)
 	default:
 		r.changes = append(r.changes, change[T]{kind: event.Type, object: object, at: time.Now()})
 	}
 	return r.err == nil
 }
 
-// sofar is what has been recorded.
-func (r *recording[T]) sofar(t *testing.T) []change[T] {
+// soFar returns the changes recorded so far.
+func (r *recording[T]) soFar(t *testing.T) []change[T] {
 	t.Helper()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -109,23 +109,23 @@ func (r *recording[T]) sofar(t *testing.T) []change[T] {
 	return slices.Clone(r.changes)
 }
 
-// until waits until the recording has come to a state of the objects that passes the check.
+// until waits until the recorded state of the objects passes the check.
 func (r *recording[T]) until(t *testing.T, check func(map[string]T) error) {
 	t.Helper()
 	eventually(t, func(context.Context) error { return check(r.current(t)) })
 }
 
-// current is the last recorded state of the objects, by name.
+// current returns the last recorded state of the objects, by name.
 func (r *recording[T]) current(t *testing.T) map[string]T {
 	t.Helper()
 	state := r.atStart()
-	for _, change := range r.sofar(t) {
+	for _, change := range r.soFar(t) {
 		change.apply(state)
 	}
 	return state
 }
 
-// atStart is the state of the objects at the beginning, by name.
+// atStart returns the state of the objects at the beginning, by name.
 func (r *recording[T]) atStart() map[string]T {
 	state := map[string]T{}
 	for _, object := range r.initial {
@@ -134,7 +134,7 @@ func (r *recording[T]) atStart() map[string]T {
 	return state
 }
 
-// apply brings a state forward by the change.
+// apply applies the change to a state.
 func (c change[T]) apply(state map[string]T) {
 	if c.kind == watch.Deleted {
 		delete(state, c.object.GetName())
@@ -143,35 +143,35 @@ func (c change[T]) apply(state map[string]T) {
 	state[c.object.GetName()] = c.object
 }
 
-// lives counts the objects that have had each name, one after the other.
-func (r *recording[T]) lives(t *testing.T) map[string]int {
+// incarnations counts the objects that each name has had, one after the other.
+func (r *recording[T]) incarnations(t *testing.T) map[string]int {
 	t.Helper()
-	seen := map[string]bool{}
-	lives := map[string]int{}
+	counted := map[string]bool{}
+	incarnations := map[string]int{}
 	for _, object := range r.versions(t) {
-		if uid := string(object.GetUID()); !seen[uid] {
-			seen[uid] = true
-			lives[object.GetName()]++
+		if uid := string(object.GetUID()); !counted[uid] {
+			counted[uid] = true
+			incarnations[object.GetName()]++
 		}
 	}
-	return lives
+	return incarnations
 }
 
-// versions are all versions of all objects, from the beginning on.
+// versions returns all versions of all objects, from the beginning on.
 func (r *recording[T]) versions(t *testing.T) []T {
 	t.Helper()
 	versions := slices.Clone(r.initial)
-	for _, change := range r.sofar(t) {
+	for _, change := range r.soFar(t) {
 		versions = append(versions, change.object)
 	}
 	return versions
 }
 
-// each is a number of lives for each of the names.
-func each(names []string, lives int) map[string]int {
+// each returns a map with the same number of incarnations for each name.
+func each(names []string, incarnations int) map[string]int {
 	result := map[string]int{}
 	for _, name := range names {
-		result[name] = lives
+		result[name] = incarnations
 	}
 	return result
 }

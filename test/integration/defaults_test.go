@@ -11,7 +11,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// TestDefaults writes the defaults down, as the API promises them. The webhooks add nothing to what the schema fills in.
+// TestDefaults checks the defaults that the API documents. The webhooks add no further defaults.
 func TestDefaults(t *testing.T) {
 	const want = `
 replicas: 1
@@ -31,18 +31,20 @@ leaderWorkerTemplate:
 			t.Parallel()
 			namespace := newNamespace(t, m)
 			got := create(t, namespace, "minimal", `{}`).Object["spec"]
-			if diff := cmp.Diff(parse(t, want), normal(t, got)); diff != "" {
+			if diff := cmp.Diff(parse(t, want), normalized(t, got)); diff != "" {
 				t.Errorf("spec of a minimal set (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestDefaultsAreThoseOfTheCode compares what the schema fills in with what the code does, for specs that leave out more or less.
-func TestDefaultsAreThoseOfTheCode(t *testing.T) {
+// TestSchemaDefaultsMatchCode compares the schema's defaults with those of the code, for specs that leave out different
+// fields.
+func TestSchemaDefaultsMatchCode(t *testing.T) {
 	specs := map[string]string{
-		"nothing":                       `{}`,
-		"nulls":                         `{replicas: null, startupPolicy: null, networkConfig: null, revisionHistoryLimit: null}`,
+		"nothing": `{}`,
+		"nulls": `{replicas: null, startupPolicy: null, networkConfig: null, ` +
+			`revisionHistoryLimit: null}`,
 		"no replicas":                   `{replicas: 0}`,
 		"no history":                    `{revisionHistoryLimit: 0}`,
 		"size":                          `{leaderWorkerTemplate: {size: 4}}`,
@@ -54,7 +56,8 @@ func TestDefaultsAreThoseOfTheCode(t *testing.T) {
 		"only-max-surge":                `{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 30%}}}`,
 		"only-max-unavailable":          `{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 2}}}`,
 		"sub-group-policy-without-type": `{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 2}}}`,
-		"claim-retention-in-part":       `{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}}}`,
+		"claim-retention-in-part": `{leaderWorkerTemplate: {` +
+			`persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}}}`,
 	}
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -79,8 +82,9 @@ func TestDefaultsAreThoseOfTheCode(t *testing.T) {
 	}
 }
 
-// TestOldRestartPolicy checks the one default that is a replacement: the schema takes the old value, and the webhook replaces it.
-func TestOldRestartPolicy(t *testing.T) {
+// TestDeprecatedRestartPolicy checks the only default that replaces a value: the schema accepts the deprecated value,
+// and the webhook replaces it.
+func TestDeprecatedRestartPolicy(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
 			t.Parallel()

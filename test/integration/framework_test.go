@@ -25,27 +25,31 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// minimal is the least that a LeaderWorkerSet has to say.
-const minimal = `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: server, image: registry.k8s.io/pause:3.10}]}}}}`
+// minimal is the smallest valid spec of a LeaderWorkerSet.
+const minimal = `
+leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: server, image: registry.k8s.io/pause:3.10}]}}}`
 
-// dryRun has the API server check a request, and keep nothing of it.
+// dryRun makes the API server check a request without storing the object.
 var dryRun = client.DryRunAll
 
-// newNamespace makes a namespace for one test.
+// newNamespace creates a namespace for one test.
 func newNamespace(t *testing.T, m mode) string {
 	t.Helper()
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-", Labels: map[string]string{webhooksLabel: string(m)}}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: "test-", Labels: map[string]string{webhooksLabel: string(m)},
+	}}
 	if err := suite.client.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
 	return namespace.Name
 }
 
-// switchTo changes what becomes of requests in a namespace, and waits until it is so.
+// switchTo changes the mode of a namespace, and waits until the API server applies the mode.
 func switchTo(t *testing.T, namespace string, m mode) {
 	t.Helper()
 	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-	label := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata": {"labels": {%q: %q}}}`, webhooksLabel, m))
+	label := client.RawPatch(types.MergePatchType,
+		fmt.Appendf(nil, `{"metadata": {"labels": {%q: %q}}}`, webhooksLabel, m))
 	if err := suite.client.Patch(t.Context(), object, label); err != nil {
 		t.Fatal(err)
 	}
@@ -58,19 +62,21 @@ func switchTo(t *testing.T, namespace string, m mode) {
 	}
 }
 
-// modeOf says how the API server treats a set with the old restartPolicy "Default" at the moment.
+// modeOf finds out the mode of the probe's namespace. The probe has the deprecated restartPolicy "Default", which the
+// webhooks replace.
 func modeOf(ctx context.Context, probe *unstructured.Unstructured) mode {
 	set := probe.DeepCopy()
 	if err := suite.client.Create(ctx, set, dryRun); err != nil {
 		return webhooksDown
 	}
-	if policy, _, _ := unstructured.NestedString(set.Object, "spec", "leaderWorkerTemplate", "restartPolicy"); policy == "Default" {
+	policy, _, _ := unstructured.NestedString(set.Object, "spec", "leaderWorkerTemplate", "restartPolicy")
+	if policy == "Default" {
 		return webhooksOff
 	}
 	return webhooksOn
 }
 
-// newSet is a manifest: the minimal one, with a spec merged into its own. Both are YAML.
+// newSet returns a set whose spec is minimal with the given spec, in YAML, merged into it.
 func newSet(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	set, err := manifest(namespace, name, spec)
@@ -94,7 +100,8 @@ func manifest(namespace, name, spec string) (*unstructured.Unstructured, error) 
 		return nil, err
 	}
 	set := &unstructured.Unstructured{}
-	if err := set.UnmarshalJSON(fmt.Appendf(nil, `{"apiVersion": %q, "kind": "LeaderWorkerSet", "spec": %s}`, leaderworkersetv1.GroupVersion, merged)); err != nil {
+	const object = `{"apiVersion": %q, "kind": "LeaderWorkerSet", "spec": %s}`
+	if err := set.UnmarshalJSON(fmt.Appendf(nil, object, leaderworkersetv1.GroupVersion, merged)); err != nil {
 		return nil, err
 	}
 	set.SetNamespace(namespace)
@@ -102,7 +109,7 @@ func manifest(namespace, name, spec string) (*unstructured.Unstructured, error) 
 	return set, nil
 }
 
-// create creates a set from a manifest, which must be accepted.
+// create creates the set that newSet returns. The test fails unless the API server accepts the set.
 func create(t *testing.T, namespace, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	set := newSet(t, namespace, name, spec)
@@ -112,7 +119,7 @@ func create(t *testing.T, namespace, name, spec string) *unstructured.Unstructur
 	return set
 }
 
-// edit merges a spec, in YAML, into that of a set.
+// edit merges a spec, in YAML, into the spec of a set.
 func edit(t *testing.T, set client.Object, spec string, options ...client.PatchOption) error {
 	t.Helper()
 	patch, err := yaml.YAMLToJSON([]byte("spec: " + spec))
@@ -122,7 +129,7 @@ func edit(t *testing.T, set client.Object, spec string, options ...client.PatchO
 	return suite.client.Patch(t.Context(), set, client.RawPatch(types.MergePatchType, patch), options...)
 }
 
-// statusOf is a merge patch of a status, in YAML.
+// statusOf returns a merge patch of a status in YAML.
 func statusOf(t *testing.T, status string) client.Patch {
 	t.Helper()
 	patch, err := yaml.YAMLToJSON([]byte("status: " + status))
@@ -132,7 +139,7 @@ func statusOf(t *testing.T, status string) client.Patch {
 	return client.RawPatch(types.MergePatchType, patch)
 }
 
-// read is a set as the operator understands it.
+// read reads a set into the operator's type.
 func read(t *testing.T, set client.Object) *leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
@@ -142,7 +149,7 @@ func read(t *testing.T, set client.Object) *leaderworkersetv1.LeaderWorkerSet {
 	return lws
 }
 
-// parse reads a value in YAML.
+// parse parses a value in YAML.
 func parse(t *testing.T, text string) map[string]any {
 	t.Helper()
 	var value map[string]any
@@ -152,8 +159,8 @@ func parse(t *testing.T, text string) map[string]any {
 	return value
 }
 
-// normal is a value as parse would have read it.
-func normal(t *testing.T, value any) map[string]any {
+// normalized returns a value in the form that parse returns.
+func normalized(t *testing.T, value any) map[string]any {
 	t.Helper()
 	text, err := yaml.Marshal(value)
 	if err != nil {
@@ -162,7 +169,7 @@ func normal(t *testing.T, value any) map[string]any {
 	return parse(t, string(text))
 }
 
-// convert reads a manifest into a typed object, as the operator would.
+// convert converts a manifest into a typed object.
 func convert(t *testing.T, from *unstructured.Unstructured, into any) {
 	t.Helper()
 	data, err := from.MarshalJSON()
@@ -174,29 +181,29 @@ func convert(t *testing.T, from *unstructured.Unstructured, into any) {
 	}
 }
 
-// untilOperatorSees waits until the webhooks know the set in the version of the object.
-func untilOperatorSees(t *testing.T, set client.Object) {
+// untilCached waits until the webhooks' cache has the set in this version.
+func untilCached(t *testing.T, set client.Object) {
 	t.Helper()
-	seen := &leaderworkersetv1.LeaderWorkerSet{}
+	cached := &leaderworkersetv1.LeaderWorkerSet{}
 	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
-		err := suite.operatorsView.Get(ctx, client.ObjectKeyFromObject(set), seen)
-		return err == nil && seen.ResourceVersion == set.GetResourceVersion(), client.IgnoreNotFound(err)
+		err := suite.webhookCache.Get(ctx, client.ObjectKeyFromObject(set), cached)
+		return err == nil && cached.ResourceVersion == set.GetResourceVersion(), client.IgnoreNotFound(err)
 	})
 	if err != nil {
-		t.Fatalf("the operator doesn't see %s: %v", set.GetName(), err)
+		t.Fatalf("the webhooks' cache doesn't have %s: %v", set.GetName(), err)
 	}
 }
 
-// refusal is what a request must be refused for.
+// refusal is the expected refusal of a request.
 type refusal struct {
-	// field is the path of the field at fault.
+	// field is the path of the invalid field.
 	field string
 
-	// message is part of what is said about it.
+	// message is a part of the error message for the field.
 	message string
 }
 
-// check compares an error with the refusal that was expected. Everything that is refused is refused as invalid.
+// check checks that err is the expected refusal. The reason of each refusal is Invalid.
 func (want refusal) check(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -214,11 +221,11 @@ func (want refusal) check(t *testing.T, err error) {
 		t.Errorf("want a refusal of %s: %s; got %v; causes: %+v", want.field, want.message, err, found)
 	}
 	if strings.Contains(err.Error(), "evaluating rule") {
-		t.Errorf("a rule can't cope with that: %v", err)
+		t.Errorf("a rule of the schema failed: %v", err)
 	}
 }
 
-// causes are the faults that the API server finds, field by field.
+// causes returns the errors of single fields in an error of the API server.
 func causes(err error) []metav1.StatusCause {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Details == nil {
@@ -227,5 +234,5 @@ func causes(err error) []metav1.StatusCause {
 	return status.Status().Details.Causes
 }
 
-// nameOf is a name for one of many sets. None of them is the name of a group of another one.
+// nameOf returns a name for the set with this index. No name is the name of a group of another set.
 func nameOf(i int) string { return fmt.Sprintf("set-%d-x", i) }

@@ -14,7 +14,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// mustKubectl runs kubectl, which must succeed.
+// mustKubectl runs kubectl. The test fails if kubectl fails.
 func mustKubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := kubectl(t.Context(), args...)
@@ -24,44 +24,47 @@ func mustKubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// TestKubectlAppliesTheDefinition checks that the CustomResourceDefinition isn't too large for client-side apply, which keeps a copy of
-// it in an annotation.
-func TestKubectlAppliesTheDefinition(t *testing.T) {
+// TestKubectlApplyCRD checks that client-side apply accepts the CustomResourceDefinition. Client-side apply stores a
+// copy in an annotation, which limits the size.
+func TestKubectlApplyCRD(t *testing.T) {
 	definitions := filepath.Join(suite.root, "config", "crd", "bases")
-	mustKubectl(t, "apply", "--filename", definitions) // Adds the annotation: the definition was created otherwise.
+	// The first apply adds the annotation to a definition that was created in another way.
+	mustKubectl(t, "apply", "--filename", definitions)
 	const want = "customresourcedefinition.apiextensions.k8s.io/leaderworkersets.leaderworkerset.x-k8s.io unchanged"
 	if got := strings.TrimSpace(mustKubectl(t, "apply", "--filename", definitions)); got != want {
 		t.Errorf("applied again: %s; want %s", got, want)
 	}
 }
 
-// TestKubectlExplain checks that users find the documentation of every field of ours, and know what the large ones are for.
+// TestKubectlExplain checks that `kubectl explain` documents the fields of a LeaderWorkerSet. For large types it checks
+// that a known field is shown.
 func TestKubectlExplain(t *testing.T) {
 	t.Parallel()
 	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
 		_, err := kubectl(ctx, "explain", "lws")
-		return err == nil, nil // The API server publishes the schema a moment after the definition.
+		return err == nil, nil // The API server publishes the schema with a delay.
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	const template = "lws.spec.leaderWorkerTemplate."
 	for field, want := range map[string]string{
-		"lws":                           "LeaderWorkerSet runs replicas of a group of pods",
-		"lws.spec":                      "startupPolicy defines when the workers of a group are created",
-		"lws.spec.replicas":             "replicas is the number of groups",
-		"lws.spec.revisionHistoryLimit": "the number of unused revisions that the operator keeps",
-		"lws.spec.leaderWorkerTemplate": "size is the number of pods in a group, the leader included",
-		"lws.spec.leaderWorkerTemplate.workerTemplate":                             "workerTemplate is the template of worker pods",
-		"lws.spec.leaderWorkerTemplate.leaderTemplate":                             "leaderTemplate is the template of leader pods",
-		"lws.spec.leaderWorkerTemplate.volumeClaimTemplates":                       "volumeClaimTemplates are templates of PersistentVolumeClaims",
-		"lws.spec.leaderWorkerTemplate.subGroupPolicy":                             "subGroupPolicyType defines whether the leader belongs to a subgroup",
-		"lws.spec.rolloutStrategy.rollingUpdateConfiguration":                      "maxSurge is how many groups beyond replicas may exist",
-		"leaderworkerset.spec.networkConfig":                                       "subdomainPolicy defines the headless Services",
-		"leaderworkersets.status":                                                  "readyReplicas is the number of groups whose pods are all ready",
-		"lws.spec.leaderWorkerTemplate.workerTemplate.spec.containers.resources":   "limits",
-		"lws.spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy":       "what happens to the claims",
-		"lws.spec.leaderWorkerTemplate.workerTemplate.metadata":                    "finalizers",
-		"lws.spec.leaderWorkerTemplate.volumeClaimTemplates.spec.storageClassName": "storageClassName",
+		"lws":                             "LeaderWorkerSet runs replicas of a group of pods",
+		"lws.spec":                        "startupPolicy defines when the workers of a group are created",
+		"lws.spec.replicas":               "replicas is the number of groups",
+		"lws.spec.revisionHistoryLimit":   "the number of unused revisions that the operator keeps",
+		"lws.spec.leaderWorkerTemplate":   "size is the number of pods in a group, the leader included",
+		template + "workerTemplate":       "workerTemplate is the template of worker pods",
+		template + "leaderTemplate":       "leaderTemplate is the template of leader pods",
+		template + "volumeClaimTemplates": "volumeClaimTemplates are templates of PersistentVolumeClaims",
+		template + "subGroupPolicy":       "subGroupPolicyType defines whether the leader belongs to a subgroup",
+		"lws.spec.rolloutStrategy.rollingUpdateConfiguration":   "maxSurge is how many groups beyond replicas may exist",
+		"leaderworkerset.spec.networkConfig":                    "subdomainPolicy defines the headless Services",
+		"leaderworkersets.status":                               "readyReplicas is the number of groups whose pods are all ready",
+		template + "workerTemplate.spec.containers.resources":   "limits",
+		template + "persistentVolumeClaimRetentionPolicy":       "what happens to the claims",
+		template + "workerTemplate.metadata":                    "finalizers",
+		template + "volumeClaimTemplates.spec.storageClassName": "storageClassName",
 	} {
 		if got := unwrapped(mustKubectl(t, "explain", field)); !strings.Contains(got, want) {
 			t.Errorf("explain %s doesn't say %q:\n%s", field, want, got)
@@ -69,7 +72,7 @@ func TestKubectlExplain(t *testing.T) {
 	}
 }
 
-// TestKubectlGet checks the columns that kubectl prints.
+// TestKubectlGet checks the columns of `kubectl get`.
 func TestKubectlGet(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
@@ -92,7 +95,7 @@ func TestKubectlGet(t *testing.T) {
 	}
 }
 
-// TestKubectlWithSets checks what users do to a set by kubectl.
+// TestKubectlWithSets checks how users apply, diff and scale sets with kubectl.
 func TestKubectlWithSets(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
@@ -105,10 +108,11 @@ func TestKubectlWithSets(t *testing.T) {
 	if got := strings.Count(applied, " created"); got != len(files) {
 		t.Errorf("%d of %d samples are in the kustomization", got, len(files))
 	}
-	if got := mustKubectl(t, "apply", "--namespace", namespace, "--kustomize", samples); !strings.Contains(got, "unchanged") {
-		t.Errorf("the samples applied again: %s; want them unchanged", got)
+	applied = mustKubectl(t, "apply", "--namespace", namespace, "--kustomize", samples)
+	if !strings.Contains(applied, "unchanged") {
+		t.Errorf("the samples applied again: %s; want them unchanged", applied)
 	}
-	mustKubectl(t, "diff", "--namespace", namespace, "--kustomize", samples) // Fails if there is a difference.
+	mustKubectl(t, "diff", "--namespace", namespace, "--kustomize", samples) // It fails if there is a difference.
 
 	set := create(t, namespace, "set", `{}`)
 	mustKubectl(t, "scale", "lws/set", "--namespace", namespace, "--replicas", "4")
@@ -117,9 +121,9 @@ func TestKubectlWithSets(t *testing.T) {
 	}
 	_, err = kubectl(t.Context(), "scale", "lws/set", "--namespace", namespace, "--replicas", "1000001")
 	if err == nil || !strings.Contains(err.Error(), "spec.replicas in body should be less than or equal to 1000000") {
-		t.Errorf("scaled beyond the maximum by kubectl: %v; want to be told of it", err)
+		t.Errorf("scaled beyond the maximum by kubectl: %v; want an error about the maximum", err)
 	}
 }
 
-// unwrapped is a text with a single space wherever it has space.
+// unwrapped replaces each run of white space in a text by a single space.
 func unwrapped(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -34,39 +34,39 @@ import (
 )
 
 const (
-	// webhooksLabel is on namespaces, and says what becomes of requests there that the webhooks are configured for.
+	// webhooksLabel is a label of namespaces. Its value is the mode of the namespace.
 	webhooksLabel = "integration.lws-operator.dev/webhooks"
 
-	// poll and deadline are for what takes a moment, such as a cache that follows the API server.
+	// poll and deadline are the interval and the limit of waits, such as for a cache that follows the API server.
 	poll     = 20 * time.Millisecond
 	deadline = 30 * time.Second
 
-	// nobody is an address where nobody answers.
-	nobody = "https://127.0.0.1:1/"
+	// unreachable is an address on which nothing listens.
+	unreachable = "https://127.0.0.1:1/"
 
-	// operatorUser is the service account of config/default.
+	// operatorUser is the service account of config/default, in operatorNamespace.
 	operatorNamespace = "lws-system"
 	operatorUser      = "system:serviceaccount:" + operatorNamespace + ":lws-controller-manager"
 )
 
-// mode is a value of webhooksLabel.
+// mode is a value of webhooksLabel. It determines how the API server calls webhooks for requests in the namespace.
 type mode string
 
 const (
-	// webhooksOn has the operator's webhooks called, as config/default says.
+	// webhooksOn calls the operator's webhooks as config/default configures them.
 	webhooksOn mode = "on"
 
-	// webhooksOff has none called: the schema and its rules are alone.
+	// webhooksOff calls no webhooks. The schema and its rules apply alone.
 	webhooksOff mode = "off"
 
-	// webhooksDown has the same webhooks called as webhooksOn, and nobody answer.
+	// webhooksDown calls the webhooks of webhooksOn at an unreachable address.
 	webhooksDown mode = "down"
 )
 
-// bothModes are those that what the schema says holds in.
+// bothModes are the modes in which the rules of the schema must hold.
 var bothModes = []mode{webhooksOff, webhooksOn}
 
-// suite is what all tests share. TestMain sets it before the first one.
+// suite is the environment that all tests share. TestMain sets it before the first test.
 var suite struct {
 	root       string
 	kubectl    string
@@ -74,8 +74,8 @@ var suite struct {
 	config     *rest.Config
 	client     client.Client
 
-	// operatorsView is what the webhooks read: a cache, which is a moment late.
-	operatorsView client.Reader
+	// webhookCache is the cache that the webhooks read. It follows the API server with a delay.
+	webhookCache client.Reader
 }
 
 func TestMain(m *testing.M) {
@@ -83,7 +83,7 @@ func TestMain(m *testing.M) {
 	testmain.Run(m, run)
 }
 
-// run runs the tests against an API server that exists only for them.
+// run runs the tests on an API server that exists only for them.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if suite.root, err = cluster.Root(); err != nil {
 		return 0, err
@@ -108,8 +108,9 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 		CRDDirectoryPaths:     []string{manifests},
 		ErrorIfCRDPathMissing: true,
 	}
-	// As on OpenShift.
-	environment.ControlPlane.GetAPIServer().Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
+	// OpenShift enables this plugin.
+	environment.ControlPlane.GetAPIServer().Configure().
+		Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	defer func() { err = errors.Join(err, environment.Stop()) }()
 	if suite.config, err = environment.Start(); err != nil {
 		return 0, err
@@ -141,7 +142,7 @@ func runWithWebhooks(ctx context.Context, m *testing.M, webhooks *envtest.Webhoo
 		cancel()
 		return 0, err
 	}
-	suite.operatorsView = mgr.GetCache()
+	suite.webhookCache = mgr.GetCache()
 	go func() { ended <- mgr.Start(ctx) }()
 	defer func() {
 		cancel()
@@ -153,7 +154,7 @@ func runWithWebhooks(ctx context.Context, m *testing.M, webhooks *envtest.Webhoo
 	return m.Run(), nil
 }
 
-// kustomize builds config/default into a directory, a file for each object.
+// kustomize builds config/default into a directory, with a file for each object.
 func kustomize(ctx context.Context, into string) error {
 	if err := os.Mkdir(into, 0o700); err != nil {
 		return err
@@ -162,7 +163,7 @@ func kustomize(ctx context.Context, into string) error {
 	return err
 }
 
-// connect makes the client of all tests, which reads what was written last.
+// connect creates the client of all tests. The client has no cache.
 func connect() error {
 	scheme, err := controller.Scheme()
 	if err != nil {
@@ -172,7 +173,7 @@ func connect() error {
 	return err
 }
 
-// installRBAC allows the operator what config/default does.
+// installRBAC installs the namespace, the service account and the RBAC rules of config/default.
 func installRBAC(ctx context.Context, manifests string) error {
 	for _, pattern := range []string{"v1_namespace_*", "v1_serviceaccount_*", "rbac.*"} {
 		files, err := filepath.Glob(filepath.Join(manifests, pattern))
@@ -188,8 +189,8 @@ func installRBAC(ctx context.Context, manifests string) error {
 	return nil
 }
 
-// installWebhooks installs the configurations of config/default twice: as they are, for namespaces of webhooksOn, and with nobody at
-// their address, for those of webhooksDown.
+// installWebhooks installs the configurations of config/default twice: unchanged for namespaces of webhooksOn, and with
+// an unreachable address for namespaces of webhooksDown.
 func installWebhooks(ctx context.Context, webhooks *envtest.WebhookInstallOptions) error {
 	if err := webhooks.PrepWithoutInstalling(); err != nil {
 		return err
@@ -200,7 +201,7 @@ func installWebhooks(ctx context.Context, webhooks *envtest.WebhookInstallOption
 		for i := range on.Webhooks {
 			on.Webhooks[i].NamespaceSelector = namespacesOf(webhooksOn)
 			down.Webhooks[i].NamespaceSelector = namespacesOf(webhooksDown)
-			down.Webhooks[i].ClientConfig.URL = ptr.To(nobody)
+			down.Webhooks[i].ClientConfig.URL = ptr.To(unreachable)
 		}
 		if err := suite.client.Create(ctx, down); err != nil {
 			return err
@@ -212,7 +213,7 @@ func installWebhooks(ctx context.Context, webhooks *envtest.WebhookInstallOption
 		for i := range on.Webhooks {
 			on.Webhooks[i].NamespaceSelector = namespacesOf(webhooksOn)
 			down.Webhooks[i].NamespaceSelector = namespacesOf(webhooksDown)
-			down.Webhooks[i].ClientConfig.URL = ptr.To(nobody)
+			down.Webhooks[i].ClientConfig.URL = ptr.To(unreachable)
 		}
 		if err := suite.client.Create(ctx, down); err != nil {
 			return err
@@ -225,7 +226,7 @@ func namespacesOf(m mode) *metav1.LabelSelector {
 	return &metav1.LabelSelector{MatchLabels: map[string]string{webhooksLabel: string(m)}}
 }
 
-// asOperator connects with the permissions that the operator has.
+// asOperator returns a configuration with the operator's permissions.
 func asOperator() *rest.Config {
 	config := rest.CopyConfig(suite.config)
 	config.Impersonate = rest.ImpersonationConfig{
@@ -235,7 +236,7 @@ func asOperator() *rest.Config {
 	return config
 }
 
-// newManager has the operator's webhooks served in this process, with the permissions that the operator has.
+// newManager returns a manager that serves the operator's webhooks in this process, with the operator's permissions.
 func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	scheme, err := controller.Scheme()
 	if err != nil {
@@ -258,7 +259,7 @@ func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	return mgr, admission.Setup(mgr)
 }
 
-// untilWebhooksAreCalled waits until the API server knows all of the webhook configurations, and the operator answers.
+// untilWebhooksAreCalled waits until the API server calls the webhooks of all configurations and the operator answers.
 func untilWebhooksAreCalled(ctx context.Context) error {
 	probes := map[mode]*unstructured.Unstructured{}
 	for _, m := range []mode{webhooksOn, webhooksDown} {
@@ -269,25 +270,27 @@ func untilWebhooksAreCalled(ctx context.Context) error {
 			return err
 		}
 		var err error
-		if probes[m], err = manifest(namespace.Name, "probe", `{leaderWorkerTemplate: {restartPolicy: Default}}`); err != nil {
+		probes[m], err = manifest(namespace.Name, "probe", `{leaderWorkerTemplate: {restartPolicy: Default}}`)
+		if err != nil {
 			return err
 		}
 	}
-	unfit, err := manifest(probes[webhooksOn].GetNamespace(), "unfit", `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: unfit}]}}}}`)
+	invalid, err := manifest(probes[webhooksOn].GetNamespace(), "unfit",
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: unfit}]}}}}`)
 	if err != nil {
 		return err
 	}
 	err = wait.PollUntilContextTimeout(ctx, poll, deadline, true, func(ctx context.Context) (bool, error) {
 		mutated := modeOf(ctx, probes[webhooksOn]) == webhooksOn && modeOf(ctx, probes[webhooksDown]) == webhooksDown
-		return mutated && apierrors.IsInvalid(suite.client.Create(ctx, unfit.DeepCopy(), dryRun)), nil
+		return mutated && apierrors.IsInvalid(suite.client.Create(ctx, invalid.DeepCopy(), dryRun)), nil
 	})
 	if err != nil {
-		return fmt.Errorf("the webhooks aren't called as they should: %w", err)
+		return fmt.Errorf("the API server doesn't call the webhooks: %w", err)
 	}
 	return nil
 }
 
-// kubectl runs the kubectl that belongs to the API server, and returns what it writes.
+// kubectl runs the kubectl of the API server's version, and returns its output.
 func kubectl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, suite.kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)

@@ -12,8 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestNameLimits checks the longest name that each set may have. Its longest StatefulSet, which is that of the workers of the highest
-// group, surge included, or without workers that of the leaders, has pods with a label that is 11 characters longer, 63 at most.
+// TestNameLimits checks the maximum length of a set's name. The longest name of a StatefulSet is that of the workers of
+// the highest group, surge included. Without workers it is that of the leader StatefulSet. The StatefulSet's pods have
+// a label that is 11 characters longer. Labels have at most 63 characters.
 func TestNameLimits(t *testing.T) {
 	const workers = "leaderWorkerTemplate: {size: 2}"
 	surge := func(value string) string {
@@ -37,12 +38,12 @@ func TestNameLimits(t *testing.T) {
 		{`{replicas: 0, ` + workers + `, ` + surge("100") + `}`, 50},
 		{`{replicas: 9, ` + workers + `, ` + surge("1") + `}`, 50},
 		{`{replicas: 10, ` + workers + `, ` + surge("1") + `}`, 49},
-		{`{replicas: 5, ` + workers + `, ` + surge("2147483647") + `}`, 50}, // A surge of 5.
+		{`{replicas: 5, ` + workers + `, ` + surge("2147483647") + `}`, 50}, // The surge is 5.
 		{`{replicas: 6, ` + workers + `, ` + surge("2147483647") + `}`, 49},
 		{`{replicas: 10, ` + workers + `, ` + surge("0%") + `}`, 50},
-		{`{replicas: 10, ` + workers + `, ` + surge("1%") + `}`, 49}, // Rounded up to 1.
+		{`{replicas: 10, ` + workers + `, ` + surge("1%") + `}`, 49}, // The surge is rounded up to 1.
 		{`{replicas: 8, ` + workers + `, ` + surge("25%") + `}`, 50},
-		{`{replicas: 8, ` + workers + `, ` + surge("26%") + `}`, 49}, // Rounded up to 3.
+		{`{replicas: 8, ` + workers + `, ` + surge("26%") + `}`, 49}, // The surge is rounded up to 3.
 		{`{replicas: 5, ` + workers + `, ` + surge("9999%") + `}`, 50},
 		{`{replicas: 90, ` + workers + `, ` + surge("012%") + `}`, 48},
 	}
@@ -57,14 +58,15 @@ func TestNameLimits(t *testing.T) {
 						t.Errorf("with a name of %d characters: %v", tc.want, err)
 					}
 					err := suite.client.Create(t.Context(), newSet(t, namespace, longest+"n", tc.spec), dryRun)
-					refusal{root, fmt.Sprintf("metadata.name: must be no more than %d characters with these replicas, size and maxSurge", tc.want)}.check(t, err)
+					const message = "metadata.name: must be no more than %d characters with these replicas, size and maxSurge"
+					refusal{root, fmt.Sprintf(message, tc.want)}.check(t, err)
 				})
 			}
 		})
 	}
 }
 
-// TestNamesAreLabels checks that names are DNS-1035 labels: Services are called like them.
+// TestNamesAreLabels checks that names must be DNS-1035 labels, because Services have the same names.
 func TestNamesAreLabels(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -91,7 +93,7 @@ func TestNamesAreLabels(t *testing.T) {
 	}
 }
 
-// TestEditsKeepNamesShort checks that no edit makes a name too long.
+// TestEditsKeepNamesShort checks that the API server refuses edits that make a name too long.
 func TestEditsKeepNamesShort(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -99,7 +101,10 @@ func TestEditsKeepNamesShort(t *testing.T) {
 			namespace := newNamespace(t, m)
 			for i, tc := range []struct{ before, edit string }{
 				{`{replicas: 10, leaderWorkerTemplate: {size: 2}}`, `{replicas: 11}`},
-				{`{replicas: 10, leaderWorkerTemplate: {size: 2}}`, `{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 1}}}`},
+				{
+					`{replicas: 10, leaderWorkerTemplate: {size: 2}}`,
+					`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 1}}}`,
+				},
 				{`{replicas: 11, leaderWorkerTemplate: {size: 1}}`, `{leaderWorkerTemplate: {size: 2}}`},
 			} {
 				name := fmt.Sprintf("%s%d", strings.Repeat("n", 49), i)
@@ -110,7 +115,7 @@ func TestEditsKeepNamesShort(t *testing.T) {
 	}
 }
 
-// TestGeneratedNames checks that the rules are about the name that the API server makes up.
+// TestGeneratedNames checks that the rules apply to names that the API server generates.
 func TestGeneratedNames(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {

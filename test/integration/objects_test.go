@@ -21,8 +21,9 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// rich is a spec that says all there is to say, also what the operator's types always write, such as empty resources.
-const rich = `
+// fullSpec is a spec with all fields. It includes fields that the operator's types always write, such as empty
+// resources.
+const fullSpec = `
 replicas: 3
 startupPolicy: LeaderReady
 revisionHistoryLimit: 3
@@ -54,7 +55,10 @@ leaderWorkerTemplate:
       nodeSelector: {pool: fast}
       tolerations: [{key: gpu, operator: Exists}]
       topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]
-      affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]}}}
+      affinity:
+        nodeAffinity:
+          requiredDuringSchedulingIgnoredDuringExecution:
+            nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]
       securityContext: {runAsNonRoot: true, fsGroup: 5}
       initContainers: [{name: init, image: init, resources: {}, restartPolicy: Always}]
       containers:
@@ -82,21 +86,21 @@ leaderWorkerTemplate:
     status: {}
 `
 
-// TestEverythingIsKept checks that whatever a manifest says is there when it is read again: nothing is pruned, and nothing is lost on the
-// way through the operator's types.
-func TestEverythingIsKept(t *testing.T) {
+// TestRoundTrip checks that the API server stores each field of a manifest. An update through the operator's types
+// loses none.
+func TestRoundTrip(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t, m)
-			want := parse(t, rich)
+			want := parse(t, fullSpec)
 			set := setOfSpec(namespace, want)
 			set.SetLabels(map[string]string{"a": "b"})
 			if err := suite.client.Create(t.Context(), set, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
 				t.Fatal(err)
 			}
-			set = again(t, set)
-			if diff := cmp.Diff(want, normal(t, set.Object["spec"])); diff != "" {
+			set = stored(t, set)
+			if diff := cmp.Diff(want, normalized(t, set.Object["spec"])); diff != "" {
 				t.Errorf("spec (-written +read):\n%s", diff)
 			}
 
@@ -108,14 +112,15 @@ func TestEverythingIsKept(t *testing.T) {
 			if lws.Generation != 1 {
 				t.Errorf("generation after an update of a label: %d; want 1, the spec is the same", lws.Generation)
 			}
-			if diff := cmp.Diff(want, normal(t, again(t, set).Object["spec"])); diff != "" {
+			if diff := cmp.Diff(want, normalized(t, stored(t, set).Object["spec"])); diff != "" {
 				t.Errorf("spec after an update with the operator's types (-written +read):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestUnknownFields checks that fields which nobody knows are told of, or refused if the client wishes so, and never stored.
+// TestUnknownFields checks that the API server warns of unknown fields, or refuses them if the client requests strict
+// validation. It never stores them.
 func TestUnknownFields(t *testing.T) {
 	const spec = `{sizes: 3, leaderWorkerTemplate: {sizes: 3, workerTemplate: {metadata: {uid: x}, spec: {images: b}}}}`
 	unknown := []string{
@@ -128,7 +133,8 @@ func TestUnknownFields(t *testing.T) {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t, m)
-			err := suite.client.Create(t.Context(), newSet(t, namespace, "strict", spec), client.FieldValidation(metav1.FieldValidationStrict))
+			err := suite.client.Create(t.Context(), newSet(t, namespace, "strict", spec),
+				client.FieldValidation(metav1.FieldValidationStrict))
 			for _, field := range unknown {
 				if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), `unknown field "`+field+`"`) {
 					t.Errorf("strict: %v; want a bad request for the unknown field %s", err, field)
@@ -145,7 +151,7 @@ func TestUnknownFields(t *testing.T) {
 			if err := warning.Create(t.Context(), set, client.FieldValidation(metav1.FieldValidationWarn)); err != nil {
 				t.Fatal(err)
 			}
-			got := again(t, set).Object
+			got := stored(t, set).Object
 			for _, field := range unknown {
 				if !slices.Contains(warned.messages, `unknown field "`+field+`"`) {
 					t.Errorf("warnings %q; want one for %s", warned.messages, field)
@@ -158,20 +164,21 @@ func TestUnknownFields(t *testing.T) {
 	}
 }
 
-// warnings collects what the API server warns of.
+// warnings collects the warnings of the API server.
 type warnings struct {
 	mutex    sync.Mutex
 	messages []string
 }
 
-// HandleWarningHeader takes note of one warning.
+// HandleWarningHeader records one warning.
 func (w *warnings) HandleWarningHeader(_ int, _, message string) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.messages = append(w.messages, message)
 }
 
-// TestStatusSubresource checks that a status is written by itself: no write of a set touches it, and it touches nothing else.
+// TestStatusSubresource checks that updates of a set don't change its status, and that updates of the status change
+// nothing else.
 func TestStatusSubresource(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -187,8 +194,13 @@ func TestStatusSubresource(t *testing.T) {
 				t.Errorf("status.replicas of a new set: %d; want 0, whatever the manifest said", lws.Status.Replicas)
 			}
 
-			lws.Status = leaderworkersetv1.LeaderWorkerSetStatus{Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1, HPAPodSelector: "a=b", ObservedGeneration: 1}
-			meta.SetStatusCondition(&lws.Status.Conditions, metav1.Condition{Type: "Available", Status: metav1.ConditionTrue, Reason: "AllGroupsReady", LastTransitionTime: metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
+			lws.Status = leaderworkersetv1.LeaderWorkerSetStatus{
+				Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1, HPAPodSelector: "a=b", ObservedGeneration: 1,
+			}
+			meta.SetStatusCondition(&lws.Status.Conditions, metav1.Condition{
+				Type: "Available", Status: metav1.ConditionTrue, Reason: "AllGroupsReady",
+				LastTransitionTime: metav1.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			})
 			want := lws.Status.DeepCopy()
 			lws.Spec.StartupPolicy, lws.Labels = leaderworkersetv1.LeaderReadyStartupPolicy, map[string]string{"a": "b"}
 			if err := suite.client.Status().Update(t.Context(), lws); err != nil {
@@ -198,8 +210,10 @@ func TestStatusSubresource(t *testing.T) {
 			if diff := cmp.Diff(*want, lws.Status); diff != "" {
 				t.Errorf("status (-written +read):\n%s", diff)
 			}
-			if lws.Spec.StartupPolicy != leaderworkersetv1.LeaderCreatedStartupPolicy || len(lws.Labels) > 0 || lws.Generation != 1 {
-				t.Errorf("a status update changed more: startupPolicy %s, labels %v, generation %d", lws.Spec.StartupPolicy, lws.Labels, lws.Generation)
+			if lws.Spec.StartupPolicy != leaderworkersetv1.LeaderCreatedStartupPolicy ||
+				len(lws.Labels) > 0 || lws.Generation != 1 {
+				t.Errorf("a status update changed more: startupPolicy %s, labels %v, generation %d",
+					lws.Spec.StartupPolicy, lws.Labels, lws.Generation)
 			}
 
 			lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
@@ -212,13 +226,15 @@ func TestStatusSubresource(t *testing.T) {
 				t.Errorf("status after an update of the set (-written +read):\n%s", diff)
 			}
 			if lws.Spec.StartupPolicy != leaderworkersetv1.LeaderReadyStartupPolicy || lws.Generation != 2 {
-				t.Errorf("after an update: startupPolicy %s, generation %d; want LeaderReady, 2", lws.Spec.StartupPolicy, lws.Generation)
+				t.Errorf("after an update: startupPolicy %s, generation %d; want LeaderReady, 2",
+					lws.Spec.StartupPolicy, lws.Generation)
 			}
 		})
 	}
 }
 
-// TestStatusConditions checks that conditions are a map by type: each is somebody's own, and none is there twice.
+// TestStatusConditions checks that conditions are a map by type: several owners apply conditions of their own, and no
+// type occurs twice.
 func TestStatusConditions(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
@@ -235,7 +251,8 @@ func TestStatusConditions(t *testing.T) {
 			"apiVersion": object.GetAPIVersion(), "kind": object.GetKind(), "metadata": object.Object["metadata"],
 			"status": map[string]any{"conditions": conditions},
 		}
-		return suite.client.Status().Apply(t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(owner))
+		configuration := client.ApplyConfigurationFromUnstructured(object)
+		return suite.client.Status().Apply(t.Context(), configuration, client.FieldOwner(owner))
 	}
 	for _, step := range []struct {
 		owner     string
@@ -256,19 +273,20 @@ func TestStatusConditions(t *testing.T) {
 	lws := read(t, set)
 	lws.Status.Conditions = append(lws.Status.Conditions, lws.Status.Conditions[0])
 	if err := suite.client.Status().Update(t.Context(), lws); !apierrors.IsInvalid(err) {
-		t.Errorf("a condition that is there twice: %v; want it refused", err)
+		t.Errorf("a condition that occurs twice: %v; want it refused", err)
 	}
 }
 
-// TestServerSideApply checks that applying a manifest again changes nothing, and that owners of different fields don't get in each
-// other's way.
+// TestServerSideApply checks that applying a manifest again changes nothing, and that owners of different fields don't
+// conflict.
 func TestServerSideApply(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t, m)
 			apply := func(owner, spec string) (*leaderworkersetv1.LeaderWorkerSet, error) {
-				err := suite.client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(newSet(t, namespace, "set", spec)), client.FieldOwner(owner))
+				set := client.ApplyConfigurationFromUnstructured(newSet(t, namespace, "set", spec))
+				err := suite.client.Apply(t.Context(), set, client.FieldOwner(owner))
 				if err != nil {
 					return nil, err
 				}
@@ -293,23 +311,25 @@ func TestServerSideApply(t *testing.T) {
 			if err := scaleTo(t, first, 5); err != nil {
 				t.Fatal(err)
 			}
-			if third := mustApply("user", `{leaderWorkerTemplate: {size: 3}}`); *third.Spec.Replicas != 5 || *third.Spec.LeaderWorkerTemplate.Size != 3 {
+			third := mustApply("user", `{leaderWorkerTemplate: {size: 3}}`)
+			if *third.Spec.Replicas != 5 || *third.Spec.LeaderWorkerTemplate.Size != 3 {
 				t.Errorf("applied without replicas after scaling to 5: %d replicas of size %d; want 5 of 3",
 					*third.Spec.Replicas, *third.Spec.LeaderWorkerTemplate.Size)
 			}
 			if _, err := apply("other", `{leaderWorkerTemplate: {size: 9}}`); !apierrors.IsConflict(err) {
 				t.Errorf("applied with another size by another owner: %v; want a conflict", err)
 			}
-			fourth := mustApply("sidecars", `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: sidecar, image: sidecar}]}}}}`)
+			fourth := mustApply("sidecars",
+				`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: sidecar, image: sidecar}]}}}}`)
 			if containers := fourth.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers; len(containers) != 2 {
-				t.Errorf("containers after another owner's: %+v; want both", containers)
+				t.Errorf("containers after the apply of another owner: %+v; want both", containers)
 			}
 		})
 	}
 }
 
-// again is a set as it is stored.
-func again(t *testing.T, set *unstructured.Unstructured) *unstructured.Unstructured {
+// stored reads a set from the API server.
+func stored(t *testing.T, set *unstructured.Unstructured) *unstructured.Unstructured {
 	t.Helper()
 	got := &unstructured.Unstructured{}
 	got.SetGroupVersionKind(set.GroupVersionKind())

@@ -40,59 +40,65 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// TestOLM has the operator meet what OLM v0 makes in an upgrade: first nothing of it, then all but the permissions, then those as well.
+// TestOLM runs replicas of the operator at the stages of an upgrade by OLM v0. OLM first creates nothing, then its
+// objects, and then the operator's permissions.
 func TestOLM(t *testing.T) {
 	csv := bundledCSV(t)
 	t.Setenv(olm.ConditionNameVariable, csv.GetName())
 
-	stranger := startForOLM(t)
-	stranger.untilAnswers(t, http.StatusOK)
-	stranger.hasLogged(t, "the cluster doesn't have its API")
+	withoutOLM := startForOLM(t)
+	withoutOLM.untilReadyz(t, http.StatusOK)
+	withoutOLM.checkLogged(t, "the cluster doesn't have its API")
 
-	world := newOLM(t, csv)
-	secret := world.createSecret(t)
+	fixture := newOLM(t, csv)
+	secret := fixture.createSecret(t)
 	replica := startForOLM(t)
-	replica.untilAnswers(t, http.StatusInternalServerError) // It may not do yet what it has to.
-	world.allow(t)
-	replica.untilAnswers(t, http.StatusOK)
-	replica.hasLogged(t, "The webhooks' certificate stays")
+	replica.untilReadyz(t, http.StatusInternalServerError) // The replica lacks permissions.
+	fixture.allow(t)
+	replica.untilReadyz(t, http.StatusOK)
+	replica.checkLogged(t, "The webhooks' certificate stays")
 
-	owned := world.read(t, secret)
+	owned := fixture.read(t, secret)
 	want := append(slices.Clone(secret.GetOwnerReferences()), metav1.OwnerReference{
 		APIVersion: "operators.coreos.com/v1alpha1", Kind: "ClusterServiceVersion", Name: csv.GetName(), UID: csv.GetUID(),
 		Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
 	})
-	byUID := func(a, b metav1.OwnerReference) int { return strings.Compare(string(a.UID), string(b.UID)) }
-	if diff := cmp.Diff(slices.SortedFunc(slices.Values(want), byUID), slices.SortedFunc(slices.Values(owned.GetOwnerReferences()), byUID)); diff != "" {
+	byUID := func(owners []metav1.OwnerReference) []metav1.OwnerReference {
+		return slices.SortedFunc(slices.Values(owners), func(a, b metav1.OwnerReference) int {
+			return strings.Compare(string(a.UID), string(b.UID))
+		})
+	}
+	if diff := cmp.Diff(byUID(want), byUID(owned.GetOwnerReferences())); diff != "" {
 		t.Errorf("owners (-want +got):\n%s", diff)
 	}
 	if !cmp.Equal(secret.Data, owned.Data) {
 		t.Error("the certificate has changed")
 	}
 
-	// Another replica finds nothing to do.
+	// A second replica changes nothing.
 	another := startForOLM(t)
-	another.untilAnswers(t, http.StatusOK)
-	if again := world.read(t, secret); again.GetResourceVersion() != owned.GetResourceVersion() {
+	another.untilReadyz(t, http.StatusOK)
+	if again := fixture.read(t, secret); again.GetResourceVersion() != owned.GetResourceVersion() {
 		t.Errorf("the Secret was written again: %v", again.GetOwnerReferences())
 	}
 	another.stop(t)
 
-	world.testUpgradeable(t)
+	fixture.testUpgradeable(t)
 
-	// Where OLM has yet to make the Secret, it will do so with the right owner.
-	if err := world.client.Delete(t.Context(), secret); err != nil {
+	// If the Secret doesn't exist, OLM creates it with the right owner.
+	if err := fixture.client.Delete(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
 	late := startForOLM(t)
-	late.untilAnswers(t, http.StatusOK)
-	late.hasLogged(t, "OLM has yet to make a certificate")
+	late.untilReadyz(t, http.StatusOK)
+	late.checkLogged(t, "OLM has yet to make a certificate")
 }
 
-// bundledCSV is the ClusterServiceVersion of the bundle, in the operator's namespace.
+// bundledCSV returns the ClusterServiceVersion of the bundle, in the operator's namespace.
 func bundledCSV(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(suite.root, "bundle", "manifests", "lws-operator.clusterserviceversion.yaml"))
+	manifests := filepath.Join(suite.root, "bundle", "manifests")
+	content, err := os.ReadFile(filepath.Join(manifests, "lws-operator.clusterserviceversion.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,15 +110,15 @@ func bundledCSV(t *testing.T) *unstructured.Unstructured {
 	return csv
 }
 
-// olmWorld is what OLM makes.
-type olmWorld struct {
+// olmFixture has the objects that OLM creates, and a client for them.
+type olmFixture struct {
 	client    client.Client
 	csv       *unstructured.Unstructured
 	condition *operatorsv2.OperatorCondition
 }
 
-// newOLM installs OLM's API, and makes the ClusterServiceVersion and its OperatorCondition.
-func newOLM(t *testing.T, csv *unstructured.Unstructured) *olmWorld {
+// newOLM installs OLM's CustomResourceDefinitions, and creates the ClusterServiceVersion and its OperatorCondition.
+func newOLM(t *testing.T, csv *unstructured.Unstructured) *olmFixture {
 	t.Helper()
 	definitions := []*apiextensionsv1.CustomResourceDefinition{crds.ClusterServiceVersion(), crds.OperatorCondition()}
 	if _, err := envtest.InstallCRDs(suite.config, envtest.CRDInstallOptions{CRDs: definitions}); err != nil {
@@ -126,55 +132,65 @@ func newOLM(t *testing.T, csv *unstructured.Unstructured) *olmWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &olmWorld{client: admin, csv: csv}
-	w.create(t, csv)
-	controls := metav1.OwnerReference{APIVersion: csv.GetAPIVersion(), Kind: csv.GetKind(), Name: csv.GetName(), UID: csv.GetUID(), Controller: ptr.To(true)}
-	w.condition = &operatorsv2.OperatorCondition{
-		ObjectMeta: metav1.ObjectMeta{Namespace: csv.GetNamespace(), Name: csv.GetName(), OwnerReferences: []metav1.OwnerReference{controls}},
-		Spec:       operatorsv2.OperatorConditionSpec{Deployments: []string{"lws-controller-manager"}},
+	o := &olmFixture{client: admin, csv: csv}
+	o.create(t, csv)
+	o.condition = &operatorsv2.OperatorCondition{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: csv.GetNamespace(), Name: csv.GetName(),
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: csv.GetAPIVersion(), Kind: csv.GetKind(), Name: csv.GetName(), UID: csv.GetUID(),
+				Controller: ptr.To(true),
+			}},
+		},
+		Spec: operatorsv2.OperatorConditionSpec{Deployments: []string{"lws-controller-manager"}},
 	}
-	w.create(t, w.condition)
-	return w
+	o.create(t, o.condition)
+	return o
 }
 
-func (w *olmWorld) create(t *testing.T, object client.Object) {
+func (o *olmFixture) create(t *testing.T, object client.Object) {
 	t.Helper()
-	if err := w.client.Create(t.Context(), object); err != nil {
+	if err := o.client.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// createSecret makes the Secret with the certificate, as it is in the middle of an upgrade: the version before owns it. So does somebody else.
-func (w *olmWorld) createSecret(t *testing.T) *corev1.Secret {
+// createSecret creates the Secret with the certificate in its state during an upgrade: the previous version and a
+// ConfigMap own it.
+func (o *olmFixture) createSecret(t *testing.T) *corev1.Secret {
 	t.Helper()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: operatorNamespace, Name: "lws-controller-manager-service-cert",
 			OwnerReferences: []metav1.OwnerReference{
 				{APIVersion: "v1", Kind: "ConfigMap", Name: "somebody-else", UID: "1"},
-				{APIVersion: w.csv.GetAPIVersion(), Kind: w.csv.GetKind(), Name: "lws-operator.v0.1.0", UID: "2", Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false)},
+				{
+					APIVersion: o.csv.GetAPIVersion(), Kind: o.csv.GetKind(), Name: "lws-operator.v0.1.0", UID: "2",
+					Controller: ptr.To(false), BlockOwnerDeletion: ptr.To(false),
+				},
 			},
 		},
 		Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{corev1.TLSCertKey: []byte("certificate"), corev1.TLSPrivateKeyKey: []byte("key")},
 	}
-	w.create(t, secret)
+	o.create(t, secret)
 	return secret
 }
 
-func (w *olmWorld) read(t *testing.T, secret *corev1.Secret) *corev1.Secret {
+func (o *olmFixture) read(t *testing.T, secret *corev1.Secret) *corev1.Secret {
 	t.Helper()
 	read := &corev1.Secret{}
-	if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(secret), read); err != nil {
+	if err := o.client.Get(t.Context(), client.ObjectKeyFromObject(secret), read); err != nil {
 		t.Fatal(err)
 	}
 	return read
 }
 
-// allow gives the operator the namespaced permissions that the bundle asks for, and those that OLM adds for the OperatorCondition.
-func (w *olmWorld) allow(t *testing.T) {
+// allow grants the operator the namespaced permissions of the bundle, and the permissions that OLM adds for the
+// OperatorCondition.
+func (o *olmFixture) allow(t *testing.T) {
 	t.Helper()
-	list, _, err := unstructured.NestedSlice(w.csv.Object, "spec", "install", "spec", "permissions")
+	list, _, err := unstructured.NestedSlice(o.csv.Object, "spec", "install", "spec", "permissions")
 	if err != nil || len(list) != 1 {
 		t.Fatalf("want permissions of one service account, got %d; %v", len(list), err)
 	}
@@ -189,66 +205,73 @@ func (w *olmWorld) allow(t *testing.T) {
 	if err := yaml.UnmarshalStrict(content, &permissions); err != nil {
 		t.Fatal(err)
 	}
-	name := metav1.ObjectMeta{Namespace: operatorNamespace, Name: w.csv.GetName()}
-	w.create(t, &rbacv1.Role{
+	name := metav1.ObjectMeta{Namespace: operatorNamespace, Name: o.csv.GetName()}
+	o.create(t, &rbacv1.Role{
 		ObjectMeta: name,
 		Rules: append(permissions.Rules, rbacv1.PolicyRule{
-			APIGroups: []string{operatorsv2.GroupVersion.Group}, Resources: []string{"operatorconditions"}, ResourceNames: []string{w.condition.Name},
-			Verbs: []string{"get", "update", "patch"},
+			APIGroups:     []string{operatorsv2.GroupVersion.Group},
+			Resources:     []string{"operatorconditions"},
+			ResourceNames: []string{o.condition.Name},
+			Verbs:         []string{"get", "update", "patch"},
 		}),
 	})
-	w.create(t, &rbacv1.RoleBinding{
+	o.create(t, &rbacv1.RoleBinding{
 		ObjectMeta: name,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: operatorNamespace, Name: permissions.ServiceAccountName}},
+		Subjects: []rbacv1.Subject{{
+			Kind: rbacv1.ServiceAccountKind, Namespace: operatorNamespace, Name: permissions.ServiceAccountName,
+		}},
 	})
 }
 
-// byHand is what docs/olm.md has users say to OLM in place of the operator.
-const byHand = `{"spec":{"overrides":[{"type":"Upgradeable","status":"True","reason":"ByHand","message":"","lastTransitionTime":"2026-01-31T00:00:00Z"}]}}`
+// override is the patch by which docs/olm.md overrides the operator's condition Upgradeable.
+const override = `{"spec":{"overrides":[{"type":"Upgradeable","status":"True","reason":"ByHand","message":"",` +
+	`"lastTransitionTime":"2026-01-31T00:00:00Z"}]}}`
 
-// testUpgradeable has a LeaderWorkerSet begin and end a rolling update, by its status.
-func (w *olmWorld) testUpgradeable(t *testing.T) {
+// testUpgradeable starts and ends a rolling update of a LeaderWorkerSet by its status, and checks the condition
+// Upgradeable.
+func (o *olmFixture) testUpgradeable(t *testing.T) {
 	t.Helper()
-	w.untilUpgradeable(t, metav1.ConditionTrue, "No LeaderWorkerSet is in a rolling update")
+	o.untilUpgradeable(t, metav1.ConditionTrue, "No LeaderWorkerSet is in a rolling update")
 	set := create(t, newNamespace(t, webhooksOff), "llama", `{}`)
 	update := func(status metav1.ConditionStatus) {
 		t.Helper()
-		condition := fmt.Sprintf(`{conditions: [{type: UpdateInProgress, status: %q, reason: Test, message: "", lastTransitionTime: %q}]}`,
-			status, metav1.Now().UTC().Format("2006-01-02T15:04:05Z"))
-		if err := w.client.Status().Patch(t.Context(), set, statusOf(t, condition)); err != nil {
+		const text = `{conditions: [{type: UpdateInProgress, status: %q, reason: Test, message: "", lastTransitionTime: %q}]}`
+		condition := fmt.Sprintf(text, status, metav1.Now().UTC().Format("2006-01-02T15:04:05Z"))
+		if err := o.client.Status().Patch(t.Context(), set, statusOf(t, condition)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	update(metav1.ConditionTrue)
-	if _, err := kubectl(t.Context(), "patch", "operatorconditions.operators.coreos.com", w.condition.Name, "-n", w.condition.Namespace,
-		"--type", "merge", "-p", byHand); err != nil {
+	_, err := kubectl(t.Context(), "patch", "operatorconditions.operators.coreos.com", o.condition.Name,
+		"-n", o.condition.Namespace, "--type", "merge", "-p", override)
+	if err != nil {
 		t.Error(err)
 	}
-	w.untilUpgradeable(t, metav1.ConditionFalse, "1 LeaderWorkerSet is in a rolling update: "+set.GetNamespace()+"/llama")
+	o.untilUpgradeable(t, metav1.ConditionFalse, "1 LeaderWorkerSet is in a rolling update: "+set.GetNamespace()+"/llama")
 	update(metav1.ConditionFalse)
-	w.untilUpgradeable(t, metav1.ConditionTrue, "No LeaderWorkerSet is in a rolling update")
-	if !meta.IsStatusConditionTrue(w.condition.Spec.Overrides, operatorsv2.Upgradeable) {
-		t.Errorf("what was said by hand is gone: %+v", w.condition.Spec.Overrides)
+	o.untilUpgradeable(t, metav1.ConditionTrue, "No LeaderWorkerSet is in a rolling update")
+	if !meta.IsStatusConditionTrue(o.condition.Spec.Overrides, operatorsv2.Upgradeable) {
+		t.Errorf("the override was removed: %+v", o.condition.Spec.Overrides)
 	}
 }
 
-// untilUpgradeable waits until OLM is told so.
-func (w *olmWorld) untilUpgradeable(t *testing.T, status metav1.ConditionStatus, message string) {
+// untilUpgradeable waits until the condition Upgradeable has this status and message.
+func (o *olmFixture) untilUpgradeable(t *testing.T, status metav1.ConditionStatus, message string) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
-		if err := w.client.Get(ctx, client.ObjectKeyFromObject(w.condition), w.condition); err != nil {
+		if err := o.client.Get(ctx, client.ObjectKeyFromObject(o.condition), o.condition); err != nil {
 			return false, err
 		}
-		told := meta.FindStatusCondition(w.condition.Spec.Conditions, operatorsv2.Upgradeable)
-		return told != nil && told.Status == status && told.Message == message, nil
+		condition := meta.FindStatusCondition(o.condition.Spec.Conditions, operatorsv2.Upgradeable)
+		return condition != nil && condition.Status == status && condition.Message == message, nil
 	})
 	if err != nil {
-		t.Fatalf("want Upgradeable %s, %s; got %+v: %v", status, message, w.condition.Spec.Conditions, err)
+		t.Fatalf("want Upgradeable %s, %s; got %+v: %v", status, message, o.condition.Spec.Conditions, err)
 	}
 }
 
-// replica is what a replica of the operator does for OLM, and nothing else of it.
+// replica is the part of an operator's replica that cooperates with OLM.
 type replica struct {
 	readyz string
 	cancel context.CancelFunc
@@ -257,7 +280,7 @@ type replica struct {
 	logged []string
 }
 
-// startForOLM starts a replica, which ends with the test.
+// startForOLM starts a replica. The replica ends with the test.
 func startForOLM(t *testing.T) *replica {
 	t.Helper()
 	ports, err := cluster.FreePorts("health")
@@ -292,7 +315,7 @@ func startForOLM(t *testing.T) *replica {
 	return r
 }
 
-// stop ends the replica, if it runs.
+// stop stops the replica if it runs.
 func (r *replica) stop(t *testing.T) {
 	t.Helper()
 	if r.cancel == nil {
@@ -311,8 +334,8 @@ func (r *replica) log(_, line string) {
 	r.logged = append(r.logged, line)
 }
 
-// hasLogged checks that there is a line with that text.
-func (r *replica) hasLogged(t *testing.T, text string) {
+// checkLogged checks that a line of the log contains the text.
+func (r *replica) checkLogged(t *testing.T, text string) {
 	t.Helper()
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -321,8 +344,8 @@ func (r *replica) hasLogged(t *testing.T, text string) {
 	}
 }
 
-// untilAnswers waits until the replica answers with a status whether it is ready.
-func (r *replica) untilAnswers(t *testing.T, status int) {
+// untilReadyz waits until the replica's readiness endpoint answers with the HTTP status.
+func (r *replica) untilReadyz(t *testing.T, status int) {
 	t.Helper()
 	got := 0
 	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
@@ -332,7 +355,7 @@ func (r *replica) untilAnswers(t *testing.T, status int) {
 		}
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
-			return false, nil // It doesn't answer yet.
+			return false, nil // The replica doesn't listen yet.
 		}
 		defer func() { _ = response.Body.Close() }()
 		got = response.StatusCode

@@ -6,6 +6,7 @@ package integration
 import (
 	"crypto/sha1" //nolint:gosec // The contract's keys are SHA-1.
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 
 const prefix = "leaderworkerset.sigs.k8s.io/"
 
-// newPod is a pod as a StatefulSet of a LeaderWorkerSet "set" creates it, with two pods in a group.
+// newPod returns a pod like those of the StatefulSets of a LeaderWorkerSet "set" with two pods in a group.
 func newPod(namespace, name string, labels, annotations map[string]string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -47,11 +48,16 @@ func leaderPod(namespace string) *corev1.Pod {
 
 func workerPod(namespace string) *corev1.Pod {
 	return newPod(namespace, "set-3-1",
-		map[string]string{prefix + "name": "set", prefix + "group-index": "3", prefix + "group-key": sha1Of(namespace + "/set-3"), prefix + "template-revision-hash": "abc"},
+		map[string]string{
+			prefix + "name":                   "set",
+			prefix + "group-index":            "3",
+			prefix + "group-key":              sha1Of(namespace + "/set-3"),
+			prefix + "template-revision-hash": "abc",
+		},
 		map[string]string{prefix + "size": "2", prefix + "leader-name": "set-3"})
 }
 
-// TestPodsOfGroups checks that the webhook gives pods what only their ordinal tells.
+// TestPodsOfGroups checks what the webhook injects into pods by their ordinals.
 func TestPodsOfGroups(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
@@ -90,13 +96,14 @@ func TestPodsOfGroups(t *testing.T) {
 				{Name: "LWS_GROUP_SIZE", Value: "2"},
 				{Name: "LWS_WORKER_INDEX", Value: tc.worker},
 			}
-			if diff := cmp.Diff(append(identity[:3:3], corev1.EnvVar{Name: "MINE", Value: "$(LWS_LEADER_ADDRESS)"}), tc.pod.Spec.Containers[0].Env); diff != "" {
+			want := append(slices.Clone(identity), corev1.EnvVar{Name: "MINE", Value: "$(LWS_LEADER_ADDRESS)"})
+			if diff := cmp.Diff(want, tc.pod.Spec.Containers[0].Env); diff != "" {
 				t.Errorf("variables (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(identity, tc.pod.Spec.InitContainers[0].Env); diff != "" {
 				t.Errorf("variables of the init container (-want +got):\n%s", diff)
 			}
-			// As after another webhook's change, when the API server asks again.
+			// The API server calls the webhook again if another webhook has changed the pod.
 			again := tc.pod.DeepCopy()
 			again.ResourceVersion, again.UID = "", ""
 			if err := suite.client.Create(t.Context(), again, dryRun); err != nil {
@@ -109,8 +116,8 @@ func TestPodsOfGroups(t *testing.T) {
 	}
 }
 
-// TestLeadersOfExclusiveGroups checks that a leader that is bound to the place of its group isn't scheduled while pods of the group's
-// previous life exist.
+// TestLeadersOfExclusiveGroups checks the scheduling gate of a leader whose group has exclusive placement. The webhook
+// adds it while pods of the group's previous incarnation exist.
 func TestLeadersOfExclusiveGroups(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
@@ -137,11 +144,12 @@ func TestLeadersOfExclusiveGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]corev1.PodSchedulingGate(nil), gates()); diff != "" {
-		t.Errorf("gates when it is gone (-want +got):\n%s", diff)
+		t.Errorf("gates after the deletion of the previous worker (-want +got):\n%s", diff)
 	}
 }
 
-// TestOtherPods checks that pods with the label that no StatefulSet made, such as a copy to debug, pass as they are.
+// TestOtherPods checks that the webhook doesn't change pods with the label that no StatefulSet controls, such as a copy
+// for debugging.
 func TestOtherPods(t *testing.T) {
 	t.Parallel()
 	on, off := newNamespace(t, webhooksOn), newNamespace(t, webhooksOff)
@@ -150,7 +158,7 @@ func TestOtherPods(t *testing.T) {
 		"not its controller": func(pod *corev1.Pod) { pod.OwnerReferences[0].Controller = nil },
 		"another owner":      func(pod *corev1.Pod) { pod.OwnerReferences[0].Kind = "ReplicaSet" },
 		"an empty label":     func(pod *corev1.Pod) { pod.Labels[prefix+"name"] = "" },
-		"nothing fits":       func(pod *corev1.Pod) { pod.OwnerReferences, pod.Name, pod.Annotations = nil, "debug", nil },
+		"debug copy":         func(pod *corev1.Pod) { pod.OwnerReferences, pod.Name, pod.Annotations = nil, "debug", nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			want, got := leaderPod(off), leaderPod(on)
@@ -170,7 +178,7 @@ func TestOtherPods(t *testing.T) {
 	}
 }
 
-// TestMalformedPods checks that a pod of a group whose place can't be told is refused, and why.
+// TestMalformedPods checks that the webhook refuses a pod whose group or ordinal is invalid, and reports the reason.
 func TestMalformedPods(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
@@ -179,12 +187,30 @@ func TestMalformedPods(t *testing.T) {
 		edit func(*corev1.Pod)
 		want string
 	}{
-		"no size":             {leaderPod(namespace), func(pod *corev1.Pod) { pod.Annotations = nil }, `annotation leaderworkerset.sigs.k8s.io/size: "" is not the size of a group`},
-		"a size of 0":         {leaderPod(namespace), func(pod *corev1.Pod) { pod.Annotations[prefix+"size"] = "0" }, `annotation leaderworkerset.sigs.k8s.io/size: "0" is not the size of a group`},
-		"a size that is huge": {workerPod(namespace), func(pod *corev1.Pod) { pod.Annotations[prefix+"size"] = "2147483648" }, `"2147483648" is not the size of a group`},
-		"no ordinal":          {leaderPod(namespace), func(pod *corev1.Pod) { pod.Name = "set" }, `pod name "set" doesn't end in an ordinal`},
-		"no group index":      {workerPod(namespace), func(pod *corev1.Pod) { delete(pod.Labels, prefix+"group-index") }, `label leaderworkerset.sigs.k8s.io/group-index: "" is not a group index`},
-		"a bad group index":   {workerPod(namespace), func(pod *corev1.Pod) { pod.Labels[prefix+"group-index"] = "-1x" }, `"-1x" is not a group index`},
+		"no size": {
+			leaderPod(namespace), func(pod *corev1.Pod) { pod.Annotations = nil },
+			`annotation leaderworkerset.sigs.k8s.io/size: "" is not the size of a group`,
+		},
+		"a size of 0": {
+			leaderPod(namespace), func(pod *corev1.Pod) { pod.Annotations[prefix+"size"] = "0" },
+			`annotation leaderworkerset.sigs.k8s.io/size: "0" is not the size of a group`,
+		},
+		"a size that is huge": {
+			workerPod(namespace), func(pod *corev1.Pod) { pod.Annotations[prefix+"size"] = "2147483648" },
+			`"2147483648" is not the size of a group`,
+		},
+		"no ordinal": {
+			leaderPod(namespace), func(pod *corev1.Pod) { pod.Name = "set" },
+			`pod name "set" doesn't end in an ordinal`,
+		},
+		"no group index": {
+			workerPod(namespace), func(pod *corev1.Pod) { delete(pod.Labels, prefix+"group-index") },
+			`label leaderworkerset.sigs.k8s.io/group-index: "" is not a group index`,
+		},
+		"a bad group index": {
+			workerPod(namespace), func(pod *corev1.Pod) { pod.Labels[prefix+"group-index"] = "-1x" },
+			`"-1x" is not a group index`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.edit(tc.pod)
@@ -196,9 +222,9 @@ func TestMalformedPods(t *testing.T) {
 	}
 }
 
-// TestWithoutTheOperator checks what waits for the operator while it is down, and what doesn't: its objectSelector and rules leave
-// everything else alone.
-func TestWithoutTheOperator(t *testing.T) {
+// TestOperatorDown checks which requests fail while the operator is down. The objectSelector and the rules of the
+// webhooks exclude all other requests.
+func TestOperatorDown(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOff)
 	set := create(t, namespace, "set", `{}`)
@@ -208,18 +234,18 @@ func TestWithoutTheOperator(t *testing.T) {
 	}
 	switchTo(t, namespace, webhooksDown)
 
-	t.Run("waits", func(t *testing.T) {
+	t.Run("refused", func(t *testing.T) {
 		for name, err := range map[string]error{
 			"creation of a pod of a group": suite.client.Create(t.Context(), workerPod(namespace), dryRun),
 			"creation of a set":            suite.client.Create(t.Context(), newSet(t, namespace, "another", `{}`), dryRun),
 			"change of a set":              edit(t, set.DeepCopy(), `{replicas: 2}`, dryRun),
 		} {
 			if !apierrors.IsInternalError(err) || !strings.Contains(err.Error(), "failed calling webhook") {
-				t.Errorf("%s: %v; want that the webhook can't be called", name, err)
+				t.Errorf("%s: %v; want a failed call of the webhook", name, err)
 			}
 		}
 	})
-	t.Run("goes on", func(t *testing.T) {
+	t.Run("accepted", func(t *testing.T) {
 		plain := workerPod(namespace)
 		delete(plain.Labels, prefix+"name")
 		grouped.Labels["a"] = "b"

@@ -29,10 +29,10 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// seed makes the random tests the same each time.
+// seed makes the random tests reproducible.
 const seed = 20260102
 
-// TestRandomSets posts sets of random fields. Whatever they are, the answer is that they are accepted or what is wrong with them.
+// TestRandomSets creates sets with random fields. The API server accepts each set or reports what is invalid.
 func TestRandomSets(t *testing.T) {
 	t.Parallel()
 	const sets = 300
@@ -42,14 +42,14 @@ func TestRandomSets(t *testing.T) {
 	for i := range sets {
 		set := &leaderworkersetv1.LeaderWorkerSet{}
 		random.Fill(&set.Spec)
-		posted := setOfSpec(namespace, normal(t, set.Spec))
+		posted := setOfSpec(namespace, normalized(t, set.Spec))
 		posted.SetName(nameOf(i))
 		answers.check(t, posted.Object["spec"], suite.client.Create(t.Context(), posted))
 	}
 	answers.report(t)
 }
 
-// newFiller fills specs so that the schema takes a good part of them: what comes after it shall have something to do, too.
+// newFiller returns a filler of specs. The schema accepts many of the specs, so that the requests reach the webhooks.
 func newFiller() *randfill.Filler {
 	codecs := serializer.NewCodecFactory(suite.client.Scheme())
 	filler := fuzzer.FuzzerFor(metafuzzer.Funcs, legacySource{rand.NewPCG(seed, seed)}, codecs)
@@ -80,42 +80,42 @@ func newFiller() *randfill.Filler {
 	)
 }
 
-// among fills in one of some values.
+// among returns a function that chooses one of the values.
 func among[T any](values ...T) func(*T, randfill.Continue) {
 	return func(value *T, c randfill.Continue) { *value = values[c.Intn(len(values))] }
 }
 
-// sometimes leaves most values empty.
+// sometimes fills one value of four and leaves the others empty.
 func sometimes[T any](value *T, c randfill.Continue) {
 	if c.Intn(4) == 0 {
 		c.FillNoCustom(value)
 	}
 }
 
-// legacySource is a source of random numbers in the form that fuzzers take.
+// legacySource is a source of random numbers in the form that the fuzzer requires.
 type legacySource struct{ *rand.PCG }
 
-// Int63 is the next number.
-func (s legacySource) Int63() int64 { return int64(s.Uint64() >> 1) } //nolint:gosec // It fits.
+// Int63 returns the next number.
+func (s legacySource) Int63() int64 { return int64(s.Uint64() >> 1) } //nolint:gosec // The shift makes it fit.
 
-// Seed is never called.
-func (legacySource) Seed(int64) { panic("the seed is given") }
+// Seed panics, because the fuzzer never calls it.
+func (legacySource) Seed(int64) { panic("the seed is fixed") }
 
-// TestDamagedSets takes parts out of a valid set, or puts others in their place, when it is created and when it is updated. The answer
-// is that it is accepted or what is wrong with it.
+// TestDamagedSets removes or replaces parts of a valid set, at its creation and at an update. The API server accepts
+// each request or reports what is invalid.
 func TestDamagedSets(t *testing.T) {
 	t.Parallel()
 	const sets = 300
 	namespace := newNamespace(t, webhooksOn)
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // Reproducible.
-	updated := setOfSpec(namespace, parse(t, rich))
+	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // The test must be reproducible.
+	updated := setOfSpec(namespace, parse(t, fullSpec))
 	updated.SetName("updated")
 	if err := suite.client.Create(t.Context(), updated); err != nil {
 		t.Fatal(err)
 	}
 	var creations, updates answers
 	for range sets {
-		spec := parse(t, rich)
+		spec := parse(t, fullSpec)
 		for range 1 + random.IntN(3) {
 			damage(random, spec)
 		}
@@ -125,13 +125,14 @@ func TestDamagedSets(t *testing.T) {
 		}
 		patch := fmt.Appendf(nil, `[{"op": "replace", "path": "/spec", "value": %s}]`, value)
 		creations.check(t, spec, suite.client.Create(t.Context(), setOfSpec(namespace, spec), dryRun))
-		updates.check(t, spec, suite.client.Patch(t.Context(), updated.DeepCopy(), client.RawPatch(types.JSONPatchType, patch), dryRun))
+		update := client.RawPatch(types.JSONPatchType, patch)
+		updates.check(t, spec, suite.client.Patch(t.Context(), updated.DeepCopy(), update, dryRun))
 	}
 	creations.report(t)
 	updates.report(t)
 }
 
-// damage replaces, empties or removes one random part below an object, most often not the whole of it.
+// damage replaces, empties or removes one random part below an object. It rarely damages a whole object.
 func damage(random *rand.Rand, object map[string]any) {
 	if len(object) == 0 {
 		return
@@ -147,7 +148,8 @@ func damage(random *rand.Rand, object map[string]any) {
 		return
 	}
 	replacements := []any{
-		nil, map[string]any{}, []any{}, []any{nil}, map[string]any{"a": nil}, "", "a", "100%", int64(0), int64(-1), int64(1 << 40), 1.5, true,
+		nil, map[string]any{}, []any{}, []any{nil}, map[string]any{"a": nil}, "", "a", "100%", int64(0), int64(-1),
+		int64(1 << 40), 1.5, true,
 	}
 	if choice := random.IntN(len(replacements) + 1); choice < len(replacements) {
 		object[name] = replacements[choice]
@@ -156,10 +158,10 @@ func damage(random *rand.Rand, object map[string]any) {
 	}
 }
 
-// answers counts what the API server said.
+// answers counts the answers of the API server.
 type answers struct{ accepted, refused int }
 
-// check takes note of an answer. One that is neither that the request is fine nor what is wrong with it is an error.
+// check records an answer. It reports an error unless the answer is an acceptance or a client error with a message.
 func (a *answers) check(t *testing.T, spec any, err error) {
 	t.Helper()
 	if err == nil {
@@ -173,16 +175,17 @@ func (a *answers) check(t *testing.T, spec any, err error) {
 		return
 	}
 	code, message := status.Status().Code, status.Status().Message
-	if code < http.StatusBadRequest || code >= http.StatusInternalServerError || message == "" || strings.Contains(message, "panic") {
+	if code < http.StatusBadRequest || code >= http.StatusInternalServerError || message == "" ||
+		strings.Contains(message, "panic") {
 		t.Errorf("%d: %s\nspec %v", code, message, spec)
 	}
 }
 
-// report says what the answers were, so that it can be seen whether they say anything.
+// report logs the counts. It reports an error if all answers are the same, because the test then covers too little.
 func (a *answers) report(t *testing.T) {
 	t.Helper()
 	t.Logf("%d accepted, %d refused", a.accepted, a.refused)
 	if a.accepted == 0 || a.refused == 0 {
-		t.Error("that doesn't say much")
+		t.Error("want both accepted and refused requests")
 	}
 }

@@ -10,9 +10,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Paths of fields that many refusals are about, and their messages.
+// Paths of fields in many refusals, and messages.
 const (
-	// root is how rules for the whole object name it. They can't name metadata.name, which is in their messages instead.
+	// root is the path that the API server reports for rules of the whole object. The messages of those rules contain
+	// metadata.name.
 	root = "<nil>"
 
 	maxUnavailable  = "spec.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable"
@@ -33,7 +34,7 @@ const (
 	alwaysRestarted = "must be Always: pods of StatefulSets are restarted"
 )
 
-// TestRefusedSpecs is what the schema and its rules refuse, alone and together with the webhooks.
+// TestRefusedSpecs checks specs that the schema and its rules refuse, with and without the webhooks.
 func TestRefusedSpecs(t *testing.T) {
 	tests := []struct {
 		spec string
@@ -41,17 +42,31 @@ func TestRefusedSpecs(t *testing.T) {
 	}{
 		{`{replicas: -1}`, refusal{"spec.replicas", "greater than or equal to 0"}},
 		{`{replicas: 1000001}`, refusal{"spec.replicas", "less than or equal to 1000000"}},
-		{`{replicas: 1000000, leaderWorkerTemplate: {size: 2148}}`, refusal{"spec.replicas", "the number of pods, must be no more than 2147483647"}},
+		{
+			`{replicas: 1000000, leaderWorkerTemplate: {size: 2148}}`,
+			refusal{"spec.replicas", "the number of pods, must be no more than 2147483647"},
+		},
 		{`{revisionHistoryLimit: -1}`, refusal{"spec.revisionHistoryLimit", "greater than or equal to 0"}},
 		{`{leaderWorkerTemplate: {size: 0}}`, refusal{size, "greater than or equal to 1"}},
 		{`{leaderWorkerTemplate: {size: -1}}`, refusal{size, "greater than or equal to 1"}},
 
 		{`{startupPolicy: LeaderFirst}`, refusal{"spec.startupPolicy", `supported values: "LeaderCreated", "LeaderReady"`}},
-		{`{networkConfig: {subdomainPolicy: shared}}`, refusal{"spec.networkConfig.subdomainPolicy", `supported values: "Shared", "UniquePerReplica"`}},
-		{`{leaderWorkerTemplate: {restartPolicy: Always}}`, refusal{"spec.leaderWorkerTemplate.restartPolicy", `supported values: "RecreateGroupOnPodRestart", "RecreateGroupAfterStart", "None"`}},
+		{
+			`{networkConfig: {subdomainPolicy: shared}}`,
+			refusal{"spec.networkConfig.subdomainPolicy", `supported values: "Shared", "UniquePerReplica"`},
+		},
+		{
+			`{leaderWorkerTemplate: {restartPolicy: Always}}`,
+			refusal{
+				"spec.leaderWorkerTemplate.restartPolicy",
+				`supported values: "RecreateGroupOnPodRestart", "RecreateGroupAfterStart", "None"`,
+			},
+		},
 
 		{`{rolloutStrategy: {type: Recreate}}`, refusal{"spec.rolloutStrategy.type", `supported values: "RollingUpdate"`}},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {partition: -1}}}`, refusal{partition, "greater than or equal to 0"}},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {partition: -1}}}`, refusal{partition, "greater than or equal to 0"},
+		},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: -1}}}`, refusal{maxUnavailable, badUnavailable}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 101%}}}`, refusal{maxUnavailable, badUnavailable}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: -1%}}}`, refusal{maxUnavailable, badUnavailable}},
@@ -60,7 +75,10 @@ func TestRefusedSpecs(t *testing.T) {
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: "%"}}}`, refusal{maxUnavailable, badUnavailable}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: ""}}}`, refusal{maxUnavailable, badUnavailable}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: half}}}`, refusal{maxUnavailable, badUnavailable}},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: one third of them}}}`, refusal{maxUnavailable, "may not be more than 5"}},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: one third of them}}}`,
+			refusal{maxUnavailable, "may not be more than 5"},
+		},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: -1}}}`, refusal{maxSurge, badSurge}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: "1"}}}`, refusal{maxSurge, badSurge}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: -5%}}}`, refusal{maxSurge, badSurge}},
@@ -69,34 +87,101 @@ func TestRefusedSpecs(t *testing.T) {
 
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, refusal{maxUnavailable, neverUpdated}},
 		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0%}}}`, refusal{maxUnavailable, neverUpdated}},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0, maxSurge: 0}}}`, refusal{maxUnavailable, neverUpdated}},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0, maxSurge: 0%}}}`, refusal{maxUnavailable, neverUpdated}},
-		{`{replicas: 7, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0%, maxSurge: 0%}}}`, refusal{maxUnavailable, neverUpdated}},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0, maxSurge: 0}}}`,
+			refusal{maxUnavailable, neverUpdated},
+		},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0, maxSurge: 0%}}}`,
+			refusal{maxUnavailable, neverUpdated},
+		},
+		{
+			`{replicas: 7, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0%, maxSurge: 0%}}}`,
+			refusal{maxUnavailable, neverUpdated},
+		},
 
 		{`{leaderWorkerTemplate: {subGroupPolicy: {}}}`, refusal{subGroupSize, "Required value"}},
-		{`{leaderWorkerTemplate: {subGroupPolicy: {subGroupPolicyType: LeaderExcluded}}}`, refusal{subGroupSize, "Required value"}},
-		{`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 0}}}`, refusal{subGroupSize, "greater than or equal to 1"}},
-		{`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: -2}}}`, refusal{subGroupSize, "greater than or equal to 1"}},
-		{`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 5}}}`, refusal{subGroupSize, "must be no more than size"}},
+		{
+			`{leaderWorkerTemplate: {subGroupPolicy: {subGroupPolicyType: LeaderExcluded}}}`,
+			refusal{subGroupSize, "Required value"},
+		},
+		{
+			`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 0}}}`,
+			refusal{subGroupSize, "greater than or equal to 1"},
+		},
+		{
+			`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: -2}}}`,
+			refusal{subGroupSize, "greater than or equal to 1"},
+		},
+		{
+			`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 5}}}`,
+			refusal{subGroupSize, "must be no more than size"},
+		},
 		{`{leaderWorkerTemplate: {subGroupPolicy: {subGroupSize: 2}}}`, refusal{subGroupSize, "must be no more than size"}},
 		{`{leaderWorkerTemplate: {size: 6, subGroupPolicy: {subGroupSize: 4}}}`, refusal{subGroupSize, notDivisible}},
-		{`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 2, subGroupPolicyType: LeaderExcluded}}}`, refusal{subGroupSize, notDivisible}},
-		{`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 4, subGroupPolicyType: LeaderExcluded}}}`, refusal{subGroupSize, notDivisible}},
-		{`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 2, subGroupPolicyType: WorkersOnly}}}`, refusal{subGroupPolicy + ".subGroupPolicyType", `supported values: "LeaderWorker", "LeaderExcluded"`}},
+		{
+			`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 2, subGroupPolicyType: LeaderExcluded}}}`,
+			refusal{subGroupSize, notDivisible},
+		},
+		{
+			`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 4, subGroupPolicyType: LeaderExcluded}}}`,
+			refusal{subGroupSize, notDivisible},
+		},
+		{
+			`{leaderWorkerTemplate: {size: 4, subGroupPolicy: {subGroupSize: 2, subGroupPolicyType: WorkersOnly}}}`,
+			refusal{subGroupPolicy + ".subGroupPolicyType", `supported values: "LeaderWorker", "LeaderExcluded"`},
+		},
 
 		{`{leaderWorkerTemplate: {workerTemplate: null}}`, refusal{workerTemplate, "Required value"}},
-		{`{leaderWorkerTemplate: {workerTemplate: {spec: null}}}`, refusal{workerTemplate + ".spec.containers", "must have at least one container"}},
-		{`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: []}}}}`, refusal{workerTemplate + ".spec.containers", "must have at least one container"}},
-		{`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: null}}}}`, refusal{workerTemplate + ".spec.containers", "Required value"}},
-		{`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a}, {name: b, image: a}, {name: a, image: a}]}}}}`, refusal{workerTemplate + ".spec.containers[2]", `Duplicate value: {"name":"a"}`}},
-		{`{leaderWorkerTemplate: {leaderTemplate: {}}}`, refusal{leaderTemplate + ".spec.containers", "must have at least one container"}},
-		{`{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: []}}}}`, refusal{leaderTemplate + ".spec.containers", "must have at least one container"}},
-		{`{leaderWorkerTemplate: {workerTemplate: {spec: {restartPolicy: Never}}}}`, refusal{workerTemplate + ".spec.restartPolicy", alwaysRestarted}},
-		{`{leaderWorkerTemplate: {workerTemplate: {spec: {restartPolicy: OnFailure}}}}`, refusal{workerTemplate + ".spec.restartPolicy", alwaysRestarted}},
-		{`{leaderWorkerTemplate: {leaderTemplate: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}`, refusal{leaderTemplate + ".spec.restartPolicy", alwaysRestarted}},
-		{`{leaderWorkerTemplate: {volumeClaimTemplates: [` + strings.Repeat(`{},`, 257) + `]}}`, refusal{claimTemplates, "must have at most 256 items"}},
-		{`{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Keep}}}`, refusal{claimRetention + ".whenDeleted", "must be Retain or Delete"}},
-		{`{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenScaled: ""}}}`, refusal{claimRetention + ".whenScaled", "must be Retain or Delete"}},
+		{
+			`{leaderWorkerTemplate: {workerTemplate: {spec: null}}}`,
+			refusal{workerTemplate + ".spec.containers", "must have at least one container"},
+		},
+		{
+			`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: []}}}}`,
+			refusal{workerTemplate + ".spec.containers", "must have at least one container"},
+		},
+		{
+			`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: null}}}}`,
+			refusal{workerTemplate + ".spec.containers", "Required value"},
+		},
+		{
+			`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: ` +
+				`[{name: a, image: a}, {name: b, image: a}, {name: a, image: a}]}}}}`,
+			refusal{workerTemplate + ".spec.containers[2]", `Duplicate value: {"name":"a"}`},
+		},
+		{
+			`{leaderWorkerTemplate: {leaderTemplate: {}}}`,
+			refusal{leaderTemplate + ".spec.containers", "must have at least one container"},
+		},
+		{
+			`{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: []}}}}`,
+			refusal{leaderTemplate + ".spec.containers", "must have at least one container"},
+		},
+		{
+			`{leaderWorkerTemplate: {workerTemplate: {spec: {restartPolicy: Never}}}}`,
+			refusal{workerTemplate + ".spec.restartPolicy", alwaysRestarted},
+		},
+		{
+			`{leaderWorkerTemplate: {workerTemplate: {spec: {restartPolicy: OnFailure}}}}`,
+			refusal{workerTemplate + ".spec.restartPolicy", alwaysRestarted},
+		},
+		{
+			`{leaderWorkerTemplate: {leaderTemplate: {spec: {restartPolicy: Never, containers: [{name: a, image: a}]}}}}`,
+			refusal{leaderTemplate + ".spec.restartPolicy", alwaysRestarted},
+		},
+		{
+			`{leaderWorkerTemplate: {volumeClaimTemplates: [` + strings.Repeat(`{},`, 257) + `]}}`,
+			refusal{claimTemplates, "must have at most 256 items"},
+		},
+		{
+			`{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Keep}}}`,
+			refusal{claimRetention + ".whenDeleted", "must be Retain or Delete"},
+		},
+		{
+			`{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenScaled: ""}}}`,
+			refusal{claimRetention + ".whenScaled", "must be Retain or Delete"},
+		},
 	}
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -111,23 +196,44 @@ func TestRefusedSpecs(t *testing.T) {
 	}
 }
 
-// TestRefusedBeforeTheSchema is about specs that the operator's types can't hold. The mutating webhook, which comes before the schema,
-// can't read them and says why; without it the schema refuses them.
+// TestRefusedBeforeTheSchema checks specs that the operator's types can't hold. The mutating webhook, which runs before
+// the schema validation, can't decode them and reports the reason. Without the webhook, the schema refuses them.
 func TestRefusedBeforeTheSchema(t *testing.T) {
 	tests := []struct {
 		spec string
 		off  refusal
-		on   string // Part of the webhook's message.
+		on   string // part of the webhook's message
 	}{
-		{`{replicas: 2147483648}`, refusal{"spec.replicas", "less than or equal to 1000000"}, "cannot unmarshal number 2147483648"},
+		{
+			`{replicas: 2147483648}`, refusal{"spec.replicas", "less than or equal to 1000000"},
+			"cannot unmarshal number 2147483648",
+		},
 		{`{replicas: two}`, refusal{"spec.replicas", "must be of type integer"}, "cannot unmarshal string"},
 		{`{leaderWorkerTemplate: {size: 2147483648}}`, refusal{root, notInt32 + size}, "cannot unmarshal number 2147483648"},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {partition: 2147483648}}}`, refusal{root, notInt32 + partition}, "cannot unmarshal number 2147483648"},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 2147483648}}}`, refusal{maxUnavailable, badUnavailable}, "cannot unmarshal number 2147483648"},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 2147483648}}}`, refusal{maxSurge, badSurge}, "cannot unmarshal number 2147483648"},
-		{`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: true}}}`, refusal{maxSurge, "must be of type integer,string"}, "cannot unmarshal"},
-		{`{leaderWorkerTemplate: {size: 3, subGroupPolicy: {subGroupSize: 2147483648}}}`, refusal{root, notInt32 + subGroupSize}, "cannot unmarshal number 2147483648"},
-		{`{leaderWorkerTemplate: [1]}`, refusal{"spec.leaderWorkerTemplate", "must be of type object"}, "cannot unmarshal array"},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {partition: 2147483648}}}`, refusal{root, notInt32 + partition},
+			"cannot unmarshal number 2147483648",
+		},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 2147483648}}}`,
+			refusal{maxUnavailable, badUnavailable}, "cannot unmarshal number 2147483648",
+		},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 2147483648}}}`, refusal{maxSurge, badSurge},
+			"cannot unmarshal number 2147483648",
+		},
+		{
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: true}}}`,
+			refusal{maxSurge, "must be of type integer,string"}, "cannot unmarshal",
+		},
+		{
+			`{leaderWorkerTemplate: {size: 3, subGroupPolicy: {subGroupSize: 2147483648}}}`,
+			refusal{root, notInt32 + subGroupSize}, "cannot unmarshal number 2147483648",
+		},
+		{
+			`{leaderWorkerTemplate: [1]}`, refusal{"spec.leaderWorkerTemplate", "must be of type object"},
+			"cannot unmarshal array",
+		},
 	}
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -148,7 +254,7 @@ func TestRefusedBeforeTheSchema(t *testing.T) {
 	}
 }
 
-// TestAcceptedSpecs is what lies just within the rules, and what looks odd and is fine.
+// TestAcceptedSpecs checks specs that are just within the rules, and unusual specs that are valid.
 func TestAcceptedSpecs(t *testing.T) {
 	specs := []string{
 		`{replicas: 0}`,
@@ -195,18 +301,19 @@ func TestAcceptedSpecs(t *testing.T) {
 	}
 }
 
-// TestEdits checks which changes of a set are refused.
+// TestEdits checks which changes of a set the API server refuses.
 func TestEdits(t *testing.T) {
 	const (
 		fixedSubGroups = "subGroupSize can't be changed, added or removed"
 		fixedClaims    = "field is immutable"
 		subGroups      = `{leaderWorkerTemplate: {size: 5, subGroupPolicy: {subGroupSize: 2}}}`
-		claims         = `{leaderWorkerTemplate: {volumeClaimTemplates: [{metadata: {name: data, labels: {a: b}}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}`
+		claims         = `{leaderWorkerTemplate: {volumeClaimTemplates: [{metadata: {name: data, labels: {a: b}}, ` +
+			`spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}`
 	)
 	tests := []struct {
 		name         string
 		before, edit string
-		want         *refusal // nil: the edit is fine.
+		want         *refusal // nil if the API server accepts the edit
 	}{
 		{"size", `{leaderWorkerTemplate: {size: 2}}`, `{leaderWorkerTemplate: {size: 7}}`, nil},
 		{"size to 1", `{leaderWorkerTemplate: {size: 2}}`, `{leaderWorkerTemplate: {size: 1}}`, nil},
@@ -217,33 +324,80 @@ func TestEdits(t *testing.T) {
 		{"startupPolicy", `{}`, `{startupPolicy: LeaderReady}`, nil},
 		{"restartPolicy", `{}`, `{leaderWorkerTemplate: {restartPolicy: None}}`, nil},
 		{"template", `{}`, `{leaderWorkerTemplate: {workerTemplate: {spec: {hostNetwork: true}}}}`, nil},
-		{"leaderTemplate added", `{}`, `{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`, nil},
-		{"leaderTemplate removed", `{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`, `{leaderWorkerTemplate: {leaderTemplate: null}}`, nil},
-		{"claim retention", `{}`, `{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}}}`, nil},
+		{
+			"leaderTemplate added", `{}`,
+			`{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`, nil,
+		},
+		{
+			"leaderTemplate removed", `{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`,
+			`{leaderWorkerTemplate: {leaderTemplate: null}}`, nil,
+		},
+		{
+			"claim retention", `{}`, `{leaderWorkerTemplate: {persistentVolumeClaimRetentionPolicy: {whenScaled: Delete}}}`, nil,
+		},
 		{"partition", `{}`, `{rolloutStrategy: {rollingUpdateConfiguration: {partition: 9}}}`, nil},
 
 		{"subgroups, same size", subGroups, `{leaderWorkerTemplate: {subGroupPolicy: {subGroupSize: 2}}}`, nil},
 		{"subgroups, size of the group", subGroups, `{leaderWorkerTemplate: {size: 8}}`, nil},
 		{"subgroups, type", subGroups, `{leaderWorkerTemplate: {subGroupPolicy: {subGroupPolicyType: LeaderExcluded}}}`, nil},
-		{"subgroups, changed", subGroups, `{leaderWorkerTemplate: {subGroupPolicy: {subGroupSize: 4}}}`, &refusal{subGroupPolicy, fixedSubGroups}},
-		{"subgroups, removed", subGroups, `{leaderWorkerTemplate: {subGroupPolicy: null}}`, &refusal{subGroupPolicy, fixedSubGroups}},
-		{"subgroups, added", `{leaderWorkerTemplate: {size: 5}}`, `{leaderWorkerTemplate: {subGroupPolicy: {subGroupSize: 2}}}`, &refusal{subGroupPolicy, fixedSubGroups}},
-		{"subgroups, a size that isn't divisible", subGroups, `{leaderWorkerTemplate: {size: 6, subGroupPolicy: {subGroupPolicyType: LeaderExcluded}}}`, &refusal{subGroupSize, notDivisible}},
-		{"subgroups, too small a size", subGroups, `{leaderWorkerTemplate: {size: 1}}`, &refusal{subGroupSize, "must be no more than size"}},
+		{
+			"subgroups, changed", subGroups, `{leaderWorkerTemplate: {subGroupPolicy: {subGroupSize: 4}}}`,
+			&refusal{subGroupPolicy, fixedSubGroups},
+		},
+		{
+			"subgroups, removed", subGroups, `{leaderWorkerTemplate: {subGroupPolicy: null}}`,
+			&refusal{subGroupPolicy, fixedSubGroups},
+		},
+		{
+			"subgroups, added", `{leaderWorkerTemplate: {size: 5}}`,
+			`{leaderWorkerTemplate: {subGroupPolicy: {subGroupSize: 2}}}`, &refusal{subGroupPolicy, fixedSubGroups},
+		},
+		{
+			"subgroups, a size that isn't divisible", subGroups,
+			`{leaderWorkerTemplate: {size: 6, subGroupPolicy: {subGroupPolicyType: LeaderExcluded}}}`,
+			&refusal{subGroupSize, notDivisible},
+		},
+		{
+			"subgroups, too small a size", subGroups, `{leaderWorkerTemplate: {size: 1}}`,
+			&refusal{subGroupSize, "must be no more than size"},
+		},
 
 		{"claims, no change", claims, claims, nil},
-		{"claims, removed", claims, `{leaderWorkerTemplate: {volumeClaimTemplates: null}}`, &refusal{claimTemplates, fixedClaims}},
-		{"claims, emptied", claims, `{leaderWorkerTemplate: {volumeClaimTemplates: []}}`, &refusal{claimTemplates, fixedClaims}},
+		{
+			"claims, removed", claims, `{leaderWorkerTemplate: {volumeClaimTemplates: null}}`,
+			&refusal{claimTemplates, fixedClaims},
+		},
+		{
+			"claims, emptied", claims, `{leaderWorkerTemplate: {volumeClaimTemplates: []}}`,
+			&refusal{claimTemplates, fixedClaims},
+		},
 		{"claims, added", `{}`, claims, &refusal{claimTemplates, fixedClaims}},
 		{"claims, storage", claims, strings.Replace(claims, "1Gi", "2Gi", 1), &refusal{claimTemplates, fixedClaims}},
 		{"claims, name", claims, strings.Replace(claims, "data", "cache", 1), &refusal{claimTemplates, fixedClaims}},
 		{"claims, label", claims, strings.Replace(claims, "{a: b}", "{a: c}", 1), &refusal{claimTemplates, fixedClaims}},
-		{"claims, annotation", claims, strings.Replace(claims, "labels: {a: b}", "labels: {a: b}, annotations: {a: b}", 1), &refusal{claimTemplates, fixedClaims}},
-		{"claims, finalizer", claims, strings.Replace(claims, "labels: {a: b}", "labels: {a: b}, finalizers: [example.com/a]", 1), &refusal{claimTemplates, fixedClaims}},
+		{
+			"claims, annotation", claims, strings.Replace(claims, "labels: {a: b}", "labels: {a: b}, annotations: {a: b}", 1),
+			&refusal{claimTemplates, fixedClaims},
+		},
+		{
+			"claims, finalizer", claims,
+			strings.Replace(claims, "labels: {a: b}", "labels: {a: b}, finalizers: [example.com/a]", 1),
+			&refusal{claimTemplates, fixedClaims},
+		},
 
-		{"both bounds 0", `{replicas: 2}`, `{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, &refusal{maxUnavailable, neverUpdated}},
-		{"both bounds 0 without replicas", `{replicas: 0}`, `{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, nil},
-		{"replicas where both bounds are 0", `{replicas: 0, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, `{replicas: 1}`, &refusal{maxUnavailable, neverUpdated}},
+		{
+			"both bounds 0", `{replicas: 2}`, `{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`,
+			&refusal{maxUnavailable, neverUpdated},
+		},
+		{
+			"both bounds 0 without replicas", `{replicas: 0}`,
+			`{rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, nil,
+		},
+		{
+			"replicas where both bounds are 0",
+			`{replicas: 0, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, `{replicas: 1}`,
+			&refusal{maxUnavailable, neverUpdated},
+		},
 	}
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -264,7 +418,7 @@ func TestEdits(t *testing.T) {
 	}
 }
 
-// shortened makes a readable name of a test from a spec.
+// shortened shortens a spec to the name of a test.
 func shortened(spec string) string {
 	const limit = 100
 	return strings.Trim(spec[:min(len(spec), limit)], "{}")

@@ -24,7 +24,7 @@ import (
 
 var setsResource = schema.GroupResource{Group: leaderworkersetv1.GroupVersion.Group, Resource: "leaderworkersets"}
 
-// scales is the client that autoscalers use.
+// scales returns the client that autoscalers use.
 func scales(t *testing.T) scale.ScalesGetter {
 	t.Helper()
 	discovered, err := discovery.NewDiscoveryClientForConfig(suite.config)
@@ -46,7 +46,7 @@ func scaleTo(t *testing.T, set client.Object, replicas int32) error {
 	return suite.client.SubResource("scale").Update(t.Context(), read(t, set), client.WithSubResourceBody(body))
 }
 
-// TestScale reads and writes the scale subresource as a HorizontalPodAutoscaler does.
+// TestScale reads and writes the scale subresource like a HorizontalPodAutoscaler.
 func TestScale(t *testing.T) {
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
@@ -64,7 +64,8 @@ func TestScale(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got.Spec.Replicas != 3 || got.Status.Replicas != 2 || got.Status.Selector != "a=b,c" {
-				t.Errorf("scale: spec %+v, status %+v; want 3 replicas, 2 there, selected by a=b,c", got.Spec, got.Status)
+				t.Errorf("scale: spec %+v, status %+v; want 3 desired and 2 existing replicas, and selector a=b,c",
+					got.Spec, got.Status)
 			}
 			for _, replicas := range []int32{0, 7} {
 				got.Spec.Replicas = replicas
@@ -75,8 +76,10 @@ func TestScale(t *testing.T) {
 					t.Errorf("scaled to %d: the set has %d replicas, its scale says %d", replicas, now, got.Spec.Replicas)
 				}
 			}
-			if _, err := client.Patch(t.Context(), leaderworkersetv1.GroupVersion.WithResource(setsResource.Resource), "set", types.MergePatchType,
-				[]byte(`{"spec": {"replicas": 4}}`), metav1.PatchOptions{}); err != nil {
+			resource := leaderworkersetv1.GroupVersion.WithResource(setsResource.Resource)
+			patch := []byte(`{"spec": {"replicas": 4}}`)
+			_, err = client.Patch(t.Context(), resource, "set", types.MergePatchType, patch, metav1.PatchOptions{})
+			if err != nil {
 				t.Error(err)
 			}
 			if now := *read(t, set).Spec.Replicas; now != 4 {
@@ -86,13 +89,15 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// TestRefusedScale checks that the scale subresource, which no webhook sees, obeys the rules for replicas: otherwise later edits of the
-// set would be refused for something that is there already.
+// TestRefusedScale checks that the rules for replicas apply to the scale subresource, for which no webhook is called.
+// Otherwise, the API server would refuse later edits because of existing values.
 func TestRefusedScale(t *testing.T) {
+	const doubling = `{replicas: 1, leaderWorkerTemplate: {size: 2}, ` +
+		`rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 100%}}}`
 	for i, tc := range []struct {
 		name, spec string
 		replicas   int32
-		want       string // Part of the message; empty if it is fine.
+		want       string // part of the message, empty if the API server accepts the replicas
 	}{
 		{"set", `{replicas: 1}`, -1, "greater than or equal to 0"},
 		{"set", `{replicas: 1}`, 1000001, "less than or equal to 1000000"},
@@ -100,10 +105,12 @@ func TestRefusedScale(t *testing.T) {
 		{"set", `{replicas: 1, leaderWorkerTemplate: {size: 2148}}`, 1000000, "must be no more than 2147483647"},
 		{"set", `{replicas: 0, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 0}}}`, 1, neverUpdated},
 		{"set", `{replicas: 10, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: 10%}}}`, 1, ""},
-		{strings.Repeat("n", 50), `{replicas: 10, leaderWorkerTemplate: {size: 2}}`, 11, "must be no more than 49 characters"},
+		{
+			strings.Repeat("n", 50), `{replicas: 10, leaderWorkerTemplate: {size: 2}}`, 11, "must be no more than 49 characters",
+		},
 		{strings.Repeat("n", 50), `{replicas: 11}`, 1000000, ""},
-		{strings.Repeat("n", 50), `{replicas: 1, leaderWorkerTemplate: {size: 2}, rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 100%}}}`, 5, ""},
-		{strings.Repeat("n", 50), `{replicas: 1, leaderWorkerTemplate: {size: 2}, rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 100%}}}`, 6, "must be no more than 49 characters"},
+		{strings.Repeat("n", 50), doubling, 5, ""},
+		{strings.Repeat("n", 50), doubling, 6, "must be no more than 49 characters"},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
@@ -118,14 +125,15 @@ func TestRefusedScale(t *testing.T) {
 	}
 }
 
-// TestScaleNeverBlocksEdits scales sets of random specs at random. Whatever was accepted, the set can still be edited.
+// TestScaleNeverBlocksEdits scales sets with random specs to random replicas. After each accepted request, the set can
+// be edited.
 func TestScaleNeverBlocksEdits(t *testing.T) {
 	const sets, scalings = 40, 3
 	for _, m := range bothModes {
 		t.Run("webhooks "+string(m), func(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t, m)
-			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // Reproducible.
+			random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // The test must be reproducible.
 			created, scaled, refused := 0, 0, 0
 			for i := range sets {
 				spec := randomSpec(random)
@@ -153,13 +161,13 @@ func TestScaleNeverBlocksEdits(t *testing.T) {
 			}
 			t.Logf("%d sets; scaled %d times, refused %d times", created, scaled, refused)
 			if scaled < sets || refused == 0 {
-				t.Errorf("scaled %d times, refused %d times: that doesn't say much", scaled, refused)
+				t.Errorf("scaled %d times, refused %d times; want more of both", scaled, refused)
 			}
 		})
 	}
 }
 
-// checkEditable makes some harmless changes, as a user and the operator would.
+// checkEditable makes a few valid changes, as users and the operator do.
 func checkEditable(t *testing.T, set client.Object) error {
 	t.Helper()
 	lws := read(t, set)
@@ -178,14 +186,16 @@ func checkEditable(t *testing.T, set client.Object) error {
 	return nil
 }
 
-// randomSpec is one of the specs that a user may want, valid or not.
+// randomSpec returns a random spec, valid or not.
 func randomSpec(random *rand.Rand) string {
 	bounds := []string{"0", "1", "2", "100", "2147483647", "0%", "1%", "25%", "100%"}
-	return fmt.Sprintf(`{replicas: %d, leaderWorkerTemplate: {size: %d}, rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: %s, maxSurge: %s}}}`,
-		randomReplicas(random), []int{1, 2, 5, 2000, 5000}[random.IntN(5)], bounds[random.IntN(len(bounds))], bounds[random.IntN(len(bounds))])
+	return fmt.Sprintf(`{replicas: %d, leaderWorkerTemplate: {size: %d}, `+
+		`rolloutStrategy: {rollingUpdateConfiguration: {maxUnavailable: %s, maxSurge: %s}}}`,
+		randomReplicas(random), []int{1, 2, 5, 2000, 5000}[random.IntN(5)],
+		bounds[random.IntN(len(bounds))], bounds[random.IntN(len(bounds))])
 }
 
-// randomReplicas is a number that often is at a limit.
+// randomReplicas returns a number that is often at a limit.
 func randomReplicas(random *rand.Rand) int32 {
 	numbers := []int32{0, 0, 1, 2, 5, 6, 9, 10, 11, 99, 100, 101, 1000, 429496, 429497, 999999, 1000000, 1000001}
 	return numbers[random.IntN(len(numbers))]

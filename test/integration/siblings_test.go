@@ -9,15 +9,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// TestSiblings checks that two sets don't get children of the same name: those of group 0 of "a" are called "a-0", and so is the leader
-// StatefulSet of a set "a-0". Only where it really is so.
+// TestSiblings checks that two sets can't have children of the same name. The children of group 0 of set "a" have the
+// name "a-0", and so has the leader StatefulSet of a set "a-0". Sets whose children have different names are accepted.
 func TestSiblings(t *testing.T) {
 	const (
 		plain   = `{}`
 		workers = `{replicas: 2, leaderWorkerTemplate: {size: 2}}`
 		unique  = `{replicas: 2, networkConfig: {subdomainPolicy: UniquePerReplica}}`
-		surging = `{replicas: 2, leaderWorkerTemplate: {size: 2}, rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 1}}}`
-		none    = `{replicas: 0, leaderWorkerTemplate: {size: 2}}`
+		surging = `{replicas: 2, leaderWorkerTemplate: {size: 2}, ` +
+			`rolloutStrategy: {rollingUpdateConfiguration: {maxSurge: 1}}}`
+		none = `{replicas: 0, leaderWorkerTemplate: {size: 2}}`
 	)
 	isGroup := func(parent string) *refusal {
 		return &refusal{"metadata.name", `is the name of a group of LeaderWorkerSet "` + parent + `"`}
@@ -28,7 +29,7 @@ func TestSiblings(t *testing.T) {
 	type set struct{ name, spec string }
 	for name, tc := range map[string]struct {
 		first, second set
-		want          *refusal // nil: both may be there.
+		want          *refusal // nil if the API server accepts both
 	}{
 		"worker StatefulSets":               {set{"a", workers}, set{"a-0", plain}, isGroup("a")},
 		"worker StatefulSets, child first":  {set{"a-0", plain}, set{"a", workers}, hasSibling("a-0")},
@@ -52,7 +53,7 @@ func TestSiblings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t, webhooksOn)
-			untilOperatorSees(t, create(t, namespace, tc.first.name, tc.first.spec))
+			untilCached(t, create(t, namespace, tc.first.name, tc.first.spec))
 			err := suite.client.Create(t.Context(), newSet(t, namespace, tc.second.name, tc.second.spec))
 			switch {
 			case tc.want != nil:
@@ -64,13 +65,13 @@ func TestSiblings(t *testing.T) {
 	}
 }
 
-// TestSiblingsInTheWayOfEdits checks that an edit that makes names collide is refused, and no other one.
-func TestSiblingsInTheWayOfEdits(t *testing.T) {
+// TestEditsIntoSiblings checks that the webhook refuses an edit that makes names collide, and accepts other edits.
+func TestEditsIntoSiblings(t *testing.T) {
 	namespace := newNamespace(t, webhooksOn)
 	child := create(t, namespace, "a-1", `{}`)
 	parent := create(t, namespace, "a", `{replicas: 1, leaderWorkerTemplate: {size: 2}}`)
-	untilOperatorSees(t, child)
-	untilOperatorSees(t, parent)
+	untilCached(t, child)
+	untilCached(t, parent)
 
 	collides := refusal{"spec.replicas", `LeaderWorkerSet "a-1" has the name of one of these groups`}
 	collides.check(t, edit(t, parent, `{replicas: 2}`))
@@ -85,8 +86,8 @@ func TestSiblingsInTheWayOfEdits(t *testing.T) {
 	}
 }
 
-// TestScaleIntoSibling checks that a collision that the scale subresource brought about, which no webhook sees, doesn't stand in the
-// way of other edits, those that end it included.
+// TestScaleIntoSibling makes names collide by the scale subresource, for which no webhook is called. The webhook
+// accepts other edits of both sets, and the edit that ends the collision.
 func TestScaleIntoSibling(t *testing.T) {
 	namespace := newNamespace(t, webhooksOn)
 	child := create(t, namespace, "a-1", `{}`)
@@ -96,8 +97,11 @@ func TestScaleIntoSibling(t *testing.T) {
 	}
 	for _, set := range []client.Object{child, parent} {
 		current := read(t, set)
-		untilOperatorSees(t, current)
-		for _, change := range []string{`{startupPolicy: LeaderReady}`, `{leaderWorkerTemplate: {workerTemplate: {spec: {hostNetwork: true}}}}`} {
+		untilCached(t, current)
+		for _, change := range []string{
+			`{startupPolicy: LeaderReady}`,
+			`{leaderWorkerTemplate: {workerTemplate: {spec: {hostNetwork: true}}}}`,
+		} {
 			if err := edit(t, set, change); err != nil {
 				t.Errorf("%s: edit %s: %v", set.GetName(), change, err)
 			}
@@ -108,8 +112,8 @@ func TestScaleIntoSibling(t *testing.T) {
 	}
 }
 
-// TestSiblingThatIsDeleted checks that a set which is about to be gone is in nobody's way.
-func TestSiblingThatIsDeleted(t *testing.T) {
+// TestDeletedSibling checks that the name of a terminating set's group can be used.
+func TestDeletedSibling(t *testing.T) {
 	namespace := newNamespace(t, webhooksOn)
 	parent := newSet(t, namespace, "a", `{leaderWorkerTemplate: {size: 2}}`)
 	parent.SetFinalizers([]string{"example.com/wait"})
@@ -119,6 +123,6 @@ func TestSiblingThatIsDeleted(t *testing.T) {
 	if err := suite.client.Delete(t.Context(), parent); err != nil {
 		t.Fatal(err)
 	}
-	untilOperatorSees(t, read(t, parent))
+	untilCached(t, read(t, parent))
 	create(t, namespace, "a-0", `{}`)
 }

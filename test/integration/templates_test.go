@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// unfit are templates that the schema takes and a StatefulSet doesn't.
-var unfit = []struct {
+// invalidTemplates are templates that the schema accepts and that a StatefulSet can't have.
+var invalidTemplates = []struct {
 	name string
 	spec string
 	want []refusal
@@ -34,17 +34,22 @@ var unfit = []struct {
 	},
 	{
 		"more requested than allowed",
-		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, resources: {requests: {cpu: 2}, limits: {cpu: 1}}}]}}}}`,
-		[]refusal{{workerTemplate + ".spec.containers[0].resources.requests", "must be less than or equal to cpu limit of 1"}},
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, ` +
+			`resources: {requests: {cpu: 2}, limits: {cpu: 1}}}]}}}}`,
+		[]refusal{
+			{workerTemplate + ".spec.containers[0].resources.requests", "must be less than or equal to cpu limit of 1"},
+		},
 	},
 	{
 		"negative request",
-		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, resources: {requests: {memory: -1Gi}}}]}}}}`,
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, ` +
+			`resources: {requests: {memory: -1Gi}}}]}}}}`,
 		[]refusal{{workerTemplate + ".spec.containers[0].resources.requests[memory]", "must be greater than or equal to 0"}},
 	},
 	{
 		"mount of no volume",
-		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, volumeMounts: [{name: data, mountPath: /data}]}]}}}}`,
+		`{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, ` +
+			`volumeMounts: [{name: data, mountPath: /data}]}]}}}}`,
 		[]refusal{{workerTemplate + ".spec.containers[0].volumeMounts[0].name", `Not found: "data"`}},
 	},
 	{
@@ -69,7 +74,8 @@ var unfit = []struct {
 	},
 	{
 		"workerTemplate next to a leaderTemplate, and both",
-		`{leaderWorkerTemplate: {size: 2, leaderTemplate: {spec: {containers: [{name: a, image: ""}]}}, workerTemplate: {spec: {containers: [{name: "", image: a}]}}}}`,
+		`{leaderWorkerTemplate: {size: 2, leaderTemplate: {spec: {containers: [{name: a, image: ""}]}}, ` +
+			`workerTemplate: {spec: {containers: [{name: "", image: a}]}}}}`,
 		[]refusal{
 			{leaderTemplate + ".spec.containers[0].image", "Required value"},
 			{workerTemplate + ".spec.containers[0].name", "Required value"},
@@ -77,12 +83,13 @@ var unfit = []struct {
 	},
 }
 
-// TestUnfitTemplates checks that what a StatefulSet would be refused for is refused of the set, in the words of the set.
-func TestUnfitTemplates(t *testing.T) {
+// TestInvalidTemplates checks that the webhook refuses a set whose StatefulSets the API server would refuse. The errors
+// have the paths of the set's fields.
+func TestInvalidTemplates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	fine := create(t, namespace, "fine", `{}`)
-	for _, tc := range unfit {
+	for _, tc := range invalidTemplates {
 		t.Run(tc.name, func(t *testing.T) {
 			created := suite.client.Create(t.Context(), newSet(t, namespace, "set", tc.spec))
 			edited := edit(t, fine.DeepCopy(), tc.spec)
@@ -94,8 +101,8 @@ func TestUnfitTemplates(t *testing.T) {
 	}
 }
 
-// TestUnfitClaims checks the same for claims, which no edit can change.
-func TestUnfitClaims(t *testing.T) {
+// TestInvalidClaims checks the same for volume claim templates, which are immutable.
+func TestInvalidClaims(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	for _, tc := range []struct {
@@ -119,11 +126,12 @@ func TestUnfitClaims(t *testing.T) {
 			refusal{claimTemplates + "[0].spec.resources[storage]", "must be greater than zero"},
 		},
 		{
-			`{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: _}}`,
+			`{metadata: {name: data}, ` +
+				`spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}, storageClassName: _}}`,
 			refusal{claimTemplates + "[0].spec.storageClassName", "RFC 1123 subdomain"},
 		},
 		{
-			// Names are checked where the StatefulSet uses them: each pod has a volume for each claim.
+			// The API server checks these names where the StatefulSet uses them: each pod has a volume for each claim.
 			`{metadata: {name: A_b}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}`,
 			refusal{workerTemplate + ".spec.volumes[0].name", `Invalid value: "A_b"`},
 		},
@@ -135,21 +143,24 @@ func TestUnfitClaims(t *testing.T) {
 	}
 }
 
-// TestFitTemplates checks that templates that only look unfit outside of a StatefulSet, or that the cluster might refuse at the moment,
-// are accepted.
-func TestFitTemplates(t *testing.T) {
+// TestValidTemplates checks that the webhook accepts templates that are valid only as part of a StatefulSet. It also
+// accepts templates that the cluster may refuse for the time being.
+func TestValidTemplates(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	for name, spec := range map[string]string{
 		"mount of a claim": `{leaderWorkerTemplate: {
 			workerTemplate: {spec: {containers: [{name: a, image: a, volumeMounts: [{name: data, mountPath: /data}]}]}},
-			volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}`,
+			volumeClaimTemplates: [{
+				metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}`,
 		"the operator's own labels": `{leaderWorkerTemplate: {workerTemplate: {metadata: {
 			labels: {leaderworkerset.sigs.k8s.io/name: other, leaderworkerset.sigs.k8s.io/worker-index: "7"}}}}}`,
-		"the operator's own variables": `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: a, image: a, env: [{name: LWS_GROUP_SIZE, value: "7"}]}]}}}}`,
-		"unknown service account":      `{leaderWorkerTemplate: {workerTemplate: {spec: {serviceAccountName: nobody}}}}`,
-		"unknown priority class":       `{leaderWorkerTemplate: {workerTemplate: {spec: {priorityClassName: unknown}}}}`,
-		"sidecar":                      `{leaderWorkerTemplate: {workerTemplate: {spec: {initContainers: [{name: s, image: s, restartPolicy: Always}]}}}}`,
+		"the operator's own variables": `{leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{
+			name: a, image: a, env: [{name: LWS_GROUP_SIZE, value: "7"}]}]}}}}`,
+		"unknown service account": `{leaderWorkerTemplate: {workerTemplate: {spec: {serviceAccountName: nobody}}}}`,
+		"unknown priority class":  `{leaderWorkerTemplate: {workerTemplate: {spec: {priorityClassName: unknown}}}}`,
+		"sidecar": `{leaderWorkerTemplate: {workerTemplate: {spec: {initContainers: [{
+			name: s, image: s, restartPolicy: Always}]}}}}`,
 	} {
 		if err := suite.client.Create(t.Context(), newSet(t, namespace, "set", spec), dryRun); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -157,11 +168,12 @@ func TestFitTemplates(t *testing.T) {
 	}
 }
 
-// TestNothingIsKeptOfTheCheck checks that asking the API server about StatefulSets makes none.
-func TestNothingIsKeptOfTheCheck(t *testing.T) {
+// TestChecksCreateNothing checks that the webhook's dry runs create no StatefulSets.
+func TestChecksCreateNothing(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
-	create(t, namespace, "set", `{leaderWorkerTemplate: {size: 2, leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`)
+	create(t, namespace, "set",
+		`{leaderWorkerTemplate: {size: 2, leaderTemplate: {spec: {containers: [{name: a, image: a}]}}}}`)
 	var made appsv1.StatefulSetList
 	if err := suite.client.List(t.Context(), &made, client.InNamespace(namespace)); err != nil {
 		t.Fatal(err)
@@ -171,8 +183,9 @@ func TestNothingIsKeptOfTheCheck(t *testing.T) {
 	}
 }
 
-// TestQuotaRefusesNothing checks that a set is accepted while a quota has no room for its StatefulSets: there may be room later.
-func TestQuotaRefusesNothing(t *testing.T) {
+// TestQuotaDoesNotRefuse checks that the webhook accepts a set whose StatefulSets exceed a quota, because the quota may
+// change.
+func TestQuotaDoesNotRefuse(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	none := corev1.ResourceList{"count/statefulsets.apps": resource.MustParse("0")}
@@ -183,7 +196,7 @@ func TestQuotaRefusesNothing(t *testing.T) {
 	if err := suite.client.Create(t.Context(), quota); err != nil {
 		t.Fatal(err)
 	}
-	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none} // No controller does it here.
+	quota.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none} // No controller runs here.
 	if err := suite.client.Status().Update(t.Context(), quota); err != nil {
 		t.Fatal(err)
 	}
@@ -195,13 +208,13 @@ func TestQuotaRefusesNothing(t *testing.T) {
 	}
 	create(t, namespace, "set", `{}`)
 
-	err = suite.client.Create(t.Context(), newSet(t, namespace, "unfit", unfit[0].spec))
+	err = suite.client.Create(t.Context(), newSet(t, namespace, "unfit", invalidTemplates[0].spec))
 	if !apierrors.IsInvalid(err) {
-		t.Errorf("an unfit template while the quota is used up: %v; want it refused as ever", err)
+		t.Errorf("an invalid template while the quota is exceeded: %v; want it refused", err)
 	}
 }
 
-// statefulSet is one that the API server takes.
+// statefulSet returns a StatefulSet that the API server accepts.
 func statefulSet(namespace string) *appsv1.StatefulSet {
 	labels := map[string]string{"a": "b"}
 	return &appsv1.StatefulSet{
@@ -216,32 +229,34 @@ func statefulSet(namespace string) *appsv1.StatefulSet {
 	}
 }
 
-// TestOldSetsCanBeEdited checks that a set from before a rule existed, which could not be created any more, can be edited where it isn't
-// about that, and go.
+// TestOldSetsCanBeEdited creates a set that breaks a newer rule. The webhook accepts edits of other fields and the
+// deletion of the set.
 func TestOldSetsCanBeEdited(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOff)
-	old := newSet(t, namespace, "old", unfit[0].spec)
+	old := newSet(t, namespace, "old", invalidTemplates[0].spec)
 	old.SetFinalizers([]string{"example.com/wait"})
 	if err := suite.client.Create(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	switchTo(t, namespace, webhooksOn)
-	for _, change := range []string{`{replicas: 2}`, `{startupPolicy: LeaderReady}`, `{leaderWorkerTemplate: {restartPolicy: None}}`} {
+	for _, change := range []string{
+		`{replicas: 2}`, `{startupPolicy: LeaderReady}`, `{leaderWorkerTemplate: {restartPolicy: None}}`,
+	} {
 		if err := edit(t, old, change); err != nil {
 			t.Errorf("edit %s: %v", change, err)
 		}
 	}
-	unfit[0].want[0].check(t, edit(t, old, `{leaderWorkerTemplate: {size: 2}}`))
+	invalidTemplates[0].want[0].check(t, edit(t, old, `{leaderWorkerTemplate: {size: 2}}`))
 	if err := suite.client.Delete(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	lws := read(t, old)
 	lws.Finalizers = nil
 	if err := suite.client.Update(t.Context(), lws); err != nil {
-		t.Errorf("taking a finalizer off: %v", err)
+		t.Errorf("removal of a finalizer: %v", err)
 	}
 	if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(old), lws); !apierrors.IsNotFound(err) {
-		t.Errorf("after that: %v; want the set gone", err)
+		t.Errorf("after the removal of the finalizer: %v; want the set deleted", err)
 	}
 }

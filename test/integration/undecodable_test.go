@@ -19,7 +19,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// property is what a schema says about a field.
+// property is the schema of a field.
 type property struct {
 	Type                 string               `json:"type"`
 	Format               string               `json:"format"`
@@ -32,9 +32,9 @@ type property struct {
 	Required             []string             `json:"required"`
 }
 
-// doubtful are values, by the kind of their field, that a schema may take for right and a Go type may not hold.
+// edgeValues are values, by the kind of their field, that a schema may accept and a Go type may not hold.
 var (
-	doubtful = map[string][]any{
+	edgeValues = map[string][]any{
 		"integer": {
 			json.Number("2147483648"), json.Number("-2147483649"), json.Number("9223372036854775808"), json.Number("1e3"),
 			json.Number("1e30"), json.Number("1.0"), json.Number("1.5"),
@@ -44,30 +44,33 @@ var (
 			json.Number("1.0"), json.Number("1.5"), "", "a",
 		},
 		"quantity": {
-			json.Number("2147483648"), json.Number("9223372036854775808"), json.Number("1e30"), json.Number("1.5"), "", "a", "1E", "1e",
+			json.Number("2147483648"), json.Number("9223372036854775808"), json.Number("1e30"), json.Number("1.5"), "", "a",
+			"1E", "1e",
 			"1e1.5", "1e.5", "1e99", "1e99999999999", "99999999999999999999999999999999", ".5", "5.", "1 Gi", "1KI",
 		},
 		"date-time": {
-			"", "a", "2020-01-01", "2020-01-01T00:00:00", "2020-01-01 00:00:00Z", "2020-01-01T00:00:00.000+0000", "2020-01-01T24:00:00Z",
+			"", "a", "2020-01-01", "2020-01-01T00:00:00", "2020-01-01 00:00:00Z", "2020-01-01T00:00:00.000+0000",
+			"2020-01-01T24:00:00Z",
 			"2020-01-01t00:00:00z",
 		},
 	}
 )
 
-// TestWhatIsAcceptedCanBeRead puts doubtful values into every field of a spec. The operator must be able to read what is accepted: it
-// reads all sets at once, and a single one that it can't read would stop it for all of them.
-func TestWhatIsAcceptedCanBeRead(t *testing.T) {
+// TestAcceptedSpecsAreReadable sets each field of a spec to edge values. The operator must be able to decode each
+// accepted value. It lists all sets at once, so a single set that it can't decode would stop it for all sets.
+func TestAcceptedSpecsAreReadable(t *testing.T) {
 	t.Parallel()
 	off := newNamespace(t, webhooksOff)
 	tried, accepted := 0, 0
 	specSchema(t).visit("spec", func(value any) any { return value }, func(path string, p *property, spec func(any) any) {
-		if len(doubtful[p.kind()]) == 0 || strings.HasPrefix(path, leaderTemplate) { // Of the same type as workerTemplate.
+		// leaderTemplate has the type of workerTemplate.
+		if len(edgeValues[p.kind()]) == 0 || strings.HasPrefix(path, leaderTemplate) {
 			return
 		}
 		if err := suite.client.Create(t.Context(), setOfSpec(off, spec(p.example())), dryRun); err != nil {
-			t.Errorf("%s: no value is accepted there: %v", path, err)
+			t.Errorf("%s: the API server accepts no value: %v", path, err)
 		}
-		for _, value := range doubtful[p.kind()] {
+		for _, value := range edgeValues[p.kind()] {
 			tried++
 			set := setOfSpec(off, spec(value))
 			err := suite.client.Create(t.Context(), set, dryRun)
@@ -79,16 +82,16 @@ func TestWhatIsAcceptedCanBeRead(t *testing.T) {
 				continue
 			}
 			accepted++
-			if cause := unreadable(set); cause != nil {
-				t.Errorf("%s: the schema lets %v in: %v", path, value, cause)
+			if cause := decodeError(set); cause != nil {
+				t.Errorf("%s: the schema accepts %v: %v", path, value, cause)
 			}
 		}
 	})
 	t.Logf("%d values tried, %d accepted", tried, accepted)
 }
 
-// unreadable says why the operator can't read a set; nil if it can.
-func unreadable(set *unstructured.Unstructured) error {
+// decodeError returns the error of decoding a set into the operator's type.
+func decodeError(set *unstructured.Unstructured) error {
 	data, err := set.MarshalJSON()
 	if err != nil {
 		return err
@@ -105,10 +108,11 @@ func setOfSpec(namespace string, spec any) *unstructured.Unstructured {
 	return set
 }
 
-// specSchema is the schema of the field spec.
+// specSchema returns the schema of the field spec.
 func specSchema(t *testing.T) *property {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(suite.root, "config", "crd", "bases", "leaderworkerset.x-k8s.io_leaderworkersets.yaml"))
+	const crdFile = "leaderworkerset.x-k8s.io_leaderworkersets.yaml"
+	data, err := os.ReadFile(filepath.Join(suite.root, "config", "crd", "bases", crdFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +131,7 @@ func specSchema(t *testing.T) *property {
 	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 }
 
-// kind is the kind of a field that has a single value.
+// kind returns the kind of a field that has a single value.
 func (p *property) kind() string {
 	switch {
 	case p.IntOrString && p.Pattern != "":
@@ -141,8 +145,8 @@ func (p *property) kind() string {
 	}
 }
 
-// visit calls leaf for every field in and below p that has a single value, with a function that makes a spec around a value of it. wrap
-// makes a spec around a value of p.
+// visit calls leaf for each field with a single value, in and below p. The leaf's function spec makes a spec with a
+// value of that field. wrap makes a spec with a value of p.
 func (p *property) visit(path string, wrap func(any) any, leaf func(path string, p *property, spec func(any) any)) {
 	switch {
 	case p.Items != nil:
@@ -152,7 +156,7 @@ func (p *property) visit(path string, wrap func(any) any, leaf func(path string,
 	case p.Properties != nil:
 		for name, property := range p.Properties {
 			property.visit(path+"."+name, func(value any) any {
-				object := p.least()
+				object := p.minimalObject()
 				object[name] = value
 				return wrap(object)
 			}, leaf)
@@ -162,8 +166,8 @@ func (p *property) visit(path string, wrap func(any) any, leaf func(path string,
 	}
 }
 
-// least is an object with the required fields only, those of a template's spec included.
-func (p *property) least() map[string]any {
+// minimalObject returns an object with the required fields only. In a template, the field spec counts as required.
+func (p *property) minimalObject() map[string]any {
 	required := p.Required
 	if p.isTemplate() {
 		required = []string{"spec"}
@@ -176,10 +180,11 @@ func (p *property) least() map[string]any {
 }
 
 func (p *property) isTemplate() bool {
-	return slices.Equal(slices.Sorted(maps.Keys(p.Properties)), []string{"metadata", "spec"}) && p.Properties["spec"].Properties["containers"] != nil
+	return slices.Equal(slices.Sorted(maps.Keys(p.Properties)), []string{"metadata", "spec"}) &&
+		p.Properties["spec"].Properties["containers"] != nil
 }
 
-// example is a value that the schema takes.
+// example returns a value that the schema accepts.
 func (p *property) example() any {
 	switch {
 	case len(p.Enum) > 0:
@@ -193,6 +198,6 @@ func (p *property) example() any {
 	case p.Items != nil:
 		return []any{p.Items.example()}
 	default:
-		return p.least()
+		return p.minimalObject()
 	}
 }

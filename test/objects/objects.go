@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package objects is what tests do with objects of any kind: read them from YAML, apply them to a cluster, wait for them.
+// Package objects helps tests with objects of any kind. It decodes them from YAML, applies them to a cluster, and waits
+// for conditions.
 package objects
 
 import (
@@ -18,13 +19,13 @@ import (
 )
 
 const (
-	// fieldOwner owns what Apply sets.
+	// fieldOwner is the field manager of Apply.
 	fieldOwner = "lws-operator-test"
-	// poll is the interval at which Until looks.
+	// poll is the interval at which Until runs its check.
 	poll = 100 * time.Millisecond
 )
 
-// Decode returns the objects in a stream of YAML documents. Empty documents are left out.
+// Decode returns the objects in a stream of YAML documents, without empty documents.
 func Decode(documents io.Reader) ([]*unstructured.Unstructured, error) {
 	var decoded []*unstructured.Unstructured
 	decoder := yaml.NewYAMLOrJSONDecoder(documents, 4096)
@@ -41,17 +42,19 @@ func Decode(documents io.Reader) ([]*unstructured.Unstructured, error) {
 	}
 }
 
-// Apply creates an object, or changes it to what it has to be, whoever else has set its fields.
+// Apply creates or changes an object by server-side apply. It takes the fields over from other owners.
 func Apply(ctx context.Context, admin client.Client, object *unstructured.Unstructured) error {
-	err := admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(fieldOwner), client.ForceOwnership)
+	configuration := client.ApplyConfigurationFromUnstructured(object)
+	err := admin.Apply(ctx, configuration, client.FieldOwner(fieldOwner), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	return nil
 }
 
-// Until waits until a check finds nothing wrong. After the timeout, or when the context is done, the error holds what it found last: not
-// that of a check that was cut short, which says nothing about the object.
+// Until waits until a check returns no error. After the timeout, or when the context is done, Until returns the last
+// error of a check. It ignores the error of a check that the end of the context has interrupted, because that error
+// says nothing about the object.
 func Until(ctx context.Context, timeout time.Duration, check func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, poll, timeout, true, func(ctx context.Context) (bool, error) {
@@ -62,7 +65,7 @@ func Until(ctx context.Context, timeout time.Duration, check func(context.Contex
 		return found == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w; last seen: %w", err, last)
+		return fmt.Errorf("%w; last error: %w", err, last)
 	}
 	return nil
 }

@@ -26,13 +26,13 @@ func TestDecode(t *testing.T) {
 		t.Errorf("kinds (-want +got):\n%s", diff)
 	}
 	if _, err := Decode(strings.NewReader("kind: [A")); err == nil {
-		t.Error("no error for what isn't YAML")
+		t.Error("no error for invalid YAML")
 	}
 }
 
 func TestUntil(t *testing.T) {
-	wrong := errors.New("wrong")
-	left := []error{wrong, nil}
+	failure := errors.New("failure")
+	left := []error{failure, nil}
 	err := Until(t.Context(), time.Minute, func(context.Context) error {
 		err := left[0]
 		left = left[1:]
@@ -41,19 +41,20 @@ func TestUntil(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("%v, and %d checks are left", err, len(left))
 	}
-	if err := Until(t.Context(), time.Nanosecond, func(context.Context) error { return wrong }); !errors.Is(err, wrong) {
-		t.Errorf("the error is %v, not about what was wrong", err)
+	err = Until(t.Context(), time.Nanosecond, func(context.Context) error { return failure })
+	if !errors.Is(err, failure) {
+		t.Errorf("the error is %v, want that of the check", err)
 	}
-	cut := false
+	interrupted := false
 	err = Until(t.Context(), 2*poll, func(ctx context.Context) error {
-		if !cut {
-			cut = true
-			return wrong
+		if !interrupted {
+			interrupted = true
+			return failure
 		}
 		<-ctx.Done()
 		return ctx.Err()
 	})
-	if !errors.Is(err, wrong) {
-		t.Errorf("the error is %v, not about what was wrong before the last check was cut short", err)
+	if !errors.Is(err, failure) {
+		t.Errorf("the error is %v, want that of the check before the interrupted one", err)
 	}
 }

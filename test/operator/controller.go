@@ -23,26 +23,27 @@ import (
 //	{kubeconfig}    path of a kubeconfig for User
 //	{dir}           directory with the webhooks' tls.crt and tls.key, and the Files
 //	{host}          address to serve on
-//	{webhook-port}  where the webhooks of Manifests are redirected to
-//	{health-port}   where /readyz has to be served, by HTTP
-//	{metrics-port}  where metrics may be served, by HTTP
+//	{webhook-port}  port for the webhooks of Manifests
+//	{health-port}   port on which the controller must serve /readyz, by HTTP
+//	{metrics-port}  port on which the controller may serve metrics, by HTTP
 type Controller struct {
-	// Name is what reports call it.
+	// Name is the controller's name in reports.
 	Name string `json:"name"`
 	// Command is the path of the program and its arguments.
 	Command []string `json:"command"`
-	// User is whom its kubeconfig is for. A service account is also in its groups.
+	// User is the user of the controller's kubeconfig. A service account is also a member of its groups.
 	User string `json:"user"`
-	// CRDs are paths of CustomResourceDefinitions, which exist before the cluster's garbage collector looks for them.
+	// CRDs are paths of CustomResourceDefinitions. They are installed before the start of the cluster's garbage collector,
+	// which then knows them from the start.
 	CRDs []string `json:"crds"`
-	// Manifests are paths of YAML files, and of directories with kustomizations. What a cluster without kubelets has no use for, such as
-	// Deployments, is left out.
+	// Manifests are paths of YAML files and of directories with kustomizations. Objects that need kubelets, such as
+	// Deployments, are left out.
 	Manifests []string `json:"manifests"`
-	// Files are further files by name, such as one with a configuration.
+	// Files has the content of further files by name, such as a configuration file.
 	Files map[string]string `json:"files,omitempty"`
 }
 
-// Ours is this repository's operator, built at path, with extra flags.
+// Ours describes this repository's operator. path is its binary; root is the root of the repository.
 func Ours(root, path string, extraFlags ...string) Controller {
 	return Controller{
 		Name: "lws-operator",
@@ -89,7 +90,7 @@ func ReadController(file string) (Controller, error) {
 	return c, nil
 }
 
-// groupsOf are the groups of a service account, none for any other user.
+// groupsOf returns the groups of a service account. Other users have no groups.
 func groupsOf(user string) []string {
 	account, ok := strings.CutPrefix(user, "system:serviceaccount:")
 	if !ok {
@@ -99,7 +100,7 @@ func groupsOf(user string) []string {
 	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
 }
 
-// objects are those of the manifests that can be installed. root is where kubectl was built.
+// objects returns the installable objects of the manifests. root is the repository whose bin directory has kubectl.
 func (c Controller) objects(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
 	var found []*unstructured.Unstructured
 	for _, path := range c.Manifests {
@@ -116,7 +117,8 @@ func (c Controller) objects(ctx context.Context, root string) ([]*unstructured.U
 	return found, nil
 }
 
-// Manifests are the objects of a YAML file, or of the kustomization in a directory. root is where kubectl was built.
+// Manifests returns the objects of a YAML file or of the kustomization in a directory. root is the repository whose bin
+// directory has kubectl.
 func Manifests(ctx context.Context, root, path string) ([]*unstructured.Unstructured, error) {
 	text, err := manifest(ctx, root, path)
 	if err != nil {
@@ -129,7 +131,7 @@ func Manifests(ctx context.Context, root, path string) ([]*unstructured.Unstruct
 	return decoded, nil
 }
 
-// manifest is the text of a YAML file or of a kustomization.
+// manifest returns the text of a YAML file or of a kustomization.
 func manifest(ctx context.Context, root, path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -1,9 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package operator runs the operator as a process beside a local cluster, for the demo, tests and benchmarks: with the objects of
-// config/default, as its own service account, and with its webhooks reached over loopback. It runs other controllers just as well, so that
-// benchmarks can compare them.
+// Package operator runs the operator as a process beside a local cluster, for the demo, tests and benchmarks. The
+// operator has the objects of config/default and its own service account, and the API server calls its webhooks over
+// loopback. The package also runs other controllers, so that benchmarks can compare them.
 package operator
 
 import (
@@ -31,23 +31,23 @@ import (
 )
 
 const (
-	// Namespace is where config/default puts the operator.
+	// Namespace is the operator's namespace in config/default.
 	Namespace = "lws-system"
 
-	// User is the service account that config/default gives the operator.
+	// User is the operator's service account in config/default.
 	User = "system:serviceaccount:" + Namespace + ":lws-controller-manager"
 
-	// name is that of the operator's process and of its directory in the cluster's.
+	// name is the name of the operator's process and of its directory in the cluster's directory.
 	name = "operator"
 
-	// loopback is the address that everything is served on.
+	// loopback is the address on which the operator serves.
 	loopback = "127.0.0.1"
 
-	// readyTimeout bounds the start of the operator.
+	// readyTimeout bounds the time from the start of the operator until it is ready.
 	readyTimeout = time.Minute
 )
 
-// installable are the kinds of manifests that a cluster without kubelets has a use for.
+// installable has the kinds of objects that work in a cluster without kubelets.
 var installable = map[string]bool{
 	"Namespace":                      true,
 	"CustomResourceDefinition":       true,
@@ -60,17 +60,18 @@ var installable = map[string]bool{
 	"ValidatingWebhookConfiguration": true,
 }
 
-// Operator is a running operator, or another controller.
+// Operator is a running controller: this repository's operator or another one.
 type Operator struct {
 	cluster *cluster.Cluster
 	program *cluster.Program
 	path    string
 	args    []string
-	// Addresses that it serves on.
+	// Addresses on which the controller serves.
 	webhooks, health, metrics string
 }
 
-// Build compiles the operator into bin/ below root and returns its path. The Go build cache makes the second time quick.
+// Build compiles the operator into bin/ below root and returns the binary's path. The Go build cache speeds up later
+// builds.
 func Build(ctx context.Context, root string) (string, error) {
 	path := filepath.Join(root, "bin", "manager")
 	build := exec.CommandContext(ctx, "go", "build", "-o", path, ".")
@@ -81,13 +82,13 @@ func Build(ctx context.Context, root string) (string, error) {
 	return path, nil
 }
 
-// Install puts the CRD, the RBAC rules and the webhooks of config/default below root on the cluster, starts the operator built at
-// path, with extra flags, and returns when it is ready.
+// Install installs the CRD, the RBAC rules and the webhooks of config/default below root, and starts the operator's
+// binary at path with extra flags. It returns when the operator is ready.
 func Install(ctx context.Context, c *cluster.Cluster, root, path string, extraFlags ...string) (*Operator, error) {
 	return InstallController(ctx, c, root, Ours(root, path, extraFlags...))
 }
 
-// InstallController does for any controller what Install does for this repository's operator.
+// InstallController does the same as Install for any controller.
 func InstallController(ctx context.Context, c *cluster.Cluster, root string, controller Controller) (*Operator, error) {
 	manifests, err := controller.objects(ctx, root)
 	if err != nil {
@@ -123,38 +124,39 @@ func InstallController(ctx context.Context, c *cluster.Cluster, root string, con
 	return o, nil
 }
 
-// Start starts the operator, or starts it again after Stop or Kill, and returns when it is ready.
+// Start starts the operator, also after Stop or Kill. It returns when the operator is ready.
 func (o *Operator) Start(ctx context.Context) error {
 	program, err := o.cluster.RunProgram(name, o.path, o.args...)
 	if err != nil {
 		return err
 	}
 	o.program = program
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+	ready := func(ctx context.Context) (bool, error) {
 		if !program.Alive() {
-			return false, errors.New("it ended")
+			return false, errors.New("the process ended")
 		}
 		return o.get(ctx, "http://"+o.health+"/readyz", io.Discard) == nil, nil
-	})
+	}
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, ready)
 	if err != nil {
 		return fmt.Errorf("the operator didn't become ready: %w\n%s", err, program.LogTail())
 	}
 	return nil
 }
 
-// Stop asks the operator to end, and waits for it.
+// Stop terminates the operator and waits for its end.
 func (o *Operator) Stop(ctx context.Context) error { return o.program.Stop(ctx) }
 
-// Kill ends the operator by SIGKILL, as a node that loses power would.
+// Kill ends the operator by SIGKILL, as a power failure of its node would.
 func (o *Operator) Kill(ctx context.Context) error { return o.program.Kill(ctx) }
 
-// PID is the process id of the operator. Each start gives it another one.
+// PID returns the process ID of the operator. It changes with each start.
 func (o *Operator) PID() int { return o.program.PID() }
 
-// LogFile is the path of the operator's log.
+// LogFile returns the path of the operator's log.
 func (o *Operator) LogFile() string { return o.program.LogFile() }
 
-// Metrics are the operator's metrics, in Prometheus' text format.
+// Metrics returns the operator's metrics in the text format of Prometheus.
 func (o *Operator) Metrics(ctx context.Context) (string, error) {
 	var text bytes.Buffer
 	err := o.get(ctx, "http://"+o.metrics+"/metrics", &text)
@@ -178,7 +180,7 @@ func (o *Operator) get(ctx context.Context, url string, into io.Writer) error {
 	return err
 }
 
-// prepare chooses ports, and makes a certificate for the webhooks, credentials for the user, and the controller's files.
+// prepare chooses ports and creates the webhooks' certificate, the user's kubeconfig and the controller's files.
 func prepare(c *cluster.Cluster, controller Controller) (o *Operator, bundle []byte, err error) {
 	dir, err := c.ProgramDir(name)
 	if err != nil {
@@ -224,7 +226,7 @@ func prepare(c *cluster.Cluster, controller Controller) (o *Operator, bundle []b
 	}, certificate, nil
 }
 
-// redirect has the API server call the webhooks of a configuration at this process instead of a Service.
+// redirect makes the API server call the webhooks of a configuration at the operator's process instead of a Service.
 func (o *Operator) redirect(configuration *unstructured.Unstructured, bundle []byte) error {
 	webhooks, _, err := unstructured.NestedSlice(configuration.Object, "webhooks")
 	if err != nil {

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testmain is the frame of a TestMain whose tests share something that has to be set up, and may fail to.
+// Package testmain runs the tests of packages whose tests share an environment.
 package testmain
 
 import (
@@ -11,8 +11,9 @@ import (
 	"testing"
 )
 
-// Run has run set up what the tests of a package share, run them, and take it down again, and ends the process: with the code that run
-// returns or, if it fails, with 1 and its error on the standard error.
+// Run runs the tests of a package and ends the process. The function run sets up the environment of the tests, runs
+// them, and tears the environment down. The exit code is that of run. If run fails, Run writes its error to the
+// standard error and exits with 1.
 func Run(m *testing.M, run func(context.Context, *testing.M) (code int, err error)) {
 	code, err := run(context.Background(), m)
 	if err != nil {

@@ -139,8 +139,8 @@ func obstacleBefore(memory *plan.Memory) *status.Obstacle {
 
 // obstacleOf returns what the status reports of an error: nothing if another attempt is all it takes.
 func obstacleOf(group int32, err error) *status.Obstacle {
-	var refused *apply.RefusedError
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*apply.RefusedError](err)
+	if !ok {
 		return nil
 	}
 	obstacle := &status.Obstacle{
@@ -149,8 +149,7 @@ func obstacleOf(group int32, err error) *status.Obstacle {
 	if refused.Verb == apply.VerbCreate {
 		obstacle.Reason = leaderworkersetv1.ReasonFailedCreate
 	}
-	var taken *apply.TakenError
-	if errors.As(err, &taken) {
+	if taken, ok := errors.AsType[*apply.TakenError](err); ok {
 		obstacle.Message = snapshot.NameTaken(taken.Kind, taken.Name)
 	}
 	return obstacle

@@ -25,13 +25,14 @@ import (
 )
 
 const (
-	// soon is when the authorities of tests are due.
-	soon = time.Minute
-	// settled is longer than API servers are given to learn of a new authority, and forgotten longer than the old one stays trusted.
-	settled, forgotten = 2 * time.Minute, 25 * time.Hour
+	// dueIn is the time after which the authorities of the tests are due for rotation.
+	dueIn = time.Minute
+	// propagationTime is longer than the operator waits for API servers to read a new authority. retirementTime is longer
+	// than the operator trusts the old one.
+	propagationTime, retirementTime = 2 * time.Minute, 25 * time.Hour
 )
 
-// TestInstall has two replicas start at a time: both serve by one authority.
+// TestInstall starts two replicas at the same time. Both serve certificates of the same authority.
 func TestInstall(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -45,7 +46,7 @@ func TestInstall(t *testing.T) {
 			install(t, test.secret)
 			first := authority(t)
 			if bytes.Equal(first, test.secret[corev1.TLSCertKey]) {
-				t.Error("the authority is still the unusable one")
+				t.Error("the unusable authority was kept")
 			}
 			known, err := bundles(t.Context())
 			if err != nil {
@@ -58,16 +59,16 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// TestRotation has the authority change while requests are made.
+// TestRotation replaces the authority while the API server calls the webhooks. No call fails.
 func TestRotation(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		// change makes another authority necessary.
+		// change makes a new authority necessary.
 		change func(*testing.T, *installation)
 	}{
 		{"due", func(t *testing.T, i *installation) {
 			t.Helper()
-			i.advance(t, 2*soon)
+			i.advance(t, 2*dueIn)
 		}},
 		{"Secret deleted", func(t *testing.T, _ *installation) {
 			t.Helper()
@@ -86,7 +87,7 @@ func TestRotation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		{"another one in the Secret", func(t *testing.T, _ *installation) {
+		{"another authority in the Secret", func(t *testing.T, _ *installation) {
 			t.Helper()
 			secret := &corev1.Secret{}
 			if err := suite.client.Get(t.Context(), secretKey, secret); err != nil {
@@ -99,8 +100,8 @@ func TestRotation(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			// Its life is three times what is left of it when it is due.
-			i := install(t, newAuthority(t, time.Now().Add(24*time.Hour+soon)))
+			// An authority is due when a third of its validity remains.
+			i := install(t, newAuthority(t, time.Now().Add(24*time.Hour+dueIn)))
 			old := authority(t)
 			stop := i.keepAdmitting(t)
 			i.admitMore(t)
@@ -109,17 +110,17 @@ func TestRotation(t *testing.T) {
 			i.admitMore(t)
 			current := authority(t)
 			if bytes.Equal(current, old) {
-				t.Fatal("the authority is the old one")
+				t.Fatal("the authority wasn't replaced")
 			}
 			for _, replica := range i.replicas {
 				if _, err := replica.connect(t.Context(), old); err != nil {
-					t.Errorf("before API servers know the new authority: %v", err)
+					t.Errorf("before API servers have the new authority: %v", err)
 				}
 			}
-			i.advance(t, settled)
+			i.advance(t, propagationTime)
 			until(t, func(ctx context.Context) error { return i.serve(ctx, current) })
 			i.admitMore(t)
-			i.advance(t, forgotten)
+			i.advance(t, retirementTime)
 			until(t, func(ctx context.Context) error { return trusted(ctx, 1) })
 			i.admitMore(t)
 			stop()
@@ -127,19 +128,20 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestBundleRemoved has somebody remove the authority from where the API server looks.
+// TestBundleRemoved removes the caBundle of the webhook configurations. The operator restores it.
 func TestBundleRemoved(t *testing.T) {
 	i := install(t, nil)
 	want := authority(t)
 	for n, configuration := range []client.Object{suite.mutating.DeepCopy(), suite.validating.DeepCopy()} {
-		removal := client.RawPatch(types.JSONPatchType, []byte(`[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]`))
+		removal := client.RawPatch(types.JSONPatchType,
+			[]byte(`[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]`))
 		if err := suite.client.Patch(t.Context(), configuration, removal); err != nil {
 			t.Fatal(err)
 		}
 		until(t, func(ctx context.Context) error {
 			known, err := bundles(ctx)
 			if err == nil && !bytes.Equal(known[n], want) {
-				err = errors.New("the caBundle is another one")
+				err = errors.New("the caBundle hasn't been restored")
 			}
 			return err
 		})
@@ -147,15 +149,17 @@ func TestBundleRemoved(t *testing.T) {
 	i.untilReady(t)
 }
 
-// TestApply has users apply the manifests again, one way and the other: nothing changes, and what the operator has written stays.
+// TestApply applies the manifests again, by client-side and by server-side apply. Nothing changes, and the caBundles of
+// the operator stay.
 func TestApply(t *testing.T) {
 	reset(t)
 	i := newInstallation(t)
+	const versionsOf = `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`
 	apply := func(flags ...string) (versions string) {
 		t.Helper()
 		for _, args := range [][]string{
 			append([]string{"apply", "--filename", suite.manifests}, flags...),
-			{"get", "--filename", suite.manifests, "--output", `jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`},
+			{"get", "--filename", suite.manifests, "--output", versionsOf},
 		} {
 			var err error
 			if versions, err = kubectl(t.Context(), args...); err != nil {
@@ -175,7 +179,7 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(first, apply()); diff != "" {
 		t.Error(diff)
 	}
-	// The first time, it takes fields over from kubectl itself.
+	// The first server-side apply takes fields over from the client-side apply of kubectl.
 	first = apply("--server-side", "--force-conflicts")
 	if diff := cmp.Diff(first, apply("--server-side")); diff != "" {
 		t.Error(diff)
@@ -183,12 +187,12 @@ func TestApply(t *testing.T) {
 	if err := trusted(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
-	// The certificate is for the Service.
+	// The certificate is valid for the Service alone.
 	for _, replica := range i.replicas {
 		_, err := replica.connect(t.Context(), authority(t))
 		var wrongName x509.HostnameError
 		if !errors.As(err, &wrongName) {
-			t.Fatalf("connected by its address: %v", err)
+			t.Fatalf("connection by address: %v; want a wrong host name", err)
 		}
 		if diff := cmp.Diff([]string{"lws-webhook-service.lws-system.svc"}, wrongName.Certificate.DNSNames); diff != "" {
 			t.Error(diff)
@@ -196,7 +200,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// authority is the certificate of the authority in the Secret.
+// authority returns the certificate of the authority in the Secret.
 func authority(t *testing.T) []byte {
 	t.Helper()
 	secret := &corev1.Secret{}
@@ -206,7 +210,7 @@ func authority(t *testing.T) []byte {
 	return secret.Data[corev1.TLSCertKey]
 }
 
-// trusted is nil if this many authorities are in the caBundles, of which one is that in the Secret.
+// trusted returns an error unless each caBundle has this number of authorities.
 func trusted(ctx context.Context, want int) error {
 	known, err := bundles(ctx)
 	if err != nil {
@@ -220,7 +224,7 @@ func trusted(ctx context.Context, want int) error {
 	return nil
 }
 
-// serve is nil if all replicas serve certificates of the authority.
+// serve returns an error unless all replicas serve certificates of the authority.
 func (i *installation) serve(ctx context.Context, authority []byte) error {
 	for _, replica := range i.replicas {
 		if _, err := replica.connect(ctx, authority); err != nil {
@@ -230,7 +234,7 @@ func (i *installation) serve(ctx context.Context, authority []byte) error {
 	return nil
 }
 
-// newAuthority is the data of a Secret with an authority that lives for three days.
+// newAuthority returns the data of a Secret with an authority that is valid for three days, until the given time.
 func newAuthority(t *testing.T, until time.Time) map[string][]byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,8 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certificates tests how the operator makes and renews the certificate of its webhooks: two replicas of it, with the permissions of
-// config/default, on a real API server that calls them. There are no controllers, and the time is the tests'.
+// Package certificates tests how the operator creates and renews the certificate of its webhooks. The tests run two
+// replicas, with the permissions of config/default, on a real API server that calls the webhooks. There are no
+// controllers, and the tests control the clock.
 //
 //	go test ./test/integration/certificates
 package certificates

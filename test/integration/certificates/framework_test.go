@@ -40,34 +40,34 @@ import (
 const (
 	loopback = "127.0.0.1"
 
-	// Names in config/default.
+	// Names of objects in config/default.
 	mutatingName   = "lws-mutating-webhook-configuration"
 	validatingName = "lws-validating-webhook-configuration"
 )
 
 var secretKey = types.NamespacedName{Namespace: operator.Namespace, Name: "lws-webhook-authority"}
 
-// shiftedClock is ahead of the time by as much as a test wants.
-type shiftedClock struct{ ahead atomic.Int64 }
+// shiftedClock is a clock that tests put forward by offset, a number of nanoseconds.
+type shiftedClock struct{ offset atomic.Int64 }
 
-// Now is the time for the operator.
-func (c *shiftedClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+// Now returns the shifted time.
+func (c *shiftedClock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
 
-// Since is how long ago something was for the operator.
+// Since returns the time between t and the shifted time.
 func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
-// installation is a pair of replicas. The API server calls one for mutating webhooks, the other one for validating ones: every request
-// is answered by both.
+// installation is a pair of replicas. The API server calls one of them for mutating and the other one for validating
+// webhooks, so both answer each request.
 type installation struct {
 	clock    *shiftedClock
 	replicas []replica
-	admitted atomic.Int64 // requests, by keepAdmitting
+	admitted atomic.Int64 // number of successful requests of keepAdmitting
 }
 
-// replica is where one serves.
+// replica has the addresses on which a replica serves its webhooks and its health checks.
 type replica struct{ webhooks, health string }
 
-// newInstallation is one whose replicas don't run yet.
+// newInstallation returns an installation whose replicas don't run.
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
 	i := &installation{clock: &shiftedClock{}}
@@ -76,26 +76,27 @@ func newInstallation(t *testing.T) *installation {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i.replicas = append(i.replicas, replica{net.JoinHostPort(loopback, ports["webhooks"]), net.JoinHostPort(loopback, ports["health"])})
+		i.replicas = append(i.replicas,
+			replica{net.JoinHostPort(loopback, ports["webhooks"]), net.JoinHostPort(loopback, ports["health"])})
 	}
 	return i
 }
 
-// install starts two replicas at the same time, where nothing was done by any before, except that there may be a Secret with data. They are
-// ready when it returns.
+// install starts two replicas at the same time, in a cluster without earlier replicas. A Secret exists only if secret
+// has data. install returns when the replicas are ready.
 func install(t *testing.T, secret map[string][]byte) *installation {
 	t.Helper()
 	i := newInstallation(t)
 	reset(t)
 	if secret != nil {
-		create(t, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name}, Data: secret})
+		create(t, newSecret(secret))
 	}
 	mutating, validating := suite.mutating.DeepCopy(), suite.validating.DeepCopy()
 	for n := range mutating.Webhooks {
-		call(&mutating.Webhooks[n].ClientConfig, i.replicas[0])
+		redirect(&mutating.Webhooks[n].ClientConfig, i.replicas[0])
 	}
 	for n := range validating.Webhooks {
-		call(&validating.Webhooks[n].ClientConfig, i.replicas[1])
+		redirect(&validating.Webhooks[n].ClientConfig, i.replicas[1])
 	}
 	create(t, mutating)
 	create(t, validating)
@@ -106,11 +107,11 @@ func install(t *testing.T, secret map[string][]byte) *installation {
 	return i
 }
 
-// reset removes the Secret and the webhook configurations.
+// reset deletes the Secret and the webhook configurations.
 func reset(t *testing.T) {
 	t.Helper()
 	for _, object := range []client.Object{
-		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name}},
+		newSecret(nil),
 		suite.mutating.DeepCopy(),
 		suite.validating.DeepCopy(),
 	} {
@@ -120,12 +121,20 @@ func reset(t *testing.T) {
 	}
 }
 
-// call has the API server call a replica instead of a Service.
-func call(config *admissionregistrationv1.WebhookClientConfig, r replica) {
+// newSecret returns the Secret of the authority with this data.
+func newSecret(data map[string][]byte) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name},
+		Data:       data,
+	}
+}
+
+// redirect makes the API server call a replica instead of a Service.
+func redirect(config *admissionregistrationv1.WebhookClientConfig, r replica) {
 	*config = admissionregistrationv1.WebhookClientConfig{URL: ptr.To("https://" + r.webhooks + *config.Service.Path)}
 }
 
-// start starts a replica, with the permissions that the operator has, and stops it when the test ends.
+// start starts a replica with the operator's permissions. The replica ends with the test.
 func (i *installation) start(t *testing.T, r replica) {
 	t.Helper()
 	mgr, err := i.newManager(r)
@@ -175,8 +184,10 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 		Client:                 controller.ClientOptions(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: r.health,
-		WebhookServer:          webhook.NewServer(webhook.Options{Host: loopback, Port: port, TLSOpts: []func(*tls.Config){rotator.ServeBy}}),
-		// There are two in this process.
+		WebhookServer: webhook.NewServer(webhook.Options{
+			Host: loopback, Port: port, TLSOpts: []func(*tls.Config){rotator.ServeBy},
+		}),
+		// Both replicas run in this process, so names of controllers aren't unique.
 		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
 	})
 	if err != nil {
@@ -185,7 +196,7 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 	return mgr, errors.Join(admission.Setup(mgr), rotator.Setup(mgr))
 }
 
-// ready is nil if the replica is.
+// ready returns an error unless the replica is ready.
 func (r replica) ready(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.health+"/readyz", nil)
 	if err != nil {
@@ -201,7 +212,7 @@ func (r replica) ready(ctx context.Context) error {
 	return errors.Join(err, response.Body.Close())
 }
 
-// connect does what an API server does that knows these authorities, and returns the certificate that is served.
+// connect connects like an API server with these authorities. It returns the certificate of the replica.
 func (r replica) connect(ctx context.Context, bundle []byte) (*x509.Certificate, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
@@ -217,7 +228,7 @@ func (r replica) connect(ctx context.Context, bundle []byte) (*x509.Certificate,
 	return secured.ConnectionState().PeerCertificates[0], connection.Close()
 }
 
-// untilReady waits until both replicas are ready, and the API server takes their answers.
+// untilReady waits until both replicas are ready and the API server can call their webhooks.
 func (i *installation) untilReady(t *testing.T) {
 	t.Helper()
 	until(t, func(ctx context.Context) error {
@@ -230,26 +241,26 @@ func (i *installation) untilReady(t *testing.T) {
 	})
 }
 
-// advance puts the operator's clock forward, and has it look at once instead of when it is due.
+// advance puts the operator's clock forward. It changes the Secret, so that the operator checks the authority at once.
 func (i *installation) advance(t *testing.T, by time.Duration) {
 	t.Helper()
-	i.clock.ahead.Add(int64(by))
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: secretKey.Name}}
-	seen := fmt.Appendf(nil, `{"metadata": {"annotations": {"test": "%d"}}}`, i.clock.ahead.Load())
-	if err := suite.client.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, seen)); err != nil {
+	i.clock.offset.Add(int64(by))
+	secret := newSecret(nil)
+	annotation := fmt.Appendf(nil, `{"metadata": {"annotations": {"test": "%d"}}}`, i.clock.offset.Load())
+	if err := suite.client.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, annotation)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// admit asks the webhooks.
+// admit creates a set by a dry run, for which the API server calls the webhooks.
 func admit(ctx context.Context) error {
 	set := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "any"}}
 	set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "server", Image: "server"}}
 	return suite.client.Create(ctx, set, client.DryRunAll)
 }
 
-// keepAdmitting makes requests and connections, one after the other, until the returned function is called. None may fail, whatever the test
-// does in the meantime.
+// keepAdmitting makes requests and connections, one after the other, until the test calls stop. stop reports the first
+// failure.
 func (i *installation) keepAdmitting(t *testing.T) (stop func()) {
 	t.Helper()
 	stopped, failed := make(chan struct{}), make(chan error, 1)
@@ -274,12 +285,12 @@ func (i *installation) keepAdmitting(t *testing.T) (stop func()) {
 		err := <-failed
 		t.Logf("%d requests and twice as many connections", i.admitted.Load())
 		if err != nil {
-			t.Errorf("the last one was refused: %v", err)
+			t.Errorf("the last request failed: %v", err)
 		}
 	}
 }
 
-// admitMore waits for some more requests.
+// admitMore waits for 20 more successful requests.
 func (i *installation) admitMore(t *testing.T) {
 	t.Helper()
 	want := i.admitted.Load() + 20
@@ -307,7 +318,7 @@ func (i *installation) admitAndConnect(ctx context.Context) error {
 	return nil
 }
 
-// bundles are the caBundles that the API server has for the replicas.
+// bundles returns the caBundles of the mutating and the validating webhook configuration.
 func bundles(ctx context.Context) ([][]byte, error) {
 	mutating, validating, err := configurations(ctx)
 	if err != nil {
@@ -316,7 +327,7 @@ func bundles(ctx context.Context) ([][]byte, error) {
 	return [][]byte{mutating.Webhooks[0].ClientConfig.CABundle, validating.Webhooks[0].ClientConfig.CABundle}, nil
 }
 
-// configurations are those on the API server.
+// configurations returns the webhook configurations of the API server.
 func configurations(ctx context.Context) (
 	*admissionregistrationv1.MutatingWebhookConfiguration, *admissionregistrationv1.ValidatingWebhookConfiguration, error,
 ) {
@@ -335,7 +346,7 @@ func create(t *testing.T, object client.Object) {
 	}
 }
 
-// until waits until a check finds nothing wrong.
+// until waits until a check returns no error.
 func until(t *testing.T, check func(context.Context) error) {
 	t.Helper()
 	if err := objects.Until(t.Context(), deadline, check); err != nil {

@@ -27,19 +27,19 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
-// deadline is for what takes a moment.
+// deadline bounds each wait.
 const deadline = 30 * time.Second
 
-// suite is what all tests share. TestMain sets it before the first one.
+// suite is the environment that all tests share. TestMain sets it before the first test.
 var suite struct {
 	root       string
 	kubectl    string
 	kubeconfig string
-	// manifests are those of config/default, in one file.
+	// manifests is the file with the manifests of config/default.
 	manifests string
 	config    *rest.Config
 	client    client.Client
-	// The webhook configurations of config/default.
+	// mutating and validating are the webhook configurations of config/default.
 	mutating   *admissionregistrationv1.MutatingWebhookConfiguration
 	validating *admissionregistrationv1.ValidatingWebhookConfiguration
 }
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	testmain.Run(m, run)
 }
 
-// run runs the tests against an API server that exists only for them, and has the objects of config/default.
+// run runs the tests on an API server that exists only for them and has the objects of config/default.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if suite.root, err = cluster.Root(); err != nil {
 		return 0, err
@@ -74,7 +74,8 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if err := os.WriteFile(suite.kubeconfig, environment.KubeConfig, 0o600); err != nil {
 		return 0, err
 	}
-	if _, err := kubectl(ctx, "kustomize", filepath.Join(suite.root, "config", "default"), "--output", suite.manifests); err != nil {
+	source := filepath.Join(suite.root, "config", "default")
+	if _, err := kubectl(ctx, "kustomize", source, "--output", suite.manifests); err != nil {
 		return 0, err
 	}
 	if _, err := kubectl(ctx, "apply", "--filename", suite.manifests); err != nil {
@@ -97,14 +98,14 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// waitForSets waits until the API server serves LeaderWorkerSets, a moment after their CRD was applied.
+// waitForSets waits until the API server serves LeaderWorkerSets, which it does with a delay after the CRD's creation.
 func waitForSets(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, deadline, true, func(ctx context.Context) (bool, error) {
 		return suite.client.List(ctx, &leaderworkersetv1.LeaderWorkerSetList{}) == nil, nil
 	})
 }
 
-// kubectl runs the kubectl that belongs to the API server, and returns what it writes.
+// kubectl runs the kubectl of the API server's version, and returns its output.
 func kubectl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, suite.kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)

@@ -19,7 +19,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
@@ -113,12 +112,6 @@ func keep(observed *world, object write.Object) {
 func remove(observed *world, name string) {
 	observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return r.Name == name })
 	observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return g.Leader.Name == name })
-}
-
-// remembered is what the leader StatefulSet remembers of groups.
-func remembered(observed *world) restart.Record {
-	text := observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
-	return restart.ReadRecord(text, restart.StoredRecord{}).Entries
 }
 
 // settled is the world of a set whose groups are all ready.

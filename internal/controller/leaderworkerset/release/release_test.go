@@ -56,9 +56,9 @@ func TestOf(t *testing.T) {
 
 func TestCovers(t *testing.T) {
 	for _, tc := range []struct {
-		name        string
+		name          string
 		release, than release.Release
-		want        bool
+		want          bool
 	}{
 		{"itself", release.Release{Partition: 3, Also: []int32{1}}, release.Release{Partition: 3, Also: []int32{1}}, true},
 		{"a higher partition", release.Release{Partition: 2}, release.Release{Partition: 3}, true},

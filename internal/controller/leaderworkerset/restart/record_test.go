@@ -13,7 +13,9 @@ import (
 )
 
 // parse reads a record that no pass has read before.
-func parse(text string) restart.Record { return restart.ReadRecord(text, restart.StoredRecord{}).Entries }
+func parse(text string) restart.Record {
+	return restart.ReadRecord(text, restart.StoredRecord{}).Entries
+}
 
 func TestFormat(t *testing.T) {
 	for _, tc := range []struct {

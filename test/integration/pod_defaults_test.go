@@ -18,7 +18,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 )
 
-// everyDefault is a spec whose parts all have fields that the API server fills in, none of which is written out.
+// everyDefault is a pod spec with many fields that have defaults. It leaves out all of those fields.
 const everyDefault = `
 serviceAccountName: serve
 initContainers:
@@ -67,13 +67,14 @@ volumes:
 affinity:
   podAntiAffinity:
     requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: a, labelSelector: {matchLabels: {a: b}}}]
-topologySpreadConstraints: [{maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {a: b}}}]
+topologySpreadConstraints:
+- {maxSkew: 1, topologyKey: a, whenUnsatisfiable: DoNotSchedule, labelSelector: {matchLabels: {a: b}}}
 tolerations: [{key: a, operator: Exists}]
 `
 
-// TestDefaultsOfPodsHaveNoMeaning has the API server fill in what it knows of in the templates of a StatefulSet, and in those of a
-// LeaderWorkerSet. For a revision they are the same as before.
-func TestDefaultsOfPodsHaveNoMeaning(t *testing.T) {
+// TestPodDefaultsKeepRevision makes the API server fill in the defaults of pods, in the templates of a StatefulSet and
+// of a LeaderWorkerSet. The templates are still of the same revision.
+func TestPodDefaultsKeepRevision(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	var before leaderworkersetv1.LeaderWorkerSet
@@ -87,7 +88,9 @@ func TestDefaultsOfPodsHaveNoMeaning(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "models"},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			},
 		},
 	}}
 
@@ -109,12 +112,15 @@ func TestDefaultsOfPodsHaveNoMeaning(t *testing.T) {
 	filledIn := before.DeepCopy()
 	filledIn.Spec.LeaderWorkerTemplate.WorkerTemplate = sts.Spec.Template
 	filledIn.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = sts.Spec.VolumeClaimTemplates
-	for what, after := range map[string]*leaderworkersetv1.LeaderWorkerSet{"StatefulSet": filledIn, "LeaderWorkerSet": stored} {
+	for kind, after := range map[string]*leaderworkersetv1.LeaderWorkerSet{
+		"StatefulSet": filledIn, "LeaderWorkerSet": stored,
+	} {
 		if equality.Semantic.DeepEqual(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate) {
-			t.Errorf("the API server has filled in nothing in a %s", what)
+			t.Errorf("the API server has filled in no default in a %s", kind)
 		}
 		if !revision.Of(after).Equal(revision.Of(&before)) {
-			t.Errorf("as part of a %s the template has another meaning (-before +after):\n%s", what, cmp.Diff(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate))
+			t.Errorf("the template of a %s has another revision (-before +after):\n%s", kind,
+				cmp.Diff(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate))
 		}
 	}
 }
