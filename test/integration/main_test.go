@@ -255,7 +255,7 @@ func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mgr, admission.Setup(mgr)
+	return mgr, admission.Setup(mgr, admission.DefaultOptions())
 }
 
 // untilWebhooksAreCalled waits until the API server knows all of the webhook configurations, and the operator answers.

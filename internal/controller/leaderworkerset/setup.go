@@ -62,7 +62,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager) error {
 	if err := addReconcilers(mgr); err != nil {
 		return err
 	}
-	return admission.Setup(mgr)
+	return admission.Setup(mgr, admission.DefaultOptions())
 }
 
 func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
