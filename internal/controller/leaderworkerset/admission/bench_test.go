@@ -69,7 +69,7 @@ func newServingPod(role string, exclusive bool) *corev1.Pod {
 	pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = "8"
 	pod.ManagedFields = []metav1.ManagedFieldsEntry{{
 		Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "v1",
-		Time: ptr.To(metav1.Unix(1, 0)), FieldsType: "FieldsV1", FieldsV1: &metav1.FieldsV1{Raw: managedFields()},
+		Time: ptr.To(metav1.Unix(1, 0)), FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(managedFields()),
 	}}
 	pod.Spec.Hostname = pod.Name
 	pod.Spec.InitContainers = []corev1.Container{newServingContainer("download", 4)}
@@ -121,10 +121,10 @@ func newServingContainer(name string, variables int) corev1.Container {
 }
 
 // managedFields returns as much text as the StatefulSet controller's managed fields have.
-func managedFields() []byte {
+func managedFields() string {
 	fields := []byte(`{"f:spec":{`)
 	for i := range 60 {
 		fields = fmt.Appendf(fields, `"k:{\"name\":\"SERVE_OPTION_%d\"}":{".":{},"f:name":{},"f:value":{}},`, i)
 	}
-	return append(fields, `"f:subdomain":{}}}`...)
+	return string(fields) + `"f:subdomain":{}}}`
 }

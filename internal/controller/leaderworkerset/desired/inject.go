@@ -19,8 +19,8 @@ import (
 // of exclusive placement.
 //
 // Inject changes the pod and returns the operations of a JSON patch that changes the pod's JSON in the same way. For a
-// pod that is injected already, it returns none. It returns an error, and leaves the pod alone, if the pod's name,
-// labels or annotations don't say where the pod belongs.
+// pod that is injected already, it returns none. If the pod's name, labels or annotations don't say where the pod
+// belongs, it returns an error and doesn't change the pod.
 func Inject(pod *corev1.Pod) ([]jsonpatch.Operation, error) {
 	m, err := memberOf(pod)
 	if err != nil {
@@ -45,7 +45,7 @@ func AddSchedulingGate(pod *corev1.Pod, name string) []jsonpatch.Operation {
 	return e.patch
 }
 
-// member says which pod of which group of which set a pod is.
+// member says which pod of which group of which set a pod is. The leader has worker index 0.
 type member struct {
 	set, namespace, leader string
 	group, worker, size    int32

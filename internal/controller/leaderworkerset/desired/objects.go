@@ -21,8 +21,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-// LeaderStatefulSet returns the StatefulSet of the leader pods of all groups. It is of the revision that has the
-// template and the key, at one step of a rollout.
+// LeaderStatefulSet returns the StatefulSet of the leader pods of all groups. template and key are those of a revision,
+// and step is a step of the rollout to this revision.
 func LeaderStatefulSet(
 	lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, step rollout.Step,
 ) *appsv1.StatefulSet {
@@ -84,7 +84,7 @@ type Group struct {
 // Topology is a topology domain: the nodes that have a label with this key and value.
 type Topology struct{ Key, Value string }
 
-// WorkerStatefulSet returns the StatefulSet of the workers of one group. Template and key are those of the group's own
+// WorkerStatefulSet returns the StatefulSet of the workers of one group. template and key are those of the group's own
 // revision, even while the set has a newer one. Only the first owner of new claims follows the set as it is now. The
 // StatefulSet retains its claims, since every restart of the group deletes the StatefulSet.
 func WorkerStatefulSet(

@@ -185,8 +185,8 @@ func reserved(variable string) bool {
 	return strings.HasPrefix(variable, "LWS_") || strings.HasPrefix(variable, "TPU_")
 }
 
-// farAway matches fields that are large and that injection doesn't touch.
-var farAway = regexp.MustCompile("^(Status|Volumes|ManagedFields|EphemeralContainers|Lifecycle|.*Probe)$")
+// untouched matches large fields that injection doesn't touch.
+var untouched = regexp.MustCompile("^(Status|Volumes|ManagedFields|EphemeralContainers|Lifecycle|.*Probe)$")
 
 // randomPod returns a leader or a worker of a group of three. Its values are likely to be among those that are
 // injected.
@@ -194,7 +194,7 @@ func randomPod(seed uint64) *corev1.Pod {
 	random := rand.New(rand.NewPCG(seed, 0))
 	oneOf := func(values ...string) string { return values[random.IntN(len(values))] }
 	pod := &corev1.Pod{}
-	randfill.NewWithSeed(int64(seed)).NilChance(0.4).NumElements(0, 3).MaxDepth(14).SkipFieldsWithPattern(farAway).Funcs(
+	randfill.NewWithSeed(int64(seed)).NilChance(0.4).NumElements(0, 3).MaxDepth(14).SkipFieldsWithPattern(untouched).Funcs(
 		func(quantity *resource.Quantity, c randfill.Continue) {
 			*quantity = *resource.NewQuantity(c.Int63n(9), "")
 		},

@@ -19,8 +19,8 @@ import (
 // pods of the group or, with subgroups, of the pod's own subgroup. A pod that has any of the variables already stays as
 // it is: its user set them.
 //
-// Containers that run at the same time, the main ones and sidecars, form one slice. An ordinary init container runs
-// alone in its pod, and forms a slice with its counterparts in the other pods.
+// Containers that run at the same time, the main ones and sidecars, form one slice. An ordinary init container has
+// no other container beside it, and forms a slice with its counterparts in the other pods.
 //
 // Example: leader a-0 and workers a-0-1 and a-0-2 have two TPU containers each, and the leader requests no TPUs. The
 // hosts are a-0-1,a-0-1,a-0-2,a-0-2. The second container of a-0-2 has ID 1 × 2 + 1 = 3 and port 8477.

@@ -238,8 +238,8 @@ func TestTPURequestsCountAsLimitsDo(t *testing.T) {
 	}
 }
 
-// TestTPUInitContainers has an init container, which runs alone in its pod, and a sidecar, which runs beside the main
-// container.
+// TestTPUInitContainers has an init container, which ends before the other containers start, and a sidecar, which runs
+// beside the main container.
 func TestTPUInitContainers(t *testing.T) {
 	lws := newSet(2)
 	sidecar := tpuContainer("sidecar")
