@@ -256,7 +256,7 @@ func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mgr, admission.Setup(mgr)
+	return mgr, admission.Setup(mgr, admission.DefaultOptions())
 }
 
 // untilWebhooksAreCalled waits until the API server calls the webhooks of all configurations and the operator answers.

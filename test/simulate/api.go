@@ -152,7 +152,8 @@ func (a *API) admit(object client.Object) error {
 			if reason := release.Refusal(leaders, object); reason != "" {
 				return errors.New(reason)
 			}
-			return desired.Inject(object)
+			_, err := desired.Inject(object)
+			return err
 		}
 	}
 	return nil

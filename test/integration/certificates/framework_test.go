@@ -193,7 +193,7 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mgr, errors.Join(admission.Setup(mgr), rotator.Setup(mgr))
+	return mgr, errors.Join(admission.Setup(mgr, admission.DefaultOptions()), rotator.Setup(mgr))
 }
 
 // ready returns an error unless the replica is ready.

@@ -19,7 +19,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// newCluster is an API server that holds the objects and answers as the interceptors say.
+// newCluster returns a client of an API server that holds the objects. The interceptors replace its answers.
 func newCluster(tb testing.TB, answers interceptor.Funcs, objects ...client.Object) client.Client {
 	tb.Helper()
 	scheme := runtime.NewScheme()
@@ -29,11 +29,11 @@ func newCluster(tb testing.TB, answers interceptor.Funcs, objects ...client.Obje
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(answers).Build()
 }
 
-// newWebhook checks against an API server that holds the sets and answers creations as the interceptors say.
+// newWebhook returns a webhook that validates against an API server as of newCluster.
 func newWebhook(tb testing.TB, answers interceptor.Funcs, sets ...client.Object) *leaderWorkerSetWebhook {
 	tb.Helper()
 	c := newCluster(tb, answers, sets...)
-	return &leaderWorkerSetWebhook{reader: c, dryRun: client.NewDryRunClient(c)}
+	return &leaderWorkerSetWebhook{reader: c, dryRun: client.NewDryRunClient(c), options: DefaultOptions()}
 }
 
 func newSet(name string, replicas, size int32) *leaderworkersetv1.LeaderWorkerSet {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,15 +30,14 @@ import (
 // +kubebuilder:webhook:path=/mutate-leaderworkerset-x-k8s-io-v1-leaderworkerset,mutating=true,failurePolicy=fail,sideEffects=None,groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=create;update,versions=v1,name=mleaderworkerset.leaderworkerset.x-k8s.io,admissionReviewVersions=v1
 // +kubebuilder:webhook:path=/validate-leaderworkerset-x-k8s-io-v1-leaderworkerset,mutating=false,failurePolicy=fail,sideEffects=None,groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=create;update,versions=v1,name=vleaderworkerset.leaderworkerset.x-k8s.io,admissionReviewVersions=v1
 
-// dryRunTimeout leaves room within the 10 seconds that the API server waits for a webhook.
-const dryRunTimeout = 4 * time.Second
-
 // leaderWorkerSetWebhook defaults and validates LeaderWorkerSets, as far as the CRD's schema and CEL rules can't.
 type leaderWorkerSetWebhook struct {
 	reader client.Reader
 
-	// dryRun has the API server check writes without keeping them.
+	// dryRun sends writes that the API server validates and doesn't store.
 	dryRun client.Writer
+
+	options Options
 }
 
 var (
@@ -53,8 +51,11 @@ func (w *leaderWorkerSetWebhook) Default(_ context.Context, lws *leaderworkerset
 	return nil
 }
 
-// ValidateCreate refuses what could never run: a name that a sibling's children have, templates that StatefulSets can't have.
-func (w *leaderWorkerSetWebhook) ValidateCreate(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) (ctrladmission.Warnings, error) {
+// ValidateCreate rejects a set that could never run: one whose children would have the names of another set's children,
+// or whose templates are invalid in StatefulSets.
+func (w *leaderWorkerSetWebhook) ValidateCreate(
+	ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet,
+) (ctrladmission.Warnings, error) {
 	lws = defaulted(lws)
 	if err := checkTopologies(nil, lws); err != nil {
 		return nil, err
@@ -65,8 +66,11 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(ctx context.Context, lws *leader
 	return nil, w.checkChildren(ctx, lws)
 }
 
-// ValidateUpdate refuses the same, where the update may have changed it. One that only takes finalizers off passes always.
-func (w *leaderWorkerSetWebhook) ValidateUpdate(ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet) (ctrladmission.Warnings, error) {
+// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it. An update of a set that is being
+// deleted always passes, since it may remove finalizers.
+func (w *leaderWorkerSetWebhook) ValidateUpdate(
+	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
+) (ctrladmission.Warnings, error) {
 	before, lws = defaulted(before), defaulted(lws)
 	if lws.DeletionTimestamp != nil {
 		return nil, nil
@@ -86,8 +90,10 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(ctx context.Context, before, lws
 	return nil, w.checkChildren(ctx, lws)
 }
 
-// ValidateDelete lets go of everything.
-func (w *leaderWorkerSetWebhook) ValidateDelete(context.Context, *leaderworkersetv1.LeaderWorkerSet) (ctrladmission.Warnings, error) {
+// ValidateDelete admits every deletion.
+func (w *leaderWorkerSetWebhook) ValidateDelete(
+	context.Context, *leaderworkersetv1.LeaderWorkerSet,
+) (ctrladmission.Warnings, error) {
 	return nil, nil
 }
 
@@ -97,9 +103,12 @@ func defaulted(lws *leaderworkersetv1.LeaderWorkerSet) *leaderworkersetv1.Leader
 	return lws
 }
 
-// checkTopologies refuses annotations for exclusive placement that are no keys of node labels: pods that have them could never be made.
+// checkTopologies rejects annotations for exclusive placement that aren't keys of node labels. No pod could be created
+// with them. An annotation that the set has already passes.
 func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
-	for _, annotation := range []string{leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey} {
+	for _, annotation := range []string{
+		leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey,
+	} {
 		key := lws.Annotations[annotation]
 		if key == "" || (before != nil && before.Annotations[annotation] == key) {
 			continue
@@ -112,16 +121,21 @@ func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	return nil
 }
 
-// checkSiblings refuses a set whose children would have the names of another set's, unless they had them before this update: it may be
-// the other one, or the scale subresource, that brought the collision about.
-func (w *leaderWorkerSetWebhook) checkSiblings(ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet) error {
+// checkSiblings rejects a set whose children would have the names of another set's children. A collision that exists
+// before the update passes: the other set or the scale subresource may have caused it.
+func (w *leaderWorkerSetWebhook) checkSiblings(
+	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
+) error {
 	var siblings leaderworkersetv1.LeaderWorkerSetList
 	if err := w.reader.List(ctx, &siblings, client.InNamespace(lws.Namespace)); err != nil {
 		return err
 	}
 	for i := range siblings.Items {
 		sibling := defaulted(&siblings.Items[i])
-		if sibling.Name == lws.Name || sibling.DeletionTimestamp != nil || (before != nil && collision(before, sibling) != nil) {
+		if sibling.Name == lws.Name || sibling.DeletionTimestamp != nil {
+			continue
+		}
+		if before != nil && collision(before, sibling) != nil {
 			continue
 		}
 		if err := collision(lws, sibling); err != nil {
@@ -131,20 +145,22 @@ func (w *leaderWorkerSetWebhook) checkSiblings(ctx context.Context, before, lws 
 	return nil
 }
 
-// collision tells of children of the two sets that have the same name: with "a" and "a-0", the workers of the first group of "a" and the
-// leaders of "a-0" would both be the StatefulSet "a-0". nil if there are none.
+// collision returns an error if children of the two sets have the same name. With "a" and "a-0", the workers of the
+// first group of "a" and the leaders of "a-0" would both be the StatefulSet "a-0".
 func collision(lws, sibling *leaderworkersetv1.LeaderWorkerSet) *field.Error {
 	switch {
 	case hasGroupNamed(sibling, lws.Name):
-		return field.Invalid(field.NewPath("metadata", "name"), lws.Name, fmt.Sprintf("is the name of a group of LeaderWorkerSet %q", sibling.Name))
+		return field.Invalid(field.NewPath("metadata", "name"), lws.Name,
+			fmt.Sprintf("is the name of a group of LeaderWorkerSet %q", sibling.Name))
 	case hasGroupNamed(lws, sibling.Name):
-		return field.Invalid(field.NewPath("spec", "replicas"), *lws.Spec.Replicas, fmt.Sprintf("LeaderWorkerSet %q has the name of one of these groups", sibling.Name))
+		return field.Invalid(field.NewPath("spec", "replicas"), *lws.Spec.Replicas,
+			fmt.Sprintf("LeaderWorkerSet %q has the name of one of these groups", sibling.Name))
 	default:
 		return nil
 	}
 }
 
-// hasGroupNamed says whether children of one of the set's groups, surge groups included, have the name.
+// hasGroupNamed reports whether children of one of the set's groups, surge groups included, have the name.
 func hasGroupNamed(lws *leaderworkersetv1.LeaderWorkerSet, name string) bool {
 	parent, index, ok := identity.Parse(name)
 	surge, _ := snapshot.Budget(lws)
@@ -153,10 +169,11 @@ func hasGroupNamed(lws *leaderworkersetv1.LeaderWorkerSet, name string) bool {
 	return ok && parent == lws.Name && named && index < *lws.Spec.Replicas+surge
 }
 
-// checkChildren asks the API server itself whether it would take the StatefulSets, by creating them without keeping them, and tells of
-// its errors by the fields of the set. Errors of another kind don't count: they may be gone when it comes to it.
+// checkChildren rejects a set whose StatefulSets the API server would reject as invalid. It creates them in a dry run,
+// and reports the errors with the fields of the set. Other errors pass: they may be gone when the operator creates the
+// StatefulSets.
 func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
-	ctx, cancel := context.WithTimeout(ctx, dryRunTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.options.DryRunTimeout)
 	defer cancel()
 	template := revision.Of(lws)
 	leaderField := "leaderTemplate"
@@ -164,20 +181,25 @@ func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderw
 		leaderField = "workerTemplate"
 	}
 	leaders := desired.LeaderStatefulSet(lws, &template, "", rollout.Step{Replicas: *lws.Spec.Replicas})
-	causes := w.whatIsInvalid(ctx, leaders, leaderField)
+	causes := w.dryRunCreate(ctx, leaders, leaderField)
 	if template.LeaderWorkerTemplate.LeaderTemplate != nil {
-		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: identity.Leader(lws.Name, 0), Namespace: lws.Namespace}}
+		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: identity.Leader(lws.Name, 0), Namespace: lws.Namespace,
+		}}
 		workers := desired.WorkerStatefulSet(lws, &template, "", desired.Group{Leader: leader})
-		causes = append(causes, w.whatIsInvalid(ctx, workers, "workerTemplate")...)
+		causes = append(causes, w.dryRunCreate(ctx, workers, "workerTemplate")...)
 	}
 	if len(causes) == 0 {
 		return nil
 	}
-	return refusal(lws, causes)
+	return invalidBecause(lws, causes)
 }
 
-// whatIsInvalid is what the API server finds wrong of a StatefulSet, with the paths of the fields that they come from.
-func (w *leaderWorkerSetWebhook) whatIsInvalid(ctx context.Context, sts *appsv1.StatefulSet, templateField string) []metav1.StatusCause {
+// dryRunCreate returns why the API server rejects a StatefulSet as invalid, with the paths of the fields of the set
+// that the StatefulSet's fields come from.
+func (w *leaderWorkerSetWebhook) dryRunCreate(
+	ctx context.Context, sts *appsv1.StatefulSet, templateField string,
+) []metav1.StatusCause {
 	sts.GenerateName, sts.Name = sts.Name+"-", ""
 	sts.OwnerReferences = nil
 	err := w.dryRun.Create(ctx, sts, client.DisableReadYourWritesConsistency) //nolint:forbidigo // Nothing is written.
@@ -188,7 +210,8 @@ func (w *leaderWorkerSetWebhook) whatIsInvalid(ctx context.Context, sts *appsv1.
 	paths := strings.NewReplacer(
 		"spec.template.", "spec.leaderWorkerTemplate."+templateField+".",
 		"spec.volumeClaimTemplates", "spec.leaderWorkerTemplate.volumeClaimTemplates",
-		"spec.persistentVolumeClaimRetentionPolicy", "spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy",
+		"spec.persistentVolumeClaimRetentionPolicy",
+		"spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy",
 	)
 	causes := status.ErrStatus.Details.Causes
 	for i := range causes {
@@ -197,17 +220,19 @@ func (w *leaderWorkerSetWebhook) whatIsInvalid(ctx context.Context, sts *appsv1.
 	return causes
 }
 
+var groupKind = leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet").GroupKind()
+
 func invalid(lws *leaderworkersetv1.LeaderWorkerSet, err *field.Error) error {
-	return apierrors.NewInvalid(leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet").GroupKind(), lws.Name, field.ErrorList{err})
+	return apierrors.NewInvalid(groupKind, lws.Name, field.ErrorList{err})
 }
 
-// refusal is the API server's own kind of error, from causes whose messages are written already.
-func refusal(lws *leaderworkersetv1.LeaderWorkerSet, causes []metav1.StatusCause) error {
+// invalidBecause returns the API server's error for invalid objects, with causes that have their messages already.
+func invalidBecause(lws *leaderworkersetv1.LeaderWorkerSet, causes []metav1.StatusCause) error {
 	var messages []string
 	for _, cause := range causes {
 		messages = append(messages, cause.Field+": "+cause.Message)
 	}
-	err := apierrors.NewInvalid(leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet").GroupKind(), lws.Name, nil)
+	err := apierrors.NewInvalid(groupKind, lws.Name, nil)
 	err.ErrStatus.Details.Causes = causes
 	err.ErrStatus.Message = fmt.Sprintf("LeaderWorkerSet %q is invalid: %s", lws.Name, strings.Join(messages, ", "))
 	return err

@@ -6,6 +6,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// messageOf is what a user is told; empty if nothing.
+// messageOf returns the message that a user sees. It is empty without an error.
 func messageOf(err error) string {
 	if err == nil {
 		return ""
@@ -33,13 +34,18 @@ func messageOf(err error) string {
 
 func TestSiblings(t *testing.T) {
 	surging := newSet("a", 3, 2)
-	surging.Spec.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{MaxSurge: ptr.To(intstr.FromInt32(2))}
+	surging.Spec.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{
+		MaxSurge: ptr.To(intstr.FromInt32(2)),
+	}
 	unique := newSet("a", 1, 1)
-	unique.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)}
+	unique.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{
+		SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica),
+	}
+	unspecified := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}}
 	elsewhere := newSet("a", 3, 2)
 	elsewhere.Namespace = "other"
-	going := newSet("a", 3, 2)
-	going.DeletionTimestamp, going.Finalizers = &metav1.Time{Time: metav1.Now().Time}, []string{"foregroundDeletion"}
+	deleted := newSet("a", 3, 2)
+	deleted.DeletionTimestamp, deleted.Finalizers = &metav1.Time{Time: metav1.Now().Time}, []string{"foregroundDeletion"}
 
 	for _, tc := range []struct {
 		name    string
@@ -50,27 +56,31 @@ func TestSiblings(t *testing.T) {
 		{"no relation", newSet("a", 3, 2), newSet("b", 3, 2), ""},
 		{
 			"the name of a sibling's group", newSet("a", 3, 2), newSet("a-2", 1, 1),
-			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a-2" is invalid: metadata.name: Invalid value: "a-2": is the name of a group of LeaderWorkerSet "a"`,
+			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a-2" is invalid: metadata.name: Invalid value: "a-2": ` +
+				`is the name of a group of LeaderWorkerSet "a"`,
 		},
 		{"beyond the sibling's groups", newSet("a", 3, 2), newSet("a-3", 1, 1), ""},
 		{
 			"the name of a sibling's surge group", surging, newSet("a-4", 1, 1),
-			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a-4" is invalid: metadata.name: Invalid value: "a-4": is the name of a group of LeaderWorkerSet "a"`,
+			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a-4" is invalid: metadata.name: Invalid value: "a-4": ` +
+				`is the name of a group of LeaderWorkerSet "a"`,
 		},
 		{"beyond the sibling's surge", surging, newSet("a-5", 1, 1), ""},
 		{
 			"a group that has the name of a sibling", newSet("a-1", 1, 1), newSet("a", 2, 2),
-			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a" is invalid: spec.replicas: Invalid value: 2: LeaderWorkerSet "a-1" has the name of one of these groups`,
+			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a" is invalid: spec.replicas: Invalid value: 2: ` +
+				`LeaderWorkerSet "a-1" has the name of one of these groups`,
 		},
 		{"groups without workers have no StatefulSet", newSet("a-1", 1, 1), newSet("a", 2, 1), ""},
 		{
 			"groups without workers have Services", newSet("a-0", 1, 1), unique,
-			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a" is invalid: spec.replicas: Invalid value: 1: LeaderWorkerSet "a-0" has the name of one of these groups`,
+			`LeaderWorkerSet.leaderworkerset.x-k8s.io "a" is invalid: spec.replicas: Invalid value: 1: ` +
+				`LeaderWorkerSet "a-0" has the name of one of these groups`,
 		},
 		{"leading zeros are no index", newSet("a", 3, 2), newSet("a-01", 1, 1), ""},
 		{"another namespace", elsewhere, newSet("a-0", 1, 1), ""},
-		{"a sibling that goes", going, newSet("a-0", 1, 1), ""},
-		{"a sibling that says nothing", &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}}, newSet("a-0", 1, 1), ""},
+		{"a sibling that is being deleted", deleted, newSet("a-0", 1, 1), ""},
+		{"a sibling that specifies nothing", unspecified, newSet("a-0", 1, 1), ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			webhook := newWebhook(t, interceptor.Funcs{}, tc.sibling)
@@ -82,7 +92,8 @@ func TestSiblings(t *testing.T) {
 	}
 }
 
-// TestSiblingsOnUpdate: a collision that is there already, through the sibling or the scale subresource, must not make every edit fail.
+// TestSiblingsOnUpdate checks that a collision that exists already doesn't make every edit fail. The sibling or the
+// scale subresource may have caused it.
 func TestSiblingsOnUpdate(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
@@ -113,8 +124,8 @@ func TestSiblingsThatCantBeRead(t *testing.T) {
 	}
 }
 
-// refuse answers every creation of a StatefulSet with these errors.
-func refuse(causes ...*field.Error) interceptor.Funcs {
+// rejectWith answers every creation of a StatefulSet with these errors.
+func rejectWith(causes ...*field.Error) interceptor.Funcs {
 	return interceptor.Funcs{
 		Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
 			return apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, object.GetGenerateName(), causes)
@@ -122,10 +133,11 @@ func refuse(causes ...*field.Error) interceptor.Funcs {
 	}
 }
 
-// TestWhatStatefulSetsAreRefusedFor has the paths of the errors lead to the set's fields.
-func TestWhatStatefulSetsAreRefusedFor(t *testing.T) {
-	webhook := newWebhook(t, refuse(
-		field.Invalid(field.NewPath("spec", "template", "spec", "containers").Index(0).Child("image"), "", "must not be blank"),
+// TestErrorsNameFieldsOfTheSet has an API server whose errors name fields of StatefulSets.
+func TestErrorsNameFieldsOfTheSet(t *testing.T) {
+	containers := field.NewPath("spec", "template", "spec", "containers")
+	webhook := newWebhook(t, rejectWith(
+		field.Invalid(containers.Index(0).Child("image"), "", "must not be blank"),
 		field.Invalid(field.NewPath("spec", "volumeClaimTemplates").Index(0), "", "no"),
 		field.Invalid(field.NewPath("spec", "persistentVolumeClaimRetentionPolicy"), "", "no"),
 	))
@@ -152,14 +164,15 @@ func TestWhatStatefulSetsAreRefusedFor(t *testing.T) {
 	}
 	two := newSet("a", 1, 2)
 	two.Spec.LeaderWorkerTemplate.LeaderTemplate = two.Spec.LeaderWorkerTemplate.WorkerTemplate.DeepCopy()
-	want = append([]string{"spec.leaderWorkerTemplate.leaderTemplate.spec.containers[0].image"}, append(want[1:3:3], want...)...)
+	leaderField := "spec.leaderWorkerTemplate.leaderTemplate.spec.containers[0].image"
+	want = slices.Concat([]string{leaderField}, want[1:], want)
 	if diff := cmp.Diff(want, fieldsOf(two)); diff != "" {
 		t.Errorf("two templates (-want +got):\n%s", diff)
 	}
 }
 
-func TestRefusalReadsLikeTheAPIServers(t *testing.T) {
-	webhook := newWebhook(t, refuse(field.Required(field.NewPath("spec", "template", "spec", "containers"), "")))
+func TestErrorsReadLikeThoseOfTheAPIServer(t *testing.T) {
+	webhook := newWebhook(t, rejectWith(field.Required(field.NewPath("spec", "template", "spec", "containers"), "")))
 	_, err := webhook.ValidateCreate(t.Context(), newSet("a", 1, 1))
 	want := `LeaderWorkerSet "a" is invalid: spec.leaderWorkerTemplate.workerTemplate.spec.containers: Required value`
 	if got := messageOf(err); got != want {
@@ -167,11 +180,12 @@ func TestRefusalReadsLikeTheAPIServers(t *testing.T) {
 	}
 }
 
-// TestOtherErrorsOfTheDryRunPass: they may be gone when it comes to it.
+// TestOtherErrorsOfTheDryRunPass has errors that may be gone when the operator creates the StatefulSets.
 func TestOtherErrorsOfTheDryRunPass(t *testing.T) {
 	for _, answer := range []error{
 		apierrors.NewForbidden(schema.GroupResource{}, "a", errors.New("quota")), apierrors.NewTimeoutError("later", 1),
-		errors.New("away"), context.DeadlineExceeded, &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid}},
+		errors.New("away"), context.DeadlineExceeded,
+		&apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid}},
 	} {
 		webhook := newWebhook(t, interceptor.Funcs{
 			Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return answer },
@@ -182,9 +196,9 @@ func TestOtherErrorsOfTheDryRunPass(t *testing.T) {
 	}
 }
 
-// TestDryRunsLeaveNoTrace looks at what is asked of the API server.
+// TestDryRunsLeaveNoTrace checks the requests to the API server.
 func TestDryRunsLeaveNoTrace(t *testing.T) {
-	var asked []string
+	var created []string
 	webhook := newWebhook(t, interceptor.Funcs{
 		Create: func(_ context.Context, _ client.WithWatch, object client.Object, options ...client.CreateOption) error {
 			var all client.CreateOptions
@@ -192,10 +206,12 @@ func TestDryRunsLeaveNoTrace(t *testing.T) {
 			if diff := cmp.Diff([]string{metav1.DryRunAll}, all.DryRun); diff != "" {
 				t.Errorf("dry run (-want +got):\n%s", diff)
 			}
-			if sts, isStatefulSet := object.(*appsv1.StatefulSet); !isStatefulSet || sts.Name != "" || len(sts.OwnerReferences) > 0 {
-				t.Errorf("got %T with name %q and owners %v, want a StatefulSet with neither", object, object.GetName(), object.GetOwnerReferences())
+			sts, isStatefulSet := object.(*appsv1.StatefulSet)
+			if !isStatefulSet || sts.Name != "" || len(sts.OwnerReferences) > 0 {
+				t.Errorf("got %T with name %q and owners %v, want a StatefulSet with neither",
+					object, object.GetName(), object.GetOwnerReferences())
 			}
-			asked = append(asked, object.GetGenerateName())
+			created = append(created, object.GetGenerateName())
 			return nil
 		},
 	})
@@ -204,15 +220,15 @@ func TestDryRunsLeaveNoTrace(t *testing.T) {
 	if _, err := webhook.ValidateCreate(t.Context(), lws); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"a-", "a-0-"}, asked); diff != "" {
+	if diff := cmp.Diff([]string{"a-", "a-0-"}, created); diff != "" {
 		t.Errorf("StatefulSets (-want +got):\n%s", diff)
 	}
 }
 
-// TestUpdatesThatPassUnasked has an API server that refuses everything.
-func TestUpdatesThatPassUnasked(t *testing.T) {
+// TestUpdatesThatPassWithoutDryRun has an API server that rejects everything.
+func TestUpdatesThatPassWithoutDryRun(t *testing.T) {
 	type set = leaderworkersetv1.LeaderWorkerSet
-	webhook := newWebhook(t, refuse(field.Required(field.NewPath("spec"), "")), newSet("a-0", 1, 1))
+	webhook := newWebhook(t, rejectWith(field.Required(field.NewPath("spec"), "")), newSet("a-0", 1, 1))
 	for _, tc := range []struct {
 		name   string
 		change func(*set)
@@ -229,9 +245,13 @@ func TestUpdatesThatPassUnasked(t *testing.T) {
 				s.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](9)
 			}, true,
 		},
-		{"a sibling is in the way of more groups", func(s *set) { s.Spec.Replicas = ptr.To[int32](1) }, false},
-		{"another template", func(s *set) { s.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = "serve:2" }, false},
-		{"restartPolicy", func(s *set) { s.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy }, true},
+		{"more groups collide with a sibling", func(s *set) { s.Spec.Replicas = ptr.To[int32](1) }, false},
+		{"another template", func(s *set) {
+			s.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = "serve:2"
+		}, false},
+		{"restartPolicy", func(s *set) {
+			s.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
+		}, true},
 	} {
 		before := newSet("a", 0, 2)
 		after := before.DeepCopy()
@@ -255,23 +275,27 @@ func TestDefaultFillsIn(t *testing.T) {
 	}
 }
 
-// Pods with an annotation that is no key of a node label could never be made. One that is stored already doesn't stand in the way of edits.
+// TestTopologies has annotations that aren't keys of node labels, with which no pod could be created. A stored one
+// doesn't make edits fail.
 func TestTopologies(t *testing.T) {
 	annotated := func(key string) *leaderworkersetv1.LeaderWorkerSet {
 		lws := newSet("a", 1, 1)
 		lws.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: key}
 		return lws
 	}
-	for key, valid := range map[string]bool{"": true, "rack": true, "topology.kubernetes.io/zone": true, "bad key!": false, "a/b/c": false} {
+	for key, valid := range map[string]bool{
+		"": true, "rack": true, "topology.kubernetes.io/zone": true, "bad key!": false, "a/b/c": false,
+	} {
 		err := checkTopologies(nil, annotated(key))
 		if (err == nil) != valid {
 			t.Errorf("%q: got %v, want it to be valid: %v", key, err, valid)
 		}
-		if err != nil && !strings.Contains(err.Error(), "metadata.annotations["+leaderworkersetv1.ExclusiveKeyAnnotationKey+"]") {
+		path := "metadata.annotations[" + leaderworkersetv1.ExclusiveKeyAnnotationKey + "]"
+		if err != nil && !strings.Contains(err.Error(), path) {
 			t.Errorf("%q: the error doesn't name the annotation: %v", key, err)
 		}
 	}
 	if err := checkTopologies(annotated("bad key!"), annotated("bad key!")); err != nil {
-		t.Errorf("an edit is refused for what was there before: %v", err)
+		t.Errorf("an edit is rejected for an annotation that the set had before: %v", err)
 	}
 }

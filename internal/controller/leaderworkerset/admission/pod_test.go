@@ -30,13 +30,15 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
-// newLeaderPod is a pod as the StatefulSet controller creates it.
+// newLeaderPod returns a leader pod as the StatefulSet controller creates it.
 func newLeaderPod() *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:            "a-0",
-			Namespace:       "default",
-			Labels:          map[string]string{leaderworkersetv1.SetNameLabelKey: "a", leaderworkersetv1.WorkerIndexLabelKey: "0"},
+			Name:      "a-0",
+			Namespace: "default",
+			Labels: map[string]string{
+				leaderworkersetv1.SetNameLabelKey: "a", leaderworkersetv1.WorkerIndexLabelKey: "0",
+			},
 			Annotations:     map[string]string{leaderworkersetv1.SizeAnnotationKey: "1"},
 			OwnerReferences: []metav1.OwnerReference{{Kind: "StatefulSet", Name: "a", Controller: ptr.To(true)}},
 		},
@@ -44,25 +46,28 @@ func newLeaderPod() *corev1.Pod {
 	}
 }
 
-// newPodWebhook is one in a cluster with these objects.
+// newPodWebhook returns a webhook in a cluster with these objects.
 func newPodWebhook(tb testing.TB, objects ...client.Object) podWebhook {
 	tb.Helper()
 	cluster := newCluster(tb, interceptor.Funcs{}, objects...)
-	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster}
+	return podWebhook{decoder: ctrladmission.NewDecoder(cluster.Scheme()), live: cluster, options: DefaultOptions()}
 }
 
-// newRequest asks for a pod in the namespace "default".
-func newRequest(t *testing.T, pod *corev1.Pod) ctrladmission.Request {
-	t.Helper()
+// newRequest returns a request to create a pod in the namespace "default".
+func newRequest(tb testing.TB, pod *corev1.Pod) ctrladmission.Request {
+	tb.Helper()
 	raw, err := json.Marshal(pod)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Namespace: "default", Object: runtime.RawExtension{Raw: raw}}}
+	return ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
+		Namespace: "default", Object: runtime.RawExtension{Raw: raw},
+	}}
 }
 
-// newer is a request by an API server that knows of fields which this operator doesn't, also beside those that it changes.
-func newer(request ctrladmission.Request) ctrladmission.Request {
+// withUnknownFields returns a request by an API server that is newer than this operator. It adds fields that the
+// operator doesn't know, some of them beside fields that the operator changes.
+func withUnknownFields(request ctrladmission.Request) ctrladmission.Request {
 	request.Object.Raw = []byte(strings.NewReplacer(
 		`"valueFrom":{}`, `"valueFrom":{"newSource":{"name":"s"}}`,
 		`"topologyKey":"zone"`, `"topologyKey":"zone","newTermField":1`,
@@ -72,34 +77,41 @@ func newer(request ctrladmission.Request) ctrladmission.Request {
 	return request
 }
 
-// TestPatch applies the answer to a request as the API server does. What comes out is the pod as admitted; fields that are newer than this
-// operator stay.
+// TestPatch applies the answer to a request as the API server does. The result is the pod that admit left. Fields that
+// are newer than this operator stay.
 func TestPatch(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Pod){
-		"nothing special": func(*corev1.Pod) {},
-		"no namespace":    func(pod *corev1.Pod) { pod.Namespace = "" },
-		"a pod of nobody": func(pod *corev1.Pod) { pod.OwnerReferences = nil },
+		"nothing special":        func(*corev1.Pod) {},
+		"no namespace":           func(pod *corev1.Pod) { pod.Namespace = "" },
+		"a pod without an owner": func(pod *corev1.Pod) { pod.OwnerReferences = nil },
 		"a subdomain of its own": func(pod *corev1.Pod) {
 			pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = "UniquePerReplica"
 		},
 		"several containers": func(pod *corev1.Pod) {
-			pod.Spec.InitContainers = []corev1.Container{{Name: "first"}, {Name: "second", Env: []corev1.EnvVar{{Name: "A", Value: "1"}}}}
-			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "other", Env: []corev1.EnvVar{{Name: "B", Value: "2"}}})
+			a, b := []corev1.EnvVar{{Name: "A", Value: "1"}}, []corev1.EnvVar{{Name: "B", Value: "2"}}
+			pod.Spec.InitContainers = []corev1.Container{{Name: "first"}, {Name: "second", Env: a}}
+			pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: "other", Env: b})
 		},
-		"held back in an exclusive place": func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" },
-		"the user's own gate, affinity and source of a variable, too": func(pod *corev1.Pod) {
+		"gated, with exclusive placement": func(pod *corev1.Pod) {
+			pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack"
+		},
+		"gated, with the user's gate, affinity and source of a variable": func(pod *corev1.Pod) {
 			pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack"
 			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
 			zone := corev1.PodAffinityTerm{TopologyKey: "zone"}
 			pod.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{
-				RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{zone},
-				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1, PodAffinityTerm: zone}},
+				RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{zone},
+				PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+					{Weight: 1, PodAffinityTerm: zone},
+				},
 			}}
 			pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "TOKEN", ValueFrom: &corev1.EnvVarSource{}}}
 		},
-		"a variable that is the group's to set": func(pod *corev1.Pod) {
+		"a user's variable of an injected name": func(pod *corev1.Pod) {
 			pod.Spec.Containers[0].Env = []corev1.EnvVar{
-				{Name: "A", ValueFrom: &corev1.EnvVarSource{}}, {Name: leaderworkersetv1.GroupSizeEnvVar, Value: "7"}, {Name: "B", Value: "2"},
+				{Name: "A", ValueFrom: &corev1.EnvVarSource{}},
+				{Name: leaderworkersetv1.GroupSizeEnvVar, Value: "7"},
+				{Name: "B", Value: "2"},
 			}
 		},
 		"a TPU": func(pod *corev1.Pod) {
@@ -110,8 +122,9 @@ func TestPatch(t *testing.T) {
 			pod := newLeaderPod()
 			change(pod)
 			key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", pod.Name)}
-			webhook := newPodWebhook(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}})
-			request := newer(newRequest(t, pod))
+			previous := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0-1", Namespace: "default", Labels: key}}
+			webhook := newPodWebhook(t, previous)
+			request := withUnknownFields(newRequest(t, pod))
 			response := webhook.Handle(t.Context(), request)
 			if !response.Allowed {
 				t.Fatal(response.Result)
@@ -130,12 +143,13 @@ func TestPatch(t *testing.T) {
 			}
 
 			pod.Namespace = "default"
-			if err := webhook.admit(t.Context(), pod); err != nil {
+			if _, err := webhook.admit(t.Context(), pod); err != nil {
 				t.Fatal(err)
 			}
-			pod.Namespace = "" // Nothing that the answer has to say.
+			pod.Namespace = "" // The answer need not set it.
+			expected := withUnknownFields(newRequest(t, pod)).Object.Raw
 			var want, got unstructured.Unstructured
-			if err := errors.Join(json.Unmarshal(patched, &got.Object), json.Unmarshal(newer(newRequest(t, pod)).Object.Raw, &want.Object)); err != nil {
+			if err := errors.Join(json.Unmarshal(patched, &got.Object), json.Unmarshal(expected, &want.Object)); err != nil {
 				t.Fatal(err)
 			}
 			got.SetNamespace("")
@@ -146,39 +160,48 @@ func TestPatch(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
-	malformed := newLeaderPod()
-	malformed.Annotations = nil
-	refusal := newPodWebhook(t).Handle(t.Context(), newRequest(t, malformed))
-	if refusal.Allowed || refusal.Result.Reason != metav1.StatusReasonBadRequest {
-		t.Errorf("malformed pod: got %v, want a bad request", refusal)
-	}
-	noPod := ctrladmission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: []byte("[]")}}}
-	if refusal := newPodWebhook(t).Handle(t.Context(), noPod); refusal.Allowed || refusal.Result.Code != http.StatusBadRequest {
-		t.Errorf("no pod: got %v, want a bad request", refusal)
-	}
-	unreachable := interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
-		return errors.New("no route to host")
-	}}
-	webhook := newPodWebhook(t)
-	webhook.live = newCluster(t, unreachable)
-	if refusal := webhook.Handle(t.Context(), newRequest(t, newLeaderPod())); refusal.Allowed || refusal.Result.Code != http.StatusInternalServerError {
-		t.Errorf("API server out of reach: got %v, want an internal error", refusal)
+// failGets answers every read of one object with the error.
+func failGets(err error) interceptor.Funcs {
+	return interceptor.Funcs{
+		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
+			return err
+		},
 	}
 }
 
-func TestOtherPodsAreLeftAlone(t *testing.T) {
+func TestRejections(t *testing.T) {
+	malformed := newLeaderPod()
+	malformed.Annotations = nil
+	rejection := newPodWebhook(t).Handle(t.Context(), newRequest(t, malformed))
+	if rejection.Allowed || rejection.Result.Reason != metav1.StatusReasonBadRequest {
+		t.Errorf("malformed pod: got %v, want a bad request", rejection)
+	}
+	noPod := newRequest(t, nil)
+	noPod.Object.Raw = []byte("[]")
+	rejection = newPodWebhook(t).Handle(t.Context(), noPod)
+	if rejection.Allowed || rejection.Result.Code != http.StatusBadRequest {
+		t.Errorf("no pod: got %v, want a bad request", rejection)
+	}
+	webhook := newPodWebhook(t)
+	webhook.live = newCluster(t, failGets(errors.New("no route to host")))
+	rejection = webhook.Handle(t.Context(), newRequest(t, newLeaderPod()))
+	if rejection.Allowed || rejection.Result.Code != http.StatusInternalServerError {
+		t.Errorf("API server out of reach: got %v, want an internal error", rejection)
+	}
+}
+
+func TestOtherPodsStayAsTheyAre(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Pod){
-		"a copy to debug":             func(p *corev1.Pod) { p.OwnerReferences = nil },
-		"a pod of something else":     func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" },
-		"a pod that is owned loosely": func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil },
-		"a pod without the label":     func(p *corev1.Pod) { p.Labels = nil },
+		"a copy for debugging":       func(p *corev1.Pod) { p.OwnerReferences = nil },
+		"a pod of something else":    func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "ReplicaSet" },
+		"a pod without a controller": func(p *corev1.Pod) { p.OwnerReferences[0].Controller = nil },
+		"a pod without the label":    func(p *corev1.Pod) { p.Labels = nil },
 	} {
 		pod := newLeaderPod()
 		change(pod)
 		before := pod.DeepCopy()
-		if err := newPodWebhook(t).admit(t.Context(), pod); err != nil {
-			t.Errorf("%s: %v", name, err)
+		if patch, err := newPodWebhook(t).admit(t.Context(), pod); err != nil || len(patch) > 0 {
+			t.Errorf("%s: got error %v and operations %v, want neither", name, err, patch)
 		}
 		if diff := cmp.Diff(before, pod); diff != "" {
 			t.Errorf("%s (-before +after):\n%s", name, diff)
@@ -186,8 +209,9 @@ func TestOtherPodsAreLeftAlone(t *testing.T) {
 	}
 }
 
-// groupAhead is a leader StatefulSet in a rolling update to revision "new" with group 0 ahead of the partition.
-func groupAhead() *appsv1.StatefulSet {
+// releasedBelowPartition returns a leader StatefulSet in a rolling update to revision "new". Its partition is 3, and
+// group 0 is released as well.
+func releasedBelowPartition() *appsv1.StatefulSet {
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        "a",
@@ -196,61 +220,62 @@ func groupAhead() *appsv1.StatefulSet {
 			Labels:      map[string]string{leaderworkersetv1.RevisionLabelKey: "new"},
 			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0]}`},
 		},
-		Spec:   appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType}},
+		Spec: appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{
+			Type: appsv1.OnDeleteStatefulSetStrategyType,
+		}},
 		Status: appsv1.StatefulSetStatus{CurrentRevision: "a-old"},
 	}
 }
 
-func TestLeadersComeInOrder(t *testing.T) {
-	leaders := groupAhead()
+func TestLeadersFollowTheRelease(t *testing.T) {
+	leaders := releasedBelowPartition()
 	for _, tc := range []struct {
 		pod, revision string
-		refused       bool
+		rejected      bool
 	}{
-		{pod: "a-0", revision: "old", refused: true},
+		{pod: "a-0", revision: "old", rejected: true},
 		{pod: "a-0", revision: "new"},
 		{pod: "a-2", revision: "old"},
-		{pod: "a-2", revision: "new", refused: true},
+		{pod: "a-2", revision: "new", rejected: true},
 		{pod: "a-3", revision: "new"},
 	} {
 		pod := newLeaderPod()
 		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID
 		pod.Labels[leaderworkersetv1.RevisionLabelKey] = tc.revision
 		pod.Labels[appsv1.StatefulSetRevisionLabel] = "a-" + tc.revision
-		if err := newPodWebhook(t, leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.refused {
-			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.refused)
+		if _, err := newPodWebhook(t, leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.rejected {
+			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.rejected)
 		}
 	}
 }
 
-// TestWhereOrdersAreRead has a cache and an API server of which only one knows of the order that refuses the leader.
-func TestWhereOrdersAreRead(t *testing.T) {
-	leader, leaders := newLeaderPod(), groupAhead()
+// TestWhereReleasesAreRead has a cache and an API server. Only one of them has the release that rejects the leader.
+func TestWhereReleasesAreRead(t *testing.T) {
+	leader, leaders := newLeaderPod(), releasedBelowPartition()
 	leader.OwnerReferences[0].UID = leaders.UID
-	leading := make(chan struct{})
-	close(leading)
+	elected, waiting := make(chan struct{}), make(chan struct{})
+	close(elected)
 	with, without := newCluster(t, interceptor.Funcs{}, leaders), newCluster(t, interceptor.Funcs{})
-	late := newCluster(t, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
-		return context.DeadlineExceeded
-	}})
+	late := newCluster(t, failGets(context.DeadlineExceeded))
 	for _, tc := range []struct {
-		name    string
-		webhook podWebhook
-		refused bool
+		name     string
+		webhook  podWebhook
+		rejected bool
 	}{
-		{"the replica that leads knows its order", podWebhook{live: without, cached: with, leads: leading}, true},
-		{"the replica that leads asks nobody else", podWebhook{live: with, cached: without, leads: leading}, false},
-		{"the replica that leads asks if its cache is late", podWebhook{live: with, cached: late, leads: leading}, true},
-		{"another replica asks", podWebhook{live: with, cached: without, leads: make(chan struct{})}, true},
-		{"another replica's cache may be late", podWebhook{live: without, cached: with, leads: make(chan struct{})}, false},
+		{"the leading replica reads its cache", podWebhook{live: without, cached: with, elected: elected}, true},
+		{"the leading replica reads nothing else", podWebhook{live: with, cached: without, elected: elected}, false},
+		{"the leading replica has a late cache", podWebhook{live: with, cached: late, elected: elected}, true},
+		{"another replica asks the API server", podWebhook{live: with, cached: without, elected: waiting}, true},
+		{"another replica doesn't read its cache", podWebhook{live: without, cached: with, elected: waiting}, false},
 	} {
-		if err := tc.webhook.admit(t.Context(), leader.DeepCopy()); apierrors.IsConflict(err) != tc.refused {
-			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.refused)
+		tc.webhook.options = DefaultOptions()
+		if _, err := tc.webhook.admit(t.Context(), leader.DeepCopy()); apierrors.IsConflict(err) != tc.rejected {
+			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.rejected)
 		}
 	}
 }
 
-// TestLeadersWaitForTheirPreviousGroup holds back leaders whose affinity would bind them to pods of their group that are still there.
+// TestLeadersWaitForTheirPreviousGroup has leaders whose affinity would bind them to existing pods of their group.
 func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 	previous := func(namespace, leader string) *corev1.Pod {
 		key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(namespace, leader)}
@@ -281,16 +306,29 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 			exclusive(pod)
 			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{other}
 		}, previous("default", "a-0"), []corev1.PodSchedulingGate{other, own}},
-		{"a node of its own", func(pod *corev1.Pod) { exclusive(pod); pod.Spec.NodeName = "node" }, previous("default", "a-0"), nil},
-		{"exclusive subgroups", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderWorker), previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
-		{"exclusive subgroups without the leader", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded), previous("default", "a-0"), nil},
+		{"a node name", func(pod *corev1.Pod) {
+			exclusive(pod)
+			pod.Spec.NodeName = "node"
+		}, previous("default", "a-0"), nil},
+		{
+			"exclusive subgroups", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderWorker),
+			previous("default", "a-0"), []corev1.PodSchedulingGate{own},
+		},
+		{
+			"exclusive subgroups without the leader", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded),
+			previous("default", "a-0"), nil,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists)
 			tc.change(pod)
-			for range 2 { // The API server may ask again.
-				if err := webhook.admit(t.Context(), pod); err != nil {
+			for call := range 2 { // The API server may call again.
+				patch, err := webhook.admit(t.Context(), pod)
+				if err != nil {
 					t.Fatal(err)
+				}
+				if call == 1 && len(patch) > 0 {
+					t.Errorf("a second call answers with operations %v, want none", patch)
 				}
 				if diff := cmp.Diff(tc.want, pod.Spec.SchedulingGates); diff != "" {
 					t.Errorf("gates (-want +got):\n%s", diff)

@@ -1,11 +1,13 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admission serves the webhooks. They are thin: they check what the CRD's schema and CEL rules can't say, fill in what schema
-// defaults can't, and have the desired package inject pods.
+// Package admission serves the webhooks. They validate LeaderWorkerSets as far as the CRD's schema and CEL rules can't,
+// fill in defaults that the schema can't, and answer with what package desired injects into pods.
 package admission
 
 import (
+	"time"
+
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -13,12 +15,33 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// podPath is where the webhook for pods is served.
+// podPath is the path of the webhook for pods.
 const podPath = "/mutate--v1-pod"
 
+// Options are the tunables of the webhooks. The API server waits for a webhook for 10 seconds, so each duration is
+// shorter.
+type Options struct {
+	// DryRunTimeout bounds the validation of one set's StatefulSets by the API server. A validation that takes longer
+	// doesn't reject the set.
+	DryRunTimeout time.Duration
+
+	// CacheTimeout bounds the wait until the cache shows the operator's own writes. A webhook that waits longer asks the
+	// API server.
+	CacheTimeout time.Duration
+}
+
+// DefaultOptions returns the options of an operator that runs in a cluster.
+func DefaultOptions() Options {
+	return Options{DryRunTimeout: 4 * time.Second, CacheTimeout: time.Second}
+}
+
 // Setup adds the webhooks to a manager's server.
-func Setup(mgr ctrl.Manager) error {
-	sets := &leaderWorkerSetWebhook{reader: mgr.GetClient(), dryRun: client.NewDryRunClient(mgr.GetClient())}
+func Setup(mgr ctrl.Manager, options Options) error {
+	sets := &leaderWorkerSetWebhook{
+		reader:  mgr.GetClient(),
+		dryRun:  client.NewDryRunClient(mgr.GetClient()),
+		options: options,
+	}
 	err := ctrl.NewWebhookManagedBy(mgr, &leaderworkersetv1.LeaderWorkerSet{}).
 		WithDefaulter(sets).
 		WithValidator(sets).
@@ -30,7 +53,8 @@ func Setup(mgr ctrl.Manager) error {
 		decoder: ctrladmission.NewDecoder(mgr.GetScheme()),
 		live:    mgr.GetAPIReader(),
 		cached:  mgr.GetClient(),
-		leads:   mgr.Elected(),
+		elected: mgr.Elected(),
+		options: options,
 	}
 	mgr.GetWebhookServer().Register(podPath, &ctrladmission.Webhook{Handler: pods})
 	return nil

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -23,9 +22,10 @@ const (
 	key    = "5b8d7f9c6"
 )
 
-// newSet is a set of groups of that size, with one container for each pod.
+// newSet returns a set of groups of this size. Each pod has one container.
 func newSet(size int32) *leaderworkersetv1.LeaderWorkerSet {
-	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set"}}
+	lws := &leaderworkersetv1.LeaderWorkerSet{}
+	lws.Name, lws.Namespace, lws.UID = "llama", "default", "set"
 	lws.Spec.Replicas = ptr.To[int32](3)
 	lws.Spec.LeaderWorkerTemplate.Size = ptr.To(size)
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "main", Image: "serve:1"}}
@@ -34,7 +34,9 @@ func newSet(size int32) *leaderworkersetv1.LeaderWorkerSet {
 }
 
 func withSubGroups(lws *leaderworkersetv1.LeaderWorkerSet, size int32, policy leaderworkersetv1.SubGroupPolicyType) {
-	lws.Spec.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{SubGroupSize: ptr.To(size), Type: policy}
+	lws.Spec.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{
+		SubGroupSize: ptr.To(size), Type: policy,
+	}
 }
 
 func uniqueSubdomains(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -47,7 +49,7 @@ func tpuContainer(name string) corev1.Container {
 	}}
 }
 
-// createdPods are the pods of a group as the StatefulSet controller asks for them, by worker index.
+// createdPods returns the pods of a group, by worker index, as the StatefulSet controller creates them.
 func createdPods(lws *leaderworkersetv1.LeaderWorkerSet, group int32) []*corev1.Pod {
 	template := revision.Of(lws)
 	leaders := desired.LeaderStatefulSet(lws, &template, key, rollout.Step{Replicas: *lws.Spec.Replicas})
@@ -69,7 +71,7 @@ func createdPod(template *corev1.PodTemplateSpec, subdomain, name string) *corev
 	return pod
 }
 
-// injectedPods are the pods of group 1, admitted.
+// injectedPods returns the injected pods of group 1, by worker index.
 func injectedPods(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) []*corev1.Pod {
 	t.Helper()
 	pods := createdPods(lws, 1)
@@ -79,14 +81,7 @@ func injectedPods(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) []*corev
 	return pods
 }
 
-func inject(t *testing.T, pod *corev1.Pod) {
-	t.Helper()
-	if err := desired.Inject(pod); err != nil {
-		t.Fatalf("Inject(%s): %v", pod.Name, err)
-	}
-}
-
-// variable is the value of a container's environment variable; missing if there is none.
+// variable returns the value of a container's environment variable, or missing.
 func variable(container corev1.Container, name string) string {
 	for _, v := range container.Env {
 		if v.Name == name {

@@ -5,8 +5,8 @@ package desired
 
 import (
 	"fmt"
-	"slices"
 
+	"gomodules.xyz/jsonpatch/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,25 +14,38 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
-// Inject gives a pod of a group, as its StatefulSet creates it, what only its ordinal tells: its place in the group as labels, the
-// variables by which its processes find each other, its subdomain and its exclusive placement. Injecting twice changes nothing.
-// It fails for a pod whose name, labels or annotations don't say where it belongs.
-func Inject(pod *corev1.Pod) error {
-	member, err := memberOf(pod)
+// Inject completes a pod of a group that its StatefulSet creates. It adds what depends on the pod's ordinal: labels
+// that say where the pod belongs, the variables by which its processes find each other, its subdomain, and the affinity
+// of exclusive placement.
+//
+// Inject changes the pod and returns the operations of a JSON patch that changes the pod's JSON in the same way. For a
+// pod that is injected already, it returns none. If the pod's name, labels or annotations don't say where the pod
+// belongs, it returns an error and doesn't change the pod.
+func Inject(pod *corev1.Pod) ([]jsonpatch.Operation, error) {
+	m, err := memberOf(pod)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	member.label(pod)
-	if pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] == string(leaderworkersetv1.SubdomainUniquePerReplica) {
-		pod.Spec.Subdomain = identity.Service(member.set, member.group, leaderworkersetv1.SubdomainUniquePerReplica)
+	e := &editor{pod: pod}
+	m.setLabels(e)
+	unique := leaderworkersetv1.SubdomainUniquePerReplica
+	if pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] == string(unique) {
+		e.setSubdomain(identity.Service(m.set, m.group, unique))
 	}
-	member.place(pod)
-	member.addTPUVariables(pod)
-	member.addVariables(pod)
-	return nil
+	m.addAffinity(e)
+	m.addTPUVariables(e)
+	m.addVariables(e)
+	return e.patch, nil
 }
 
-// member is a pod's place: which set, which group, which of its pods.
+// AddSchedulingGate adds a gate to the pod, and returns the operations of a JSON patch that does the same.
+func AddSchedulingGate(pod *corev1.Pod, name string) []jsonpatch.Operation {
+	e := &editor{pod: pod}
+	e.addSchedulingGate(name)
+	return e.patch
+}
+
+// member says which pod of which group of which set a pod is. The leader has worker index 0.
 type member struct {
 	set, namespace, leader string
 	group, worker, size    int32
@@ -42,6 +55,7 @@ type member struct {
 	subGroupPolicy         leaderworkersetv1.SubGroupPolicyType
 }
 
+// memberOf reads the pod's name, labels and annotations. It returns an error if one of them is missing or malformed.
 func memberOf(pod *corev1.Pod) (*member, error) {
 	parent, ordinal, ok := identity.Parse(pod.Name)
 	if !ok {
@@ -53,112 +67,87 @@ func memberOf(pod *corev1.Pod) (*member, error) {
 	} else {
 		group, ok := identity.ParseIndex(pod.Labels[leaderworkersetv1.GroupIndexLabelKey])
 		if !ok {
-			return nil, fmt.Errorf("label %s: %q is not a group index", leaderworkersetv1.GroupIndexLabelKey, pod.Labels[leaderworkersetv1.GroupIndexLabelKey])
+			return nil, malformed("label", leaderworkersetv1.GroupIndexLabelKey, pod.Labels, "a group index")
 		}
 		m.leader, m.group, m.worker = parent, group, ordinal
 	}
 	if m.size, ok = identity.ParseIndex(pod.Annotations[leaderworkersetv1.SizeAnnotationKey]); !ok || m.size < 1 {
-		return nil, fmt.Errorf("annotation %s: %q is not the size of a group", leaderworkersetv1.SizeAnnotationKey, pod.Annotations[leaderworkersetv1.SizeAnnotationKey])
+		return nil, malformed("annotation", leaderworkersetv1.SizeAnnotationKey, pod.Annotations, "the size of a group")
 	}
 	if size, ok := identity.ParseIndex(pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey]); ok {
-		m.subGroupSize = size
-		m.subGroupPolicy = leaderworkersetv1.SubGroupPolicyType(pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey])
+		policy := pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey]
+		m.subGroupSize, m.subGroupPolicy = size, leaderworkersetv1.SubGroupPolicyType(policy)
 		m.subGroup, m.inSubGroup = identity.SubGroupIndex(m.size, size, m.worker, m.subGroupPolicy)
 	}
 	return m, nil
 }
 
-func (m *member) label(pod *corev1.Pod) {
-	pod.Labels[leaderworkersetv1.GroupIndexLabelKey] = identity.FormatIndex(m.group)
-	pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] = identity.FormatIndex(m.worker)
-	pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] = identity.GroupKey(m.namespace, m.leader)
+func malformed(kind, key string, values map[string]string, want string) error {
+	return fmt.Errorf("%s %s: %q is not %s", kind, key, values[key], want)
+}
+
+func (m *member) setLabels(e *editor) {
+	e.setLabel(leaderworkersetv1.GroupIndexLabelKey, identity.FormatIndex(m.group))
+	e.setLabel(leaderworkersetv1.WorkerIndexLabelKey, identity.FormatIndex(m.worker))
+	e.setLabel(leaderworkersetv1.GroupUniqueHashLabelKey, identity.GroupKey(m.namespace, m.leader))
 	if m.inSubGroup {
-		pod.Labels[leaderworkersetv1.SubGroupIndexLabelKey] = identity.FormatIndex(m.subGroup)
-		pod.Labels[leaderworkersetv1.SubGroupUniqueHashLabelKey] = identity.SubGroupKey(m.leader, m.subGroup)
+		e.setLabel(leaderworkersetv1.SubGroupIndexLabelKey, identity.FormatIndex(m.subGroup))
+		e.setLabel(leaderworkersetv1.SubGroupUniqueHashLabelKey, identity.SubGroupKey(m.leader, m.subGroup))
 	}
 }
 
-// place adds the affinity of exclusive placement. Workers of a group follow their leader by a nodeSelector, so only the leader needs
-// affinity for the group's place; a subgroup has no pod that leads the way, so each of its pods needs it.
-func (m *member) place(pod *corev1.Pod) {
-	if key := pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; key != "" && m.worker == 0 {
-		addExclusiveAffinity(pod, key, leaderworkersetv1.GroupUniqueHashLabelKey)
+// addAffinity adds the affinity of exclusive placement. The workers of a group follow their leader by a nodeSelector,
+// so only the leader needs the affinity of the group. No pod of a subgroup comes first, so each of them needs the
+// affinity of the subgroup.
+func (m *member) addAffinity(e *editor) {
+	if key := e.pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; key != "" && m.worker == 0 {
+		addExclusiveAffinity(e, key, leaderworkersetv1.GroupUniqueHashLabelKey)
 	}
-	if key := pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey]; key != "" && m.inSubGroup {
-		addExclusiveAffinity(pod, key, leaderworkersetv1.SubGroupUniqueHashLabelKey)
+	if key := e.pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey]; key != "" && m.inSubGroup {
+		addExclusiveAffinity(e, key, leaderworkersetv1.SubGroupUniqueHashLabelKey)
 	}
 }
 
-// LeadsToAPlace says whether an injected pod is a leader whose affinity binds it to the place of its group, or of its subgroup.
-func LeadsToAPlace(pod *corev1.Pod) bool {
+// HasExclusiveAffinity reports whether an injected pod is a leader whose affinity binds it to the topology domain of
+// its group, or of its subgroup.
+func HasExclusiveAffinity(pod *corev1.Pod) bool {
 	group := pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != ""
-	subGroup := pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey] != "" && pod.Labels[leaderworkersetv1.SubGroupUniqueHashLabelKey] != ""
+	subGroup := pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey] != "" &&
+		pod.Labels[leaderworkersetv1.SubGroupUniqueHashLabelKey] != ""
 	return pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0) && (group || subGroup)
 }
 
-// addExclusiveAffinity keeps the pod in one place with the pods that have the same value of the label, and away from those with
-// another one. Terms that are there already are not added again.
-func addExclusiveAffinity(pod *corev1.Pod, topologyKey, label string) {
-	own := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpIn, Values: []string{pod.Labels[label]}}
-	some := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpExists}
-	other := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpNotIn, Values: own.Values}
-
-	if pod.Spec.Affinity == nil {
-		pod.Spec.Affinity = &corev1.Affinity{}
-	}
-	affinity := pod.Spec.Affinity
-	if affinity.PodAffinity == nil {
-		affinity.PodAffinity = &corev1.PodAffinity{}
-	}
-	if affinity.PodAntiAffinity == nil {
-		affinity.PodAntiAffinity = &corev1.PodAntiAffinity{}
-	}
-	addTerm(&affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution, topologyKey, own)
-	addTerm(&affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, topologyKey, some, other)
-}
-
-func addTerm(terms *[]corev1.PodAffinityTerm, topologyKey string, expressions ...metav1.LabelSelectorRequirement) {
-	present := slices.ContainsFunc(*terms, func(term corev1.PodAffinityTerm) bool {
-		return term.TopologyKey == topologyKey && term.LabelSelector != nil &&
-			slices.EqualFunc(term.LabelSelector.MatchExpressions, expressions, equalRequirement)
-	})
-	if !present {
-		*terms = append(*terms, corev1.PodAffinityTerm{
+// addExclusiveAffinity keeps the pod in one topology domain with the pods that have the same value of the label, and
+// away from the pods that have another value.
+func addExclusiveAffinity(e *editor, topologyKey, label string) {
+	term := func(expressions ...metav1.LabelSelectorRequirement) corev1.PodAffinityTerm {
+		return corev1.PodAffinityTerm{
 			TopologyKey:   topologyKey,
 			LabelSelector: &metav1.LabelSelector{MatchExpressions: expressions},
-		})
+		}
 	}
+	values := []string{e.pod.Labels[label]}
+	same := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpIn, Values: values}
+	some := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpExists}
+	other := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpNotIn, Values: values}
+	e.addAffinity(term(same), term(some, other))
 }
 
-func equalRequirement(a, b metav1.LabelSelectorRequirement) bool {
-	return a.Key == b.Key && a.Operator == b.Operator && slices.Equal(a.Values, b.Values)
-}
-
-// addVariables puts the group's variables first, so that a user's own variables can refer to them: $(NAME) is expanded from
-// variables that come before.
-func (m *member) addVariables(pod *corev1.Pod) {
+// addVariables puts the group's variables first: Kubernetes expands $(NAME) only in the variables that follow NAME, and
+// the user's variables may refer to the group's.
+func (m *member) addVariables(e *editor) {
+	address := identity.LeaderAddress(m.leader, e.pod.Spec.Subdomain, m.namespace)
 	variables := []corev1.EnvVar{
-		{Name: leaderworkersetv1.LeaderAddressEnvVar, Value: identity.LeaderAddress(m.leader, pod.Spec.Subdomain, m.namespace)},
+		{Name: leaderworkersetv1.LeaderAddressEnvVar, Value: address},
 		{Name: leaderworkersetv1.GroupSizeEnvVar, Value: identity.FormatIndex(m.size)},
 		{Name: leaderworkersetv1.WorkerIndexEnvVar, Value: identity.FormatIndex(m.worker)},
 	}
-	for container := range containers(&pod.Spec) {
-		prependVariables(container, variables)
+	for container := range containers(&e.pod.Spec) {
+		e.prependVariables(container, variables)
 	}
 }
 
-// prependVariables puts the variables first and takes out others of the same names.
-func prependVariables(container *corev1.Container, variables []corev1.EnvVar) {
-	env := slices.Clone(variables)
-	for _, variable := range container.Env {
-		if !slices.ContainsFunc(variables, func(v corev1.EnvVar) bool { return v.Name == variable.Name }) {
-			env = append(env, variable)
-		}
-	}
-	container.Env = env
-}
-
-// containers yields the pod's containers and init containers, to be changed in place.
+// containers yields the pod's init containers and containers. The caller may change them.
 func containers(spec *corev1.PodSpec) func(yield func(*corev1.Container) bool) {
 	return func(yield func(*corev1.Container) bool) {
 		for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {

@@ -55,7 +55,7 @@ func TestInjectLabelsAndVariables(t *testing.T) {
 			t.Errorf("%s: subdomain is %q, want llama", name, pod.Spec.Subdomain)
 		}
 		if pod.Spec.Affinity != nil {
-			t.Errorf("%s: affinity %v that nobody asked for", name, pod.Spec.Affinity)
+			t.Errorf("%s: got affinity %v, want none", name, pod.Spec.Affinity)
 		}
 	}
 }
@@ -73,7 +73,8 @@ func TestInjectSubdomainPerGroup(t *testing.T) {
 	}
 }
 
-// TestInjectPutsVariablesFirst: $(LWS_LEADER_ADDRESS) is only expanded in variables that come after it.
+// TestInjectPutsVariablesFirst has a variable that refers to an injected one. Kubernetes expands such a reference only
+// if the injected variable comes first.
 func TestInjectPutsVariablesFirst(t *testing.T) {
 	lws := newSet(1)
 	spec := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
@@ -81,7 +82,9 @@ func TestInjectPutsVariablesFirst(t *testing.T) {
 		{Name: "MASTER", Value: "tcp://$(LWS_LEADER_ADDRESS):29500"},
 		{Name: "LWS_GROUP_SIZE", Value: "999"},
 		{Name: "LAST", Value: "x"},
-		{Name: "LWS_LEADER_ADDRESS", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"}}},
+		{Name: "LWS_LEADER_ADDRESS", ValueFrom: &corev1.EnvVarSource{
+			FieldRef: &corev1.ObjectFieldSelector{FieldPath: "status.podIP"},
+		}},
 	}
 	spec.InitContainers = []corev1.Container{{Name: "init", Env: users}}
 	spec.Containers = []corev1.Container{{Name: "main", Env: users}, {Name: "proxy"}}
@@ -103,20 +106,22 @@ func TestInjectPutsVariablesFirst(t *testing.T) {
 	}
 }
 
-// TestInjectTwice: the API server may call again when another webhook has changed the pod.
+// TestInjectTwice calls again, as the API server may do after another webhook changed the pod.
 func TestInjectTwice(t *testing.T) {
 	lws := fullSet(t)
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{tpuContainer("a"), tpuContainer("b")}
 	for _, pod := range injectedPods(t, lws) {
 		once := pod.DeepCopy()
-		inject(t, pod)
+		if patch, err := desired.Inject(pod); err != nil || len(patch) > 0 {
+			t.Errorf("%s: a second time: got error %v and operations %v, want neither", pod.Name, err, patch)
+		}
 		if diff := cmp.Diff(once, pod); diff != "" {
 			t.Errorf("%s: a second time (-once +twice):\n%s", pod.Name, diff)
 		}
 	}
 }
 
-// TestInjectSubGroups compares every pod of every small group with the contract's words.
+// TestInjectSubGroups compares every pod of every small group with subGroupOf.
 func TestInjectSubGroups(t *testing.T) {
 	for size := range int32(17) {
 		forEachSubGroupPolicy(size, func(subGroupSize int32, policy leaderworkersetv1.SubGroupPolicyType) {
@@ -139,7 +144,7 @@ func TestInjectSubGroups(t *testing.T) {
 	}
 }
 
-// forEachSubGroupPolicy calls with every policy that is valid for groups of that size.
+// forEachSubGroupPolicy calls the function with every policy that is valid for groups of this size.
 func forEachSubGroupPolicy(size int32, call func(subGroupSize int32, policy leaderworkersetv1.SubGroupPolicyType)) {
 	for subGroupSize := int32(1); subGroupSize <= size; subGroupSize++ {
 		if (size-1)%subGroupSize == 0 {
@@ -151,9 +156,10 @@ func forEachSubGroupPolicy(size int32, call func(subGroupSize int32, policy lead
 	}
 }
 
-// subGroupOf deals the pods of a group out to its subgroups, one after the other. ok is false for a leader that is in none.
+// subGroupOf assigns the pods of a group to its subgroups, one subgroup after the other, as the API documents it. ok is
+// false for a leader that is in no subgroup.
 func subGroupOf(size, subGroupSize, worker int32, policy leaderworkersetv1.SubGroupPolicyType) (index int32, ok bool) {
-	first := int32(0) // The first pod that takes a regular place.
+	first := int32(0) // The first pod of the first subgroup, unless the leader is an extra pod of it.
 	if policy == leaderExcluded || size%subGroupSize != 0 {
 		first = 1
 	}
@@ -171,12 +177,15 @@ func exclusive(label, value string) (required, anti corev1.PodAffinityTerm) {
 	notIn.Operator = metav1.LabelSelectorOpNotIn
 	exists := metav1.LabelSelectorRequirement{Key: prefix + label, Operator: metav1.LabelSelectorOpExists}
 	term := func(expressions ...metav1.LabelSelectorRequirement) corev1.PodAffinityTerm {
-		return corev1.PodAffinityTerm{TopologyKey: "rack", LabelSelector: &metav1.LabelSelector{MatchExpressions: expressions}}
+		return corev1.PodAffinityTerm{
+			TopologyKey:   "rack",
+			LabelSelector: &metav1.LabelSelector{MatchExpressions: expressions},
+		}
 	}
 	return term(in), term(exists, notIn)
 }
 
-// checkAffinity wants exactly these terms, after those of the user.
+// checkAffinity checks that the pod has exactly these required terms.
 func checkAffinity(t *testing.T, pod *corev1.Pod, required, anti []corev1.PodAffinityTerm) {
 	t.Helper()
 	var gotRequired, gotAnti []corev1.PodAffinityTerm
@@ -221,30 +230,36 @@ func TestInjectKeepsTheUsersAffinity(t *testing.T) {
 		prefix + "exclusive-topology": "rack", prefix + "subgroup-exclusive-topology": "rack",
 	}
 	withSubGroups(lws, 1, leaderWorker)
-	mine := corev1.PodAffinityTerm{TopologyKey: "rack", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}}
-	node := &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{Weight: 1}}}
-	preferred := []corev1.WeightedPodAffinityTerm{{Weight: 2, PodAffinityTerm: mine}}
+	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"app": "x"}}
+	rack := corev1.PodAffinityTerm{TopologyKey: "rack", LabelSelector: selector}
+	zone := corev1.PodAffinityTerm{TopologyKey: "zone"}
+	node := &corev1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{Weight: 1}},
+	}
+	preferred := []corev1.WeightedPodAffinityTerm{{Weight: 2, PodAffinityTerm: rack}}
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Affinity = &corev1.Affinity{
 		NodeAffinity: node,
-		PodAffinity:  &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{mine}},
+		PodAffinity:  &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{rack}},
 		PodAntiAffinity: &corev1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{mine, {TopologyKey: "zone"}},
+			RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{rack, zone},
 			PreferredDuringSchedulingIgnoredDuringExecution: preferred,
 		},
 	}
 	leader := injectedPods(t, lws)[0]
 	group, antiGroup := exclusive("group-key", sha1Of("default/llama-1"))
 	sub, antiSub := exclusive("subgroup-key", sha1Of("llama-1/0"))
-	checkAffinity(t, leader, []corev1.PodAffinityTerm{mine, group, sub}, []corev1.PodAffinityTerm{mine, {TopologyKey: "zone"}, antiGroup, antiSub})
+	required, anti := []corev1.PodAffinityTerm{rack, group, sub}, []corev1.PodAffinityTerm{rack, zone, antiGroup, antiSub}
+	checkAffinity(t, leader, required, anti)
 	if diff := cmp.Diff(node, leader.Spec.Affinity.NodeAffinity); diff != "" {
 		t.Errorf("node affinity (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(preferred, leader.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution); diff != "" {
+	podAntiAffinity := leader.Spec.Affinity.PodAntiAffinity
+	if diff := cmp.Diff(preferred, podAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution); diff != "" {
 		t.Errorf("preferred terms (-want +got):\n%s", diff)
 	}
 }
 
-func TestInjectRefusesMalformedPods(t *testing.T) {
+func TestInjectRejectsMalformedPods(t *testing.T) {
 	labels := map[string]string{prefix + "name": "llama", prefix + "worker-index": "0"}
 	size := map[string]string{prefix + "size": "2"}
 	for _, tc := range []struct {
@@ -260,7 +275,10 @@ func TestInjectRefusesMalformedPods(t *testing.T) {
 			"group index is a word", "llama-1-1", map[string]string{prefix + "group-index": "one"}, size,
 			`label leaderworkerset.sigs.k8s.io/group-index: "one" is not a group index`,
 		},
-		{"no annotations", "llama-1", labels, nil, `annotation leaderworkerset.sigs.k8s.io/size: "" is not the size of a group`},
+		{
+			"no annotations", "llama-1", labels, nil,
+			`annotation leaderworkerset.sigs.k8s.io/size: "" is not the size of a group`,
+		},
 		{
 			"no size at all", "llama-1", labels, map[string]string{prefix + "size": "0"},
 			`annotation leaderworkerset.sigs.k8s.io/size: "0" is not the size of a group`,
@@ -272,8 +290,8 @@ func TestInjectRefusesMalformedPods(t *testing.T) {
 	} {
 		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: tc.pod, Labels: tc.labels, Annotations: tc.annotations}}
 		before := pod.DeepCopy()
-		if err := desired.Inject(pod); err == nil || err.Error() != tc.want {
-			t.Errorf("%s: got error %v, want %q", tc.name, err, tc.want)
+		if patch, err := desired.Inject(pod); err == nil || err.Error() != tc.want || len(patch) > 0 {
+			t.Errorf("%s: got error %v and operations %v, want error %q", tc.name, err, patch, tc.want)
 		}
 		if diff := cmp.Diff(before, pod); diff != "" {
 			t.Errorf("%s: the pod changed all the same (-before +after):\n%s", tc.name, diff)

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package desired builds the objects that a LeaderWorkerSet is made of, and what each pod gets injected at admission. Pure: the same
+// Package desired builds the objects of a LeaderWorkerSet, and injects its pods at admission. It is pure: the same
 // input gives the same objects.
 package desired
 
@@ -21,9 +21,11 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-// LeaderStatefulSet is the StatefulSet of the leader pods of every group, made from the template of a revision at one step of a
-// rollout.
-func LeaderStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, step rollout.Step) *appsv1.StatefulSet {
+// LeaderStatefulSet returns the StatefulSet of the leader pods of all groups. template and key are those of a revision,
+// and step is a step of the rollout to this revision.
+func LeaderStatefulSet(
+	lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, step rollout.Step,
+) *appsv1.StatefulSet {
 	pod := podTemplate(template.Leader(), template, map[string]string{
 		leaderworkersetv1.SetNameLabelKey:     lws.Name,
 		leaderworkersetv1.WorkerIndexLabelKey: identity.FormatIndex(0),
@@ -32,11 +34,11 @@ func LeaderStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 	if template.Subdomain() == leaderworkersetv1.SubdomainUniquePerReplica {
 		pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = string(leaderworkersetv1.SubdomainUniquePerReplica)
 	}
-	labels := merged(othersLabels(lws.Labels), map[string]string{
+	labels := merged(withoutOwnLabels(lws.Labels), map[string]string{
 		leaderworkersetv1.SetNameLabelKey:  lws.Name,
 		leaderworkersetv1.RevisionLabelKey: key,
 	})
-	annotations := merged(passedOn(lws.Annotations), map[string]string{
+	annotations := merged(inheritedAnnotations(lws.Annotations), map[string]string{
 		leaderworkersetv1.ReplicasAnnotationKey: identity.FormatIndex(*lws.Spec.Replicas),
 	})
 	return &appsv1.StatefulSet{
@@ -66,25 +68,28 @@ func LeaderStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 	}
 }
 
-// Group names the group that a worker StatefulSet or a Service is for.
+// Group identifies the group of a worker StatefulSet or a Service.
 type Group struct {
 	// Index is the group's index.
 	Index int32
 
-	// Leader is the group's leader pod, which the group's objects belong to.
+	// Leader is the group's leader pod. It owns the group's objects.
 	Leader *corev1.Pod
 
-	// Topology is the node label and value that the workers are bound to by exclusive placement; an empty key without it.
+	// Topology is the topology domain that exclusive placement binds the workers to. Its key is empty without exclusive
+	// placement.
 	Topology Topology
 }
 
-// Topology is a node label and its value.
+// Topology is a topology domain: the nodes that have a label with this key and value.
 type Topology struct{ Key, Value string }
 
-// WorkerStatefulSet is the StatefulSet of the workers of one group. Everything in it is of the group's own revision, even while the
-// set already asks for another one, but for whom new claims belong to at first. It retains its claims: it is deleted whenever the group is
-// recreated.
-func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, group Group) *appsv1.StatefulSet {
+// WorkerStatefulSet returns the StatefulSet of the workers of one group. template and key are those of the group's own
+// revision, even while the set has a newer one. Only the first owner of new claims follows the set as it is now. The
+// StatefulSet retains its claims, since every restart of the group deletes the StatefulSet.
+func WorkerStatefulSet(
+	lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template, key string, group Group,
+) *appsv1.StatefulSet {
 	labels := map[string]string{
 		leaderworkersetv1.SetNameLabelKey:         lws.Name,
 		leaderworkersetv1.GroupIndexLabelKey:      identity.FormatIndex(group.Index),
@@ -102,12 +107,13 @@ func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 	if group.Topology.Key != "" {
 		pod.Spec.NodeSelector = merged(pod.Spec.NodeSelector, map[string]string{group.Topology.Key: group.Topology.Value})
 	}
+	claims := workerClaims(lws, template.LeaderWorkerTemplate.VolumeClaimTemplates, group.Leader)
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            identity.WorkerStatefulSet(lws.Name, group.Index),
 			Namespace:       lws.Namespace,
-			Labels:          merged(othersLabels(lws.Labels), labels),
-			Annotations:     passedOn(lws.Annotations),
+			Labels:          merged(withoutOwnLabels(lws.Labels), labels),
+			Annotations:     inheritedAnnotations(lws.Annotations),
 			OwnerReferences: controlledByLeader(group.Leader),
 		},
 		Spec: appsv1.StatefulSetSpec{
@@ -117,18 +123,20 @@ func WorkerStatefulSet(lws *leaderworkersetv1.LeaderWorkerSet, template *revisio
 			PodManagementPolicy:                  appsv1.ParallelPodManagement,
 			Selector:                             &metav1.LabelSelector{MatchLabels: selector},
 			Template:                             pod,
-			VolumeClaimTemplates:                 workerClaims(lws, template.LeaderWorkerTemplate.VolumeClaimTemplates, group.Leader),
-			PersistentVolumeClaimRetentionPolicy: retained(),
+			VolumeClaimTemplates:                 claims,
+			PersistentVolumeClaimRetentionPolicy: retainClaims(),
 		},
 	}
 }
 
-// SharedService is the headless Service through which the pods of all groups find each other.
+// SharedService returns the headless Service through which the pods of all groups find each other.
 func SharedService(lws *leaderworkersetv1.LeaderWorkerSet) *corev1.Service {
-	return headlessService(lws, lws.Name, controlledBySet(lws), map[string]string{leaderworkersetv1.SetNameLabelKey: lws.Name})
+	return headlessService(lws, lws.Name, controlledBySet(lws), map[string]string{
+		leaderworkersetv1.SetNameLabelKey: lws.Name,
+	})
 }
 
-// GroupService is the headless Service through which the pods of one group find each other.
+// GroupService returns the headless Service through which the pods of one group find each other.
 func GroupService(lws *leaderworkersetv1.LeaderWorkerSet, group Group) *corev1.Service {
 	name := identity.Service(lws.Name, group.Index, leaderworkersetv1.SubdomainUniquePerReplica)
 	return headlessService(lws, name, controlledByLeader(group.Leader), map[string]string{
@@ -137,27 +145,35 @@ func GroupService(lws *leaderworkersetv1.LeaderWorkerSet, group Group) *corev1.S
 	})
 }
 
-// ClaimRetention is the retention policy of the set's claims, with the API server's defaults filled in: it adds them to StatefulSets,
-// and what is compared has to be complete.
+// ClaimRetention returns the retention policy of the set's claims. It fills in the defaults that the API server adds to
+// StatefulSets, so that both compare equal.
 func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
-	policy := retained()
-	if asked := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy; asked != nil {
-		policy.WhenDeleted = cmp.Or(asked.WhenDeleted, policy.WhenDeleted)
-		policy.WhenScaled = cmp.Or(asked.WhenScaled, policy.WhenScaled)
+	policy := retainClaims()
+	if spec := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy; spec != nil {
+		policy.WhenDeleted = cmp.Or(spec.WhenDeleted, policy.WhenDeleted)
+		policy.WhenScaled = cmp.Or(spec.WhenScaled, policy.WhenScaled)
 	}
 	return policy
 }
 
-// workerClaims are the templates of the claims of a group's workers. If claims are to go with the set, each belongs to the leader StatefulSet
-// until the operator has seen it, and then to the set. The set can't be in the templates, which are immutable: a set that is deleted may
-// leave its StatefulSet and groups behind. And without an owner claims would be left over: once the set is gone, those of workers that were
-// never scheduled, which nothing protects, are made again until the StatefulSet of the workers is gone, too.
-func workerClaims(lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.PersistentVolumeClaim, leader *corev1.Pod) []corev1.PersistentVolumeClaim {
+// workerClaims returns the templates of the claims of a group's workers. If claims are deleted with the set, each claim
+// needs an owner. The leader StatefulSet owns a new claim until the operator has observed the claim, and the set owns
+// it from then on.
+//
+// The set can't own claims through the templates: these are immutable, and a deleted set may leave its StatefulSet and
+// groups behind. Without an owner, some claims would remain. No finalizer protects the claims of workers that were
+// never scheduled. After the deletion of the set, the worker StatefulSet creates these claims again until it is deleted
+// as well.
+func workerClaims(
+	lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.PersistentVolumeClaim, leader *corev1.Pod,
+) []corev1.PersistentVolumeClaim {
 	leaders := metav1.GetControllerOf(leader)
 	if leaders == nil || ClaimRetention(lws).WhenDeleted != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
 		return templates
 	}
-	owner := metav1.OwnerReference{APIVersion: leaders.APIVersion, Kind: leaders.Kind, Name: leaders.Name, UID: leaders.UID}
+	owner := metav1.OwnerReference{
+		APIVersion: leaders.APIVersion, Kind: leaders.Kind, Name: leaders.Name, UID: leaders.UID,
+	}
 	owned := make([]corev1.PersistentVolumeClaim, len(templates))
 	for i := range templates {
 		templates[i].DeepCopyInto(&owned[i])
@@ -166,15 +182,17 @@ func workerClaims(lws *leaderworkersetv1.LeaderWorkerSet, templates []corev1.Per
 	return owned
 }
 
-// retained keeps claims whatever becomes of the StatefulSet.
-func retained() *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
+// retainClaims returns the policy that keeps the claims of a StatefulSet that is deleted or scaled.
+func retainClaims() *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
 	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 		WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 		WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 	}
 }
 
-func headlessService(lws *leaderworkersetv1.LeaderWorkerSet, name string, owners []metav1.OwnerReference, selector map[string]string) *corev1.Service {
+func headlessService(
+	lws *leaderworkersetv1.LeaderWorkerSet, name string, owners []metav1.OwnerReference, selector map[string]string,
+) *corev1.Service {
 	return &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            name,
@@ -185,15 +203,17 @@ func headlessService(lws *leaderworkersetv1.LeaderWorkerSet, name string, owners
 		Spec: corev1.ServiceSpec{
 			ClusterIP:                corev1.ClusterIPNone,
 			Selector:                 selector,
-			PublishNotReadyAddresses: true, // Groups find each other while they start, before anyone is ready.
+			PublishNotReadyAddresses: true, // Pods find each other while they start, before any is ready.
 		},
 	}
 }
 
-// podTemplate is the user's template with the labels and annotations that every pod of a group carries.
-func podTemplate(from *corev1.PodTemplateSpec, template *revision.Template, labels, annotations map[string]string) corev1.PodTemplateSpec {
+// podTemplate returns the user's template with these labels and annotations, and with those of every pod of a group.
+func podTemplate(
+	from *corev1.PodTemplateSpec, template *revision.Template, labels, annotations map[string]string,
+) corev1.PodTemplateSpec {
 	pod := *from.DeepCopy()
-	pod.Labels = merged(othersLabels(pod.Labels), labels)
+	pod.Labels = merged(withoutOwnLabels(pod.Labels), labels)
 	pod.Annotations = merged(pod.Annotations, annotations)
 	pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = identity.FormatIndex(*template.LeaderWorkerTemplate.Size)
 	if policy := template.LeaderWorkerTemplate.SubGroupPolicy; policy != nil && policy.SubGroupSize != nil {
@@ -203,10 +223,12 @@ func podTemplate(from *corev1.PodTemplateSpec, template *revision.Template, labe
 	return pod
 }
 
-// topologyAnnotations are those annotations, of a set or a leader, that ask for exclusive placement.
+// topologyAnnotations returns the annotations of a set or a leader that request exclusive placement.
 func topologyAnnotations(from map[string]string) map[string]string {
 	annotations := map[string]string{}
-	for _, key := range []string{leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey} {
+	for _, key := range []string{
+		leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey,
+	} {
 		if value := from[key]; value != "" {
 			annotations[key] = value
 		}
@@ -214,27 +236,27 @@ func topologyAnnotations(from map[string]string) map[string]string {
 	return annotations
 }
 
-// othersLabels are the labels that aren't the operator's own. Those tell where an object belongs: a user's worker-index: "0" would make
-// leaders of all workers.
-func othersLabels(labels map[string]string) map[string]string {
+// withoutOwnLabels returns the labels without the operator's own, which say where an object belongs. A user's label
+// worker-index: "0" would turn all workers into leaders.
+func withoutOwnLabels(labels map[string]string) map[string]string {
 	others := maps.Clone(labels)
 	maps.DeleteFunc(others, func(key, _ string) bool { return strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) })
 	return others
 }
 
-// passedOn are the annotations of the set that its StatefulSets get, too: all but the copy of the manifest that kubectl keeps, and those
-// that on a StatefulSet are the operator's own notes.
-func passedOn(annotations map[string]string) map[string]string {
-	passed := maps.Clone(annotations)
+// inheritedAnnotations returns the set's annotations that its StatefulSets carry as well: all but kubectl's copy of the
+// manifest, and those in which the operator keeps its own records on StatefulSets.
+func inheritedAnnotations(annotations map[string]string) map[string]string {
+	inherited := maps.Clone(annotations)
 	for _, key := range []string{
 		corev1.LastAppliedConfigAnnotation, leaderworkersetv1.AheadAnnotationKey, leaderworkersetv1.GroupRecordAnnotationKey,
 	} {
-		delete(passed, key)
+		delete(inherited, key)
 	}
-	return passed
+	return inherited
 }
 
-// merged is a new map of both, in which the second one wins.
+// merged returns a new map of the entries of both. The second map wins.
 func merged(base, over map[string]string) map[string]string {
 	result := make(map[string]string, len(base)+len(over))
 	maps.Copy(result, base)
@@ -243,7 +265,9 @@ func merged(base, over map[string]string) map[string]string {
 }
 
 func controlledBySet(lws *leaderworkersetv1.LeaderWorkerSet) []metav1.OwnerReference {
-	return []metav1.OwnerReference{*metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))}
+	return []metav1.OwnerReference{
+		*metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet")),
+	}
 }
 
 func controlledByLeader(leader *corev1.Pod) []metav1.OwnerReference {

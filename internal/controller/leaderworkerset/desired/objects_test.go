@@ -21,7 +21,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 // checkGolden compares an object with the file of that name.
 func checkGolden(t *testing.T, name string, object any) {
@@ -45,7 +45,7 @@ func checkGolden(t *testing.T, name string, object any) {
 	}
 }
 
-// fullSet uses everything that children are made from.
+// fullSet returns a set that uses every field that its children depend on.
 func fullSet(t *testing.T) *leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
 	manifest, err := os.ReadFile(filepath.Join("testdata", "full.yaml"))
@@ -64,7 +64,9 @@ func leaderPod(annotations map[string]string) *corev1.Pod {
 	leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", UID: "leaders-uid"}}
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Name: "llama-1", Namespace: "default", UID: "leader-uid", Annotations: annotations,
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
+		OwnerReferences: []metav1.OwnerReference{
+			*metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet")),
+		},
 	}}
 }
 
@@ -74,20 +76,23 @@ func TestGoldenObjects(t *testing.T) {
 	step := rollout.Step{Partition: 1, Replicas: 4}
 	leader := leaderPod(map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: "example.com/rack"})
 	group := desired.Group{Index: 1, Leader: leader, Topology: desired.Topology{Key: "example.com/rack", Value: "r1"}}
+	simpleGroup := desired.Group{Index: 1, Leader: leaderPod(nil)}
 
 	checkGolden(t, "simple-leaders.golden.yaml", desired.LeaderStatefulSet(simple, &simpleTemplate, key, step))
-	checkGolden(t, "simple-workers.golden.yaml", desired.WorkerStatefulSet(simple, &simpleTemplate, key, desired.Group{Index: 1, Leader: leaderPod(nil)}))
+	checkGolden(t, "simple-workers.golden.yaml", desired.WorkerStatefulSet(simple, &simpleTemplate, key, simpleGroup))
 	checkGolden(t, "full-leaders.golden.yaml", desired.LeaderStatefulSet(full, &fullTemplate, key, step))
 	checkGolden(t, "full-workers.golden.yaml", desired.WorkerStatefulSet(full, &fullTemplate, key, group))
 	checkGolden(t, "shared-service.golden.yaml", desired.SharedService(full))
 	checkGolden(t, "group-service.golden.yaml", desired.GroupService(full, group))
 }
 
-// TestBuildersLeaveTheirInputAlone: the templates are shared by all groups, and leader pods with the cache.
-func TestBuildersLeaveTheirInputAlone(t *testing.T) {
+// TestBuildersDoNotChangeTheirInput changes what builders return. All groups share a template, and the cache shares the
+// leader pods.
+func TestBuildersDoNotChangeTheirInput(t *testing.T) {
 	lws := fullSet(t)
 	template := revision.Of(lws)
-	group := desired.Group{Index: 1, Leader: leaderPod(map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"})}
+	leader := leaderPod(map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"})
+	group := desired.Group{Index: 1, Leader: leader}
 	lwsBefore, leaderBefore := lws.DeepCopy(), group.Leader.DeepCopy()
 
 	desired.LeaderStatefulSet(lws, &template, key, rollout.Step{}).Spec.Template.Labels["x"] = "y"
@@ -105,11 +110,13 @@ func TestBuildersLeaveTheirInputAlone(t *testing.T) {
 	}
 }
 
-// TestOperatorsLabelsWin has a user set the operator's labels and annotations in the templates.
+// TestOperatorsLabelsWin has a set whose templates set the operator's labels and annotations.
 func TestOperatorsLabelsWin(t *testing.T) {
 	lws := newSet(2)
 	mine := map[string]string{}
-	for _, name := range []string{"name", "group-index", "worker-index", "group-key", "template-revision-hash", "size", "leader-name"} {
+	for _, name := range []string{
+		"name", "group-index", "worker-index", "group-key", "template-revision-hash", "size", "leader-name",
+	} {
 		mine[prefix+name] = "mine"
 	}
 	lws.Labels, lws.Annotations = mine, mine
@@ -127,8 +134,9 @@ func TestOperatorsLabelsWin(t *testing.T) {
 	}
 }
 
-// A user's labels of the operator's own, on the set or in a template, would say that an object belongs elsewhere.
-func TestOperatorsLabelsAreNotTakenFromUsers(t *testing.T) {
+// TestOperatorsLabelsAreNotInherited has the operator's labels on a set and in its templates. On an object, they would
+// say that the object belongs elsewhere.
+func TestOperatorsLabelsAreNotInherited(t *testing.T) {
 	lws := newSet(2)
 	stray := map[string]string{
 		leaderworkersetv1.WorkerIndexLabelKey: "0",
@@ -151,7 +159,9 @@ func TestOperatorsLabelsAreNotTakenFromUsers(t *testing.T) {
 	if got, found := workers.Spec.Template.Labels[leaderworkersetv1.WorkerIndexLabelKey]; found {
 		t.Errorf("worker-index of worker pods: got %q, want none before admission", got)
 	}
-	for what, labels := range map[string]map[string]string{"StatefulSet": workers.Labels, "pods": workers.Spec.Template.Labels} {
+	for what, labels := range map[string]map[string]string{
+		"StatefulSet": workers.Labels, "pods": workers.Spec.Template.Labels,
+	} {
 		if labels["team"] != "a" {
 			t.Errorf("the user's own label on %s is lost", what)
 		}
@@ -160,7 +170,8 @@ func TestOperatorsLabelsAreNotTakenFromUsers(t *testing.T) {
 
 func TestClaimRetention(t *testing.T) {
 	type policy = appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy
-	const keep, drop = appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	const keep = appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+	const drop = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
 	for _, tc := range []struct {
 		set  *policy
 		want policy

@@ -15,38 +15,39 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
-// addTPUVariables tells the containers that ask for TPUs of each other, through the whole group or, with subgroups, the pod's own
-// subgroup. A pod that has any of the variables already is left alone: someone set them up by hand.
+// addTPUVariables adds the variables by which containers that request TPUs find each other. They form slices across the
+// pods of the group or, with subgroups, of the pod's own subgroup. A pod that has any of the variables already stays as
+// it is: its user set them.
 //
-// Containers that run at the same time, the main ones and sidecars, form one slice; an ordinary init container runs alone in its pod
-// and forms one with its counterparts in the other pods.
+// Containers that run at the same time, the main ones and sidecars, form one slice. An ordinary init container has
+// no other container beside it, and forms a slice with its counterparts in the other pods.
 //
-// Worked example: leader a-0 and workers a-0-1, a-0-2, two TPU containers each, leader without TPUs. The hosts are
-// a-0-1,a-0-1,a-0-2,a-0-2; the second container of a-0-2 has id 1 × 2 + 1 = 3 and port 8477.
-func (m *member) addTPUVariables(pod *corev1.Pod) {
-	if hasTPUVariables(&pod.Spec) {
+// Example: leader a-0 and workers a-0-1 and a-0-2 have two TPU containers each, and the leader requests no TPUs. The
+// hosts are a-0-1,a-0-1,a-0-2,a-0-2. The second container of a-0-2 has ID 1 × 2 + 1 = 3 and port 8477.
+func (m *member) addTPUVariables(e *editor) {
+	spec := &e.pod.Spec
+	if !requestsTPUs(spec) || hasTPUVariables(spec) {
 		return
 	}
-	var together []*corev1.Container
-	for container := range containers(&pod.Spec) {
-		if containerRequestsTPUs(container) && !runsAlone(&pod.Spec, container) {
-			together = append(together, container)
+	hosts, position := m.tpuHosts(e.pod)
+	var concurrent []*corev1.Container
+	for container := range containers(spec) {
+		switch {
+		case !containerRequestsTPUs(container):
+		case runsAlone(spec, container):
+			m.addTPUSlice(e, []*corev1.Container{container}, hosts, position)
+		default:
+			concurrent = append(concurrent, container)
 		}
 	}
-	hosts, position := m.tpuHosts(pod)
-	for container := range containers(&pod.Spec) {
-		if containerRequestsTPUs(container) && runsAlone(&pod.Spec, container) {
-			m.addTPUSlice([]*corev1.Container{container}, hosts, position)
-		}
-	}
-	m.addTPUSlice(together, hosts, position)
+	m.addTPUSlice(e, concurrent, hosts, position)
 }
 
-// tpuHosts lists the hosts of the pod's slice in the order of their worker index, and the pod's own position among them.
+// tpuHosts returns the hosts of the pod's slice, ordered by worker index, and the pod's own position among them.
 func (m *member) tpuHosts(pod *corev1.Pod) (hosts []string, position int) {
-	leaderTakesPart := m.worker == 0 || pod.Annotations[leaderworkersetv1.LeaderRequestsTPUsAnnotationKey] == "true"
+	leaderIncluded := m.worker == 0 || pod.Annotations[leaderworkersetv1.LeaderRequestsTPUsAnnotationKey] == "true"
 	for worker := range m.size {
-		if (worker == 0 && !leaderTakesPart) || !m.sharesSubGroup(worker) {
+		if (worker == 0 && !leaderIncluded) || !m.sharesSubGroup(worker) {
 			continue
 		}
 		name := m.leader
@@ -61,8 +62,8 @@ func (m *member) tpuHosts(pod *corev1.Pod) (hosts []string, position int) {
 	return hosts, position
 }
 
-// sharesSubGroup says whether another pod of the group is in this one's subgroup; without subgroups all are. A leader that is in
-// no subgroup is on its own.
+// sharesSubGroup reports whether another pod of the group is in the subgroup of this one. Without subgroups, all pods
+// share one. A leader that is in no subgroup shares it with no other pod.
 func (m *member) sharesSubGroup(worker int32) bool {
 	if m.subGroupSize == 0 || worker == m.worker {
 		return true
@@ -71,23 +72,24 @@ func (m *member) sharesSubGroup(worker int32) bool {
 	return ok && m.inSubGroup && index == m.subGroup
 }
 
-// addTPUSlice gives the containers of one pod their part in a slice of len(together) processes on each host.
-func (m *member) addTPUSlice(together []*corev1.Container, hosts []string, position int) {
-	ports := make([]string, len(together))
-	for i, container := range together {
+// addTPUSlice adds the variables of a slice to one pod's containers in it. The slice has as many processes on every
+// other host.
+func (m *member) addTPUSlice(e *editor, members []*corev1.Container, hosts []string, position int) {
+	ports := make([]string, len(members))
+	for i, container := range members {
 		ports[i] = tpuPort(container, i)
 	}
 	var hostnames, addresses []string
 	for _, host := range hosts {
-		for i := range together {
+		for i := range members {
 			hostnames = append(hostnames, host)
 			addresses = append(addresses, host+":"+ports[i])
 		}
 	}
-	for i, container := range together {
-		prependVariables(container, []corev1.EnvVar{
+	for i, container := range members {
+		e.prependVariables(container, []corev1.EnvVar{
 			{Name: leaderworkersetv1.TPUWorkerHostnamesEnvVar, Value: strings.Join(hostnames, ",")},
-			{Name: leaderworkersetv1.TPUWorkerIDEnvVar, Value: strconv.Itoa(position*len(together) + i)},
+			{Name: leaderworkersetv1.TPUWorkerIDEnvVar, Value: strconv.Itoa(position*len(members) + i)},
 			{Name: leaderworkersetv1.TPUNameEnvVar, Value: m.leader},
 			{Name: leaderworkersetv1.TPUProcessAddressesEnvVar, Value: strings.Join(addresses, ",")},
 			{Name: leaderworkersetv1.TPUProcessPortEnvVar, Value: ports[i]},
@@ -95,7 +97,7 @@ func (m *member) addTPUSlice(together []*corev1.Container, hosts []string, posit
 	}
 }
 
-// tpuPort is the user's value of TPU_PROCESS_PORT or, if there is none, the i-th port from the default on.
+// tpuPort returns the user's value of TPU_PROCESS_PORT or, without one, the default port plus i.
 func tpuPort(container *corev1.Container, i int) string {
 	for _, variable := range container.Env {
 		if variable.Name == leaderworkersetv1.TPUProcessPortEnvVar && variable.Value != "" {
@@ -105,7 +107,7 @@ func tpuPort(container *corev1.Container, i int) string {
 	return strconv.Itoa(leaderworkersetv1.TPUProcessPortDefault + i)
 }
 
-// runsAlone says whether it is an init container that ends before the next one starts, unlike a sidecar.
+// runsAlone reports whether the container is an init container that ends before the next one starts. A sidecar isn't.
 func runsAlone(spec *corev1.PodSpec, container *corev1.Container) bool {
 	return ptr.Deref(container.RestartPolicy, "") != corev1.ContainerRestartPolicyAlways &&
 		slices.ContainsFunc(spec.InitContainers, func(c corev1.Container) bool { return c.Name == container.Name })
@@ -126,7 +128,8 @@ func containerRequestsTPUs(container *corev1.Container) bool {
 	return limited || requested
 }
 
-// hasTPUVariables looks for those that only injection, or someone who does its work, sets. A port alone is a user's wish.
+// hasTPUVariables reports whether a container has a variable that injection sets. The port doesn't count: users set it
+// to choose a port.
 func hasTPUVariables(spec *corev1.PodSpec) bool {
 	for container := range containers(spec) {
 		for _, variable := range container.Env {

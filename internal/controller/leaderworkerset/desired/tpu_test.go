@@ -17,9 +17,9 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// tpuGroup is a group whose pods have that many containers with TPUs each.
+// tpuGroup describes a group whose pods have a number of TPU containers each.
 type tpuGroup struct {
-	size, subGroupSize int32 // A subGroupSize of 0 is no subgroups.
+	size, subGroupSize int32 // A subGroupSize of 0 means no subgroups.
 	policy             leaderworkersetv1.SubGroupPolicyType
 	leaderWithTPUs     bool
 	containers         int
@@ -40,13 +40,14 @@ func (g tpuGroup) set() *leaderworkersetv1.LeaderWorkerSet {
 	}
 	template.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "without"}}
 	for i := range g.containers {
-		template.WorkerTemplate.Spec.Containers = append(template.WorkerTemplate.Spec.Containers, tpuContainer(fmt.Sprintf("tpu-%d", i)))
+		container := tpuContainer(fmt.Sprintf("tpu-%d", i))
+		template.WorkerTemplate.Spec.Containers = append(template.WorkerTemplate.Spec.Containers, container)
 	}
 	return lws
 }
 
-// hosts are the pods in the list of one of them, in order, in the contract's words: the pod's own subgroup if there are subgroups,
-// else the group; without the leader if it has no TPUs.
+// hosts returns the pods of a worker's slice, in order, as the API documents it: those of the worker's own subgroup or,
+// without subgroups, of the group. A leader without TPUs isn't among them.
 func (g tpuGroup) hosts(worker int32) []int32 {
 	var pods []int32
 	for other := range g.size {
@@ -65,7 +66,7 @@ func (g tpuGroup) hosts(worker int32) []int32 {
 	return pods
 }
 
-// want are the variables of one container of one pod.
+// want returns the variables of one container of one pod.
 func (g tpuGroup) want(worker int32, container int) map[string]string {
 	subdomain := "llama"
 	if g.uniqueSubdomains {
@@ -120,7 +121,7 @@ func tpuVariables(container corev1.Container) map[string]string {
 	return found
 }
 
-// TestTPUEveryGroup compares every pod of every small group with the contract's words.
+// TestTPUEveryGroup compares every pod of every small group with tpuGroup.want.
 func TestTPUEveryGroup(t *testing.T) {
 	for size := int32(1); size <= 13; size++ {
 		for _, leaderWithTPUs := range []bool{true, false} {
@@ -138,7 +139,8 @@ func TestTPUEveryGroup(t *testing.T) {
 	}
 }
 
-// TestTPUSlicesAreConsistent needs no oracle: all containers that see the same list have ids of their own, and find themselves in it.
+// TestTPUSlicesAreConsistent needs no oracle. It checks that the containers with the same list have distinct IDs, and
+// that each finds its pod at its ID in the list.
 func TestTPUSlicesAreConsistent(t *testing.T) {
 	for size := int32(1); size <= 13; size++ {
 		forEachSubGroupPolicy(size, func(subGroupSize int32, policy leaderworkersetv1.SubGroupPolicyType) {
@@ -209,7 +211,7 @@ func TestTPUPortOfTheUserIsKept(t *testing.T) {
 	}
 }
 
-func TestTPUPodThatIsSetUpIsLeftAlone(t *testing.T) {
+func TestTPUPodWithUsersVariablesStaysAsItIs(t *testing.T) {
 	for _, name := range []string{"TPU_WORKER_HOSTNAMES", "TPU_WORKER_ID", "TPU_NAME", "TPU_PROCESS_ADDRESSES"} {
 		lws := newSet(2)
 		mine, other := tpuContainer("mine"), tpuContainer("other")
@@ -236,7 +238,8 @@ func TestTPURequestsCountAsLimitsDo(t *testing.T) {
 	}
 }
 
-// TestTPUInitContainers: an init container ends before the others start and is alone in its pod; a sidecar runs beside them.
+// TestTPUInitContainers has an init container, which ends before the other containers start, and a sidecar, which runs
+// beside the main container.
 func TestTPUInitContainers(t *testing.T) {
 	lws := newSet(2)
 	sidecar := tpuContainer("sidecar")
@@ -253,7 +256,11 @@ func TestTPUInitContainers(t *testing.T) {
 		{pod.Spec.InitContainers[1], "llama-1.llama,llama-1.llama,llama-1-1.llama,llama-1-1.llama", "2", "8476"},
 		{pod.Spec.Containers[0], "llama-1.llama,llama-1.llama,llama-1-1.llama,llama-1-1.llama", "3", "8477"},
 	} {
-		got := [3]string{variable(tc.container, "TPU_WORKER_HOSTNAMES"), variable(tc.container, "TPU_WORKER_ID"), variable(tc.container, "TPU_PROCESS_PORT")}
+		got := [3]string{
+			variable(tc.container, "TPU_WORKER_HOSTNAMES"),
+			variable(tc.container, "TPU_WORKER_ID"),
+			variable(tc.container, "TPU_PROCESS_PORT"),
+		}
 		if want := [3]string{tc.hosts, tc.id, tc.port}; got != want {
 			t.Errorf("%s: hosts, id and port are %q, want %q", tc.container.Name, got, want)
 		}

@@ -125,13 +125,13 @@ func injectAll(lws *leaderworkersetv1.LeaderWorkerSet) {
 	leaders := desired.LeaderStatefulSet(lws, &template, "key", rollout.Step{})
 	leader := &corev1.Pod{ObjectMeta: leaders.Spec.Template.ObjectMeta, Spec: leaders.Spec.Template.Spec}
 	leader.Name = "x-1"
-	_ = desired.Inject(leader)
+	_, _ = desired.Inject(leader)
 	group := desired.Group{Index: 1, Leader: leader, Topology: desired.Topology{Key: "k", Value: "v"}}
 	workers := desired.WorkerStatefulSet(lws, &template, "key", group)
 	for _, name := range []string{"x-1-0", "x-1-1", "x-1-100", "x"} {
 		worker := &corev1.Pod{ObjectMeta: *workers.Spec.Template.ObjectMeta.DeepCopy(), Spec: *workers.Spec.Template.Spec.DeepCopy()}
 		worker.Name = name
-		_ = desired.Inject(worker)
+		_, _ = desired.Inject(worker)
 	}
 	desired.SharedService(lws)
 	desired.GroupService(lws, group)
