@@ -49,10 +49,11 @@ func (c *operatorClient) List(ctx context.Context, list client.ObjectList, optio
 
 // Create implements [client.Writer].
 func (c *operatorClient) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
+	reason := c.run.takeReason()
 	return c.write(func() error {
 		err := c.world.API.Create(object)
 		if err == nil {
-			c.world.tell(c.run.name(), "creates "+noun(object), c.world.described(object))
+			c.world.tellWhy(c.run.name(), "creates "+noun(object), c.world.described(object), reason)
 		}
 		return err
 	})
@@ -60,7 +61,7 @@ func (c *operatorClient) Create(_ context.Context, object client.Object, _ ...cl
 
 // Delete implements [client.Writer].
 func (c *operatorClient) Delete(_ context.Context, object client.Object, options ...client.DeleteOption) error {
-	wanted := (&client.DeleteOptions{}).ApplyOptions(options)
+	wanted, reason := (&client.DeleteOptions{}).ApplyOptions(options), c.run.reason
 	return c.write(func() error {
 		var uid *types.UID
 		if wanted.Preconditions != nil {
@@ -70,7 +71,7 @@ func (c *operatorClient) Delete(_ context.Context, object client.Object, options
 		before := c.world.API.count
 		err := c.world.API.Delete(c.world.API.kindOf(object).Kind, client.ObjectKeyFromObject(object), uid, policy)
 		if c.world.API.count > before {
-			c.world.tell(c.run.name(), "deletes "+noun(object), nameOf(object))
+			c.world.tellWhy(c.run.name(), "deletes "+noun(object), nameOf(object), reason)
 		}
 		return err
 	})
@@ -78,13 +79,14 @@ func (c *operatorClient) Delete(_ context.Context, object client.Object, options
 
 // Patch implements [client.Writer], for merge and JSON patches.
 func (c *operatorClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	reason := c.run.takeReason()
 	return c.write(func() error {
 		old, patched, err := c.patched(object, patch)
 		if err != nil {
 			return err
 		}
 		if c.world.API.replace(old, patched) {
-			c.world.tell(c.run.name(), "changes "+noun(patched), c.world.difference(old, patched))
+			c.world.tellWhy(c.run.name(), "changes "+noun(patched), c.world.difference(old, patched), reason)
 		}
 		copyInto(object, patched)
 		return nil

@@ -31,24 +31,37 @@ type line struct {
 	at          time.Duration
 	actor, verb string
 	objects     []string
+	reason      string // of what the operator writes; empty for others
 }
 
 // String is the line as people read it.
 func (l line) String() string {
 	text := fmt.Sprintf("%7.1fs  %-24s %s %s", l.at.Seconds(), l.actor, l.verb, strings.Join(l.objects, ", "))
+	if l.reason != "" {
+		text += ": " + l.reason
+	}
 	return strings.TrimRight(text, " ")
 }
 
 // tell adds to the film.
-func (w *World) tell(actor, verb, object string) {
+func (w *World) tell(actor, verb, object string) { w.tellWhy(actor, verb, object, "") }
+
+// tellWhy adds to the film something that the operator writes for a reason.
+func (w *World) tellWhy(actor, verb, object, reason string) {
 	now := w.clock.Since(w.began)
-	if last := len(w.film.lines) - 1; last >= 0 {
-		if previous := &w.film.lines[last]; previous.at == now && previous.actor == actor && previous.verb == verb && object != "" {
+	next := line{at: now, actor: actor, verb: verb, objects: []string{object}, reason: w.film.withoutKeys(reason)}
+	if last := len(w.film.lines) - 1; last >= 0 && object != "" {
+		if previous := &w.film.lines[last]; previous.continuedBy(&next) {
 			previous.objects = append(previous.objects, object)
 			return
 		}
 	}
-	w.film.lines = append(w.film.lines, line{at: now, actor: actor, verb: verb, objects: []string{object}})
+	w.film.lines = append(w.film.lines, next)
+}
+
+// continuedBy reports whether the next line only adds an object.
+func (l *line) continuedBy(next *line) bool {
+	return l.at == next.at && l.actor == next.actor && l.verb == next.verb && l.reason == next.reason
 }
 
 // User has a user do something, and says what.
@@ -129,8 +142,8 @@ func (w *World) facts(sts *appsv1.StatefulSet) []string {
 
 // allFacts are those, and what they tell of a StatefulSet only when it changes.
 func (w *World) allFacts(sts *appsv1.StatefulSet) []string {
-	ahead := strings.Trim(fmt.Sprint(release.Of(sts).Also), "[]")
-	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type), "ahead "+cmp.Or(ahead, "none"))
+	also := strings.Trim(fmt.Sprint(release.Of(sts).Also), "[]")
+	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type), "also "+cmp.Or(also, "none"))
 }
 
 // difference is an object's name and what has changed.

@@ -65,6 +65,9 @@ type run struct {
 	controllers []controller
 	passes      []*pass // that have begun, the one that does something now last
 	ended       bool
+
+	// reason is why the next write is made, as the operator logs it.
+	reason string
 }
 
 type controller struct {
@@ -152,7 +155,7 @@ func (r *run) reconcile(c controller, p *pass) {
 	delete(c.queue.due, p.request)
 	p.saw = readyInCache(r.cache, p.request.NamespacedName)
 	r.passes = append(r.passes, p)
-	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.Discard()), p.request)
+	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.New(&reasons{run: r})), p.request)
 	r.passes = r.passes[:len(r.passes)-1]
 	r.checkUnchanged(p)
 	switch {
@@ -205,4 +208,41 @@ func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, arg
 		verb = "warning " + reason + ":"
 	}
 	r.run.world.tell(r.run.name(), verb, r.run.world.film.withoutKeys(fmt.Sprintf(note, args...)))
+}
+
+// reasons is a log that keeps the reason of the next write, for the film.
+type reasons struct{ run *run }
+
+var _ logr.LogSink = &reasons{}
+
+// Init implements [logr.LogSink].
+func (*reasons) Init(logr.RuntimeInfo) {}
+
+// Enabled implements [logr.LogSink]: everything is logged.
+func (*reasons) Enabled(int) bool { return true }
+
+// Info implements [logr.LogSink].
+func (r *reasons) Info(_ int, _ string, values ...any) {
+	for i := 0; i+1 < len(values); i += 2 {
+		if text, ok := values[i+1].(string); ok && values[i] == "reason" {
+			r.run.reason = text
+		}
+	}
+}
+
+// Error implements [logr.LogSink].
+func (*reasons) Error(error, string, ...any) {}
+
+// WithValues implements [logr.LogSink].
+func (r *reasons) WithValues(...any) logr.LogSink { return r }
+
+// WithName implements [logr.LogSink].
+func (r *reasons) WithName(string) logr.LogSink { return r }
+
+// takeReason returns why a write is made, before other passes log theirs. What follows without a reason of its own, such as
+// the relabeling of an object that exists, has none.
+func (r *run) takeReason() string {
+	reason := r.reason
+	r.reason = ""
+	return reason
 }

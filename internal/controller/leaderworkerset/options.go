@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 )
 
@@ -45,6 +46,9 @@ type Options struct {
 	// Plan shapes the plans of passes over sets.
 	Plan plan.Options
 
+	// Admission shapes the webhooks.
+	Admission admission.Options
+
 	// Clock tells the time to passes. It is never nil.
 	Clock clock.PassiveClock
 }
@@ -79,8 +83,9 @@ func DefaultOptions() Options {
 			DelayPerPod: 200 * time.Microsecond,
 			MaxDelay:    500 * time.Millisecond,
 		},
-		Plan:  plan.DefaultOptions(),
-		Clock: clock.RealClock{},
+		Plan:      plan.DefaultOptions(),
+		Admission: admission.DefaultOptions(),
+		Clock:     clock.RealClock{},
 	}
 }
 

@@ -34,7 +34,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	if err := addControllers(mgr, options); err != nil {
 		return err
 	}
-	return admission.Setup(mgr, admission.DefaultOptions())
+	return admission.Setup(mgr, options.Admission)
 }
 
 func addControllers(mgr ctrl.Manager, options Options) error {

@@ -141,22 +141,29 @@ func wantedLeaders(
 
 // whyChanged returns why the leader StatefulSet changes, in words for logs and films.
 func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, released *release.Decision) string {
+	const record = leaderworkersetv1.GroupRecordAnnotationKey
 	var reasons []string
-	before, after := release.Of(existing), release.Of(updated)
-	annotation := existing.Annotations[leaderworkersetv1.AheadAnnotationKey] != released.Annotation
-	was, is := ptr.Deref(existing.Spec.Replicas, 1), ptr.Deref(updated.Spec.Replicas, 1)
 	if newRevision {
 		reasons = append(reasons, "the revision is new")
 	}
-	if newRevision || before.Partition != after.Partition || annotation || is > was {
+	asked, was := updated.Annotations[leaderworkersetv1.ReplicasAnnotationKey], existing.Annotations[leaderworkersetv1.ReplicasAnnotationKey]
+	if asked != was {
+		reasons = append(reasons, "spec.replicas is "+asked)
+	}
+	switch surge := ptr.Deref(updated.Spec.Replicas, 1) - ptr.Deref(existing.Spec.Replicas, 1); {
+	case newRevision, surge > 0 && asked == was, !release.Of(existing).Equal(release.Of(updated)):
 		reasons = append(reasons, released.Reason)
-	} else if is < was {
+	case surge < 0 && asked == was:
 		reasons = append(reasons, "no more groups are needed")
 	}
-	if existing.Spec.UpdateStrategy.Type != updated.Spec.UpdateStrategy.Type {
-		reasons = append(reasons, "the lowest group that is missing decides on the strategy")
+	switch strategy := updated.Spec.UpdateStrategy.Type; {
+	case strategy == existing.Spec.UpdateStrategy.Type:
+	case strategy == appsv1.OnDeleteStatefulSetStrategyType:
+		reasons = append(reasons, "the lowest missing group is released below the partition")
+	default:
+		reasons = append(reasons, "no group that is released below the partition is missing")
 	}
-	if existing.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] != updated.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] {
+	if existing.Annotations[record] != updated.Annotations[record] {
 		reasons = append(reasons, "the record of groups has changed")
 	}
 	if len(reasons) == 0 {

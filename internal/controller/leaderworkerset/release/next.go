@@ -61,7 +61,7 @@ type Decision struct {
 	// Progress says why no more groups are replaced now.
 	Progress rollout.Reason
 
-	// Reason is the progress in words: "4 of 5 groups are ready, 1 may be replaced".
+	// Reason is the progress in words: "4 of 5 groups are ready, 1 may be replaced, and 1 not ready".
 	Reason string
 }
 
@@ -103,14 +103,21 @@ func (in *Input) reason(step rollout.Decision) string {
 	}
 	replicas := *in.Set.LWS.Spec.Replicas
 	_, unavailable := snapshot.Budget(in.Set.LWS)
-	ready := int32(0)
+	existing, ready, broken := len(in.Set.Groups), int32(0), int32(0)
 	for _, group := range in.Set.Groups {
-		if group.Ready() {
+		switch {
+		case group.Ready():
 			ready++
+		case !group.Terminating() && slices.Contains(step.Replace, group.Index):
+			broken++
 		}
 	}
-	mayStop := max(ready-(replicas-unavailable), 0)
-	return fmt.Sprintf("%d of %d groups are ready, %d may be replaced", ready, replicas, mayStop)
+	spare := max(ready-(replicas-unavailable), 0)
+	reason := fmt.Sprintf("%d of %d groups are ready, %d may be replaced", ready, max(existing, int(replicas)), spare)
+	if broken > 0 {
+		reason += fmt.Sprintf(", and %d not ready", broken)
+	}
+	return reason
 }
 
 // userPartition returns the index below which groups keep their revision.

@@ -94,6 +94,11 @@ func (r Release) Includes(index int32) bool {
 	return index >= r.Partition || slices.Contains(r.Also, index)
 }
 
+// Equal reports whether both releases name the same groups in the same way.
+func (r Release) Equal(other Release) bool {
+	return r.Partition == other.Partition && slices.Equal(r.Also, other.Also)
+}
+
 // Covers reports whether a release includes all groups that another one includes.
 func (r Release) Covers(other Release) bool {
 	return r.Partition <= other.Partition &&
