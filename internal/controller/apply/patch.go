@@ -82,8 +82,8 @@ func patchOfSpec(change *write.Patch) (client.Patch, error) {
 	return client.RawPatch(types.JSONPatchType, data), err
 }
 
-// explainInvalid tells a JSON patch whose test failed from one whose result is invalid. The API server answers both with
-// 422 Unprocessable Entity, and documents nothing else to tell them apart. So the object itself is compared.
+// explainInvalid tells a JSON patch whose test failed from one whose result is invalid. The API server answers both
+// with 422 Unprocessable Entity, and documents nothing else to tell them apart. So the object itself is compared.
 func (a *Applier) explainInvalid(ctx context.Context, observed write.Object, invalid error) error {
 	actual, err := a.live(ctx, observed)
 	switch {
@@ -106,8 +106,8 @@ func (a *Applier) check(ctx context.Context, observed write.Object) error {
 	return a.patch(ctx, &write.Patch{From: observed, To: unchanged}, write.SameSpec)
 }
 
-// checkOwner fails with a conflict if the owner of an object is deleted, or about to be. Kubernetes' own controllers look
-// in the same way before they adopt.
+// checkOwner fails with a conflict if the owner of an object is deleted, or about to be. Kubernetes' own controllers
+// look in the same way before they adopt.
 func (a *Applier) checkOwner(ctx context.Context, object write.Object, owner *metav1.OwnerReference) error {
 	if owner == nil {
 		return nil
