@@ -151,7 +151,7 @@ bundle-image: ## Build the bundle's image: bin/images/bundle.tar.
 .PHONY: catalog-image
 catalog-image: ## Build the catalog's image: bin/images/catalog.tar. The first time takes some minutes.
 	$(call cross-build,tools/olm,opm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
-	$(call cross-build,tools/olm,grpc_health_probe,./healthprobe)
+	$(call cross-build,tools/olm,grpc_health_probe,$(HEALTH_PROBE_PACKAGE))
 	$(call build-image,catalog)
 
 .PHONY: scorecard-image
@@ -409,6 +409,9 @@ $(OPERATOR_SDK): $(OLM_MODULE)
 		-X $(SDK_VERSION_PACKAGE).ImageVersion=$(SDK_VERSION) \
 		-X $(SDK_VERSION_PACKAGE).KubernetesVersion=$(patsubst v0.%,v1.%,$(call version-of,tools/olm,k8s.io/api)),\
 		$(SDK_TAGS))
+
+# OLM runs this program in the pods of catalogs.
+HEALTH_PROBE_PACKAGE := github.com/grpc-ecosystem/grpc-health-probe
 
 OPM_PACKAGE := github.com/operator-framework/operator-registry/cmd/opm
 OPM_LDFLAGS = -X $(OPM_PACKAGE)/version.opmVersion=$(call version-of,tools/olm,github.com/operator-framework/operator-registry)
