@@ -88,7 +88,8 @@ manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRD, the RBA
 	$(CRDFIT) -below $(CRD_TRIM_BELOW) config/crd/bases/*.yaml
 	$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/... output:rbac:artifacts:config=config/rbac output:webhook:artifacts:config=config/webhook
 	cd config/manager && $(KUSTOMIZE) edit set image controller=$(IMAGE_REPOSITORY):v$(VERSION)
-	sed -i 's|image: .*-scorecard:.*|image: $(IMAGE_REPOSITORY)-scorecard:v$(VERSION)|' config/scorecard/config.yaml
+	sed -i.bak 's|image: .*-scorecard:.*|image: $(IMAGE_REPOSITORY)-scorecard:v$(VERSION)|' config/scorecard/config.yaml
+	rm config/scorecard/config.yaml.bak
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
@@ -214,10 +215,13 @@ catalog-validate: $(OPM) ## Validate the catalog and its upgrade graph.
 catalog-build: ## Build the catalog's image, CATALOG_IMG.
 	$(CONTAINER_TOOL) build -f catalog.Dockerfile -t $(CATALOG_IMG) .
 
+# Systems without GNU's program have Perl's.
+SHA256SUM := $(if $(shell command -v sha256sum),sha256sum,shasum -a 256)
+
 .PHONY: freeze
 freeze: not-released ## Freeze the bundle as release VERSION.
 	cp -R bundle releases/$(VERSION)
-	cd releases && find $(VERSION) ../$(RENDERED) -type f | sort | xargs sha256sum >> SHA256SUMS
+	cd releases && find $(VERSION) ../$(RENDERED) -type f | sort | xargs $(SHA256SUM) >> SHA256SUMS
 
 .PHONY: not-released
 not-released:
@@ -225,7 +229,7 @@ not-released:
 
 .PHONY: verify-releases
 verify-releases: $(CRDIFY)
-	cd releases && sha256sum --quiet --check SHA256SUMS
+	cd releases && $(SHA256SUM) --quiet --check SHA256SUMS
 	tools/olm/crd-upgrades.sh
 
 # The scorecard's own tests that need no cluster.
