@@ -249,7 +249,7 @@ func TestLocalCrashLoop(t *testing.T) {
 		crash(t, restartContainer, leader)
 		if delay > 0 {
 			untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
-				Reason: leaderworkersetv1.UnreadyCrashed, Message: "a container restarted in pod " + leader.Name, Restarts: int32(crashes), //nolint:gosec // 4 at most.
+				Reason: leaderworkersetv1.UnreadyCrashed, Message: "a container restarted in pod " + leader.Name, Restarts: int32(crashes),
 			})
 			crash(t, restartContainer, g.current(t)[leader.Name]) // The kubelet doesn't wait.
 		}

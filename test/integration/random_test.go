@@ -96,7 +96,7 @@ func sometimes[T any](value *T, c randfill.Continue) {
 type legacySource struct{ *rand.PCG }
 
 // Int63 is the next number.
-func (s legacySource) Int63() int64 { return int64(s.Uint64() >> 1) } //nolint:gosec // It fits.
+func (s legacySource) Int63() int64 { return int64(s.Uint64() >> 1) }
 
 // Seed is never called.
 func (legacySource) Seed(int64) { panic("the seed is given") }
