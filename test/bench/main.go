@@ -179,7 +179,6 @@ func publish(o options, found, other *report.Report) error {
 		found.Controller, found.Version, found.Kubernetes, found.Go, found.Machine, found.Cores, found.MemoryGiB, found.Date)
 	found.Tables(os.Stdout)
 	found.Requests(os.Stdout)
-	found.WriteTargets(os.Stdout)
 	if other != nil {
 		found.Compare(os.Stdout, other)
 	}

@@ -39,7 +39,7 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 	return &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: setName},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
-			Replicas: ptr.To(int32(replicas)),
+			Replicas: ptr.To(int32(replicas)), //nolint:gosec // A number of groups or pods.
 			RolloutStrategy: leaderworkersetv1.RolloutStrategy{
 				Type: leaderworkersetv1.RollingUpdateStrategyType,
 				RollingUpdateConfiguration: &leaderworkersetv1.RollingUpdateConfiguration{
@@ -47,7 +47,7 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 				},
 			},
 			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
-				Size:           ptr.To(int32(size)),
+				Size:           ptr.To(int32(size)), //nolint:gosec // A number of pods.
 				WorkerTemplate: template,
 			},
 		},
@@ -81,7 +81,7 @@ func floorSet(name string, replicas int, labels map[string]string, size int, lea
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
 		Spec: appsv1.StatefulSetSpec{
-			Replicas:            ptr.To(int32(replicas)),
+			Replicas:            ptr.To(int32(replicas)), //nolint:gosec // A number of groups or pods.
 			ServiceName:         setName,
 			PodManagementPolicy: appsv1.ParallelPodManagement,
 			Selector:            &metav1.LabelSelector{MatchLabels: labels},

@@ -329,7 +329,9 @@ func (b *bed) scaling(scenario string, replicas, size, to int) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
 		do: func(ctx context.Context) error {
-			return b.edit(ctx, func(set *leaderworkersetv1.LeaderWorkerSet) { set.Spec.Replicas = ptr.To(int32(to)) })
+			return b.edit(ctx, func(set *leaderworkersetv1.LeaderWorkerSet) {
+				set.Spec.Replicas = ptr.To(int32(to)) //nolint:gosec // A number of groups.
+			})
 		},
 		pods: b.pods(to*size, nextImage),
 		told: b.told(to),

@@ -235,7 +235,7 @@ func listenAnywhere() (net.Listener, error) {
 	const first, count, attempts = 20000, 10000, 100
 	var err error
 	for range attempts {
-		port := strconv.Itoa(first + rand.IntN(count))
+		port := strconv.Itoa(first + rand.IntN(count)) //nolint:gosec // A port is no secret.
 		var listener net.Listener
 		if listener, err = net.Listen("tcp", net.JoinHostPort(loopback, port)); err == nil {
 			return listener, nil

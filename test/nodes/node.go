@@ -39,12 +39,12 @@ func (n node) name() string { return fmt.Sprintf("node-%d", n) }
 
 // address is that of the node, with the length of the network.
 func (n node) address() netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, 0, byte(10 + n)}), 24)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, 0, byte(10 + n)}), 24) //nolint:gosec // A few nodes.
 }
 
 // pods is the network of the node's pods.
 func (n node) pods() netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(n), 0}), 24)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(n), 0}), 24) //nolint:gosec // A few nodes.
 }
 
 // routes are the node's ways to the pods of the others, and to Services. There is none to the rest of the world: what isn't in the cluster

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package report holds what a benchmark found: as JSON to keep and compare, as tables to read, against the targets, and as plots.
+// Package report holds what a benchmark measured: as JSON to keep and compare, as tables to read, and as plots.
 package report
 
 import (

@@ -49,55 +49,6 @@ func TestFile(t *testing.T) {
 	}
 }
 
-func TestTargets(t *testing.T) {
-	want := []Target{
-		{"create: writes", 600, 580, "", 0},
-		{"create: time, of the floor's", 1.15, 1.1, "×", 0},
-		{"create: CPU", 2.5, 3, "s", 2.7}, // The floor took 20 s.
-		{"kill workers: groups not restarted", 1, 0, "", 0},
-		{"kill workers: restarted again, or for nothing", 1, 0, "", 0},
-		{"kill workers: time", 4, 10, "s", 4.32},
-		{"create: writes per group, 1,000 groups to 100", 1, 1.3, "×", 0},
-		{"create: CPU per group, 1,000 groups to 100", 1.5, 1.3, "×", 0},
-		{"peak memory", 71, 70, "MiB", 0},
-		{"conflicts and invalid writes in all scenarios", 100 * 6.0 / 1711, 1, "%", 0},
-	}
-	got := sample().Targets()
-	if diff := cmp.Diff(want, got, cmp.Comparer(near)); diff != "" {
-		t.Error(diff)
-	}
-	var met []bool
-	for _, target := range got {
-		met = append(met, target.Met())
-	}
-	if diff := cmp.Diff([]bool{false, false, true, false, false, true, true, false, false, true}, met); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestTargetsTable(t *testing.T) {
-	var text strings.Builder
-	r := &Report{Results: sample().Results[:2]}
-	r.WriteTargets(&text)
-	const want = `
-Targets, for 500 groups of 4 pods where nothing else is said
-
-| figure                                        | at most   | measured  | reached | with a floor of 21.6 s |
-|-----------------------------------------------|-----------|-----------|---------|------------------------|
-| create: writes                                | 580       | 600       | no      | -                      |
-| create: time, of the floor's                  | 1.10 ×    | 1.15 ×    | no      | -                      |
-| create: CPU                                   | 3.00 s    | 2.50 s    | yes     | 2.70 s                 |
-| peak memory                                   | 70.00 MiB | 65.00 MiB | yes     | -                      |
-| conflicts and invalid writes in all scenarios | 1.00 %    | 1.00 %    | yes     | -                      |
-`
-	if diff := cmp.Diff(want, text.String()); diff != "" {
-		t.Error(diff)
-	}
-}
-
-// near says that figures differ by rounding only.
-func near(a, b float64) bool { return a-b < 1e-9 && b-a < 1e-9 }
-
 func TestTables(t *testing.T) {
 	var text strings.Builder
 	r := &Report{Results: sample().Results[:5]}

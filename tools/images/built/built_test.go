@@ -61,7 +61,7 @@ func extract(t *testing.T, from v1.Image, program string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = io.Copy(file, archive)
+		_, err = io.Copy(file, archive) //nolint:gosec // An archive of ours.
 		if err := errors.Join(err, file.Close()); err != nil {
 			t.Fatal(err)
 		}

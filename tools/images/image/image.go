@@ -8,6 +8,7 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// User is who runs the program of an image: nobody in particular, by number, so that Kubernetes sees that it isn't root. The group is root's,
-// as for users that a cluster makes up.
-const User = "65532:0"
+// DefaultUser is nobody in particular, by number, so that Kubernetes sees that it isn't root. The group is root's, as for users
+// that a cluster makes up.
+const DefaultUser = "65532:0"
 
 // ArchitectureVariable stands for the architecture in the source of a Copy.
 const ArchitectureVariable = "{arch}"
@@ -47,6 +48,12 @@ type Spec struct {
 	// Entrypoint is the program that the image runs, and Arguments are what it gets unless told otherwise. An image without a program is only
 	// looked into.
 	Entrypoint, Arguments []string
+
+	// Environment has the variables that the program gets, as KEY=value.
+	Environment []string
+
+	// User runs the program, in the form user[:group]. DefaultUser if empty.
+	User string
 
 	// Copies are the layers of the image, in order.
 	Copies []Copy
@@ -72,7 +79,7 @@ func (s *Spec) Index() (v1.ImageIndex, error) {
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, architecture := range s.Architectures {
-		image, err := s.image(architecture)
+		image, err := s.Image(architecture)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", architecture, err)
 		}
@@ -84,15 +91,18 @@ func (s *Spec) Index() (v1.ImageIndex, error) {
 	return index, nil
 }
 
-// image returns the image for an architecture.
-func (s *Spec) image(architecture string) (v1.Image, error) {
+// Image returns the image for an architecture.
+func (s *Spec) Image(architecture string) (v1.Image, error) {
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err := mutate.ConfigFile(image, &v1.ConfigFile{
 		OS:           "linux",
 		Architecture: architecture,
 		Created:      v1.Time{Time: s.Created},
-		Config:       v1.Config{User: User, WorkingDir: "/", Entrypoint: s.Entrypoint, Cmd: s.Arguments, Labels: s.Labels},
-		RootFS:       v1.RootFS{Type: "layers"},
+		Config: v1.Config{
+			User: cmp.Or(s.User, DefaultUser), WorkingDir: "/", Env: s.Environment,
+			Entrypoint: s.Entrypoint, Cmd: s.Arguments, Labels: s.Labels,
+		},
+		RootFS: v1.RootFS{Type: "layers"},
 	})
 	if err != nil {
 		return nil, err

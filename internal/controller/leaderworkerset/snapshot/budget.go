@@ -34,5 +34,5 @@ func resolve(value *intstr.IntOrString, replicas int32, roundUp bool) int32 {
 	if err != nil {
 		return 0
 	}
-	return int32(min(max(n, 0), math.MaxInt32)) //nolint:gosec // Within its bounds.
+	return int32(min(max(n, 0), math.MaxInt32))
 }

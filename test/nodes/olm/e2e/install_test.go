@@ -30,7 +30,7 @@ const (
 	// crd is the name of the CustomResourceDefinition.
 	crd = "leaderworkersets.leaderworkerset.x-k8s.io"
 	// service and secret are what OLM calls the webhooks' Service and the Secret with its certificate, after the Deployment.
-	service, secret = "lws-controller-manager-service", "lws-controller-manager-service-cert"
+	service, secret = "lws-controller-manager-service", "lws-controller-manager-service-cert" //nolint:gosec // A name.
 	// caHash is the annotation in which OLM keeps the hash of the authority that it has made.
 	caHash = "olmcahash"
 	// pollInterval is how often OLM looks for a new catalog.

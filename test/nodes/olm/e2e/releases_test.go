@@ -119,7 +119,8 @@ func (r *releases) buildTools(ctx context.Context) error {
 	programs := r.programs(r.prepared())
 	err := errors.Join(
 		bed.Build(ctx, filepath.Join(r.bed.Root, "scorecard"), ".", filepath.Join(programs, "scorecard")),
-		bed.Build(ctx, filepath.Join(r.bed.Root, "tools", "olm"), "./healthprobe", filepath.Join(programs, "grpc_health_probe")),
+		bed.Build(ctx, filepath.Join(r.bed.Root, "tools", "olm"), "github.com/grpc-ecosystem/grpc-health-probe",
+			filepath.Join(programs, "grpc_health_probe")),
 		bed.Build(ctx, r.bed.Root, ".", filepath.Join(programs, "manager"), "main.version="+r.prepared()))
 	if err != nil {
 		return err
