@@ -2,8 +2,8 @@
 # Copyright The LeaderWorkerSet Operator Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Checks every step from a release to the next, and from the last release to the bundle that is prepared. No step may change
-# a CRD in a way that objects in a cluster may not survive. Needs bin/crdify.
+# Checks that no upgrade changes a CRD in a way that invalidates existing objects. It compares each release with the
+# next one, and the last release with the bundle. It needs bin/crdify.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
