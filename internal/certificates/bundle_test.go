@@ -29,7 +29,7 @@ func TestBundle(t *testing.T) {
 		{name: "the old authority isn't needed any more", existing: "ab", desired: "b", want: "b"},
 		{name: "two old authorities are kept, in any order", existing: "cab", desired: "b", keep: "ac", want: "cab"},
 		{name: "deleted while both are desired", desired: "ba", want: "ba"},
-		{name: "somebody else's authority is kept", existing: "x", desired: "a", keep: "x", want: "xa"},
+		{name: "a foreign authority is kept", existing: "x", desired: "a", keep: "x", want: "xa"},
 		{name: "a duplicate", existing: "aab", desired: "ab", want: "aab"},
 		{name: "garbage", existing: "?", desired: "a", want: "a"},
 		{name: "garbage stays without another change", existing: "?a?", desired: "a", want: "?a?"},

@@ -11,9 +11,9 @@
 //
 // A pass compares all three and writes what differs. Passes run at the start, when one of the objects changes, and when
 // a renewal is due. A pass completes what an earlier pass left undone. Several replicas may run passes at the same
-// time: each write carries the resource version that the replica read, and a replica whose write conflicts requeues. No
-// pass needs the leader. During an upgrade, pods of the new version need a certificate to become ready, while the
-// leader is still a pod of the previous version.
+// time. Each write carries the resource version that the replica read, and a replica requeues after a conflict. No pass
+// needs the leader. During an upgrade, pods of the new version need a certificate to become ready, while the leader is
+// still a pod of the previous version.
 //
 // No request is refused when the authority changes:
 //

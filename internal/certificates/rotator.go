@@ -45,7 +45,7 @@ const (
 	// minRetryDelay and maxRetryDelay bound the exponential back-off of passes that fail.
 	minRetryDelay, maxRetryDelay = 100 * time.Millisecond, 30 * time.Second
 
-	// changesPerSecond and changeBurst limit the changes of webhook configurations, in case that somebody else keeps
+	// changesPerSecond and changeBurst limit the changes of webhook configurations, in case that another program keeps
 	// changing their caBundles.
 	changesPerSecond, changeBurst = 0.2, 10
 )

@@ -64,7 +64,7 @@ func TestServer(t *testing.T) {
 // answer.
 func callHook(t *testing.T, server *httptest.Server) (reused bool) {
 	t.Helper()
-	// If the old connection refuses the call, the client gets a second one. The last connection counts.
+	// If the old connection refuses the call, the client opens a new one. The last connection counts.
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { reused = got.Reused }}
 	ctx := httptrace.WithClientTrace(t.Context(), trace)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/hook", http.NoBody)

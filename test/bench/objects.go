@@ -59,9 +59,9 @@ func podSpec(environment []corev1.EnvVar) corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: image, Env: environment}}}
 }
 
-// floorSets returns StatefulSets that make the same pods without a controller of LeaderWorkerSets: one StatefulSet of
-// the leaders, and one of the workers of each group. readyAfter is how long the pods take to become ready. If empty,
-// they are ready at once.
+// floorSets returns StatefulSets that make the same pods without a controller of LeaderWorkerSets. One StatefulSet has
+// all leaders, and another one for each group has its workers. The argument readyAfter is how long the pods take to
+// become ready. If empty, they are ready at once.
 func floorSets(replicas, size int, readyAfter string) []*appsv1.StatefulSet {
 	labels := map[string]string{leaderworkersetv1.WorkerIndexLabelKey: "0"}
 	sets := []*appsv1.StatefulSet{floorSet(setName, replicas, labels, size, setName)}

@@ -223,8 +223,8 @@ func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
 }
 
 // replacement replaces the pods of all groups of the floor. A client deletes the pods of as many groups at a time as a
-// rolling update may, and those of the next group once a group is recreated. A rolling update costs more than that,
-// because it also replaces the workers' StatefulSets.
+// rolling update may. Once a group is recreated, the client continues with the next one. A rolling update costs more
+// than that, because it also replaces the workers' StatefulSets.
 func (b *bed) replacement(scenario string, replicas, size int, unavailable string) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},

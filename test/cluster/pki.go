@@ -155,8 +155,8 @@ func encodeCertificate(raw []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: raw})
 }
 
-// writeCredentials writes the credentials of all components to dir: the authority, a serving certificate, client
-// certificates of the API server, and the key that signs service account tokens. The serving certificate also covers
+// writeCredentials writes the credentials of all components to dir. They are the authority, a serving certificate,
+// client certificates of the API server, and the key for service account tokens. The serving certificate also covers
 // the address, unless that is empty. The client certificates are for etcd, kubelets and aggregated API servers.
 func writeCredentials(dir, address string) (*authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

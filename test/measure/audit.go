@@ -95,8 +95,8 @@ func End(path string) (Mark, error) {
 	return Mark(info.Size()), nil
 }
 
-// Requests returns the requests since the mark, in the audit log at path, of all users whose names begin with the
-// prefix. next is the mark for the next call.
+// Requests returns the requests since the mark in the audit log at path. It includes all users whose names begin with
+// the prefix. The result next is the mark for the next call.
 func Requests(path string, since Mark, userPrefix string) (requests []Request, next Mark, err error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -41,8 +41,8 @@ const (
 	offTimeout = 30 * time.Second
 
 	registryProgram = "registry"
-	// pauseImage is the image that kubelets use for pods, sampleImage is the image of samples and of the scorecard's pods,
-	// and dnsImage is the image of CoreDNS. The names are those in the upstream registry.
+	// pauseImage is the image that kubelets use for pods. sampleImage is the image of samples and of the scorecard's pods.
+	// dnsImage is the image of CoreDNS. The names are those in the upstream registry.
 	pauseImage  = "pause:3.10.1"
 	sampleImage = "pause:3.10"
 	dnsImage    = "coredns/coredns:v1.15.0"

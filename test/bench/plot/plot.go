@@ -106,9 +106,9 @@ func newAxis(largest, from, to float64) axis {
 	return axis{step: step, end: max(step, math.Ceil(largest/step)*step), from: from, to: to}
 }
 
-// stepFor returns the distance between the numbers on an axis: the smallest product of 1, 2 or 5 and a power of ten
-// that is at least a fifth of the largest number. For 1,000 the step is 200. For 37 the step is 10, since a fifth of 37
-// is 7.4.
+// stepFor returns the distance between the numbers on an axis. It is 1, 2 or 5 times a power of ten, and the smallest
+// one that is at least a fifth of the largest number. For 1,000 the step is 200. For 37 the step is 10, since a fifth
+// of 37 is 7.4.
 func stepFor(largest float64) float64 {
 	if largest <= 0 {
 		return 1

@@ -4,7 +4,7 @@
 //go:build linux
 
 // Command machine is one node of a cluster whose nodes share this machine. The processes of a node have their own
-// namespaces, a root file system that shares only /usr and the devices with the host, and a virtual cable to a bridge.
+// namespaces and a virtual cable to a bridge. Their root file system shares only /usr and the devices with the host.
 //
 //	machine on  [flags]   runs the node; killing this process cuts its power
 //	machine off [flags]   waits for the end of the processes of a node without power, and removes everything else of it
