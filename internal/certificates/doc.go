@@ -25,11 +25,12 @@
 // This package isn't github.com/open-policy-agent/cert-controller, which has the same purpose. As of v0.16.0, that
 // library:
 //
-//   - Replaces the caBundle at once, while replicas serve from a mounted Secret. The kubelet updates the mount 30 to 100 seconds
-//     later, by the library's issue 50. Webhooks fail meanwhile. RestartOnSecretRefresh ends the process to shorten that.
+//   - Replaces the caBundle at once, while replicas serve from a mounted Secret. The kubelet updates the mount 30 to
+//     100 seconds later, by the library's issue 50. Meanwhile, webhooks fail. RestartOnSecretRefresh ends the process
+//     to shorten that.
 //   - Needs a Secret that exists, and a volume that mounts it. This package creates the Secret and needs no volume.
-//   - Lists and watches all Secrets of the namespace and all webhook configurations of the cluster. This package and its RBAC
-//     rules name three objects.
+//   - Lists and watches all Secrets of the namespace and all webhook configurations of the cluster. This package and
+//     its RBAC rules name three objects.
 //   - Signs for the DNS names that its caller passes. This package reads the hosts from the webhook configurations.
 //   - Calls time.Now, so tests can't set the time. This package takes a clock.
 //

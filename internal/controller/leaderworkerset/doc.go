@@ -8,8 +8,9 @@
 //	              ▲                                                                                │
 //	              └────────────── the next pass sees at least what this one wrote ◀────────────────┘
 //
-// The set reconciler makes one pass for each LeaderWorkerSet, at a cost of O(groups). It writes the revision, the shared
-// Service, the leader StatefulSet and the status. It deletes the leaders of groups that are restarted or replaced.
+// The set reconciler makes one pass for each LeaderWorkerSet, at a cost of O(groups). It writes the revision, the
+// shared Service, the leader StatefulSet and the status. It deletes the leaders of groups that are restarted or
+// replaced.
 //
 // The group reconciler makes one pass for each group, at a cost of O(size). It writes the worker StatefulSet and the
 // group's own Service, and keeps the workers' volume claims in order. No event of a single pod costs O(groups): events

@@ -35,8 +35,9 @@ func Of(program string, user int) Image {
 	return Image{Programs: map[string]string{entrypoint: program}, Entrypoint: entrypoint, User: user}
 }
 
-// Push makes the image and puts it into a registry. The connection has no TLS if the registry is on this machine or in a
-// private network. reference names the image: "localhost:5000/server:v1". Push returns the same image's name by digest.
+// Push makes the image and puts it into a registry. The connection has no TLS if the registry is on this machine or in
+// a private network. reference names the image: "localhost:5000/server:v1". Push returns the same image's name by
+// digest.
 func Push(ctx context.Context, reference string, content Image) (string, error) {
 	tag, err := name.NewTag(reference)
 	if err != nil {

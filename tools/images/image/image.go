@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image makes container images out of files, without a container engine and without a base image. The same files make the same
-// bytes, whoever made the files, when and where.
+// Package image makes container images out of files, without a container engine and without a base image. The same
+// files make the same bytes, whoever made the files, when and where.
 package image
 
 import (
@@ -27,8 +27,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// DefaultUser is nobody in particular, by number, so that Kubernetes sees that it isn't root. The group is root's, as for users
-// that a cluster makes up.
+// DefaultUser is nobody in particular, by number, so that Kubernetes sees that it isn't root. The group is root's, as
+// for users that a cluster makes up.
 const DefaultUser = "65532:0"
 
 // ArchitectureVariable stands for the architecture in the source of a Copy.
@@ -45,8 +45,8 @@ type Spec struct {
 	// Labels describe the image.
 	Labels map[string]string
 
-	// Entrypoint is the program that the image runs, and Arguments are what it gets unless told otherwise. An image without a program is only
-	// looked into.
+	// Entrypoint is the program that the image runs, and Arguments are what it gets unless told otherwise. An image
+	// without a program is only looked into.
 	Entrypoint, Arguments []string
 
 	// Environment has the variables that the program gets, as KEY=value.
@@ -62,8 +62,8 @@ type Spec struct {
 	Temporary bool
 }
 
-// Copy is a file or directory that comes into an image. It belongs to root there, and everybody may read it, and execute what the owner of the
-// source may execute.
+// Copy is a file or directory that comes into an image. It belongs to root there, and everybody may read it, and
+// execute what the owner of the source may execute.
 type Copy struct {
 	// Source is the path of the file or directory. If it contains ArchitectureVariable, each architecture has its own.
 	Source string

@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package healthprobe tests the program grpc_health_probe of the version in go.mod. OLM runs it in the pods of catalogs.
+// Package healthprobe tests the program grpc_health_probe of the version in go.mod. OLM runs it in the pods of
+// catalogs.
 package healthprobe
 
 import (

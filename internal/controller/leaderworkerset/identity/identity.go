@@ -75,8 +75,8 @@ func SubGroupKey(leader string, subGroup int32) string {
 	return sha1Hex(leader + "/" + FormatIndex(subGroup))
 }
 
-// SubGroupIndex returns the index of the subgroup that a pod is in. ok is false for a leader that is in none. It is also
-// false for a subGroupSize below 1, which sets may have that were stored before it was refused.
+// SubGroupIndex returns the index of the subgroup that a pod is in. ok is false for a leader that is in none. It is
+// also false for a subGroupSize below 1, which sets may have that were stored before it was refused.
 //
 // Worked example, size 5 and subGroupSize 2: 5-1 is divisible by 2 and 5 is not, so the leader is an extra member of
 // subgroup 0, which is pods 0, 1 and 2; subgroup 1 is pods 3 and 4. With size 4: subgroup 0 is pods 0 and 1, subgroup 1

@@ -156,9 +156,9 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 	case surge < 0 && asked == was:
 		reasons = append(reasons, "no more groups are needed")
 	}
-	switch strategy := updated.Spec.UpdateStrategy.Type; {
-	case strategy == existing.Spec.UpdateStrategy.Type:
-	case strategy == appsv1.OnDeleteStatefulSetStrategyType:
+	switch updated.Spec.UpdateStrategy.Type {
+	case existing.Spec.UpdateStrategy.Type:
+	case appsv1.OnDeleteStatefulSetStrategyType:
 		reasons = append(reasons, "the lowest missing group is released below the partition")
 	default:
 		reasons = append(reasons, "no group that is released below the partition is missing")

@@ -13,8 +13,8 @@ import (
 )
 
 // fillIn fills in, everywhere below a value, the defaults of the API server for pod templates and claims. Pods are the
-// same whether a default is written out or left out. LeaderWorkerSets mostly leave defaults out. The API server fills in
-// some of them for CRDs; which ones depends on the version of Kubernetes that the CRD was generated from.
+// same whether a default is written out or left out. LeaderWorkerSets mostly leave defaults out. The API server fills
+// in some of them for CRDs; which ones depends on the version of Kubernetes that the CRD was generated from.
 func fillIn(value reflect.Value) {
 	switch value.Kind() { //nolint:exhaustive // Nothing is below the others, or nothing that has defaults.
 	case reflect.Pointer:
