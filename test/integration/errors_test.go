@@ -29,8 +29,8 @@ const (
 	// accepted is the answer to a write that succeeds.
 	accepted = "accepted"
 
-	// tooLargeForRequest and tooLargeForEtcd are numbers of bytes. The API server limits a request to 3 MiB. etcd limits an
-	// object to 1.5 MiB.
+	// tooLargeForRequest and tooLargeForEtcd are numbers of bytes. The API server limits a request to 3 MiB. etcd limits
+	// an object to 1.5 MiB.
 	tooLargeForRequest = 3 << 20
 	tooLargeForEtcd    = 7 << 18
 )
@@ -56,9 +56,9 @@ var (
 	otherUID   = expected{"409 Conflict", done}
 	changedUID = expected{"422 Invalid FieldValueInvalid", done}
 
-	// deleted is the answer to a write of an object that has been deleted. It is no error if there is no need to write then.
-	deleted      = expected{"404 NotFound", conflict}
-	deletedFirst = expected{"404 NotFound", done}
+	// deleted is the answer to a write of a deleted object. With nothingToDo, the write was about that object alone.
+	deleted     = expected{"404 NotFound", conflict}
+	nothingToDo = expected{"404 NotFound", done}
 )
 
 // TestPreconditions changes an object after it was observed, and then writes under each precondition.
@@ -78,7 +78,7 @@ func TestPreconditions(t *testing.T) {
 		},
 		{"another generation", merging(`{spec: {replicas: 5}}`), testFailed, testFailed, otherVersion, holds, holds, holds},
 		{"being deleted", startDeletion, testFailed, testFailed, otherVersion, holds, holds, holds},
-		{"deleted", deleteObject, deleted, deleted, deleted, deletedFirst, deleted, deletedFirst},
+		{"deleted", deleteObject, deleted, deleted, deleted, nothingToDo, deleted, nothingToDo},
 		{"another UID", recreateObject, testFailed, testFailed, otherVersion, changedUID, holds, otherUID},
 	}
 	t.Parallel()
@@ -148,8 +148,8 @@ var refusedWrites = []writeTest{
 		want: expected{"400 BadRequest", refusedTo(apply.VerbCreate)}, message: "cannot unmarshal string",
 	},
 
-	// A ValidatingAdmissionPolicy denies with one of three documented reasons. With Invalid, the API server answers as to a
-	// JSON patch whose test fails.
+	// A ValidatingAdmissionPolicy denies with one of three documented reasons. With Invalid, the API server answers as to
+	// a JSON patch whose test fails.
 	{
 		name: "policy, Invalid", write: patching(write.SameSpec, denied("UPDATE", "Invalid")),
 		want: expected{"422 Invalid", refusedTo(apply.VerbPatch)}, message: "the policy says Invalid",
@@ -226,11 +226,11 @@ var refusedWrites = []writeTest{
 		want: expected{"504 Timeout", failed}, message: "the webhook says 504.Timeout",
 	},
 	{
-		name: "webhook away", write: creating(func(s *appsv1.StatefulSet) { s.Labels = unreachableWebhook }),
+		name: "webhook away", write: creating(callUnreachable),
 		want: expected{"500 InternalError", refusedTo(apply.VerbCreate)}, message: "failed calling webhook",
 	},
 	{
-		name: "webhook away, patch", write: patching(write.SameSpec, func(s *appsv1.StatefulSet) { s.Labels = unreachableWebhook }),
+		name: "webhook away, patch", write: patching(write.SameSpec, callUnreachable),
 		want: expected{"500 InternalError", refusedTo(apply.VerbPatch)}, message: "failed calling webhook",
 	},
 
@@ -285,8 +285,8 @@ func TestCreationsOfExisting(t *testing.T) {
 	}{
 		{"of the same controller", all(owned, label), expected{exists, done}, ""},
 		{"of the same controller, without its labels", owned, expected{exists + ", " + accepted, done}, ""},
-		{"a stranger's", all(ownedBy("stranger"), label), expected{exists, taken}, `"sts-2" exists and belongs to somebody else`},
-		{"nobody's", label, expected{exists, taken}, `"sts-3" exists and belongs to somebody else`},
+		{"a stranger's", all(ownedBy("stranger"), label), expected{exists, taken}, `"sts-2" exists and belongs to`},
+		{"nobody's", label, expected{exists, taken}, `"sts-3" exists and belongs to`},
 	}
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOff)
@@ -499,6 +499,8 @@ func all(changes ...func(*appsv1.StatefulSet)) func(*appsv1.StatefulSet) {
 func scale3(s *appsv1.StatefulSet) { s.Spec.Replicas = ptr.To[int32](3) }
 
 func label(s *appsv1.StatefulSet) { s.Labels = map[string]string{"set": "llama"} }
+
+func callUnreachable(s *appsv1.StatefulSet) { s.Labels = unreachableWebhook }
 
 func changeManagement(s *appsv1.StatefulSet) {
 	s.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
