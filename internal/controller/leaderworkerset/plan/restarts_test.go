@@ -20,7 +20,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 )
 
 // alive has all groups known as complete, in the present life of their leaders.

@@ -24,7 +24,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 )
 
 func wantWrites(t *testing.T, what string, got []write.Write, want ...string) {
