@@ -88,7 +88,8 @@ manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRD, the RBA
 	$(CRDFIT) -below $(CRD_TRIM_BELOW) config/crd/bases/*.yaml
 	$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/... output:rbac:artifacts:config=config/rbac output:webhook:artifacts:config=config/webhook
 	cd config/manager && $(KUSTOMIZE) edit set image controller=$(IMAGE_REPOSITORY):v$(VERSION)
-	sed -i 's|image: .*-scorecard:.*|image: $(IMAGE_REPOSITORY)-scorecard:v$(VERSION)|' config/scorecard/config.yaml
+	sed -i.bak 's|image: .*-scorecard:.*|image: $(IMAGE_REPOSITORY)-scorecard:v$(VERSION)|' config/scorecard/config.yaml
+	rm config/scorecard/config.yaml.bak
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code.
@@ -151,7 +152,7 @@ bundle-image: ## Build the bundle's image: bin/images/bundle.tar.
 .PHONY: catalog-image
 catalog-image: ## Build the catalog's image: bin/images/catalog.tar. The first time takes some minutes.
 	$(call cross-build,tools/olm,opm,$(OPM_PACKAGE),$(OPM_LDFLAGS),$(OPM_TAGS))
-	$(call cross-build,tools/olm,grpc_health_probe,./healthprobe)
+	$(call cross-build,tools/olm,grpc_health_probe,$(HEALTH_PROBE_PACKAGE))
 	$(call build-image,catalog)
 
 .PHONY: scorecard-image
@@ -214,10 +215,13 @@ catalog-validate: $(OPM) ## Validate the catalog and its upgrade graph.
 catalog-build: ## Build the catalog's image, CATALOG_IMG.
 	$(CONTAINER_TOOL) build -f catalog.Dockerfile -t $(CATALOG_IMG) .
 
+# Systems without GNU's program have Perl's.
+SHA256SUM := $(if $(shell command -v sha256sum),sha256sum,shasum -a 256)
+
 .PHONY: freeze
 freeze: not-released ## Freeze the bundle as release VERSION.
 	cp -R bundle releases/$(VERSION)
-	cd releases && find $(VERSION) ../$(RENDERED) -type f | sort | xargs sha256sum >> SHA256SUMS
+	cd releases && find $(VERSION) ../$(RENDERED) -type f | sort | xargs $(SHA256SUM) >> SHA256SUMS
 
 .PHONY: not-released
 not-released:
@@ -225,7 +229,7 @@ not-released:
 
 .PHONY: verify-releases
 verify-releases: $(CRDIFY)
-	cd releases && sha256sum --quiet --check SHA256SUMS
+	cd releases && $(SHA256SUM) --quiet --check SHA256SUMS
 	tools/olm/crd-upgrades.sh
 
 # The scorecard's own tests that need no cluster.
@@ -409,6 +413,9 @@ $(OPERATOR_SDK): $(OLM_MODULE)
 		-X $(SDK_VERSION_PACKAGE).ImageVersion=$(SDK_VERSION) \
 		-X $(SDK_VERSION_PACKAGE).KubernetesVersion=$(patsubst v0.%,v1.%,$(call version-of,tools/olm,k8s.io/api)),\
 		$(SDK_TAGS))
+
+# OLM runs this program in the pods of catalogs.
+HEALTH_PROBE_PACKAGE := github.com/grpc-ecosystem/grpc-health-probe
 
 OPM_PACKAGE := github.com/operator-framework/operator-registry/cmd/opm
 OPM_LDFLAGS = -X $(OPM_PACKAGE)/version.opmVersion=$(call version-of,tools/olm,github.com/operator-framework/operator-registry)

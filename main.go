@@ -35,7 +35,7 @@ import (
 // version is stamped by the build.
 var version = "unreleased"
 
-// configuration is what the flags say.
+// configuration holds the values of the flags.
 type configuration struct {
 	metricsAddress string
 	metricsSecure  bool
@@ -58,7 +58,7 @@ type configuration struct {
 func main() {
 	config := configuration{}
 	config.bind(flag.CommandLine)
-	printVersion := flag.Bool("version", false, "print the version, and end")
+	printVersion := flag.Bool("version", false, "print the version and exit")
 	flag.Parse()
 	if *printVersion {
 		fmt.Println(version)
@@ -66,33 +66,44 @@ func main() {
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&config.logging)))
 	if err := run(ctrl.SetupSignalHandler(), &config); err != nil {
-		ctrl.Log.Error(err, "The operator ends")
+		ctrl.Log.Error(err, "The operator stops")
 		os.Exit(1)
 	}
 }
 
 func (c *configuration) bind(flags *flag.FlagSet) {
-	flags.StringVar(&c.metricsAddress, "metrics-bind-address", ":8443", `address that metrics are served on, "0" to serve none`)
-	flags.BoolVar(&c.metricsSecure, "metrics-secure", true, "serve metrics by HTTPS, to authenticated and authorized clients only")
-	flags.StringVar(&c.metricsCertDir, "metrics-cert-dir", "", "directory with tls.crt and tls.key for metrics; a self-signed certificate if empty")
-	flags.StringVar(&c.healthAddress, "health-probe-bind-address", ":8081", "address that /healthz and /readyz are served on")
-	flags.BoolVar(&c.leaderElect, "leader-elect", false, "elect a leader, so that several replicas can run of which one is active")
-	flags.StringVar(&c.leaderElectNS, "leader-election-namespace", "", "the operator's namespace: that of the leader's lease and, "+
-		"if OLM v0 installed it, of its OperatorCondition and its certificate's Secret; the pod's own if empty")
-	flags.StringVar(&c.webhookHost, "webhook-host", "", "address that webhooks are served on; all if empty")
+	flags.StringVar(&c.metricsAddress, "metrics-bind-address", ":8443",
+		`address that metrics are served on; "0" serves none`)
+	flags.BoolVar(&c.metricsSecure, "metrics-secure", true,
+		"serve metrics over HTTPS, only to authenticated and authorized clients")
+	flags.StringVar(&c.metricsCertDir, "metrics-cert-dir", "",
+		"directory with tls.crt and tls.key for metrics; if empty, the operator signs a certificate itself")
+	flags.StringVar(&c.healthAddress, "health-probe-bind-address", ":8081",
+		"address that /healthz and /readyz are served on")
+	flags.BoolVar(&c.leaderElect, "leader-elect", false,
+		"elect a leader among several replicas; only the leader reconciles")
+	flags.StringVar(&c.leaderElectNS, "leader-election-namespace", "",
+		"the operator's namespace, which has the leader election lease and, if OLM v0 installed the operator, "+
+			"its OperatorCondition and its certificate's Secret; if empty, the namespace of the pod")
+	flags.StringVar(&c.webhookHost, "webhook-host", "", "address that webhooks are served on; if empty, all addresses")
 	flags.IntVar(&c.webhookPort, "webhook-port", 9443, "port that webhooks are served on")
-	flags.StringVar(&c.webhookCertDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs", "directory with tls.crt and tls.key for webhooks")
-	flags.StringVar(&c.authority, "webhook-authority-secret", "", "have the operator make and renew the certificate for webhooks itself: "+
-		"<namespace>/<name> of the Secret for the authority that signs it; if empty, the certificate is in -webhook-cert-dir")
-	flags.StringVar(&c.mutating, "mutating-webhook-configuration", "", "name of the MutatingWebhookConfiguration that gets that authority as caBundle")
-	flags.StringVar(&c.validating, "validating-webhook-configuration", "", "name of the ValidatingWebhookConfiguration that gets it, too")
+	flags.StringVar(&c.webhookCertDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs",
+		"directory with tls.crt and tls.key for webhooks")
+	flags.StringVar(&c.authority, "webhook-authority-secret", "",
+		"<namespace>/<name> of the Secret with the authority for the webhooks' certificate; the operator makes and "+
+			"renews both; if empty, the certificate is read from -webhook-cert-dir")
+	flags.StringVar(&c.mutating, "mutating-webhook-configuration", "",
+		"name of the MutatingWebhookConfiguration whose caBundles get the authority of -webhook-authority-secret")
+	flags.StringVar(&c.validating, "validating-webhook-configuration", "",
+		"name of the ValidatingWebhookConfiguration whose caBundles get the authority of -webhook-authority-secret")
 	flags.Float64Var(&c.qps, "kube-api-qps", 200, "requests per second to the API server, on average")
 	flags.IntVar(&c.burst, "kube-api-burst", 400, "requests to the API server in a burst")
-	flags.DurationVar(&c.shutdownDelay, "shutdown-delay", 0, "how long to work on when asked to end, so that API servers stop calling webhooks here")
+	flags.DurationVar(&c.shutdownDelay, "shutdown-delay", 0,
+		"how long the operator keeps working after SIGTERM, while API servers stop calling its webhooks")
 	c.logging.BindFlags(flags)
 }
 
-// run starts the operator and returns some time after the context ends, or when it can't go on.
+// run starts the operator. run returns when the shutdown delay after the end of the context is over, or on an error.
 func run(ctx context.Context, config *configuration) error {
 	rest, err := ctrl.GetConfig()
 	if err != nil {
@@ -122,8 +133,11 @@ func run(ctx context.Context, config *configuration) error {
 	return mgr.Start(ctx)
 }
 
-// newManager has webhooks served with the rotator's certificate, if there is a rotator. From the end of the context on they are about to end.
-func newManager(ctx context.Context, rest *rest.Config, config *configuration, rotator *certificates.Rotator) (ctrl.Manager, error) {
+// newManager returns the manager. Its webhooks present the rotator's certificate, unless the rotator is nil. The end of
+// the context tells the webhook server that the process is about to end.
+func newManager(
+	ctx context.Context, rest *rest.Config, config *configuration, rotator *certificates.Rotator,
+) (ctrl.Manager, error) {
 	scheme, err := controller.Scheme()
 	if err != nil {
 		return nil, err
@@ -131,7 +145,9 @@ func newManager(ctx context.Context, rest *rest.Config, config *configuration, r
 	rest.QPS, rest.Burst = float32(config.qps), config.burst
 	rest.UserAgent = "lws-operator/" + version
 	cache := controller.CacheOptions()
-	webhooks := webhook.Options{Host: config.webhookHost, Port: config.webhookPort, CertDir: config.webhookCertDir}
+	webhooks := webhook.Options{
+		Host: config.webhookHost, Port: config.webhookPort, CertDir: config.webhookCertDir,
+	}
 	if rotator != nil {
 		rotator.LimitCache(&cache)
 		webhooks.TLSOpts = append(webhooks.TLSOpts, rotator.ServeBy)
@@ -151,14 +167,14 @@ func newManager(ctx context.Context, rest *rest.Config, config *configuration, r
 	})
 }
 
-// rotator makes the webhooks' certificate. It is nil if somebody else does.
+// rotator returns what makes the webhooks' certificate, or nil if the certificate is read from a directory.
 func (c *configuration) rotator() (*certificates.Rotator, error) {
 	if cmp.Or(c.authority, c.mutating, c.validating) == "" {
 		return nil, nil
 	}
 	namespace, name, _ := strings.Cut(c.authority, "/")
 	if namespace == "" || name == "" || strings.Contains(name, "/") || c.mutating == "" || c.validating == "" {
-		return nil, errors.New("a certificate takes all of -webhook-authority-secret=<namespace>/<name>, " +
+		return nil, errors.New("making a certificate requires all of -webhook-authority-secret=<namespace>/<name>, " +
 			"-mutating-webhook-configuration and -validating-webhook-configuration")
 	}
 	return certificates.New(certificates.Options{
@@ -170,7 +186,9 @@ func (c *configuration) rotator() (*certificates.Rotator, error) {
 }
 
 func (c *configuration) metrics() metricsserver.Options {
-	options := metricsserver.Options{BindAddress: c.metricsAddress, SecureServing: c.metricsSecure, CertDir: c.metricsCertDir}
+	options := metricsserver.Options{
+		BindAddress: c.metricsAddress, SecureServing: c.metricsSecure, CertDir: c.metricsCertDir,
+	}
 	if c.metricsSecure {
 		options.FilterProvider = metrics.OnlyForAllowed
 	}

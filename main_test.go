@@ -7,25 +7,26 @@ import "testing"
 
 func TestRotator(t *testing.T) {
 	tests := []struct {
-		name   string
-		config configuration
-		makes  bool
-		fails  bool
+		name                            string
+		authority, mutating, validating string
+		wantRotator                     bool
+		wantError                       bool
 	}{
 		{name: "others make the certificate"},
-		{name: "all there", config: configuration{authority: "system/authority", mutating: "a", validating: "b"}, makes: true},
-		{name: "no Secret", config: configuration{mutating: "a", validating: "b"}, fails: true},
-		{name: "no namespace", config: configuration{authority: "authority", mutating: "a", validating: "b"}, fails: true},
-		{name: "an empty namespace", config: configuration{authority: "/authority", mutating: "a", validating: "b"}, fails: true},
-		{name: "more than a namespace and a name", config: configuration{authority: "a/b/c", mutating: "a", validating: "b"}, fails: true},
-		{name: "no mutating configuration", config: configuration{authority: "system/authority", validating: "b"}, fails: true},
-		{name: "no validating configuration", config: configuration{authority: "system/authority", mutating: "a"}, fails: true},
+		{name: "all flags set", authority: "system/authority", mutating: "a", validating: "b", wantRotator: true},
+		{name: "no Secret", mutating: "a", validating: "b", wantError: true},
+		{name: "no namespace", authority: "authority", mutating: "a", validating: "b", wantError: true},
+		{name: "an empty namespace", authority: "/authority", mutating: "a", validating: "b", wantError: true},
+		{name: "more than a namespace and a name", authority: "a/b/c", mutating: "a", validating: "b", wantError: true},
+		{name: "no mutating configuration", authority: "system/authority", validating: "b", wantError: true},
+		{name: "no validating configuration", authority: "system/authority", mutating: "a", wantError: true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			rotator, err := test.config.rotator()
-			if (rotator != nil) != test.makes || (err != nil) != test.fails {
-				t.Errorf("got %v and the error %v", rotator, err)
+			config := configuration{authority: test.authority, mutating: test.mutating, validating: test.validating}
+			rotator, err := config.rotator()
+			if (rotator != nil) != test.wantRotator || (err != nil) != test.wantError {
+				t.Errorf("got rotator %v and error %v; want rotator: %t, error: %t", rotator, err, test.wantRotator, test.wantError)
 			}
 		})
 	}

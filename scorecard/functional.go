@@ -30,13 +30,13 @@ import (
 )
 
 const (
-	// groups and groupSize are those of the sets that tests work with.
+	// groups and groupSize are the number of groups, and of pods per group, of the sets that tests create.
 	groups, groupSize = 2, 2
 
-	// interval is how often a test looks.
+	// interval is the time between two checks of a condition.
 	interval = 500 * time.Millisecond
 
-	// cleanupTimeout bounds the removal of what a test has made, after its own time.
+	// cleanupTimeout limits the removal of a test's objects, which starts after the test.
 	cleanupTimeout = time.Minute
 )
 
@@ -62,14 +62,14 @@ func (s *subject) connect() (client.Client, error) {
 	return client.WithFieldValidation(connected, metav1.FieldValidationStrict), nil
 }
 
-// config is the configuration of that client. In a pod it is the pod's own.
+// config returns the configuration of that client. In a pod it is the pod's own.
 func (s *subject) config() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = s.kubeconfig
 	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 }
 
-// examplesAdmitted has the API server admit the examples, webhooks included, without keeping them.
+// examplesAdmitted checks by a dry run that the API server and its webhooks admit the examples.
 func examplesAdmitted(ctx context.Context, tested *subject) error {
 	bundle, err := tested.read()
 	if err != nil {
@@ -98,13 +98,14 @@ func examplesAdmitted(ctx context.Context, tested *subject) error {
 	return errors.Join(errs...)
 }
 
-// trial is a LeaderWorkerSet of a test's own.
+// trial is a test's own LeaderWorkerSet.
 type trial struct {
 	client.Client
 	set *leaderworkersetv1.LeaderWorkerSet
 }
 
-// functional makes a test of a check of a set whose groups are all ready. The set is deleted after that, and nothing may be left of it.
+// functional returns a test that creates a set, waits until all groups are ready, and runs the check. After that it
+// deletes the set and checks that no object of the set is left.
 func functional(check func(context.Context, *trial) error) func(context.Context, *subject) error {
 	return func(ctx context.Context, tested *subject) (err error) {
 		cluster, err := tested.connect()
@@ -116,14 +117,14 @@ func functional(check func(context.Context, *trial) error) func(context.Context,
 			return err
 		}
 		defer func() { err = errors.Join(err, t.remove(ctx)) }()
-		if err := t.settles(ctx, groups); err != nil {
+		if err := t.untilReady(ctx, groups); err != nil {
 			return err
 		}
 		return check(ctx, t)
 	}
 }
 
-// newSet returns a set of pods that do nothing.
+// newSet returns a set whose pods only pause.
 func newSet(namespace string) *leaderworkersetv1.LeaderWorkerSet {
 	return &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "scorecard-", Namespace: namespace},
@@ -149,10 +150,10 @@ func newSet(namespace string) *leaderworkersetv1.LeaderWorkerSet {
 	}
 }
 
-// becomesAvailable has seen already that the set does.
+// becomesAvailable checks nothing more: functional has waited until the set is available.
 func becomesAvailable(context.Context, *trial) error { return nil }
 
-// rolls changes the template: every pod is replaced, by one of another revision.
+// rolls changes the template, and checks that a pod of another revision replaces each pod.
 func rolls(ctx context.Context, t *trial) error {
 	before, err := t.pods(ctx)
 	if err != nil {
@@ -163,7 +164,7 @@ func rolls(ctx context.Context, t *trial) error {
 	if err := t.Patch(ctx, t.set, client.MergeFrom(from)); err != nil {
 		return err
 	}
-	if err := t.settles(ctx, groups); err != nil {
+	if err := t.untilReady(ctx, groups); err != nil {
 		return err
 	}
 	after, err := t.pods(ctx)
@@ -173,14 +174,15 @@ func rolls(ctx context.Context, t *trial) error {
 	var errs []error
 	for name, pod := range after {
 		old := before[name]
-		if pod.UID == old.UID || pod.Labels[leaderworkersetv1.RevisionLabelKey] == old.Labels[leaderworkersetv1.RevisionLabelKey] {
+		if pod.UID == old.UID ||
+			pod.Labels[leaderworkersetv1.RevisionLabelKey] == old.Labels[leaderworkersetv1.RevisionLabelKey] {
 			errs = append(errs, fmt.Errorf("pod %s was not replaced by one of another revision", name))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// restartsGroup deletes a worker: all pods of its group are replaced, and no others.
+// restartsGroup deletes a worker, and checks that all pods of its group are replaced, and no others.
 func restartsGroup(ctx context.Context, t *trial) error {
 	before, err := t.pods(ctx)
 	if err != nil {
@@ -201,11 +203,11 @@ func restartsGroup(ctx context.Context, t *trial) error {
 				return fmt.Errorf("pod %s was replaced: %t; want %t", name, replaced, failed)
 			}
 		}
-		return t.settled(ctx, groups)
+		return t.ready(ctx, groups)
 	})
 }
 
-// scales adds a group and takes two away. The first one stays.
+// scales adds a group and then removes two. The pods of the first group must stay.
 func scales(ctx context.Context, t *trial) error {
 	before, err := t.pods(ctx)
 	if err != nil {
@@ -216,7 +218,7 @@ func scales(ctx context.Context, t *trial) error {
 		if err := t.SubResource("scale").Update(ctx, t.set, client.WithSubResourceBody(scale)); err != nil {
 			return err
 		}
-		if err := t.settles(ctx, replicas); err != nil {
+		if err := t.untilReady(ctx, replicas); err != nil {
 			return fmt.Errorf("scaled to %d: %w", replicas, err)
 		}
 	}
@@ -232,20 +234,22 @@ func scales(ctx context.Context, t *trial) error {
 	return nil
 }
 
-// settles waits until the set has that many groups, all ready and up to date, and no other pod.
-func (t *trial) settles(ctx context.Context, replicas int32) error {
-	return eventually(ctx, func(ctx context.Context) error { return t.settled(ctx, replicas) })
+// untilReady waits until the set has that many groups, all ready and up to date, and no other pod.
+func (t *trial) untilReady(ctx context.Context, replicas int32) error {
+	return eventually(ctx, func(ctx context.Context) error { return t.ready(ctx, replicas) })
 }
 
-// settled returns an error unless the set is as settles waits for. It reads the set.
-func (t *trial) settled(ctx context.Context, replicas int32) error {
+// ready reads the set, and returns an error until the set is in the state that untilReady waits for.
+func (t *trial) ready(ctx context.Context, replicas int32) error {
 	if err := t.Get(ctx, client.ObjectKeyFromObject(t.set), t.set); err != nil {
 		return err
 	}
 	status := t.set.Status
 	available := meta.IsStatusConditionTrue(status.Conditions, leaderworkersetv1.ConditionAvailable)
-	if status.ObservedGeneration != t.set.Generation || !available || status.ReadyReplicas != replicas || status.UpdatedReplicas != replicas {
-		return fmt.Errorf("of %d groups %d are ready and %d up to date: %v", replicas, status.ReadyReplicas, status.UpdatedReplicas, status.Conditions)
+	if status.ObservedGeneration != t.set.Generation || !available ||
+		status.ReadyReplicas != replicas || status.UpdatedReplicas != replicas {
+		return fmt.Errorf("of %d groups, %d are ready and %d up to date: %v",
+			replicas, status.ReadyReplicas, status.UpdatedReplicas, status.Conditions)
 	}
 	pods, err := t.pods(ctx)
 	if err != nil {
@@ -265,10 +269,10 @@ func (t *trial) settled(ctx context.Context, replicas int32) error {
 	return nil
 }
 
-// pods are those of the set, by name.
+// pods returns the pods of the set, by name.
 func (t *trial) pods(ctx context.Context) (map[string]corev1.Pod, error) {
 	var list corev1.PodList
-	if err := t.List(ctx, &list, t.parts()...); err != nil {
+	if err := t.List(ctx, &list, t.selector()...); err != nil {
 		return nil, err
 	}
 	byName := map[string]corev1.Pod{}
@@ -278,28 +282,34 @@ func (t *trial) pods(ctx context.Context) (map[string]corev1.Pod, error) {
 	return byName, nil
 }
 
-// parts selects what belongs to the set.
-func (t *trial) parts() []client.ListOption {
-	return []client.ListOption{client.InNamespace(t.set.Namespace), client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: t.set.Name}}
+// selector returns the options that list the objects of the set.
+func (t *trial) selector() []client.ListOption {
+	return []client.ListOption{
+		client.InNamespace(t.set.Namespace),
+		client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: t.set.Name},
+	}
 }
 
-// remove deletes the set and waits until nothing is left of it, also when the time of the test is over.
+// remove deletes the set and waits until none of its objects is left, even after the timeout of the test.
 func (t *trial) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	if err := client.IgnoreNotFound(t.Delete(ctx, t.set, client.Preconditions{UID: ptr.To(t.set.UID)})); err != nil {
 		return err
 	}
-	return eventually(ctx, t.gone)
+	return eventually(ctx, t.removed)
 }
 
-// gone returns an error as long as anything of the set is there.
-func (t *trial) gone(ctx context.Context) error {
-	if err := t.Get(ctx, client.ObjectKeyFromObject(t.set), &leaderworkersetv1.LeaderWorkerSet{}); !apierrors.IsNotFound(err) {
-		return fmt.Errorf("LeaderWorkerSet %s is still there: %w", t.set.Name, err)
+// removed returns an error until no object of the set exists.
+func (t *trial) removed(ctx context.Context) error {
+	err := t.Get(ctx, client.ObjectKeyFromObject(t.set), &leaderworkersetv1.LeaderWorkerSet{})
+	if !apierrors.IsNotFound(err) {
+		return fmt.Errorf("LeaderWorkerSet %s still exists: %w", t.set.Name, err)
 	}
-	for _, list := range []client.ObjectList{&corev1.PodList{}, &appsv1.StatefulSetList{}, &corev1.ServiceList{}, &appsv1.ControllerRevisionList{}} {
-		if err := t.List(ctx, list, t.parts()...); err != nil {
+	for _, list := range []client.ObjectList{
+		&corev1.PodList{}, &appsv1.StatefulSetList{}, &corev1.ServiceList{}, &appsv1.ControllerRevisionList{},
+	} {
+		if err := t.List(ctx, list, t.selector()...); err != nil {
 			return err
 		}
 		if left := meta.LenList(list); left > 0 {
@@ -309,11 +319,11 @@ func (t *trial) gone(ctx context.Context) error {
 	return nil
 }
 
-// eventually waits until there is no error, and returns the last one if that doesn't come to pass.
-func eventually(ctx context.Context, holds func(context.Context) error) error {
+// eventually repeats a check until it returns no error. When the context is done, eventually returns the last error.
+func eventually(ctx context.Context, check func(context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextCancel(ctx, interval, true, func(ctx context.Context) (bool, error) {
-		err := holds(ctx)
+		err := check(ctx)
 		if ctx.Err() == nil || last == nil {
 			last = err
 		}

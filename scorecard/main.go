@@ -1,13 +1,14 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command scorecard runs tests of the operator's package, one after the other, by name: what the bundle says, and what the operator does in a cluster.
+// Command scorecard runs named tests of the operator's package, one after the other. They check the bundle, and the
+// operator in a cluster.
 //
 //	scorecard -bundle bundle webhooks permissions
 //	scorecard -bundle bundle -kubeconfig ~/.kube/config -namespace default rolls
 //
-// `operator-sdk scorecard` runs the same program in pods. It prints a TestStatus of scorecard.operatorframework.io/v1alpha3 and nothing else, and
-// ends with 1 if a test didn't pass.
+// `operator-sdk scorecard` runs the same program in pods. The program prints a TestStatus of
+// scorecard.operatorframework.io/v1alpha3 and nothing else. It exits with 1 if a test fails.
 package main
 
 import (
@@ -27,16 +28,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// test is something to look at.
+// test is a named test.
 type test struct {
-	// name is what it is called on the command line and in config/scorecard.
+	// name is the name of the test on the command line and in config/scorecard.
 	name string
 
-	// run returns what is wrong, joined.
+	// run returns all failures, joined into one error.
 	run func(context.Context, *subject) error
 }
 
-// tests are all that there are.
+// tests returns all tests.
 func tests() []test {
 	return []test{
 		{"install-modes", static(checkInstallModes)},
@@ -53,15 +54,15 @@ func tests() []test {
 	}
 }
 
-// subject is what is tested.
+// subject is the bundle and the cluster that the tests check.
 type subject struct {
-	bundle     string // directory
-	kubeconfig string // file, "" for that of the pod or the environment
-	namespace  string // where objects are made
+	bundle     string // directory of the bundle
+	kubeconfig string // file; if empty, the environment or the pod has the configuration
+	namespace  string // namespace in which tests create objects
 }
 
 func main() {
-	// The log of a pod is all that it prints.
+	// The log of a pod must have nothing but the TestStatus, so the libraries don't log.
 	log.SetLogger(logr.Discard())
 	klog.LogToStderr(false)
 	klog.SetOutput(io.Discard)
@@ -78,24 +79,26 @@ func main() {
 	}
 }
 
-// run runs the tests that the arguments ask for, and tells whether all of them passed.
+// run runs the tests that the arguments name, and reports whether all of them passed.
 func run(ctx context.Context, arguments []string, output io.Writer) (passed bool, err error) {
 	flags := flag.NewFlagSet("scorecard", flag.ContinueOnError)
 	tested := subject{}
 	flags.StringVar(&tested.bundle, "bundle", "/bundle", "directory of the bundle")
-	flags.StringVar(&tested.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster; that of the environment, or of the pod, if empty")
-	flags.StringVar(&tested.namespace, "namespace", os.Getenv("SCORECARD_NAMESPACE"), "namespace in which objects are made")
+	flags.StringVar(&tested.kubeconfig, "kubeconfig", "",
+		"kubeconfig of the cluster; if empty, the one of the environment or the pod")
+	flags.StringVar(&tested.namespace, "namespace", os.Getenv("SCORECARD_NAMESPACE"),
+		"namespace in which tests create objects")
 	timeout := flags.Duration("timeout", 5*time.Minute, "how long each test may take")
 	if err := flags.Parse(arguments); err != nil {
 		return false, err
 	}
-	wanted, err := named(flags.Args())
+	chosen, err := named(flags.Args())
 	if err != nil {
 		return false, err
 	}
 	status := v1alpha3.TestStatus{}
 	passed = true
-	for _, one := range wanted {
+	for _, one := range chosen {
 		result := one.result(ctx, &tested, *timeout)
 		passed = passed && result.State == v1alpha3.PassState
 		status.Results = append(status.Results, result)
@@ -105,7 +108,7 @@ func run(ctx context.Context, arguments []string, output io.Writer) (passed bool
 	return passed, encoder.Encode(status)
 }
 
-// named finds tests by their names.
+// named returns the tests with these names.
 func named(names []string) (found []test, err error) {
 	byName := map[string]test{}
 	var all []string
@@ -126,20 +129,20 @@ func named(names []string) (found []test, err error) {
 	return found, nil
 }
 
-// result runs the test and says how it went.
+// result runs the test and returns its result.
 func (t test) result(ctx context.Context, tested *subject, timeout time.Duration) v1alpha3.TestResult {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	result := v1alpha3.TestResult{Name: t.name, State: v1alpha3.PassState}
-	for _, err := range apart(t.run(ctx, tested)) {
+	for _, err := range split(t.run(ctx, tested)) {
 		result.State = v1alpha3.FailState
 		result.Errors = append(result.Errors, err.Error())
 	}
 	return result
 }
 
-// apart takes apart what errors.Join has joined.
-func apart(err error) []error {
+// split returns the errors that errors.Join has joined.
+func split(err error) []error {
 	if joined, several := err.(interface{ Unwrap() []error }); several {
 		return joined.Unwrap()
 	}

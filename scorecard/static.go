@@ -24,10 +24,10 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// examplesAnnotation holds the examples of a ClusterServiceVersion, as a JSON list.
+// examplesAnnotation is the annotation with the examples of a ClusterServiceVersion, as a JSON list.
 const examplesAnnotation = "alm-examples"
 
-// static makes a test of a check of the bundle.
+// static returns a test that checks the bundle.
 func static(check func(*manifests.Bundle) error) func(context.Context, *subject) error {
 	return func(_ context.Context, tested *subject) error {
 		bundle, err := tested.read()
@@ -45,12 +45,13 @@ func (s *subject) read() (*manifests.Bundle, error) {
 		return nil, err
 	}
 	if bundle.CSV == nil || len(bundle.V1CRDs) != 1 {
-		return nil, fmt.Errorf("%s: want a ClusterServiceVersion and one CustomResourceDefinition, got %d", s.bundle, len(bundle.V1CRDs))
+		return nil, fmt.Errorf("%s: want a ClusterServiceVersion and one CustomResourceDefinition, got %d",
+			s.bundle, len(bundle.V1CRDs))
 	}
 	return bundle, nil
 }
 
-// checkInstallModes checks that the operator is offered for all namespaces, and for nothing less.
+// checkInstallModes checks that the operator supports the install mode for all namespaces, and no other mode.
 func checkInstallModes(bundle *manifests.Bundle) error {
 	var errs []error
 	for _, mode := range bundle.CSV.Spec.InstallModes {
@@ -61,8 +62,8 @@ func checkInstallModes(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// checkWebhooks checks that the webhooks are called for LeaderWorkerSets and their pods alone: one that fails would stop everything else. OLM v1
-// wants their names to differ.
+// checkWebhooks checks that API servers call the webhooks only for LeaderWorkerSets and their pods. Otherwise a failing
+// webhook would block other objects. OLM v1 requires that the names of webhooks differ.
 func checkWebhooks(bundle *manifests.Bundle) error {
 	ofSets := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
 		Key: leaderworkersetv1.SetNameLabelKey, Operator: metav1.LabelSelectorOpExists,
@@ -70,7 +71,8 @@ func checkWebhooks(bundle *manifests.Bundle) error {
 	webhooks, names := bundle.CSV.Spec.WebhookDefinitions, map[string]bool{}
 	var errs []error
 	if len(webhooks) != 3 {
-		errs = append(errs, fmt.Errorf("%d webhooks; want those of LeaderWorkerSets, that default and validate them, and that of pods", len(webhooks)))
+		errs = append(errs, fmt.Errorf(
+			"%d webhooks; want two that default and validate LeaderWorkerSets, and one for pods", len(webhooks)))
 	}
 	for _, webhook := range webhooks {
 		if names[webhook.GenerateName] {
@@ -78,29 +80,33 @@ func checkWebhooks(bundle *manifests.Bundle) error {
 		}
 		names[webhook.GenerateName] = true
 		for _, rule := range webhook.Rules {
-			own := slices.Equal(rule.APIGroups, []string{leaderworkersetv1.GroupVersion.Group})
-			if !own && (webhook.ObjectSelector == nil || webhook.ObjectSelector.String() != ofSets.String()) {
-				errs = append(errs, fmt.Errorf("%s is called for %v of %v with labels %v", webhook.GenerateName, rule.Resources, rule.APIGroups, webhook.ObjectSelector))
+			forSets := slices.Equal(rule.APIGroups, []string{leaderworkersetv1.GroupVersion.Group})
+			selector := webhook.ObjectSelector
+			if !forSets && (selector == nil || selector.String() != ofSets.String()) {
+				errs = append(errs, fmt.Errorf("%s is called for %v of %v with labels %v",
+					webhook.GenerateName, rule.Resources, rule.APIGroups, selector))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// checkPermissions checks that the operator may do nothing by wildcard, and nothing that would let it give itself more. The only Secret that it may
-// touch is the one with its certificate, which OLM names after its Deployment.
+// checkPermissions checks that the operator has no permission by wildcard, and none that would let it extend its
+// permissions. It has access to one Secret only, which has its certificate. OLM names that Secret after the Deployment.
 func checkPermissions(bundle *manifests.Bundle) error {
 	forbidden := []string{
-		"*", "secrets", "roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts", "customresourcedefinitions",
-		"mutatingwebhookconfigurations", "validatingwebhookconfigurations", "pods/exec", "deployments",
+		"*", "secrets", "roles", "rolebindings", "clusterroles", "clusterrolebindings", "serviceaccounts",
+		"customresourcedefinitions", "mutatingwebhookconfigurations", "validatingwebhookconfigurations",
+		"pods/exec", "deployments",
 	}
 	strategy := bundle.CSV.Spec.InstallStrategy.StrategySpec
 	if len(strategy.DeploymentSpecs) != 1 {
 		return errors.New("want one Deployment")
 	}
 	certificate := rbacv1.PolicyRule{
-		APIGroups: []string{corev1.GroupName}, Resources: []string{"secrets"}, ResourceNames: []string{strategy.DeploymentSpecs[0].Name + "-service-cert"},
-		Verbs: []string{"delete", "get", "patch"},
+		APIGroups: []string{corev1.GroupName}, Resources: []string{"secrets"},
+		ResourceNames: []string{strategy.DeploymentSpecs[0].Name + "-service-cert"},
+		Verbs:         []string{"delete", "get", "patch"},
 	}
 	var errs []error
 	for _, permission := range slices.Concat(strategy.ClusterPermissions, strategy.Permissions) {
@@ -109,8 +115,10 @@ func checkPermissions(bundle *manifests.Bundle) error {
 				continue
 			}
 			for _, resource := range rule.Resources {
-				if slices.Contains(forbidden, resource) || slices.Contains(rule.APIGroups, "*") || slices.Contains(rule.Verbs, "*") {
-					errs = append(errs, fmt.Errorf("%s may %v %s of %v", permission.ServiceAccountName, rule.Verbs, resource, rule.APIGroups))
+				wildcard := slices.Contains(rule.APIGroups, "*") || slices.Contains(rule.Verbs, "*")
+				if wildcard || slices.Contains(forbidden, resource) {
+					errs = append(errs, fmt.Errorf("%s may %v %s of %v",
+						permission.ServiceAccountName, rule.Verbs, resource, rule.APIGroups))
 				}
 			}
 		}
@@ -118,7 +126,8 @@ func checkPermissions(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// checkDeployment checks that the operator survives the loss of a pod, and runs where pod security is restricted.
+// checkDeployment checks that the operator survives the loss of a pod, and runs under the restricted pod security
+// standard.
 func checkDeployment(bundle *manifests.Bundle) error {
 	pod, err := operatorPod(bundle)
 	if err != nil {
@@ -129,13 +138,14 @@ func checkDeployment(bundle *manifests.Bundle) error {
 	var errs []error
 	want := func(what string, holds bool) {
 		if !holds {
-			errs = append(errs, errors.New("the operator isn't what it should be: "+what))
+			errs = append(errs, errors.New("the operator's Deployment: want "+what))
 		}
 	}
 	deployment := bundle.CSV.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0].Spec
 	want("two replicas", deployment.Replicas != nil && *deployment.Replicas == 2)
 	want("--leader-elect", slices.Contains(container.Args, "--leader-elect"))
-	want("requests for CPU and memory", !container.Resources.Requests.Cpu().IsZero() && !container.Resources.Requests.Memory().IsZero())
+	requests := container.Resources.Requests
+	want("requests for CPU and memory", !requests.Cpu().IsZero() && !requests.Memory().IsZero())
 	want("runAsNonRoot", pod.SecurityContext != nil && isTrue(pod.SecurityContext.RunAsNonRoot))
 	want("seccompProfile RuntimeDefault", pod.SecurityContext != nil && pod.SecurityContext.SeccompProfile != nil &&
 		pod.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault)
@@ -144,13 +154,14 @@ func checkDeployment(bundle *manifests.Bundle) error {
 	}
 	want("no allowPrivilegeEscalation", security.AllowPrivilegeEscalation != nil && !*security.AllowPrivilegeEscalation)
 	want("readOnlyRootFilesystem", isTrue(security.ReadOnlyRootFilesystem))
-	want("no capabilities", security.Capabilities != nil && slices.Equal(security.Capabilities.Drop, []corev1.Capability{"ALL"}))
+	capabilities := security.Capabilities
+	want("no capabilities", capabilities != nil && slices.Equal(capabilities.Drop, []corev1.Capability{"ALL"}))
 	return errors.Join(errs...)
 }
 
 func isTrue(value *bool) bool { return value != nil && *value }
 
-// operatorPod is the pod of the only Deployment, which has one container.
+// operatorPod returns the pod of the bundle's single Deployment. The pod must have one container.
 func operatorPod(bundle *manifests.Bundle) (*corev1.PodSpec, error) {
 	deployments := bundle.CSV.Spec.InstallStrategy.StrategySpec.DeploymentSpecs
 	if len(deployments) != 1 || len(deployments[0].Spec.Template.Spec.Containers) != 1 {
@@ -159,7 +170,8 @@ func operatorPod(bundle *manifests.Bundle) (*corev1.PodSpec, error) {
 	return &deployments[0].Spec.Template.Spec, nil
 }
 
-// checkImages checks that the operator's image is the same wherever it is named: mirrors copy those that are listed.
+// checkImages checks that the bundle names the same image of the operator everywhere. Mirrors copy the images in
+// relatedImages.
 func checkImages(bundle *manifests.Bundle) error {
 	pod, err := operatorPod(bundle)
 	if err != nil {
@@ -171,12 +183,12 @@ func checkImages(bundle *manifests.Bundle) error {
 		errs = append(errs, fmt.Errorf("containerImage is %q; want %q", annotated, image))
 	}
 	if len(related) != 1 || related[0].Image != image {
-		errs = append(errs, fmt.Errorf("related images are %v; want %q alone", related, image))
+		errs = append(errs, fmt.Errorf("related images are %v; want only %q", related, image))
 	}
 	return errors.Join(errs...)
 }
 
-// checkExamples checks that the examples have no field that LeaderWorkerSets don't have, and what the CRD's schema asks for.
+// checkExamples checks that the examples have no unknown field, and that they are valid by the CRD's schema.
 func checkExamples(bundle *manifests.Bundle) error {
 	examples, err := examplesOf(bundle)
 	if err != nil {
@@ -204,7 +216,7 @@ func checkExamples(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// examplesOf returns the examples of the ClusterServiceVersion. There are some.
+// examplesOf returns the examples of the ClusterServiceVersion. There must be at least one.
 func examplesOf(bundle *manifests.Bundle) (examples []json.RawMessage, err error) {
 	if err := json.Unmarshal([]byte(bundle.CSV.Annotations[examplesAnnotation]), &examples); err != nil {
 		return nil, fmt.Errorf("annotation %s: %w", examplesAnnotation, err)
@@ -215,13 +227,15 @@ func examplesOf(bundle *manifests.Bundle) (examples []json.RawMessage, err error
 	return examples, nil
 }
 
-// validatorOf returns what checks objects by the schema of the CRD's only version.
+// validatorOf returns the validator for the schema of the CRD's single version.
 func validatorOf(crd *apiextensionsv1.CustomResourceDefinition) (validation.SchemaValidator, error) {
 	if len(crd.Spec.Versions) != 1 || crd.Spec.Versions[0].Schema == nil {
 		return nil, errors.New("want a CustomResourceDefinition with one version and a schema")
 	}
 	schema := &apiextensions.JSONSchemaProps{}
-	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(crd.Spec.Versions[0].Schema.OpenAPIV3Schema, schema, nil); err != nil {
+	err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(
+		crd.Spec.Versions[0].Schema.OpenAPIV3Schema, schema, nil)
+	if err != nil {
 		return nil, err
 	}
 	validator, _, err := validation.NewSchemaValidator(schema)

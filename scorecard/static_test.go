@@ -21,10 +21,10 @@ import (
 
 var root = ".."
 
-// testsOfBundle are the tests that need no cluster.
+// testsOfBundle has the tests that need no cluster.
 var testsOfBundle = []string{"install-modes", "webhooks", "permissions", "deployment", "images", "examples"}
 
-// TestBundle runs the tests of the bundle that is in the repository.
+// TestBundle runs the tests on the bundle of this repository.
 func TestBundle(t *testing.T) {
 	var output bytes.Buffer
 	passed, err := run(t.Context(), append([]string{"-bundle", filepath.Join(root, "bundle")}, testsOfBundle...), &output)
@@ -56,7 +56,9 @@ func TestChecksFail(t *testing.T) {
 	}
 	certificateRule := func(c *csv) *rbacv1.PolicyRule {
 		rules := c.Spec.InstallStrategy.StrategySpec.Permissions[0].Rules
-		return &rules[slices.IndexFunc(rules, func(rule rbacv1.PolicyRule) bool { return slices.Contains(rule.Resources, "secrets") })]
+		return &rules[slices.IndexFunc(rules, func(rule rbacv1.PolicyRule) bool {
+			return slices.Contains(rule.Resources, "secrets")
+		})]
 	}
 	deployment := func(c *csv) *v1alpha1.StrategyDeploymentSpec {
 		return &c.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0]
@@ -73,10 +75,13 @@ func TestChecksFail(t *testing.T) {
 			checkInstallModes, func(c *csv) { c.Spec.InstallModes[0].Supported = true }, "OwnNamespace is supported: true",
 		},
 		"a webhook for all pods": {
-			checkWebhooks, func(c *csv) { c.Spec.WebhookDefinitions[1].ObjectSelector = nil }, "mpod.leaderworkerset.x-k8s.io is called for [pods]",
+			checkWebhooks, func(c *csv) { c.Spec.WebhookDefinitions[1].ObjectSelector = nil },
+			"mpod.leaderworkerset.x-k8s.io is called for [pods]",
 		},
-		"webhooks of one name": {
-			checkWebhooks, func(c *csv) { c.Spec.WebhookDefinitions[1].GenerateName = c.Spec.WebhookDefinitions[0].GenerateName }, "two webhooks are called",
+		"two webhooks of the same name": {
+			checkWebhooks,
+			func(c *csv) { c.Spec.WebhookDefinitions[1].GenerateName = c.Spec.WebhookDefinitions[0].GenerateName },
+			"two webhooks are called",
 		},
 		"no webhook": {
 			checkWebhooks, func(c *csv) { c.Spec.WebhookDefinitions = nil }, "0 webhooks",
@@ -91,12 +96,13 @@ func TestChecksFail(t *testing.T) {
 			checkPermissions, func(c *csv) { certificateRule(c).ResourceNames = nil }, "may [delete get patch] secrets of",
 		},
 		"another secret": {
-			checkPermissions, func(c *csv) { certificateRule(c).ResourceNames[0] = "other" }, "may [delete get patch] secrets of",
+			checkPermissions, func(c *csv) { certificateRule(c).ResourceNames[0] = "other" },
+			"may [delete get patch] secrets of",
 		},
-		"the certificate's secret by another verb": {
+		"another verb for the certificate's secret": {
 			checkPermissions, func(c *csv) { certificateRule(c).Verbs[0] = "update" }, "may [update get patch] secrets of",
 		},
-		"the certificate's secret by one verb more": {
+		"one more verb for the certificate's secret": {
 			checkPermissions, func(c *csv) { certificateRule(c).Verbs = []string{"delete", "get", "patch", "update"} },
 			"may [delete get patch update] secrets of",
 		},
@@ -107,10 +113,12 @@ func TestChecksFail(t *testing.T) {
 			checkDeployment, func(c *csv) { *deployment(c).Spec.Replicas = 1 }, "two replicas",
 		},
 		"root": {
-			checkDeployment, func(c *csv) { deployment(c).Spec.Template.Spec.SecurityContext.RunAsNonRoot = nil }, "runAsNonRoot",
+			checkDeployment, func(c *csv) { deployment(c).Spec.Template.Spec.SecurityContext.RunAsNonRoot = nil },
+			"runAsNonRoot",
 		},
 		"no security context": {
-			checkDeployment, func(c *csv) { deployment(c).Spec.Template.Spec.Containers[0].SecurityContext = nil }, "no securityContext",
+			checkDeployment, func(c *csv) { deployment(c).Spec.Template.Spec.Containers[0].SecurityContext = nil },
+			"no securityContext",
 		},
 		"no deployment": {
 			checkDeployment, func(c *csv) { c.Spec.InstallStrategy.StrategySpec.DeploymentSpecs = nil }, "one Deployment",
@@ -121,10 +129,11 @@ func TestChecksFail(t *testing.T) {
 		"an image that isn't listed": {
 			checkImages, func(c *csv) { c.Spec.RelatedImages = nil }, "related images are []",
 		},
-		"an unknown field":  {checkExamples, annotate("alm-examples", `"replicas"`, `"replica"`), "unknown field"},
-		"an invalid value":  {checkExamples, annotate("alm-examples", `"replicas": 3`, `"replicas": -3`), "spec.replicas"},
-		"no examples":       {checkExamples, func(c *csv) { c.Annotations["alm-examples"] = "[]" }, "no example"},
-		"not even examples": {checkExamples, func(c *csv) { delete(c.Annotations, "alm-examples") }, "annotation alm-examples"},
+		"an unknown field": {checkExamples, annotate("alm-examples", `"replicas"`, `"replica"`), "unknown field"},
+		"an invalid value": {checkExamples, annotate("alm-examples", `"replicas": 3`, `"replicas": -3`), "spec.replicas"},
+		"no examples":      {checkExamples, func(c *csv) { c.Annotations["alm-examples"] = "[]" }, "no example"},
+		"no annotation": {checkExamples, func(c *csv) { delete(c.Annotations, "alm-examples") },
+			"annotation alm-examples"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bundle, err := (&subject{bundle: filepath.Join(root, "bundle")}).read()
@@ -142,7 +151,7 @@ func TestChecksFail(t *testing.T) {
 	}
 }
 
-// TestRunFails looks at what there is instead of a status, and at tests that don't pass.
+// TestRunFails checks the errors of wrong arguments, and the status of a test that fails.
 func TestRunFails(t *testing.T) {
 	for name, test := range map[string]struct {
 		arguments []string
@@ -152,7 +161,8 @@ func TestRunFails(t *testing.T) {
 		"unknown test": {[]string{"other"}, `no test "other"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := run(t.Context(), test.arguments, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), test.want) {
+			_, err := run(t.Context(), test.arguments, &bytes.Buffer{})
+			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v; want an error with %q", err, test.want)
 			}
 		})
@@ -166,7 +176,7 @@ func TestRunFails(t *testing.T) {
 	})
 }
 
-// TestConfiguration checks that the scorecard's configuration names all tests, each once.
+// TestConfiguration checks that the scorecard's configuration names each test once.
 func TestConfiguration(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(root, "config", "scorecard", "config.yaml"))
 	if err != nil {

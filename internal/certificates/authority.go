@@ -24,13 +24,15 @@ import (
 const (
 	day = 24 * time.Hour
 
-	// authorityLifetime is long, since a new authority changes the webhook configurations.
+	// authorityLifetime is long because a new authority changes the webhook configurations.
 	authorityLifetime = 10 * 365 * day
 
-	// servingLifetime is what cert-manager gives certificates, too. Renewing costs nothing: no write, and nobody has to be told.
+	// servingLifetime is the default of cert-manager. A renewal is cheap: it writes no object, and no other process needs
+	// to know.
 	servingLifetime = 90 * day
 
-	// clockSkew is how far the clocks of replicas and API servers may be apart: certificates are valid that much earlier than they are made.
+	// clockSkew is how far the clocks of replicas and API servers may differ. The validity of a certificate starts that
+	// much before it is made.
 	clockSkew = day
 )
 
@@ -40,7 +42,7 @@ type authority struct {
 	key         crypto.Signer
 }
 
-// newAuthority makes an authority, and the data of a Secret that it can be read from.
+// newAuthority makes an authority. It returns the data of its Secret, for readAuthority.
 func newAuthority(now time.Time) (map[string][]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -74,8 +76,9 @@ func newAuthority(now time.Time) (map[string][]byte, error) {
 	return map[string][]byte{corev1.TLSCertKey: certificatePEM, corev1.TLSPrivateKeyKey: keyPEM}, nil
 }
 
-// readAuthority reads the authority from the data of a Secret. An error says why there has to be another one: there is none, it is no
-// authority, or its time is over. A third of its life is left then, so that what it has signed is good for long enough.
+// readAuthority reads the authority from the data of a Secret. The error says why a new authority is needed: the data
+// has none, its certificate isn't one of an authority, or its renewal is due. At renewal a third of its lifetime is
+// left, so the certificates that it has signed stay valid for long enough.
 func readAuthority(data map[string][]byte, now time.Time) (*authority, error) {
 	pair, err := tls.X509KeyPair(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey])
 	if err != nil {
@@ -95,7 +98,8 @@ func readAuthority(data map[string][]byte, now time.Time) (*authority, error) {
 	return &authority{certificate: pair.Leaf, key: key}, nil
 }
 
-// sign makes a certificate for a server at the hosts, names or IP addresses. It ends with the authority at the latest.
+// sign makes a certificate for a server at the hosts, which are DNS names or IP addresses. The certificate never
+// outlives the authority.
 func (a *authority) sign(hosts []string, now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -124,7 +128,7 @@ func (a *authority) sign(hosts []string, now time.Time) (*tls.Certificate, error
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
 }
 
-// renewal is when a certificate has to be replaced: a third of its life is left.
+// renewal returns when to replace a certificate: when a third of its lifetime is left.
 func renewal(from, until time.Time) time.Time {
 	return until.Add(-until.Sub(from) / 3)
 }

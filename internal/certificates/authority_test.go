@@ -25,23 +25,26 @@ func TestReadAuthority(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	due := start.Add((2*authorityLifetime - clockSkew) / 3)
+	renewalTime := start.Add((2*authorityLifetime - clockSkew) / 3)
 	tests := []struct {
 		name string
 		data map[string][]byte
 		now  time.Time
-		want string // part of the error, none if empty
+		want string // part of the error; no error if empty
 	}{
 		{name: "new", data: data, now: start},
-		{name: "on a replica whose clock is late", data: data, now: start.Add(-clockSkew)},
-		{name: "on a replica whose clock is wrong", data: data, now: start.Add(-clockSkew - time.Second), want: "isn't valid before"},
-		{name: "just before it is due", data: data, now: due.Add(-time.Second), want: ""},
-		{name: "due", data: data, now: due, want: "ends on 2036-11-18"},
+		{name: "on a replica whose clock is behind by the skew", data: data, now: start.Add(-clockSkew)},
+		{name: "on a replica whose clock is behind by more than the skew", data: data,
+			now: start.Add(-clockSkew - time.Second), want: "isn't valid before"},
+		{name: "just before its renewal is due", data: data, now: renewalTime.Add(-time.Second), want: ""},
+		{name: "renewal due", data: data, now: renewalTime, want: "ends on 2036-11-18"},
 		{name: "expired", data: data, now: start.Add(2 * authorityLifetime), want: "ends on 2036-11-18"},
-		{name: "nothing", now: start, want: "failed to find any PEM data"},
+		{name: "no data", now: start, want: "failed to find any PEM data"},
 		{name: "garbage", data: tlsData([]byte("x"), []byte("y")), now: start, want: "failed to find any PEM data"},
-		{name: "key of another", data: tlsData(data[corev1.TLSCertKey], other[corev1.TLSPrivateKeyKey]), now: start, want: "does not match"},
-		{name: "a server's", data: encode(t, signed.Leaf, signed.PrivateKey), now: start, want: "not one of an authority"},
+		{name: "key of another authority", data: tlsData(data[corev1.TLSCertKey], other[corev1.TLSPrivateKeyKey]),
+			now: start, want: "does not match"},
+		{name: "a server's certificate", data: encode(t, signed.Leaf, signed.PrivateKey),
+			now: start, want: "not one of an authority"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -81,18 +84,18 @@ func TestSign(t *testing.T) {
 		}
 	}
 	if err := verify(leaf, nil, "127.0.0.1", start); err == nil {
-		t.Error("trusted without an authority")
+		t.Error("the certificate is trusted without an authority")
 	}
 	if err := verify(leaf, []*x509.Certificate{made.certificate}, "127.0.0.1", start.Add(-24*time.Hour)); err != nil {
-		t.Errorf("made on a replica whose clock is a day ahead: %v", err)
+		t.Errorf("from a replica whose clock is a day ahead: %v", err)
 	}
 	for _, test := range []struct {
 		name string
 		now  time.Time
 		want time.Time
 	}{
-		{"in the middle", start, start.Add(90 * 24 * time.Hour)},
-		{"near the end of the authority", made.certificate.NotAfter.Add(-time.Hour), made.certificate.NotAfter},
+		{"with a new authority", start, start.Add(90 * 24 * time.Hour)},
+		{"an hour before the authority expires", made.certificate.NotAfter.Add(-time.Hour), made.certificate.NotAfter},
 	} {
 		certificate, err := made.sign(nil, test.now)
 		if err != nil {
@@ -104,7 +107,7 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// verify is what an API server makes of a certificate, given a caBundle.
+// verify checks a certificate as an API server does whose caBundle has the trusted certificates.
 func verify(leaf *x509.Certificate, trusted []*x509.Certificate, host string, now time.Time) error {
 	roots := x509.NewCertPool()
 	for _, certificate := range trusted {

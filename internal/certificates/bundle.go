@@ -13,21 +13,22 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 )
 
-// overlap is how long authorities stay trusted after this replica has seen that another one is. By then, every replica serves what the new one
-// has signed, and API servers that started a day ago know it.
+// overlap is how long old authorities stay trusted after this replica found the new one trusted. By then, every replica
+// serves a certificate of the new authority, and API servers that started a day ago know it.
 const overlap = day
 
-// bundle is a caBundle with all of the wanted certificates. Of the existing one, it has those that are wanted or to be kept, in the order they
-// are in, so that replicas that want different ones agree. If nothing is to change, it is the existing one.
-func bundle(existing []byte, wanted []*x509.Certificate, keep func(*x509.Certificate) bool) ([]byte, error) {
+// bundle returns a caBundle with all desired certificates. It keeps the certificates of the existing caBundle that are
+// desired or that keep accepts. Their order stays, so that replicas that desire different certificates agree. Without a
+// change, bundle returns the existing bytes.
+func bundle(existing []byte, desired []*x509.Certificate, keep func(*x509.Certificate) bool) ([]byte, error) {
 	found := parseBundle(existing)
 	var trusted []*x509.Certificate
 	for _, certificate := range found {
-		if slices.ContainsFunc(wanted, certificate.Equal) || keep(certificate) {
+		if slices.ContainsFunc(desired, certificate.Equal) || keep(certificate) {
 			trusted = append(trusted, certificate)
 		}
 	}
-	for _, certificate := range wanted {
+	for _, certificate := range desired {
 		if !slices.ContainsFunc(trusted, certificate.Equal) {
 			trusted = append(trusted, certificate)
 		}
@@ -38,7 +39,7 @@ func bundle(existing []byte, wanted []*x509.Certificate, keep func(*x509.Certifi
 	return certutil.EncodeCertificates(trusted...)
 }
 
-// parseBundle are the certificates in a caBundle. What is none is left out: the API server makes nothing of it either.
+// parseBundle returns the certificates in a caBundle. It skips everything else, as the API server does.
 func parseBundle(encoded []byte) []*x509.Certificate {
 	var found []*x509.Certificate
 	for {
@@ -55,7 +56,8 @@ func parseBundle(encoded []byte) []*x509.Certificate {
 	}
 }
 
-// hostsOf are the names and addresses at which the API server calls webhooks, sorted: the certificate has to be for them.
+// hostsOf returns the sorted names and addresses at which the API server calls webhooks. The certificate has to cover
+// them.
 func hostsOf(called []*admissionregistrationv1.WebhookClientConfig) []string {
 	var hosts []string
 	for _, config := range called {

@@ -14,25 +14,26 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Letters stand for authorities, "?" for text that is none.
+// TestBundle describes caBundles by letters: a letter stands for an authority, and "?" for text that isn't a
+// certificate.
 func TestBundle(t *testing.T) {
 	tests := []struct {
-		name                   string
-		existing, wanted, keep string
-		want                   string
+		name                    string
+		existing, desired, keep string
+		want                    string
 	}{
-		{name: "first", wanted: "a", want: "a"},
-		{name: "nothing to do", existing: "a", wanted: "a", want: "a"},
-		{name: "added after the old one", existing: "a", wanted: "b", keep: "a", want: "ab"},
-		{name: "while the old one is still served", existing: "ab", wanted: "ba", want: "ab"},
-		{name: "the old one isn't needed any more", existing: "ab", wanted: "b", want: "b"},
-		{name: "two before it, in any order", existing: "cab", wanted: "b", keep: "ac", want: "cab"},
-		{name: "lost while the old one is served", wanted: "ba", want: "ba"},
-		{name: "written by somebody else", existing: "x", wanted: "a", keep: "x", want: "xa"},
-		{name: "doubled", existing: "aab", wanted: "ab", want: "aab"},
-		{name: "garbage", existing: "?", wanted: "a", want: "a"},
-		{name: "garbage that does no harm", existing: "?a?", wanted: "a", want: "?a?"},
-		{name: "garbage that is rewritten", existing: "?a?", wanted: "b", keep: "a", want: "ab"},
+		{name: "the first authority", desired: "a", want: "a"},
+		{name: "no change", existing: "a", desired: "a", want: "a"},
+		{name: "a new authority follows the old one", existing: "a", desired: "b", keep: "a", want: "ab"},
+		{name: "both are desired, in another order", existing: "ab", desired: "ba", want: "ab"},
+		{name: "the old authority isn't needed any more", existing: "ab", desired: "b", want: "b"},
+		{name: "two old authorities are kept, in any order", existing: "cab", desired: "b", keep: "ac", want: "cab"},
+		{name: "deleted while both are desired", desired: "ba", want: "ba"},
+		{name: "a foreign authority is kept", existing: "x", desired: "a", keep: "x", want: "xa"},
+		{name: "a duplicate", existing: "aab", desired: "ab", want: "aab"},
+		{name: "garbage", existing: "?", desired: "a", want: "a"},
+		{name: "garbage stays without another change", existing: "?a?", desired: "a", want: "?a?"},
+		{name: "garbage is dropped by another change", existing: "?a?", desired: "b", keep: "a", want: "ab"},
 	}
 	encoded := map[rune]string{'?': "garbage\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}
 	certificates := map[rune]*x509.Certificate{}
@@ -50,14 +51,16 @@ func TestBundle(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var wanted []*x509.Certificate
-			for _, letter := range test.wanted {
-				wanted = append(wanted, certificates[letter])
+			var desired []*x509.Certificate
+			for _, letter := range test.desired {
+				desired = append(desired, certificates[letter])
 			}
 			keep := func(certificate *x509.Certificate) bool {
-				return strings.ContainsFunc(test.keep, func(letter rune) bool { return certificates[letter].Equal(certificate) })
+				return strings.ContainsFunc(test.keep, func(letter rune) bool {
+					return certificates[letter].Equal(certificate)
+				})
 			}
-			got, err := bundle([]byte(encodeAll(test.existing)), wanted, keep)
+			got, err := bundle([]byte(encodeAll(test.existing)), desired, keep)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -36,53 +36,56 @@ import (
 )
 
 const (
-	// reasonNewAuthority is that of the event on the Secret that gets another authority.
+	// reasonNewAuthority is the reason of the event on the Secret that gets a new authority.
 	reasonNewAuthority = "NewAuthority"
 
-	// moment is when a pass is made again whose view was late.
-	moment = 100 * time.Millisecond
+	// conflictDelay is the time until the next pass after a write that conflicted.
+	conflictDelay = 100 * time.Millisecond
 
-	// shortestRetry and longestRetry bound the growing delay between attempts at a pass that fails.
-	shortestRetry, longestRetry = 100 * time.Millisecond, 30 * time.Second
+	// minRetryDelay and maxRetryDelay bound the exponential back-off of passes that fail.
+	minRetryDelay, maxRetryDelay = 100 * time.Millisecond, 30 * time.Second
 
-	// changesPerSecond and changeBurst bound how often webhook configurations are changed, should somebody else want other caBundles in them.
+	// changesPerSecond and changeBurst limit the changes of webhook configurations, in case that another program keeps
+	// changing their caBundles.
 	changesPerSecond, changeBurst = 0.2, 10
 )
 
-// Options say where everything is.
+// Options configure a Rotator.
 type Options struct {
-	// Secret is that of the authority, of type kubernetes.io/tls. It need not exist.
+	// Secret has the authority. Its type is kubernetes.io/tls. The Rotator creates the Secret if it doesn't exist.
 	Secret types.NamespacedName
 
-	// MutatingWebhookConfiguration and ValidatingWebhookConfiguration are the names of what gets the authority as caBundle. The
-	// certificate is for the Services and URLs in them.
+	// MutatingWebhookConfiguration and ValidatingWebhookConfiguration name the objects whose caBundles get the authority.
+	// The certificate covers the Services and URLs in them.
 	MutatingWebhookConfiguration, ValidatingWebhookConfiguration string
 
-	// Clock tells the time.
+	// Clock is the source of the time.
 	Clock clock.PassiveClock
 }
 
-// Rotator makes and renews the certificate that webhooks are served with.
+// Rotator makes and renews the webhooks' certificate.
 type Rotator struct {
-	options  Options
-	client   client.Client
-	live     client.Reader // reads past the cache
-	recorder events.EventRecorder
-	changes  flowcontrol.PassiveRateLimiter
+	options   Options
+	client    client.Client
+	apiReader client.Reader // reads from the API server, not from the cache
+	recorder  events.EventRecorder
+	changes   flowcontrol.PassiveRateLimiter
 
 	// serving is nil until there is a certificate.
 	serving atomic.Pointer[serving]
 
-	// trusted is of the pass before.
+	// trusted is the authority that the previous pass found or wrote in the caBundles. Without such a pass, its authority
+	// is nil.
 	trusted trust
 }
 
-// New returns a Rotator, of which a manager's cache and webhook server have to know before it is set up.
+// New returns a Rotator. The manager's cache needs LimitCache and its webhook server needs ServeBy before Setup.
 func New(options Options) *Rotator {
-	return &Rotator{options: options, changes: flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(changesPerSecond, changeBurst, options.Clock)}
+	limiter := flowcontrol.NewTokenBucketPassiveRateLimiterWithClock(changesPerSecond, changeBurst, options.Clock)
+	return &Rotator{options: options, changes: limiter}
 }
 
-// LimitCache has a cache hold nothing but the three objects of their kinds.
+// LimitCache restricts the cache of Secrets and webhook configurations to the three objects that a Rotator reads.
 func (r *Rotator) LimitCache(options *cache.Options) {
 	named := func(name string) fields.Selector { return fields.OneTermEqualSelector(metav1.ObjectNameField, name) }
 	options.ByObject[&corev1.Secret{}] = cache.ByObject{
@@ -97,7 +100,7 @@ func (r *Rotator) LimitCache(options *cache.Options) {
 	}
 }
 
-// ServeBy has a server present the certificate of the moment. While there is none, connections are refused.
+// ServeBy makes a server present the Rotator's current certificate. While there is none, TLS handshakes fail.
 func (r *Rotator) ServeBy(config *tls.Config) {
 	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if current := r.serving.Load(); current != nil {
@@ -109,11 +112,12 @@ func (r *Rotator) ServeBy(config *tls.Config) {
 
 // Setup adds the Rotator to a manager. A replica is ready once it serves a certificate that the API server accepts.
 func (r *Rotator) Setup(mgr ctrl.Manager) error {
-	r.client, r.live, r.recorder = mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("certificates")
+	r.client, r.apiReader, r.recorder = mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("certificates")
+	backoff := workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](minRetryDelay, maxRetryDelay)
 	c, err := ctrlcontroller.New("certificates", mgr, ctrlcontroller.Options{
 		Reconciler:         r,
 		NeedLeaderElection: ptr.To(false),
-		RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](shortestRetry, longestRetry),
+		RateLimiter:        backoff,
 	})
 	if err != nil {
 		return err
@@ -134,9 +138,11 @@ func (r *Rotator) Setup(mgr ctrl.Manager) error {
 	)
 }
 
-// enqueue starts a pass whatever happens to an object.
+// enqueue returns a handler that starts a pass on every event.
 func enqueue[T client.Object](pass reconcile.Request) handler.TypedEventHandler[T, reconcile.Request] {
-	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []reconcile.Request { return []reconcile.Request{pass} })
+	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []reconcile.Request {
+		return []reconcile.Request{pass}
+	})
 }
 
 func (r *Rotator) ready(*http.Request) error {
@@ -146,18 +152,19 @@ func (r *Rotator) ready(*http.Request) error {
 	return nil
 }
 
-// Reconcile makes one pass. One whose view was late is made again a moment later: another replica was faster, that is no error.
+// Reconcile makes one pass. A conflict isn't an error: another replica was faster, and the pass repeats after
+// conflictDelay.
 func (r *Rotator) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	now := r.options.Clock.Now()
 	next, err := r.pass(ctx, now)
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		log.FromContext(ctx).V(1).Info("Looking again", "reason", err.Error())
-		return reconcile.Result{RequeueAfter: moment}, nil
+		log.FromContext(ctx).V(1).Info("Requeued after a conflict", "reason", err.Error())
+		return reconcile.Result{RequeueAfter: conflictDelay}, nil
 	}
 	return reconcile.Result{RequeueAfter: next.Sub(now)}, err
 }
 
-// pass returns when the next one is due if nothing changes.
+// pass makes one pass, and returns when the next one is due if no object changes.
 func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err error) {
 	current, err := r.currentAuthority(ctx, now)
 	if err != nil {
@@ -173,15 +180,16 @@ func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err 
 			return now, fmt.Errorf("the webhooks' certificate: %w", err)
 		}
 	}
-	due := renewal(current.certificate.NotBefore, current.certificate.NotAfter)
-	next = earliest(due, served.replaceAt(hosts, r.trusted, now))
-	if forgotten := r.trusted.since.Add(overlap); now.Before(forgotten) {
-		next = earliest(next, forgotten)
+	authorityRenewal := renewal(current.certificate.NotBefore, current.certificate.NotAfter)
+	next = earliest(authorityRenewal, served.replaceAt(hosts, r.trusted, now))
+	if overlapEnd := r.trusted.since.Add(overlap); now.Before(overlapEnd) {
+		next = earliest(next, overlapEnd)
 	}
 	return next, nil
 }
 
-// currentAuthority reads the authority from its Secret, and writes another one if that is due.
+// currentAuthority reads the authority from its Secret. If a new authority is needed, it makes one and writes the
+// Secret.
 func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authority, error) {
 	secret := &corev1.Secret{}
 	err := r.client.Get(ctx, r.options.Secret, secret)
@@ -189,10 +197,10 @@ func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authori
 		return nil, err
 	}
 	exists := err == nil
-	why := err
+	reason := err
 	if exists {
 		var current *authority
-		if current, why = readAuthority(secret.Data, now); why == nil {
+		if current, reason = readAuthority(secret.Data, now); reason == nil {
 			return current, nil
 		}
 	}
@@ -202,8 +210,11 @@ func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authori
 	if exists {
 		err = r.client.Update(ctx, secret)
 	} else {
-		secret.Namespace, secret.Name, secret.Type = r.options.Secret.Namespace, r.options.Secret.Name, corev1.SecretTypeTLS
-		secret.Labels = map[string]string{"app.kubernetes.io/name": "lws-operator", "app.kubernetes.io/managed-by": "lws-operator"}
+		secret.Namespace, secret.Name = r.options.Secret.Namespace, r.options.Secret.Name
+		secret.Type = corev1.SecretTypeTLS
+		secret.Labels = map[string]string{
+			"app.kubernetes.io/name": "lws-operator", "app.kubernetes.io/managed-by": "lws-operator",
+		}
 		err = r.client.Create(ctx, secret)
 	}
 	if err != nil {
@@ -213,29 +224,32 @@ func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authori
 	if err != nil {
 		return nil, err
 	}
-	log.FromContext(ctx).Info("New authority for the webhooks' certificate", "because", why.Error(), "until", made.certificate.NotAfter)
+	log.FromContext(ctx).Info("Made a new authority for the webhooks' certificate",
+		"reason", reason.Error(), "notAfter", made.certificate.NotAfter)
 	r.recorder.Eventf(secret, nil, corev1.EventTypeNormal, reasonNewAuthority, "Renew",
-		"made a new authority for the webhooks' certificate: %v", why)
+		"made a new authority for the webhooks' certificate: %v", reason)
 	return made, nil
 }
 
-// announce has the webhook configurations trust the authority, and what this replica serves. It returns the hosts in them.
+// announce adds the authority to the caBundles of the webhook configurations, beside the authority of the certificate
+// that this replica serves. It returns the hosts in the configurations.
 func (r *Rotator) announce(ctx context.Context, current *authority, now time.Time) (hosts []string, err error) {
 	configurations, err := r.configurations(ctx)
 	if err != nil {
 		return nil, err
 	}
-	wanted := []*x509.Certificate{current.certificate}
+	desired := []*x509.Certificate{current.certificate}
 	if served := r.serving.Load(); served.valid(now) && !served.authority.Equal(current.certificate) {
-		wanted = append(wanted, served.authority)
+		desired = append(desired, served.authority)
 	}
 	isNew := r.trusted.authority == nil || !r.trusted.certificate.Equal(current.certificate)
 	keep := func(other *x509.Certificate) bool {
-		return now.Before(other.NotAfter) && (isNew || now.Before(r.trusted.since.Add(overlap)) || !r.isCurrent(ctx, current, now))
+		inOverlap := isNew || now.Before(r.trusted.since.Add(overlap))
+		return now.Before(other.NotAfter) && (inOverlap || !r.isCurrent(ctx, current, now))
 	}
 	var called []*admissionregistrationv1.WebhookClientConfig
 	for _, configuration := range configurations {
-		if err := r.inject(ctx, configuration, wanted, keep); err != nil {
+		if err := r.inject(ctx, configuration, desired, keep); err != nil {
 			return nil, fmt.Errorf("%T %s: %w", configuration, configuration.GetName(), err)
 		}
 		called = append(called, clientConfigs(configuration)...)
@@ -246,32 +260,34 @@ func (r *Rotator) announce(ctx context.Context, current *authority, now time.Tim
 	return hostsOf(called), nil
 }
 
-// isCurrent asks the API server whether an authority is still the one in the Secret. By a cache that is late, another replica's new authority
-// would look like an old one.
+// isCurrent asks the API server whether the Secret still has the known authority. With a stale cache, this replica
+// would take the new authority of another replica for an old one and remove it.
 func (r *Rotator) isCurrent(ctx context.Context, known *authority, now time.Time) bool {
 	secret := &corev1.Secret{}
-	if err := r.live.Get(ctx, r.options.Secret, secret); err != nil {
+	if err := r.apiReader.Get(ctx, r.options.Secret, secret); err != nil {
 		return false
 	}
 	current, err := readAuthority(secret.Data, now)
 	return err == nil && current.certificate.Equal(known.certificate)
 }
 
-// configurations are the webhook configurations that exist. One of the two may be missing, since an administrator has deleted it: the webhooks
-// in the other one need their certificate all the same.
+// configurations returns the webhook configurations that exist. An administrator may have deleted one of the two. The
+// webhooks in the other one still need their certificate.
 func (r *Rotator) configurations(ctx context.Context) ([]client.Object, error) {
 	var found []client.Object
 	var missing error
+	mutating := metav1.ObjectMeta{Name: r.options.MutatingWebhookConfiguration}
+	validating := metav1.ObjectMeta{Name: r.options.ValidatingWebhookConfiguration}
 	for _, configuration := range []client.Object{
-		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: r.options.MutatingWebhookConfiguration}},
-		&admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: r.options.ValidatingWebhookConfiguration}},
+		&admissionregistrationv1.MutatingWebhookConfiguration{ObjectMeta: mutating},
+		&admissionregistrationv1.ValidatingWebhookConfiguration{ObjectMeta: validating},
 	} {
 		err := r.client.Get(ctx, client.ObjectKeyFromObject(configuration), configuration)
 		switch {
 		case err == nil:
 			found = append(found, configuration)
 		case apierrors.IsNotFound(err):
-			log.FromContext(ctx).Info("A webhook configuration is missing", "because", err.Error())
+			log.FromContext(ctx).Info("A webhook configuration is missing", "reason", err.Error())
 			missing = errors.Join(missing, err)
 		default:
 			return nil, err
@@ -283,15 +299,17 @@ func (r *Rotator) configurations(ctx context.Context) ([]client.Object, error) {
 	return found, nil
 }
 
-// inject writes caBundles into a configuration where they have to change.
-func (r *Rotator) inject(ctx context.Context, configuration client.Object, wanted []*x509.Certificate, keep func(*x509.Certificate) bool) error {
+// inject sets the caBundles of a configuration, and writes the configuration if one of them changed.
+func (r *Rotator) inject(
+	ctx context.Context, configuration client.Object, desired []*x509.Certificate, keep func(*x509.Certificate) bool,
+) error {
 	before, ok := configuration.DeepCopyObject().(client.Object)
 	if !ok {
 		return errors.New("not an object")
 	}
 	for _, config := range clientConfigs(configuration) {
 		var err error
-		if config.CABundle, err = bundle(config.CABundle, wanted, keep); err != nil {
+		if config.CABundle, err = bundle(config.CABundle, desired, keep); err != nil {
 			return err
 		}
 	}
@@ -299,16 +317,18 @@ func (r *Rotator) inject(ctx context.Context, configuration client.Object, wante
 		return nil
 	}
 	if !r.changes.TryAccept() {
-		return errors.New("changed too often: does somebody else write its caBundle?")
+		return errors.New("too many changes: does something else write the caBundle?")
 	}
-	if err := r.client.Patch(ctx, configuration, client.StrategicMergeFrom(before, client.MergeFromWithOptimisticLock{})); err != nil {
+	patch := client.StrategicMergeFrom(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, configuration, patch); err != nil {
 		return err
 	}
-	log.FromContext(ctx).Info("Changed the authorities that webhooks are trusted by", "configuration", configuration.GetName())
+	log.FromContext(ctx).Info("Changed the caBundles of a webhook configuration", "configuration", configuration.GetName())
 	return nil
 }
 
-// clientConfigs say how the API server calls each webhook of a configuration. They are part of it.
+// clientConfigs returns how the API server calls each webhook of a configuration. The pointers lead into the
+// configuration.
 func clientConfigs(configuration client.Object) []*admissionregistrationv1.WebhookClientConfig {
 	var configs []*admissionregistrationv1.WebhookClientConfig
 	switch configuration := configuration.(type) {
@@ -324,7 +344,7 @@ func clientConfigs(configuration client.Object) []*admissionregistrationv1.Webho
 	return configs
 }
 
-// serve has this replica serve a new certificate of the authority that is trusted.
+// serve makes a new certificate, signed by the trusted authority, and starts to serve it.
 func (r *Rotator) serve(ctx context.Context, hosts []string, now time.Time) (*serving, error) {
 	certificate, err := r.trusted.sign(hosts, now)
 	if err != nil {
@@ -332,6 +352,6 @@ func (r *Rotator) serve(ctx context.Context, hosts []string, now time.Time) (*se
 	}
 	served := &serving{certificate: certificate, hosts: hosts, since: now, authority: r.trusted.certificate}
 	r.serving.Store(served)
-	log.FromContext(ctx).Info("Serving webhooks with a new certificate", "hosts", hosts, "until", certificate.Leaf.NotAfter)
+	log.FromContext(ctx).Info("Webhooks serve a new certificate", "hosts", hosts, "notAfter", certificate.Leaf.NotAfter)
 	return served, nil
 }

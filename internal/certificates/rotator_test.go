@@ -36,28 +36,32 @@ const (
 
 var secretKey = types.NamespacedName{Namespace: "system", Name: "authority"}
 
-// errCrash is what a write comes to whose replica dies at that moment.
-var errCrash = errors.New("the replica dies")
+// errCrash is the error of a write during which the replica crashes.
+var errCrash = errors.New("the replica crashes")
 
-// world is a cluster with replicas.
+// world is a cluster with replicas of the operator.
 type world struct {
 	client   client.WithWatch
 	clock    *clocktesting.FakePassiveClock
 	replicas []*Rotator
-	started  []time.Time // of replicas
+	started  []time.Time // when each replica started
 
-	writes    int
-	crashAt   int  // number of the write at which a replica dies; none if 0
-	afterward bool // whether that write is still done
+	writes          int
+	crashAt         int  // number of the write at which the replica crashes; no crash if 0
+	crashAfterWrite bool // whether the API server still does that write
 }
 
 func newWorld(replicas int) *world {
 	w := &world{clock: clocktesting.NewFakePassiveClock(start)}
-	// Two webhooks in each: their caBundles are changed together.
-	service := admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Name: "webhook-service", Namespace: "system"}}
+	// The caBundles of the two mutating webhooks change together.
+	service := admissionregistrationv1.WebhookClientConfig{
+		Service: &admissionregistrationv1.ServiceReference{Name: "webhook-service", Namespace: "system"},
+	}
 	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: configurations},
-		Webhooks:   []admissionregistrationv1.MutatingWebhook{{Name: "a", ClientConfig: service}, {Name: "b", ClientConfig: service}},
+		Webhooks: []admissionregistrationv1.MutatingWebhook{
+			{Name: "a", ClientConfig: service}, {Name: "b", ClientConfig: service},
+		},
 	}
 	validating := &admissionregistrationv1.ValidatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: configurations},
@@ -70,7 +74,9 @@ func newWorld(replicas int) *world {
 		Update: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.UpdateOption) error {
 			return w.write(func() error { return c.Update(ctx, object, options...) })
 		},
-		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+		Patch: func(
+			ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption,
+		) error {
 			return w.write(func() error { return c.Patch(ctx, object, patch, options...) })
 		},
 	}).Build()
@@ -81,7 +87,7 @@ func newWorld(replicas int) *world {
 	return w
 }
 
-// restart starts a replica, with nothing in its memory.
+// restart starts a replica with an empty memory.
 func (w *world) restart(replica int) {
 	r := New(Options{
 		Secret:                         secretKey,
@@ -89,7 +95,8 @@ func (w *world) restart(replica int) {
 		ValidatingWebhookConfiguration: configurations,
 		Clock:                          w.clock,
 	})
-	r.client, r.live, r.recorder, r.changes = w.client, w.client, &events.FakeRecorder{}, flowcontrol.NewFakeAlwaysRateLimiter()
+	r.client, r.apiReader = w.client, w.client
+	r.recorder, r.changes = &events.FakeRecorder{}, flowcontrol.NewFakeAlwaysRateLimiter()
 	w.replicas[replica], w.started[replica] = r, w.clock.Now()
 }
 
@@ -98,7 +105,7 @@ func (w *world) write(write func() error) error {
 	if w.writes != w.crashAt {
 		return write()
 	}
-	if w.afterward {
+	if w.crashAfterWrite {
 		return errors.Join(errCrash, write())
 	}
 	return errCrash
@@ -110,7 +117,8 @@ func (w *world) reconcile(t *testing.T, replica int) (reconcile.Result, error) {
 	return w.replicas[replica].Reconcile(ctx, reconcile.Request{NamespacedName: secretKey})
 }
 
-// pass has a replica make a pass. One that dies starts again, with nothing in its memory.
+// pass runs a pass of a replica, and returns when the next one is due. A replica that crashes starts again with an
+// empty memory.
 func (w *world) pass(t *testing.T, replica int) time.Duration {
 	t.Helper()
 	result, err := w.reconcile(t, replica)
@@ -124,7 +132,7 @@ func (w *world) pass(t *testing.T, replica int) time.Duration {
 
 func (w *world) advance(by time.Duration) { w.clock.SetTime(w.clock.Now().Add(by)) }
 
-// bundles are the caBundles of all webhooks.
+// bundles returns the caBundles of all webhooks.
 func (w *world) bundles(t *testing.T) [][]byte {
 	t.Helper()
 	mutating := &admissionregistrationv1.MutatingWebhookConfiguration{}
@@ -142,23 +150,23 @@ func (w *world) bundles(t *testing.T) [][]byte {
 	return all
 }
 
-// check fails the test if a replica serves what an API server refuses that knows these caBundles.
+// check fails the test if an API server with these caBundles refuses the certificate of a replica.
 func (w *world) check(t *testing.T, bundles [][]byte) {
 	t.Helper()
 	for i, replica := range w.replicas {
 		served := replica.serving.Load()
 		if served == nil {
-			continue // Not ready: nobody calls it.
+			continue // The replica isn't ready, so API servers don't call it.
 		}
 		for _, bundle := range bundles {
 			if err := verify(served.certificate.Leaf, parseBundle(bundle), host, w.clock.Now()); err != nil {
-				t.Fatalf("replica %d serves what isn't trusted: %v", i, err)
+				t.Fatalf("an API server doesn't trust the certificate of replica %d: %v", i, err)
 			}
 		}
 	}
 }
 
-// checkAuthorities fails the test if a caBundle hasn't that many authorities.
+// checkAuthorities fails the test unless every caBundle has that many authorities.
 func (w *world) checkAuthorities(t *testing.T, want int) {
 	t.Helper()
 	for i, bundle := range w.bundles(t) {
@@ -185,8 +193,8 @@ func (w *world) secret(t *testing.T) *corev1.Secret {
 	return secret
 }
 
-// TestFirst is the story of an installation: one authority for both replicas, then no write.
-func TestFirst(t *testing.T) {
+// TestInstallation starts two replicas. They share one authority, and write nothing after that.
+func TestInstallation(t *testing.T) {
 	w := newWorld(2)
 	if err := w.replicas[0].ready(nil); err == nil {
 		t.Error("ready without a certificate")
@@ -207,18 +215,18 @@ func TestFirst(t *testing.T) {
 		t.Errorf("%d writes; want 3, of the Secret and two configurations", writes)
 	}
 	if after := w.pass(t, 0); after != overlap {
-		t.Errorf("the next pass is in %s; want one when others aren't trusted any more, in %s", after, overlap)
+		t.Errorf("the next pass is in %s; want %s, when the overlap ends", after, overlap)
 	}
 	w.advance(overlap)
 	if after, want := w.pass(t, 0), 2*servingLifetime/3-overlap; after != want {
-		t.Errorf("the next pass is in %s; want one when the certificate is due, in %s", after, want)
+		t.Errorf("the next pass is in %s; want %s, when the certificate is due", after, want)
 	}
 	if w.writes != writes {
 		t.Errorf("%d writes at rest", w.writes-writes)
 	}
 }
 
-// TestRenewal is the story of the certificate: it is renewed without a write.
+// TestRenewal renews the certificate. A renewal writes no object.
 func TestRenewal(t *testing.T) {
 	w := newWorld(1)
 	after := w.pass(t, 0)
@@ -232,12 +240,12 @@ func TestRenewal(t *testing.T) {
 		t.Fatal("the certificate wasn't renewed")
 	}
 	if !renewed.authority.Equal(before.authority) || w.writes != writes {
-		t.Error("renewing the certificate took another authority, or a write")
+		t.Error("the renewal changed the authority, or wrote an object")
 	}
 	w.check(t, w.bundles(t))
 }
 
-// TestRotation is the story of an authority whose time is over in an hour.
+// TestRotation replaces an authority that is due in an hour.
 func TestRotation(t *testing.T) {
 	w := newWorld(2)
 	old := &corev1.Secret{
@@ -248,31 +256,31 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := w.pass(t, 0); after != time.Hour {
-		t.Errorf("the next pass is in %s; want one when the authority is due, in an hour", after)
+		t.Errorf("the next pass is in %s; want 1h, when the authority is due", after)
 	}
 	w.pass(t, 1)
 	w.advance(time.Hour)
-	asBefore := w.bundles(t)
+	bundlesBefore := w.bundles(t)
 
 	w.pass(t, 0)
 	if bytes.Equal(w.secret(t).Data[corev1.TLSCertKey], old.Data[corev1.TLSCertKey]) {
 		t.Fatal("the authority is the old one")
 	}
-	w.check(t, asBefore) // API servers may not know yet.
+	w.check(t, bundlesBefore) // API servers may not know the new authority yet.
 	w.check(t, w.bundles(t))
 	w.pass(t, 1)
-	w.check(t, asBefore)
+	w.check(t, bundlesBefore)
 
-	if after := w.pass(t, 0); after != settling {
-		t.Errorf("the next pass is in %s; want one when API servers know the new authority, in %s", after, settling)
+	if after := w.pass(t, 0); after != propagationDelay {
+		t.Errorf("the next pass is in %s; want %s, when API servers know the new authority", after, propagationDelay)
 	}
-	w.advance(settling)
-	settled := w.bundles(t)
-	w.pass(t, 0) // The other one is late, and still trusted.
-	w.check(t, settled)
+	w.advance(propagationDelay)
+	propagated := w.bundles(t)
+	w.pass(t, 0) // Replica 1 still serves a certificate of the old authority, which is still trusted.
+	w.check(t, propagated)
 	w.check(t, w.bundles(t))
 	w.pass(t, 1)
-	w.check(t, settled)
+	w.check(t, propagated)
 
 	w.advance(overlap)
 	w.pass(t, 0)
@@ -281,7 +289,8 @@ func TestRotation(t *testing.T) {
 	w.checkAuthorities(t, 1)
 }
 
-// TestExpiredAuthority has an authority end before there is another one: nothing that it has signed is worth keeping it for.
+// TestExpiredAuthority replaces an expired authority. No certificate that it signed is valid, so the caBundles drop it
+// at once.
 func TestExpiredAuthority(t *testing.T) {
 	w := newWorld(1)
 	w.pass(t, 0)
@@ -291,7 +300,7 @@ func TestExpiredAuthority(t *testing.T) {
 	w.checkAuthorities(t, 1)
 }
 
-// TestOneConfiguration has an administrator delete a webhook configuration, and make it again long after.
+// TestOneConfiguration deletes a webhook configuration, and creates it again much later.
 func TestOneConfiguration(t *testing.T) {
 	for _, deleted := range []client.Object{
 		&admissionregistrationv1.MutatingWebhookConfiguration{},
@@ -327,7 +336,7 @@ func TestOneConfiguration(t *testing.T) {
 	}
 }
 
-// TestNoConfiguration has nothing to say what the certificate is for.
+// TestNoConfiguration deletes both webhook configurations, so the hosts of the certificate are unknown.
 func TestNoConfiguration(t *testing.T) {
 	w := newWorld(1)
 	for _, deleted := range []client.Object{
@@ -342,26 +351,26 @@ func TestNoConfiguration(t *testing.T) {
 		t.Errorf("got the error %v", err)
 	}
 	if err := w.replicas[0].ready(nil); err == nil {
-		t.Error("ready")
+		t.Error("ready without a webhook configuration")
 	}
 }
 
-// TestCrash has a replica die before and after each of its writes.
+// TestCrash lets a replica crash before and after each of its writes.
 func TestCrash(t *testing.T) {
 	for crashAt := range 3 {
-		for _, afterward := range []bool{false, true} {
-			t.Run(fmt.Sprintf("write %d done %t", crashAt+1, afterward), func(t *testing.T) {
+		for _, crashAfterWrite := range []bool{false, true} {
+			t.Run(fmt.Sprintf("write %d, done %t", crashAt+1, crashAfterWrite), func(t *testing.T) {
 				w := newWorld(2)
 				w.pass(t, 0)
 				w.pass(t, 1)
-				asBefore := w.bundles(t)
+				bundlesBefore := w.bundles(t)
 				w.deleteSecret(t)
-				w.crashAt, w.afterward = w.writes+crashAt+1, afterward
+				w.crashAt, w.crashAfterWrite = w.writes+crashAt+1, crashAfterWrite
 				w.pass(t, 0)
 				if w.writes != w.crashAt {
-					t.Fatalf("%d writes; none at which it dies", w.writes)
+					t.Fatalf("%d writes; the replica didn't crash", w.writes)
 				}
-				w.check(t, asBefore)
+				w.check(t, bundlesBefore)
 				w.check(t, w.bundles(t))
 				w.pass(t, 0)
 				w.pass(t, 1)
@@ -376,8 +385,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestLate has another replica write between what a pass reads and what it writes.
-func TestLate(t *testing.T) {
+// TestConflict lets replica 1 write the Secret after replica 0 has read it and before replica 0 writes it.
+func TestConflict(t *testing.T) {
 	w := newWorld(2)
 	w.pass(t, 0)
 	secret := w.secret(t)
@@ -398,11 +407,12 @@ func TestLate(t *testing.T) {
 	w.catchUp(t)
 }
 
-// catchUp has replica 0 be late, look again a moment later, and trust what replica 1 does; no pass breaks the webhooks.
+// catchUp checks that replica 0 has a conflict, requeues after conflictDelay, and then trusts the same authority as
+// replica 1. API servers accept the certificates of both replicas all the time.
 func (w *world) catchUp(t *testing.T) {
 	t.Helper()
-	if after := w.pass(t, 0); after != moment {
-		t.Errorf("the replica that was late looks again in %s", after)
+	if after := w.pass(t, 0); after != conflictDelay {
+		t.Errorf("the replica with the conflict requeues after %s; want %s", after, conflictDelay)
 	}
 	w.check(t, w.bundles(t))
 	w.pass(t, 0)
@@ -412,8 +422,8 @@ func (w *world) catchUp(t *testing.T) {
 	}
 }
 
-// TestLateCache has a replica see the caBundles, but not the Secret, that another one has written.
-func TestLateCache(t *testing.T) {
+// TestStaleCache lets replica 0 read the caBundles that replica 1 wrote, but a stale Secret.
+func TestStaleCache(t *testing.T) {
 	w := newWorld(2)
 	w.pass(t, 0)
 	w.pass(t, 1)
@@ -421,7 +431,9 @@ func TestLateCache(t *testing.T) {
 	w.pass(t, 0)
 	old := w.secret(t)
 	w.replicas[0].client = interceptor.NewClient(w.client, interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption,
+		) error {
 			if secret, ok := object.(*corev1.Secret); ok {
 				old.DeepCopyInto(secret)
 				return nil
@@ -434,16 +446,19 @@ func TestLateCache(t *testing.T) {
 	before := w.bundles(t)
 	w.pass(t, 0)
 	if diff := cmp.Diff(before, w.bundles(t)); diff != "" {
-		t.Errorf("the replica that is late has changed the caBundles: %s", diff)
+		t.Errorf("the replica with the stale cache changed the caBundles: %s", diff)
 	}
 }
 
-// TestLatePatch has another replica announce another authority between what a pass reads of the configurations and what it writes.
-func TestLatePatch(t *testing.T) {
+// TestConflictOfConfigurations lets replica 1 announce a new authority after replica 0 has read the configurations and
+// before replica 0 writes them.
+func TestConflictOfConfigurations(t *testing.T) {
 	w := newWorld(2)
 	var once bool
 	w.replicas[0].client = interceptor.NewClient(w.client, interceptor.Funcs{
-		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+		Patch: func(
+			ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption,
+		) error {
 			if !once {
 				once = true
 				w.deleteSecret(t)
@@ -455,33 +470,34 @@ func TestLatePatch(t *testing.T) {
 	w.catchUp(t)
 }
 
-// TestUnknownSecret has a replica that can't ask the API server what the Secret is now, when the authority before could be forgotten.
+// TestUnknownSecret ends the overlap while a replica can't read the current Secret from the API server. The caBundles
+// keep the old authority until the replica can.
 func TestUnknownSecret(t *testing.T) {
 	w := newWorld(1)
 	w.pass(t, 0)
 	w.deleteSecret(t)
 	w.pass(t, 0)
 	w.advance(2 * overlap)
-	w.replicas[0].live = interceptor.NewClient(w.client, interceptor.Funcs{
+	w.replicas[0].apiReader = interceptor.NewClient(w.client, interceptor.Funcs{
 		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 			return errors.New("no connection")
 		},
 	})
-	w.pass(t, 0) // Serves what the new authority has signed.
+	w.pass(t, 0) // The replica starts to serve a certificate of the new authority.
 	w.pass(t, 0)
 	w.checkAuthorities(t, 2)
 
-	w.replicas[0].live = w.client
+	w.replicas[0].apiReader = w.client
 	w.pass(t, 0)
 	w.checkAuthorities(t, 1)
 }
 
-// TestTooOften has somebody else remove a caBundle again and again.
-func TestTooOften(t *testing.T) {
+// TestTooManyChanges removes a caBundle again and again.
+func TestTooManyChanges(t *testing.T) {
 	w := newWorld(1)
 	w.replicas[0].changes = New(w.replicas[0].options).changes
 	w.pass(t, 0)
-	for range changeBurst - 2 { // The first pass has changed two configurations.
+	for range changeBurst - 2 { // The first pass changed two configurations.
 		w.removeBundle(t)
 		w.pass(t, 0)
 	}
@@ -506,7 +522,8 @@ func (w *world) removeBundle(t *testing.T) {
 	}
 }
 
-// TestRandom has things happen in any order, and no replica ever serve what isn't trusted. What API servers know is as old as settling.
+// TestRandom runs passes and failures in random order. API servers accept every served certificate at any time, even if
+// what they know is as old as propagationDelay.
 func TestRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -520,28 +537,28 @@ func TestRandom(t *testing.T) {
 				case 1:
 					w.restart(random.IntN(len(w.replicas)))
 				case 2:
-					w.crashAt, w.afterward = w.writes+1+random.IntN(3), random.IntN(2) == 0
-				case 3, 4: // Everybody sees what there is, and API servers learn of it.
-					w.everybodyPasses(t)
-					w.advance(settling)
+					w.crashAt, w.crashAfterWrite = w.writes+1+random.IntN(3), random.IntN(2) == 0
+				case 3, 4: // All replicas pass, and then API servers see the caBundles.
+					w.passAll(t)
+					w.advance(propagationDelay)
 					known = w.bundles(t)
 				case 5:
-					w.everybodyPasses(t)
+					w.passAll(t)
 					w.advance(time.Duration(random.Int64N(int64(servingLifetime / 3))))
-					w.everybodyPasses(t)
+					w.passAll(t)
 					known = w.bundles(t)
 				default:
 					w.pass(t, random.IntN(len(w.replicas)))
 				}
 				w.check(t, w.bundles(t))
-				w.checkSettled(t, known)
+				w.checkStale(t, known)
 			}
 			w.crashAt = 0
-			w.everybodyPasses(t)
-			w.advance(max(settling, overlap))
-			w.everybodyPasses(t)
+			w.passAll(t)
+			w.advance(max(propagationDelay, overlap))
+			w.passAll(t)
 			writes := w.writes
-			w.everybodyPasses(t)
+			w.passAll(t)
 			if w.writes != writes {
 				t.Errorf("%d writes at rest", w.writes-writes)
 			}
@@ -549,26 +566,27 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-func (w *world) everybodyPasses(t *testing.T) {
+func (w *world) passAll(t *testing.T) {
 	t.Helper()
-	for range 2 { // Another one for replicas that die.
+	for range 2 { // A replica that crashes in the first round passes in the second.
 		for i := range w.replicas {
 			w.pass(t, i)
 		}
 	}
 }
 
-// checkSettled is check for API servers that are late. Replicas that just started, with nothing to go on with, aren't ready for them yet.
-func (w *world) checkSettled(t *testing.T, known [][]byte) {
+// checkStale is check for API servers with stale caBundles. It skips replicas that started less than propagationDelay
+// ago: such a replica has no older certificate that it could serve.
+func (w *world) checkStale(t *testing.T, known [][]byte) {
 	t.Helper()
 	for i, replica := range w.replicas {
 		served := replica.serving.Load()
-		if served == nil || w.clock.Now().Before(w.started[i].Add(settling)) {
+		if served == nil || w.clock.Now().Before(w.started[i].Add(propagationDelay)) {
 			continue
 		}
 		for _, bundle := range known {
 			if err := verify(served.certificate.Leaf, parseBundle(bundle), host, w.clock.Now()); err != nil {
-				t.Fatalf("replica %d serves what an API server doesn't know yet: %v", i, err)
+				t.Fatalf("an API server with stale caBundles doesn't trust the certificate of replica %d: %v", i, err)
 			}
 		}
 	}

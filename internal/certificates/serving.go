@@ -10,40 +10,41 @@ import (
 	"time"
 )
 
-// settling is how long API servers may take to learn of a changed caBundle. It mostly takes them milliseconds.
-const settling = time.Minute
+// propagationDelay is how long API servers may take to see a changed caBundle. Most take milliseconds.
+const propagationDelay = time.Minute
 
 // serving is the certificate that a replica serves.
 type serving struct {
 	certificate *tls.Certificate
 	hosts       []string
-	// since when it is served: its life starts here. It is valid from earlier on, by clockSkew, which is longer than a short life.
+	// since is when the replica began to serve the certificate, and the start of its lifetime. Its NotBefore is earlier by
+	// clockSkew, which would distort the renewal of a short-lived certificate.
 	since time.Time
-	// authority has signed it.
+	// authority is the certificate of the authority that signed it.
 	authority *x509.Certificate
 }
 
-// trust is an authority that is in the caBundles of all configurations there are.
+// trust is an authority that is in the caBundles of all existing webhook configurations.
 type trust struct {
 	*authority
-	// since when, as far as this replica knows.
+	// since is when this replica found the authority in all caBundles.
 	since time.Time
 }
 
-// replaceAt is when a replica has to serve another certificate than s, for the hosts and signed by a trusted authority. It is now, or in the
-// past, for one that nobody accepts.
+// replaceAt returns when a replica has to replace s by another certificate, for the hosts and signed by the trusted
+// authority. The time is now or in the past if no API server accepts s.
 func (s *serving) replaceAt(hosts []string, trusted trust, now time.Time) time.Time {
 	switch {
 	case s == nil || !slices.Equal(s.hosts, hosts):
 		return now
 	case !s.authority.Equal(trusted.certificate):
-		return earliest(trusted.since.Add(settling), s.certificate.Leaf.NotAfter)
+		return earliest(trusted.since.Add(propagationDelay), s.certificate.Leaf.NotAfter)
 	default:
 		return renewal(s.since, s.certificate.Leaf.NotAfter)
 	}
 }
 
-// valid is whether the certificate is good at the time.
+// valid reports whether there is a certificate that hasn't expired.
 func (s *serving) valid(now time.Time) bool {
 	return s != nil && now.Before(s.certificate.Leaf.NotAfter)
 }

@@ -11,14 +11,14 @@ import (
 func TestReplaceAt(t *testing.T) {
 	hosts := []string{"a", "b"}
 	old, current := mustRead(t, mustMake(t, start), start), mustRead(t, mustMake(t, start), start)
-	by := func(signer *authority, made time.Time) *serving {
+	signedBy := func(signer *authority, made time.Time) *serving {
 		certificate, err := signer.sign(hosts, made)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return &serving{certificate: certificate, hosts: hosts, since: made, authority: signer.certificate}
 	}
-	due := start.Add(2 * servingLifetime / 3)
+	wantRenewal := start.Add(2 * servingLifetime / 3)
 	lastHour := current.certificate.NotAfter.Add(-time.Hour)
 	tests := []struct {
 		name    string
@@ -27,15 +27,20 @@ func TestReplaceAt(t *testing.T) {
 		now     time.Time
 		want    time.Time
 	}{
-		{name: "nothing is served", hosts: hosts, now: start, want: start},
-		{name: "a new one", serving: by(current, start), hosts: hosts, now: start, want: due},
-		{name: "due for long", serving: by(current, start), hosts: hosts, now: start.Add(servingLifetime), want: due},
-		{name: "one that ends with its authority", serving: by(current, lastHour), hosts: hosts, now: lastHour, want: lastHour.Add(40 * time.Minute)},
-		{name: "for other hosts", serving: by(current, start), hosts: []string{"a", "c"}, now: start, want: start},
-		{name: "of the authority before", serving: by(old, start), hosts: hosts, now: start, want: start.Add(settling)},
-		{name: "of the authority before, for a moment only", serving: by(old, start.Add(time.Second-servingLifetime)), hosts: hosts, now: start,
+		{name: "no certificate", hosts: hosts, now: start, want: start},
+		{name: "a new certificate", serving: signedBy(current, start), hosts: hosts, now: start, want: wantRenewal},
+		{name: "long overdue", serving: signedBy(current, start), hosts: hosts, now: start.Add(servingLifetime),
+			want: wantRenewal},
+		{name: "expires with its authority in an hour", serving: signedBy(current, lastHour), hosts: hosts, now: lastHour,
+			want: lastHour.Add(40 * time.Minute)},
+		{name: "for other hosts", serving: signedBy(current, start), hosts: []string{"a", "c"}, now: start, want: start},
+		{name: "signed by the previous authority", serving: signedBy(old, start), hosts: hosts, now: start,
+			want: start.Add(propagationDelay)},
+		{name: "signed by the previous authority, and expires in a second",
+			serving: signedBy(old, start.Add(time.Second-servingLifetime)), hosts: hosts, now: start,
 			want: start.Add(time.Second)},
-		{name: "of the authority before, for other hosts", serving: by(old, start), hosts: []string{"c"}, now: start, want: start},
+		{name: "signed by the previous authority, for other hosts", serving: signedBy(old, start), hosts: []string{"c"},
+			now: start, want: start},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,13 +20,13 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 )
 
-// Scheme knows all types that the operator reads and writes.
+// Scheme returns all types that the operator reads and writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme))
 }
 
-// CacheOptions limits the cache to what the kinds read.
+// CacheOptions returns a cache that is limited to what the kinds read.
 func CacheOptions() cache.Options {
 	return cache.Options{
 		ByObject:         leaderworkerset.CacheByObject(),
@@ -34,13 +34,13 @@ func CacheOptions() cache.Options {
 	}
 }
 
-// ClientOptions has reads wait until they show what the same process wrote before. Passes would be right without it, and often done
-// twice; the webhook for pods relies on it to know the last order.
+// ClientOptions returns a client whose reads wait until they show what the same process wrote before. Passes would be
+// right without that, and often run twice. The webhook for pods needs it to know the present release.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: ptr.To(true)}}
 }
 
-// Options are the tunables of each kind.
+// Options are the options of each kind.
 type Options struct {
 	LeaderWorkerSet leaderworkerset.Options
 }
@@ -50,14 +50,14 @@ func DefaultOptions() Options {
 	return Options{LeaderWorkerSet: leaderworkerset.DefaultOptions()}
 }
 
-// Setup adds the reconcilers and webhooks of each kind, and health checks, to a manager. The manager has the scheme, cache
-// and client of this package.
+// Setup adds the reconcilers and webhooks of each kind, and health checks, to a manager. The manager has the scheme,
+// cache and client of this package.
 func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	return errors.Join(leaderworkerset.Setup(ctx, mgr, options.LeaderWorkerSet), addHealthChecks(mgr))
 }
 
-// addHealthChecks has the operator count as ready once its webhooks are served and its caches are filled: before, it could neither
-// admit pods nor tell a name that is taken from one that is free.
+// addHealthChecks makes the operator ready once its webhooks are served and its caches are filled. Before, it could
+// neither admit pods nor decide whether a name is taken.
 func addHealthChecks(mgr ctrl.Manager) error {
 	synced := func(request *http.Request) error {
 		ctx, cancel := context.WithTimeout(request.Context(), time.Second)

@@ -5,9 +5,13 @@ package metrics_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -18,7 +22,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
-// reviewer is an API server that knows the token "prometheus", whose user may get /metrics, and is away for the token "away".
+// reviewer is an API server. It knows every token but those that begin with "stranger", allows only the user "prometheus" to get
+// /metrics, and is away for the token "away".
 type reviewer struct {
 	t *testing.T
 
@@ -37,9 +42,10 @@ func (r *reviewer) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		review.Status.Authenticated = review.Spec.Token != "stranger"
+		review.Status.Authenticated = !strings.HasPrefix(review.Spec.Token, "stranger")
 		review.Status.User = authenticationapi.UserInfo{
-			Username: review.Spec.Token, UID: "1", Groups: []string{"monitoring"}, Extra: map[string]authenticationapi.ExtraValue{"pod": {"a"}},
+			Username: review.Spec.Token, UID: "1", Groups: []string{"monitoring"},
+			Extra: map[string]authenticationapi.ExtraValue{"pod": {"a"}},
 		}
 		answer = review
 	case "/apis/authorization.k8s.io/v1/subjectaccessreviews":
@@ -63,48 +69,85 @@ func (r *reviewer) read(request *http.Request, into any) {
 	}
 }
 
+// RoundTrip makes the reviewer the transport of a client.
+func (r *reviewer) RoundTrip(request *http.Request) (*http.Response, error) {
+	recorder := httptest.NewRecorder()
+	r.ServeHTTP(recorder, request)
+	return recorder.Result(), nil
+}
+
+// guard returns a handler that answers 418 to those whom the filter admits.
+func guard(t *testing.T, answers *reviewer) http.Handler {
+	t.Helper()
+	config := &rest.Config{Host: "https://api.invalid", ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
+	filter, err := metrics.OnlyForAllowed(config, &http.Client{Transport: answers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	guarded, err := filter(logr.Discard(), admitted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return guarded
+}
+
+// read returns the status of the answer to a reader.
+func read(t *testing.T, guarded http.Handler, authorization string) int {
+	t.Helper()
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	request.Header.Set("Authorization", authorization)
+	response := httptest.NewRecorder()
+	guarded.ServeHTTP(response, request)
+	return response.Code
+}
+
 func TestOnlyForAllowed(t *testing.T) {
 	answers := &reviewer{t: t}
-	server := httptest.NewServer(answers)
-	defer server.Close()
-	config := &rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
-	filter, err := metrics.OnlyForAllowed(config, server.Client())
-	if err != nil {
-		t.Fatal(err)
-	}
-	guarded, err := filter(logr.Discard(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
-	if err != nil {
-		t.Fatal(err)
-	}
+	guarded := guard(t, answers)
 	for _, tc := range []struct {
 		name, authorization string
-		want                int
+		want, wantReviews   int
 	}{
-		{"nobody", "", http.StatusUnauthorized},
-		{"an empty token", "Bearer ", http.StatusUnauthorized},
-		{"a password", "Basic cHJvbWV0aGV1czp4", http.StatusUnauthorized},
-		{"an unknown token", "Bearer stranger", http.StatusUnauthorized},
-		{"a user who may not", "Bearer user", http.StatusForbidden},
-		{"a user who may", "Bearer prometheus", http.StatusTeapot},
-		{"the same again", "bearer prometheus", http.StatusTeapot},
-		{"while the API server is away", "Bearer away", http.StatusInternalServerError},
+		{"nobody", "", http.StatusUnauthorized, 0},
+		{"an empty token", "Bearer ", http.StatusUnauthorized, 0},
+		{"a password", "Basic cHJvbWV0aGV1czp4", http.StatusUnauthorized, 0},
+		// controller-runtime's filter answers 500 where 401 would say more.
+		{"an unknown token", "Bearer stranger", http.StatusInternalServerError, 1},
+		{"a user who may not", "Bearer user", http.StatusForbidden, 2},
+		{"a user who may", "Bearer prometheus", http.StatusTeapot, 2},
+		{"the same again", "bearer prometheus", http.StatusTeapot, 0},
+		{"while the API server is away", "Bearer away", http.StatusInternalServerError, 1},
 	} {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
-		request.Header.Set("Authorization", tc.authorization)
-		response := httptest.NewRecorder()
-		guarded.ServeHTTP(response, request)
-		if response.Code != tc.want {
-			t.Errorf("%s: answered with %d, want %d", tc.name, response.Code, tc.want)
+		answers.reviews = 0
+		if got := read(t, guarded, tc.authorization); got != tc.want {
+			t.Errorf("%s: answered with %d, want %d", tc.name, got, tc.want)
+		}
+		if answers.reviews != tc.wantReviews {
+			t.Errorf("%s: %d reviews, want %d", tc.name, answers.reviews, tc.wantReviews)
 		}
 	}
-	if want := 1 + 2 + 2 + 1; answers.reviews != want { // an unknown token, a user, another one who isn't asked about again, and one more
-		t.Errorf("%d reviews, want %d", answers.reviews, want)
-	}
 	want := authorizationapi.SubjectAccessReviewSpec{
-		User: "prometheus", UID: "1", Groups: []string{"monitoring"}, Extra: map[string]authorizationapi.ExtraValue{"pod": {"a"}},
+		User: "prometheus", UID: "1", Groups: []string{"monitoring", "system:authenticated"},
+		Extra:                 map[string]authorizationapi.ExtraValue{"pod": {"a"}},
 		NonResourceAttributes: &authorizationapi.NonResourceAttributes{Path: "/metrics", Verb: "get"},
 	}
 	if diff := cmp.Diff(want, answers.asked.Spec); diff != "" {
-		t.Errorf("what was asked of the one who may (-want +got):\n%s", diff)
+		t.Errorf("review of the user who may (-want +got):\n%s", diff)
 	}
+}
+
+// TestBound has strangers cause 30 reviews, of which the last 10 wait a second for the rate of 10 a second.
+func TestBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answers := &reviewer{t: t}
+		guarded := guard(t, answers)
+		start := time.Now()
+		for i := range 30 {
+			read(t, guarded, fmt.Sprintf("Bearer stranger-%d", i))
+		}
+		if took := time.Since(start); answers.reviews != 30 || took.Round(time.Millisecond) != time.Second {
+			t.Errorf("%d reviews took %s, want 30 in 1s", answers.reviews, took)
+		}
+	})
 }

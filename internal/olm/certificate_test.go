@@ -27,7 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 )
 
-// ownedBy is an owner as OLM makes it.
+// ownedBy returns an owner as OLM writes it.
 func ownedBy(kind, name string, uid types.UID) metav1.OwnerReference {
 	return metav1.OwnerReference{
 		APIVersion: "operators.coreos.com/v1alpha1", Kind: kind, Name: name, UID: uid,
@@ -37,22 +37,26 @@ func ownedBy(kind, name string, uid types.UID) metav1.OwnerReference {
 
 func TestLacksOwner(t *testing.T) {
 	const kind = clusterServiceVersion
-	self := ownedBy(kind, "lws-operator.v0.2.0", "2")
-	foreign := metav1.OwnerReference{APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: "serving-cert", UID: "9"}
+	current := ownedBy(kind, "lws-operator.v0.2.0", "2")
+	notOLM := metav1.OwnerReference{APIVersion: "cert-manager.io/v1", Kind: "Certificate", Name: "serving-cert", UID: "9"}
 	for name, test := range map[string]struct {
 		owners []metav1.OwnerReference
 		want   bool
 	}{
-		"the version before":               {[]metav1.OwnerReference{ownedBy(kind, "lws-operator.v0.1.0", "1")}, true},
-		"one of the same name before":      {[]metav1.OwnerReference{ownedBy(kind, self.Name, "1")}, true},
-		"the version before, and another":  {[]metav1.OwnerReference{foreign, ownedBy(kind, "lws-operator.v0.1.0", "1")}, true},
-		"this version":                     {[]metav1.OwnerReference{self}, false},
-		"the version before, and this one": {[]metav1.OwnerReference{ownedBy(kind, "lws-operator.v0.1.0", "1"), self}, false},
-		"nobody: it is not from OLM":       {nil, false},
-		"another: it is not from OLM":      {[]metav1.OwnerReference{foreign}, false},
+		"the previous version":            {[]metav1.OwnerReference{ownedBy(kind, "lws-operator.v0.1.0", "1")}, true},
+		"a previous one of the same name": {[]metav1.OwnerReference{ownedBy(kind, current.Name, "1")}, true},
+		"the previous version and another owner": {
+			[]metav1.OwnerReference{notOLM, ownedBy(kind, "lws-operator.v0.1.0", "1")}, true,
+		},
+		"this version": {[]metav1.OwnerReference{current}, false},
+		"the previous version and this one": {
+			[]metav1.OwnerReference{ownedBy(kind, "lws-operator.v0.1.0", "1"), current}, false,
+		},
+		"no owner: OLM didn't make it":      {nil, false},
+		"another owner: OLM didn't make it": {[]metav1.OwnerReference{notOLM}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := lacksOwner(test.owners, self); got != test.want {
+			if got := lacksOwner(test.owners, current); got != test.want {
 				t.Errorf("got %t; want %t", got, test.want)
 			}
 		})
@@ -69,9 +73,11 @@ func TestOwnerOf(t *testing.T) {
 		want    metav1.OwnerReference
 		wantErr string
 	}{
-		"by OLM":                {owners: []metav1.OwnerReference{controller}, want: ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")},
-		"by nobody":             {wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
-		"by another controller": {owners: []metav1.OwnerReference{other}, wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
+		"OLM": {owners: []metav1.OwnerReference{controller},
+			want: ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")},
+		"no controller": {wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
+		"another controller": {owners: []metav1.OwnerReference{other},
+			wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			condition := &operatorsv2.OperatorCondition{ObjectMeta: metav1.ObjectMeta{
@@ -88,11 +94,12 @@ func TestOwnerOf(t *testing.T) {
 	}
 }
 
-// TestOwnerPatch applies the patch as API servers do, to the Secret that it was made for, and to another that took its place.
+// TestOwnerPatch applies the patch as API servers do, to the intended Secret and to a recreated Secret of the same
+// name.
 func TestOwnerPatch(t *testing.T) {
-	before := ownedBy(clusterServiceVersion, "lws-operator.v0.1.0", "1")
-	self := ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")
-	patch, err := ownerPatch("a", self)
+	previous := ownedBy(clusterServiceVersion, "lws-operator.v0.1.0", "1")
+	current := ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")
+	patch, err := ownerPatch("a", current)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,23 +107,25 @@ func TestOwnerPatch(t *testing.T) {
 		uid  types.UID
 		want string
 	}{
-		"the Secret": {uid: "a"},
-		"another":    {uid: "b", want: "metadata.uid"},
+		"the intended Secret": {uid: "a"},
+		"a recreated Secret":  {uid: "b", want: "metadata.uid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			old := corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-				Name: "cert", UID: test.uid, ResourceVersion: "1", OwnerReferences: []metav1.OwnerReference{before},
+				Name: "cert", UID: test.uid, ResourceVersion: "1", OwnerReferences: []metav1.OwnerReference{previous},
 			}}
 			patched := patchSecret(t, old, patch)
 			owners := map[types.UID]metav1.OwnerReference{}
 			for _, owner := range patched.OwnerReferences {
 				owners[owner.UID] = owner
 			}
-			if diff := cmp.Diff(map[types.UID]metav1.OwnerReference{before.UID: before, self.UID: self}, owners); diff != "" {
+			want := map[types.UID]metav1.OwnerReference{previous.UID: previous, current.UID: current}
+			if diff := cmp.Diff(want, owners); diff != "" {
 				t.Errorf("owners (-want +got):\n%s", diff)
 			}
 			got := ""
-			if err := validation.ValidateObjectMetaUpdate(&patched.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata")).ToAggregate(); err != nil {
+			errs := validation.ValidateObjectMetaUpdate(&patched.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+			if err := errs.ToAggregate(); err != nil {
 				got = err.Error()
 			}
 			if (test.want == "") != (got == "") || !strings.HasPrefix(got, test.want) {
@@ -142,7 +151,7 @@ func patchSecret(t *testing.T, secret corev1.Secret, patch []byte) (patched core
 	return patched
 }
 
-// TestStart has attempts fail for some time, on a clock of its own.
+// TestStart lets attempts fail for some time, on a fake clock.
 func TestStart(t *testing.T) {
 	for name, test := range map[string]struct {
 		failing   time.Duration
@@ -150,10 +159,11 @@ func TestStart(t *testing.T) {
 		wantReady time.Duration
 		wantLog   string
 	}{
-		"no failure":                     {wantReady: 0},
-		"permissions come late":          {failing: 5 * time.Second, wantReady: 5 * time.Second},
-		"permissions don't come":         {failing: time.Hour, wantReady: longestWait, wantLog: "operatorconditions are forbidden"},
-		"the operator ends before there": {failing: time.Hour, canceled: 3 * time.Second, wantReady: 3 * time.Second},
+		"no failure":              {wantReady: 0},
+		"permissions arrive late": {failing: 5 * time.Second, wantReady: 5 * time.Second},
+		"permissions never arrive": {failing: time.Hour, wantReady: maxUnready,
+			wantLog: "operatorconditions are forbidden"},
+		"the operator ends before that": {failing: time.Hour, canceled: 3 * time.Second, wantReady: 3 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -164,19 +174,19 @@ func TestStart(t *testing.T) {
 				if test.canceled > 0 {
 					time.AfterFunc(test.canceled, cancel)
 				}
-				c := &certificate{
+				c := &certificateOwner{
 					direct:    failingFor(t, test.failing),
 					condition: key,
 					log:       funcr.New(func(_, args string) { logged.WriteString(args) }, funcr.Options{}),
 				}
-				if err := c.checkOwned(nil); err == nil {
+				if err := c.ready(nil); err == nil {
 					t.Error("ready before the first attempt")
 				}
 				if err := c.Start(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if err := c.checkOwned(nil); err != nil {
-					t.Errorf("not ready in the end: %v", err)
+				if err := c.ready(nil); err != nil {
+					t.Errorf("not ready after the last attempt: %v", err)
 				}
 				if got := time.Since(begin); got != test.wantReady {
 					t.Errorf("ready after %s; want %s", got, test.wantReady)
@@ -189,7 +199,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// failingFor is a client that fails for some time, and finds an OperatorCondition after that, whose operator has no Deployment.
+// failingFor returns a client that fails for some time. After that it finds an OperatorCondition without Deployments.
 func failingFor(t *testing.T, failing time.Duration) client.Client {
 	t.Helper()
 	condition := operatorCondition()
@@ -202,7 +212,9 @@ func failingFor(t *testing.T, failing time.Duration) client.Client {
 	}
 	until := time.Now().Add(failing)
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(condition).WithInterceptorFuncs(interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption,
+		) error {
 			if time.Now().Before(until) {
 				return errors.New("operatorconditions are forbidden")
 			}

@@ -1,13 +1,15 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package olm is the operator's part in upgrades by the Operator Lifecycle Manager, OLM v0. The operator is there as a
-// ClusterServiceVersion, with an OperatorCondition of the same name:
+// Package olm helps the Operator Lifecycle Manager, OLM v0, to upgrade the operator. OLM v0 represents the operator as
+// a ClusterServiceVersion, with an OperatorCondition of the same name:
 //
-//   - By the condition Upgradeable, upgrades wait while LeaderWorkerSets are in a rolling update. The leader writes it.
-//   - The ClusterServiceVersion is made an owner of the Secret with the webhooks' certificate. OLM keeps the Secret in an upgrade,
-//     but leaves it owned by the ClusterServiceVersion before, with which it is deleted: until OLM has made another certificate, and pods
-//     have it, the API server trusts none, and refuses pods. Every replica sees to that before it is ready.
+//   - The condition Upgradeable lets upgrades wait while LeaderWorkerSets are in a rolling update. The leader writes
+//     the condition.
+//   - The ClusterServiceVersion becomes an owner of the Secret with the webhooks' certificate. OLM keeps the Secret in
+//     an upgrade, but leaves it owned by the previous ClusterServiceVersion, and so the Secret is deleted with that
+//     one. Then the API server trusts no certificate, and refuses pods, until OLM has made another certificate and the
+//     operator's pods have it. Every replica adds the owner before it is ready.
 package olm
 
 import (
@@ -29,14 +31,16 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// ConditionNameVariable is the environment variable by which OLM v0 names the operator's OperatorCondition. Nothing else sets it.
+// ConditionNameVariable is the environment variable with the name of the operator's OperatorCondition. Only OLM v0 sets
+// it.
 const ConditionNameVariable = "OPERATOR_CONDITION_NAME"
 
-// namespaceFile tells the pods of a cluster their namespace.
+// namespaceFile has the namespace of the pod that reads it.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// Setup adds to a manager, whose cache has LeaderWorkerSets, what is done where OLM v0 installed the operator, and nothing elsewhere. The
-// namespace is the operator's, the pod's own if empty. It fails if that can't be found out, or the API server can't be asked.
+// Setup adds the work of this package to a manager whose cache has LeaderWorkerSets. Setup adds nothing if OLM v0
+// didn't install the operator. The namespace is the operator's; if empty, Setup uses the namespace of the pod. Setup
+// fails if it finds no namespace, or if the API server doesn't answer.
 func Setup(mgr ctrl.Manager, namespace string) error {
 	name := os.Getenv(ConditionNameVariable)
 	if name == "" {
@@ -44,7 +48,8 @@ func Setup(mgr ctrl.Manager, namespace string) error {
 	}
 	kind := operatorsv2.GroupVersion.WithKind("OperatorCondition")
 	if _, err := mgr.GetRESTMapper().RESTMapping(kind.GroupKind(), kind.Version); meta.IsNoMatchError(err) {
-		mgr.GetLogger().Info("OLM isn't told when to wait with an upgrade: the cluster doesn't have its API", "kind", kind.String())
+		mgr.GetLogger().Info("OLM can't learn when to delay an upgrade: the cluster doesn't have its API",
+			"kind", kind.String())
 		return nil
 	} else if err != nil {
 		return err
@@ -52,7 +57,7 @@ func Setup(mgr ctrl.Manager, namespace string) error {
 	if namespace == "" {
 		content, err := os.ReadFile(namespaceFile)
 		if err != nil {
-			return fmt.Errorf("find out the operator's namespace: %w", err)
+			return fmt.Errorf("find the operator's namespace: %w", err)
 		}
 		namespace = strings.TrimSpace(string(content))
 	}
@@ -61,19 +66,21 @@ func Setup(mgr ctrl.Manager, namespace string) error {
 		return err
 	}
 	condition := types.NamespacedName{Namespace: namespace, Name: name}
-	return errors.Join(addUpgradeable(mgr, direct, condition), addCertificate(mgr, direct, condition))
+	return errors.Join(addUpgradeable(mgr, direct, condition), addCertificateOwner(mgr, direct, condition))
 }
 
-// newClient makes a client that asks the API server each time. What OLM makes is read too seldom for a cache, which would need more permissions.
+// newClient makes a client without a cache. The operator reads the objects of OLM too seldom for a cache, which would
+// need more permissions.
 func newClient(mgr ctrl.Manager) (client.Client, error) {
 	scheme, err := newScheme()
 	if err != nil {
 		return nil, err
 	}
-	return client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper(), Scheme: scheme})
+	return client.New(mgr.GetConfig(),
+		client.Options{HTTPClient: mgr.GetHTTPClient(), Mapper: mgr.GetRESTMapper(), Scheme: scheme})
 }
 
-// newScheme knows the types of OLM that the operator reads.
+// newScheme returns a scheme with the types of OLM that the operator reads.
 func newScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	return scheme, operatorsv2.AddToScheme(scheme)
@@ -85,11 +92,12 @@ func addUpgradeable(mgr ctrl.Manager, direct client.Client, condition types.Name
 	if err != nil {
 		return err
 	}
-	sets := source.Kind(mgr.GetCache(), &leaderworkersetv1.LeaderWorkerSet{}, enqueueSoon(condition), rolloutBeginsOrEnds())
-	return errors.Join(c.Watch(sets), c.Watch(once(condition)))
+	sets := source.Kind(mgr.GetCache(), &leaderworkersetv1.LeaderWorkerSet{},
+		enqueueBatched(condition), rolloutBeginsOrEnds())
+	return errors.Join(c.Watch(sets), c.Watch(enqueueOnce(condition)))
 }
 
-func addCertificate(mgr ctrl.Manager, direct client.Client, condition types.NamespacedName) error {
-	certificate := &certificate{direct: direct, condition: condition, log: mgr.GetLogger().WithName("olm")}
-	return errors.Join(mgr.Add(certificate), mgr.AddReadyzCheck("certificate-owner", certificate.checkOwned))
+func addCertificateOwner(mgr ctrl.Manager, direct client.Client, condition types.NamespacedName) error {
+	owner := &certificateOwner{direct: direct, condition: condition, log: mgr.GetLogger().WithName("olm")}
+	return errors.Join(mgr.Add(owner), mgr.AddReadyzCheck("certificate-owner", owner.ready))
 }

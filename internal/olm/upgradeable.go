@@ -19,30 +19,30 @@ import (
 
 // Reasons of the condition Upgradeable.
 const (
-	// reasonRollingUpdates is that of an upgrade that has to wait.
+	// reasonRollingUpdates holds upgrades back.
 	reasonRollingUpdates = "RollingUpdatesInProgress"
 
-	// reasonAtRest is that of an upgrade that disturbs nothing.
+	// reasonAtRest allows upgrades, which disturb no rolling update.
 	reasonAtRest = "NoRollingUpdateInProgress"
 
-	// reasonOverdue is that of an upgrade that has waited, or would have to wait, for too long.
+	// reasonOverdue allows upgrades that have waited, or would wait, for longer than maxHold.
 	reasonOverdue = "RollingUpdatesTakeTooLong"
 )
 
-// patience is how long a rolling update holds upgrades back. One that never ends may be waiting for what the upgrade mends, and an upgrade in
-// the middle of one does no harm.
-const patience = time.Hour
+// maxHold is how long a rolling update holds upgrades back. A rolling update that never ends may need a fix that only
+// the upgrade brings. An upgrade during a rolling update does no harm.
+const maxHold = time.Hour
 
-// maxNamed bounds how many LeaderWorkerSets a message names.
+// maxNamed limits how many LeaderWorkerSets a message names.
 const maxNamed = 5
 
 // rollout is a rolling update in progress.
 type rollout struct {
-	set   string // namespace/name
+	set   string // <namespace>/<name>
 	begun time.Time
 }
 
-// inProgress says that a LeaderWorkerSet is in a rolling update, and since when.
+// inProgress reports whether a LeaderWorkerSet is in a rolling update, and since when.
 func inProgress(lws *leaderworkersetv1.LeaderWorkerSet) (since time.Time, ok bool) {
 	condition := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress)
 	if condition == nil || condition.Status != metav1.ConditionTrue || lws.DeletionTimestamp != nil {
@@ -51,7 +51,7 @@ func inProgress(lws *leaderworkersetv1.LeaderWorkerSet) (since time.Time, ok boo
 	return condition.LastTransitionTime.Time, true
 }
 
-// rolloutsOf are the rolling updates of LeaderWorkerSets, in the order of their names.
+// rolloutsOf returns the rolling updates of the LeaderWorkerSets, sorted by name.
 func rolloutsOf(sets []leaderworkersetv1.LeaderWorkerSet) []rollout {
 	var rollouts []rollout
 	for i := range sets {
@@ -63,13 +63,17 @@ func rolloutsOf(sets []leaderworkersetv1.LeaderWorkerSet) []rollout {
 	return rollouts
 }
 
-// nextUpgradeable is the condition Upgradeable in view of the rolling updates and of the condition before, nil if there was none; and
-// when it changes by time alone, zero if it doesn't.
-func nextUpgradeable(rollouts []rollout, before *metav1.Condition, now time.Time) (next metav1.Condition, changes time.Time) {
-	next = metav1.Condition{Type: operatorsv2.Upgradeable, Status: metav1.ConditionTrue, LastTransitionTime: metav1.NewTime(now)}
+// nextUpgradeable returns the condition Upgradeable, given the rolling updates and the previous condition, which may be
+// nil. It also returns when the condition changes without any event, or zero if it doesn't.
+func nextUpgradeable(
+	rollouts []rollout, previous *metav1.Condition, now time.Time,
+) (next metav1.Condition, changesAt time.Time) {
+	next = metav1.Condition{
+		Type: operatorsv2.Upgradeable, Status: metav1.ConditionTrue, LastTransitionTime: metav1.NewTime(now),
+	}
 	var holding []rollout
 	for _, each := range rollouts {
-		if holdsBack(each, before, now) {
+		if holdsBack(each, previous, now) {
 			holding = append(holding, each)
 		}
 	}
@@ -77,33 +81,33 @@ func nextUpgradeable(rollouts []rollout, before *metav1.Condition, now time.Time
 	case len(holding) > 0:
 		next.Status, next.Reason, next.Message = metav1.ConditionFalse, reasonRollingUpdates, describe(holding)
 		first := slices.MinFunc(holding, func(a, b rollout) int { return a.begun.Compare(b.begun) })
-		changes = first.begun.Add(patience)
+		changesAt = first.begun.Add(maxHold)
 	case len(rollouts) > 0:
 		next.Reason, next.Message = reasonOverdue, describe(rollouts)+"; upgrades have waited long enough for that"
 	default:
 		next.Reason, next.Message = reasonAtRest, "No LeaderWorkerSet is in a rolling update"
 	}
-	return next, changes
+	return next, changesAt
 }
 
-// holdsBack says whether upgrades have to wait for a rolling update. Where there is always one in progress, each for a short time only, upgrades
-// get their turn as well: those that begin when others have held upgrades back for long don't prolong that, and once it is over, only
-// later ones begin it anew.
-func holdsBack(r rollout, before *metav1.Condition, now time.Time) bool {
+// holdsBack reports whether a rolling update holds upgrades back. Upgrades get a turn even if some rolling update is
+// always in progress. A rolling update that begins after upgrades have been held back for maxHold doesn't prolong the
+// hold. Once the hold is over, only rolling updates that begin later start a new one.
+func holdsBack(r rollout, previous *metav1.Condition, now time.Time) bool {
 	switch {
-	case !now.Before(r.begun.Add(patience)):
+	case !now.Before(r.begun.Add(maxHold)):
 		return false
-	case before == nil:
+	case previous == nil:
 		return true
-	case before.Status == metav1.ConditionFalse:
-		return !r.begun.After(before.LastTransitionTime.Add(patience))
-	case before.Reason == reasonOverdue:
-		return !r.begun.Before(before.LastTransitionTime.Time)
+	case previous.Status == metav1.ConditionFalse:
+		return !r.begun.After(previous.LastTransitionTime.Add(maxHold))
+	case previous.Reason == reasonOverdue:
+		return !r.begun.Before(previous.LastTransitionTime.Time)
 	}
 	return true
 }
 
-// describe tells of some rolling updates: "3 LeaderWorkerSets are in a rolling update: default/a, default/b, default/c".
+// describe returns a message like "3 LeaderWorkerSets are in a rolling update: default/a, default/b, default/c".
 func describe(rollouts []rollout) string {
 	var names []string
 	for _, each := range rollouts[:min(len(rollouts), maxNamed)] {

@@ -26,45 +26,51 @@ import (
 )
 
 const (
-	// gathering is how long rolling updates that begin and end are gathered before a pass looks at all of them.
-	gathering = time.Second
+	// batchDelay is the time between the first event and the pass that covers all events since. It is also the delay after
+	// a conflict.
+	batchDelay = time.Second
 
-	// pace is the least time between two writes: after each, OLM takes the condition for outdated until it has seen it.
-	pace = 10 * time.Second
+	// minWriteInterval is the least time between two writes. After each write, OLM treats the condition as outdated until
+	// OLM has observed it.
+	minWriteInterval = 10 * time.Second
 )
 
-// upgradeableReconciler keeps the condition Upgradeable as it should be. At rest there is no pass.
+// upgradeableReconciler maintains the condition Upgradeable. While no rolling update begins or ends, it makes no pass.
 //
-// The package conditions of operator-framework/operator-lib isn't used: it writes, in all passes, whether something changed or not.
+// The package conditions of operator-framework/operator-lib isn't used, because it writes in each pass, even without a
+// change.
 type upgradeableReconciler struct {
-	sets    client.Reader // a cache
-	direct  client.Client
-	clock   clock.PassiveClock
-	written time.Time // when the condition was last written by this process
+	sets      client.Reader // a cache
+	direct    client.Client // without a cache
+	clock     clock.PassiveClock
+	writtenAt time.Time // when this process last wrote the condition
 }
 
-// Reconcile makes one pass over all LeaderWorkerSets. An OperatorCondition that changed meanwhile, or was written a moment ago, is looked at
-// again later; one that is gone went with the operator's ClusterServiceVersion.
+// Reconcile makes one pass over all LeaderWorkerSets. It requeues after a conflict, and if the last write is less than
+// minWriteInterval ago. A missing OperatorCondition was deleted with the operator's ClusterServiceVersion.
 func (r *upgradeableReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	now := r.clock.Now()
-	if wait := r.written.Add(pace).Sub(now); wait > 0 {
+	if wait := r.writtenAt.Add(minWriteInterval).Sub(now); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	changes, err := r.pass(ctx, request.NamespacedName, now)
+	changesAt, err := r.pass(ctx, request.NamespacedName, now)
 	switch {
 	case apierrors.IsConflict(err):
-		return ctrl.Result{RequeueAfter: gathering}, nil
+		return ctrl.Result{RequeueAfter: batchDelay}, nil
 	case apierrors.IsNotFound(err):
-		log.FromContext(ctx).Info("OLM isn't told when to wait with an upgrade", "reason", err.Error())
+		log.FromContext(ctx).Info("OLM can't learn when to delay an upgrade", "reason", err.Error())
 		return ctrl.Result{}, nil
-	case err != nil || changes.IsZero():
+	case err != nil || changesAt.IsZero():
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: changes.Sub(now)}, nil
+	return ctrl.Result{RequeueAfter: changesAt.Sub(now)}, nil
 }
 
-// pass writes the condition if it isn't what it should be, and returns when that changes by time alone; zero if it doesn't.
-func (r *upgradeableReconciler) pass(ctx context.Context, key types.NamespacedName, now time.Time) (changes time.Time, err error) {
+// pass writes the condition if it changed. It returns when the condition changes without any event, or zero if it
+// doesn't.
+func (r *upgradeableReconciler) pass(
+	ctx context.Context, key types.NamespacedName, now time.Time,
+) (changesAt time.Time, err error) {
 	sets := &leaderworkersetv1.LeaderWorkerSetList{}
 	if err := r.sets.List(ctx, sets, client.UnsafeDisableDeepCopy); err != nil {
 		return time.Time{}, err
@@ -74,22 +80,23 @@ func (r *upgradeableReconciler) pass(ctx context.Context, key types.NamespacedNa
 		return time.Time{}, err
 	}
 	before := condition.DeepCopy()
-	told := meta.FindStatusCondition(before.Spec.Conditions, operatorsv2.Upgradeable)
-	next, changes := nextUpgradeable(rolloutsOf(sets.Items), told, now)
+	previous := meta.FindStatusCondition(before.Spec.Conditions, operatorsv2.Upgradeable)
+	next, changesAt := nextUpgradeable(rolloutsOf(sets.Items), previous, now)
 	if !meta.SetStatusCondition(&condition.Spec.Conditions, next) {
-		return changes, nil
+		return changesAt, nil
 	}
-	// The list is replaced as a whole: others may have conditions in it.
+	// A merge patch replaces the whole list. The lock keeps conditions that others write meanwhile.
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.direct.Patch(ctx, condition, patch); err != nil {
 		return time.Time{}, err
 	}
-	r.written = now
-	log.FromContext(ctx).Info("Told OLM whether to wait with an upgrade", "upgradeable", next.Status, "reason", next.Reason, "message", next.Message)
-	return changes, nil
+	r.writtenAt = now
+	log.FromContext(ctx).Info("Wrote the condition Upgradeable for OLM",
+		"status", next.Status, "reason", next.Reason, "message", next.Message)
+	return changesAt, nil
 }
 
-// rolloutBeginsOrEnds lets those events pass after which other LeaderWorkerSets are in a rolling update than before.
+// rolloutBeginsOrEnds accepts the events that begin or end a rolling update.
 func rolloutBeginsOrEnds() predicate.TypedPredicate[*leaderworkersetv1.LeaderWorkerSet] {
 	rolling := func(lws *leaderworkersetv1.LeaderWorkerSet) bool {
 		_, ok := inProgress(lws)
@@ -104,23 +111,28 @@ func rolloutBeginsOrEnds() predicate.TypedPredicate[*leaderworkersetv1.LeaderWor
 	}
 }
 
-// enqueueSoon has the OperatorCondition looked at a moment after any event: those that come meanwhile are the same pass.
-func enqueueSoon(condition types.NamespacedName) handler.TypedEventHandler[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request] {
+// enqueueBatched returns a handler that starts a pass batchDelay after an event. Events in between share that pass.
+func enqueueBatched(
+	condition types.NamespacedName,
+) handler.TypedEventHandler[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request] {
 	return handler.TypedFuncs[*leaderworkersetv1.LeaderWorkerSet, reconcile.Request]{
-		CreateFunc: soon[event.TypedCreateEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
-		UpdateFunc: soon[event.TypedUpdateEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
-		DeleteFunc: soon[event.TypedDeleteEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
+		CreateFunc: addAfterDelay[event.TypedCreateEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
+		UpdateFunc: addAfterDelay[event.TypedUpdateEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
+		DeleteFunc: addAfterDelay[event.TypedDeleteEvent[*leaderworkersetv1.LeaderWorkerSet]](condition),
 	}
 }
 
-func soon[E any](condition types.NamespacedName) func(context.Context, E, workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+func addAfterDelay[E any](
+	condition types.NamespacedName,
+) func(context.Context, E, workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	return func(_ context.Context, _ E, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		queue.AddAfter(reconcile.Request{NamespacedName: condition}, gathering)
+		queue.AddAfter(reconcile.Request{NamespacedName: condition}, batchDelay)
 	}
 }
 
-// once has the OperatorCondition looked at when the operator begins to lead: rolling updates may have ended before, that it tells of.
-func once(condition types.NamespacedName) source.Source {
+// enqueueOnce returns a source that starts a pass when the replica becomes the leader. Rolling updates that the
+// condition reports may have ended before that.
+func enqueueOnce(condition types.NamespacedName) source.Source {
 	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		queue.Add(reconcile.Request{NamespacedName: condition})
 		return nil

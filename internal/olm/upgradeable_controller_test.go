@@ -27,17 +27,19 @@ import (
 
 var key = types.NamespacedName{Namespace: "lws-system", Name: "lws-operator.v0.2.0"}
 
-// other is a condition that isn't the operator's.
-var other = metav1.Condition{Type: "Other", Status: metav1.ConditionTrue, Reason: "Other", LastTransitionTime: metav1.NewTime(now)}
+// other is a condition that the operator doesn't write.
+var other = metav1.Condition{
+	Type: "Other", Status: metav1.ConditionTrue, Reason: "Other", LastTransitionTime: metav1.NewTime(now),
+}
 
-// world is one pass after the other, on a client that counts writes.
+// world runs passes on a client that counts writes.
 type world struct {
 	t          *testing.T
 	clock      *clocktesting.FakePassiveClock
 	client     client.Client
 	reconciler *upgradeableReconciler
 	writes     int
-	meanwhile  func() // what somebody else does right before the next write
+	meanwhile  func() // another client's write, right before the next write of the reconciler
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
@@ -48,7 +50,9 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	}
 	w := &world{t: t, clock: clocktesting.NewFakePassiveClock(now)}
 	w.client = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(interceptor.Funcs{
-		Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+		Patch: func(
+			ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption,
+		) error {
 			if meanwhile := w.meanwhile; meanwhile != nil {
 				w.meanwhile = nil
 				meanwhile()
@@ -64,14 +68,14 @@ func newWorld(t *testing.T, objects ...client.Object) *world {
 	return w
 }
 
-// pass makes one pass, after which there have been so many writes, and compares when it wants to be made again.
-func (w *world) pass(writes int, again time.Duration) {
+// pass makes one pass. It compares the number of writes since the start, and the time until the pass is requeued.
+func (w *world) pass(writes int, requeueAfter time.Duration) {
 	w.t.Helper()
 	result, err := w.reconciler.Reconcile(w.t.Context(), reconcile.Request{NamespacedName: key})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if diff := cmp.Diff(ctrl.Result{RequeueAfter: again}, result); diff != "" {
+	if diff := cmp.Diff(ctrl.Result{RequeueAfter: requeueAfter}, result); diff != "" {
 		w.t.Errorf("result (-want +got):\n%s", diff)
 	}
 	if w.writes != writes {
@@ -79,8 +83,8 @@ func (w *world) pass(writes int, again time.Duration) {
 	}
 }
 
-// is compares the status of the condition, and looks whether that of others is still there.
-func (w *world) is(want metav1.ConditionStatus) {
+// check compares the status of the condition Upgradeable, and checks that the other condition is still there.
+func (w *world) check(want metav1.ConditionStatus) {
 	w.t.Helper()
 	condition := &operatorsv2.OperatorCondition{}
 	if err := w.client.Get(w.t.Context(), key, condition); err != nil {
@@ -88,7 +92,7 @@ func (w *world) is(want metav1.ConditionStatus) {
 	}
 	if !meta.IsStatusConditionPresentAndEqual(condition.Spec.Conditions, operatorsv2.Upgradeable, want) ||
 		!meta.IsStatusConditionTrue(condition.Spec.Conditions, other.Type) {
-		w.t.Errorf("want Upgradeable %s, and the condition of others; got %+v", want, condition.Spec.Conditions)
+		w.t.Errorf("want Upgradeable %s, and the other condition; got %+v", want, condition.Spec.Conditions)
 	}
 }
 
@@ -102,39 +106,40 @@ func operatorCondition() *operatorsv2.OperatorCondition {
 func TestReconcile(t *testing.T) {
 	w := newWorld(t, operatorCondition())
 	w.pass(1, 0)
-	w.is(metav1.ConditionTrue)
+	w.check(metav1.ConditionTrue)
 
-	// A rollout begins at once after a write: that of the next one waits.
+	// A rollout begins right after a write. The next write waits.
 	set := newSet("a", metav1.ConditionTrue, 0)
 	if err := w.client.Create(t.Context(), &set); err != nil {
 		t.Fatal(err)
 	}
 	w.clock.SetTime(now.Add(time.Second))
-	w.pass(1, pace-time.Second)
-	w.clock.SetTime(now.Add(pace))
-	w.pass(2, patience-pace)
-	w.is(metav1.ConditionFalse)
+	w.pass(1, minWriteInterval-time.Second)
+	w.clock.SetTime(now.Add(minWriteInterval))
+	w.pass(2, maxHold-minWriteInterval)
+	w.check(metav1.ConditionFalse)
 
-	// While nothing changes, nothing is written; nor is before it is time for a change.
-	w.clock.SetTime(now.Add(patience - time.Minute))
+	// While nothing changes, the reconciler writes nothing, until the rollout has held upgrades back for maxHold.
+	w.clock.SetTime(now.Add(maxHold - time.Minute))
 	w.pass(2, time.Minute)
-	w.clock.SetTime(now.Add(patience))
+	w.clock.SetTime(now.Add(maxHold))
 	w.pass(3, 0)
-	w.is(metav1.ConditionTrue)
+	w.check(metav1.ConditionTrue)
 
-	// The end of that rollout changes the reason only, and after that there is rest.
+	// The end of that rollout changes only the reason. After that, nothing changes.
 	if err := w.client.Delete(t.Context(), &set); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.SetTime(now.Add(patience + pace))
+	w.clock.SetTime(now.Add(maxHold + minWriteInterval))
 	w.pass(4, 0)
-	w.clock.SetTime(now.Add(2 * patience))
+	w.clock.SetTime(now.Add(2 * maxHold))
 	w.pass(4, 0)
-	w.is(metav1.ConditionTrue)
+	w.check(metav1.ConditionTrue)
 }
 
-// TestReconcileAgainAfterConflict has somebody else write a condition while the operator's is about to be written: it must not get lost.
-func TestReconcileAgainAfterConflict(t *testing.T) {
+// TestReconcileRequeuesAfterConflict lets another client write a condition right before the operator does. That
+// condition must stay.
+func TestReconcileRequeuesAfterConflict(t *testing.T) {
 	condition := operatorCondition()
 	condition.Spec.Conditions = nil
 	w := newWorld(t, condition)
@@ -144,9 +149,9 @@ func TestReconcileAgainAfterConflict(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	w.pass(0, gathering)
+	w.pass(0, batchDelay)
 	w.pass(1, 0)
-	w.is(metav1.ConditionTrue)
+	w.check(metav1.ConditionTrue)
 }
 
 func TestReconcileWithoutOperatorCondition(t *testing.T) {
@@ -160,14 +165,14 @@ func TestRolloutBeginsOrEnds(t *testing.T) {
 		before, after *set
 		want          bool
 	}{
-		"a rollout begins":                 {&resting, &rolling, true},
-		"a rollout ends":                   {&rolling, &resting, true},
-		"another change in a rollout":      {&rolling, &rolling, false},
-		"another change at rest":           {&resting, &resting, false},
-		"a set in a rollout is seen first": {nil, &rolling, true},
-		"a set at rest is seen first":      {nil, &resting, false},
-		"a set in a rollout is deleted":    {&rolling, nil, true},
-		"a set at rest is deleted":         {&resting, nil, false},
+		"a rollout begins":              {&resting, &rolling, true},
+		"a rollout ends":                {&rolling, &resting, true},
+		"another change in a rollout":   {&rolling, &rolling, false},
+		"another change at rest":        {&resting, &resting, false},
+		"a set in a rollout is added":   {nil, &rolling, true},
+		"a set at rest is added":        {nil, &resting, false},
+		"a set in a rollout is deleted": {&rolling, nil, true},
+		"a set at rest is deleted":      {&resting, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got bool

@@ -15,83 +15,93 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// now is the time of all decisions.
+// now is the time at which the tests decide.
 var now = time.Date(2026, time.January, 31, 12, 0, 0, 0, time.UTC)
 
-// minutesAgo is a time before now.
+// minutesAgo returns the time that many minutes before now.
 func minutesAgo(minutes int) time.Time { return now.Add(-time.Duration(minutes) * time.Minute) }
 
-// told is a condition Upgradeable of some minutes ago.
-func told(status metav1.ConditionStatus, reason string, minutes int) *metav1.Condition {
-	return &metav1.Condition{Type: operatorsv2.Upgradeable, Status: status, Reason: reason, LastTransitionTime: metav1.NewTime(minutesAgo(minutes))}
+// upgradeable returns a condition Upgradeable that got its status some minutes ago.
+func upgradeable(status metav1.ConditionStatus, reason string, minutes int) *metav1.Condition {
+	return &metav1.Condition{
+		Type: operatorsv2.Upgradeable, Status: status, Reason: reason,
+		LastTransitionTime: metav1.NewTime(minutesAgo(minutes)),
+	}
 }
 
 func TestNextUpgradeable(t *testing.T) {
 	for name, test := range map[string]struct {
 		begun       map[string]int // by LeaderWorkerSet, minutes ago
-		before      *metav1.Condition
+		previous    *metav1.Condition
 		wantReason  string
 		wantMessage string
 		wantChanges time.Time
 	}{
-		"no rollout, as the first thing": {
+		"no rollout, no condition yet": {
 			wantReason: reasonAtRest, wantMessage: "No LeaderWorkerSet is in a rolling update",
 		},
 		"no rollout any more": {
-			before:     told(metav1.ConditionFalse, reasonRollingUpdates, 5),
+			previous:   upgradeable(metav1.ConditionFalse, reasonRollingUpdates, 5),
 			wantReason: reasonAtRest, wantMessage: "No LeaderWorkerSet is in a rolling update",
 		},
-		"one rollout, as the first thing": {
+		"one rollout, no condition yet": {
 			begun:      map[string]int{"a": 10},
 			wantReason: reasonRollingUpdates, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/a",
-			wantChanges: minutesAgo(10).Add(patience),
+			wantChanges: minutesAgo(10).Add(maxHold),
 		},
-		"one that is seen a moment after OLM was told that there is none": {
-			begun: map[string]int{"a": 10}, before: told(metav1.ConditionTrue, reasonAtRest, 9),
+		"one that began just before the condition said that there is none": {
+			begun: map[string]int{"a": 10}, previous: upgradeable(metav1.ConditionTrue, reasonAtRest, 9),
 			wantReason: reasonRollingUpdates, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/a",
-			wantChanges: minutesAgo(10).Add(patience),
+			wantChanges: minutesAgo(10).Add(maxHold),
 		},
-		"the first of several changes the condition by time": {
-			begun: map[string]int{"c": 10, "a": 30, "b": 20}, before: told(metav1.ConditionFalse, reasonRollingUpdates, 30),
-			wantReason: reasonRollingUpdates, wantMessage: "3 LeaderWorkerSets are in a rolling update: default/a, default/b, default/c",
-			wantChanges: minutesAgo(30).Add(patience),
+		"the first of several determines when the condition changes": {
+			begun:       map[string]int{"c": 10, "a": 30, "b": 20},
+			previous:    upgradeable(metav1.ConditionFalse, reasonRollingUpdates, 30),
+			wantReason:  reasonRollingUpdates,
+			wantMessage: "3 LeaderWorkerSets are in a rolling update: default/a, default/b, default/c",
+			wantChanges: minutesAgo(30).Add(maxHold),
 		},
 		"more than are named": {
-			begun:       map[string]int{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1},
-			wantReason:  reasonRollingUpdates,
-			wantMessage: "7 LeaderWorkerSets are in a rolling update: default/a, default/b, default/c, default/d, default/e and 2 more",
-			wantChanges: minutesAgo(1).Add(patience),
+			begun:      map[string]int{"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1},
+			wantReason: reasonRollingUpdates,
+			wantMessage: "7 LeaderWorkerSets are in a rolling update: " +
+				"default/a, default/b, default/c, default/d, default/e and 2 more",
+			wantChanges: minutesAgo(1).Add(maxHold),
 		},
 		"one that doesn't end": {
-			begun: map[string]int{"a": 60}, before: told(metav1.ConditionFalse, reasonRollingUpdates, 60),
-			wantReason: reasonOverdue, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/a; upgrades have waited long enough for that",
+			begun: map[string]int{"a": 60}, previous: upgradeable(metav1.ConditionFalse, reasonRollingUpdates, 60),
+			wantReason:  reasonOverdue,
+			wantMessage: "1 LeaderWorkerSet is in a rolling update: default/a; upgrades have waited long enough for that",
 		},
-		"one that doesn't end, as the first thing of a new version": {
-			begun:      map[string]int{"a": 6000},
-			wantReason: reasonOverdue, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/a; upgrades have waited long enough for that",
+		"one that doesn't end, before the first condition of a new version": {
+			begun:       map[string]int{"a": 6000},
+			wantReason:  reasonOverdue,
+			wantMessage: "1 LeaderWorkerSet is in a rolling update: default/a; upgrades have waited long enough for that",
 		},
 		"one beside one that doesn't end": {
-			begun: map[string]int{"a": 6000, "b": 10}, before: told(metav1.ConditionTrue, reasonOverdue, 5940),
+			begun: map[string]int{"a": 6000, "b": 10}, previous: upgradeable(metav1.ConditionTrue, reasonOverdue, 5940),
 			wantReason: reasonRollingUpdates, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/b",
-			wantChanges: minutesAgo(10).Add(patience),
+			wantChanges: minutesAgo(10).Add(maxHold),
 		},
 		"one that began while others held upgrades back": {
-			begun: map[string]int{"b": 50}, before: told(metav1.ConditionFalse, reasonRollingUpdates, 110),
+			begun: map[string]int{"b": 50}, previous: upgradeable(metav1.ConditionFalse, reasonRollingUpdates, 110),
 			wantReason: reasonRollingUpdates, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/b",
-			wantChanges: minutesAgo(50).Add(patience),
+			wantChanges: minutesAgo(50).Add(maxHold),
 		},
 		"one that began when others had held upgrades back for too long": {
-			begun: map[string]int{"b": 20}, before: told(metav1.ConditionFalse, reasonRollingUpdates, 110),
-			wantReason: reasonOverdue, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/b; upgrades have waited long enough for that",
+			begun: map[string]int{"b": 20}, previous: upgradeable(metav1.ConditionFalse, reasonRollingUpdates, 110),
+			wantReason:  reasonOverdue,
+			wantMessage: "1 LeaderWorkerSet is in a rolling update: default/b; upgrades have waited long enough for that",
 		},
-		"upgrades have their turn until another begins": {
-			begun: map[string]int{"b": 20}, before: told(metav1.ConditionTrue, reasonOverdue, 5),
-			wantReason: reasonOverdue, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/b; upgrades have waited long enough for that",
+		"upgrades are allowed until another begins": {
+			begun: map[string]int{"b": 20}, previous: upgradeable(metav1.ConditionTrue, reasonOverdue, 5),
+			wantReason:  reasonOverdue,
+			wantMessage: "1 LeaderWorkerSet is in a rolling update: default/b; upgrades have waited long enough for that",
 		},
 		"another begins": {
-			begun: map[string]int{"b": 20, "c": 5}, before: told(metav1.ConditionTrue, reasonOverdue, 5),
+			begun: map[string]int{"b": 20, "c": 5}, previous: upgradeable(metav1.ConditionTrue, reasonOverdue, 5),
 			wantReason: reasonRollingUpdates, wantMessage: "1 LeaderWorkerSet is in a rolling update: default/c",
-			wantChanges: minutesAgo(5).Add(patience),
+			wantChanges: minutesAgo(5).Add(maxHold),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,41 +116,42 @@ func TestNextUpgradeable(t *testing.T) {
 			if test.wantReason == reasonRollingUpdates {
 				want.Status = metav1.ConditionFalse
 			}
-			got, changes := nextUpgradeable(rolloutsOf(sets), test.before, now)
+			got, changes := nextUpgradeable(rolloutsOf(sets), test.previous, now)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("condition (-want +got):\n%s", diff)
 			}
 			if !changes.Equal(test.wantChanges) {
-				t.Errorf("it changes at %s; want %s", changes, test.wantChanges)
+				t.Errorf("the condition changes at %s; want %s", changes, test.wantChanges)
 			}
 		})
 	}
 }
 
-// TestUpgradesGetTheirTurn has rollouts of 40 minutes begin every 15 minutes for ever, by sets that take turns.
+// TestUpgradesGetTheirTurn starts a rollout of another set every 15 minutes, for a day. Each takes 40 minutes.
 func TestUpgradesGetTheirTurn(t *testing.T) {
 	const every, lasts, until = 15, 40, 24 * 60
-	var before *metav1.Condition
+	var previous *metav1.Condition
 	held, longest := 0, 0
 	for minute := range until {
 		at := now.Add(time.Duration(minute) * time.Minute)
 		var rollouts []rollout
 		for begun := minute / every * every; begun >= 0 && minute-begun < lasts; begun -= every {
-			rollouts = append(rollouts, rollout{set: fmt.Sprintf("default/set-%d", begun), begun: now.Add(time.Duration(begun) * time.Minute)})
+			name := fmt.Sprintf("default/set-%d", begun)
+			rollouts = append(rollouts, rollout{set: name, begun: now.Add(time.Duration(begun) * time.Minute)})
 		}
-		next, _ := nextUpgradeable(rollouts, before, at)
-		if before != nil && before.Status == next.Status {
-			next.LastTransitionTime = before.LastTransitionTime
+		next, _ := nextUpgradeable(rollouts, previous, at)
+		if previous != nil && previous.Status == next.Status {
+			next.LastTransitionTime = previous.LastTransitionTime
 		}
-		before = &next
+		previous = &next
 		held++
 		if next.Status == metav1.ConditionTrue {
 			held = 0
 		}
 		longest = max(longest, held)
 	}
-	if bound := int(2 * patience / time.Minute); longest == 0 || longest > bound {
-		t.Errorf("upgrades were held back for %d minutes on end; want some, and %d at most", longest, bound)
+	if bound := int(2 * maxHold / time.Minute); longest == 0 || longest > bound {
+		t.Errorf("upgrades were held back for %d minutes without a break; want more than 0, and %d at most", longest, bound)
 	}
 }
 
@@ -164,12 +175,13 @@ func TestInProgress(t *testing.T) {
 	}
 }
 
-// newSet is a LeaderWorkerSet whose condition UpdateInProgress has had a status for some minutes.
+// newSet returns a LeaderWorkerSet whose condition UpdateInProgress got its status some minutes ago.
 func newSet(name string, status metav1.ConditionStatus, minutes int) leaderworkersetv1.LeaderWorkerSet {
 	return leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
 		Status: leaderworkersetv1.LeaderWorkerSetStatus{Conditions: []metav1.Condition{{
-			Type: leaderworkersetv1.ConditionUpdateInProgress, Status: status, LastTransitionTime: metav1.NewTime(minutesAgo(minutes)),
+			Type: leaderworkersetv1.ConditionUpdateInProgress, Status: status,
+			LastTransitionTime: metav1.NewTime(minutesAgo(minutes)),
 		}}},
 	}
 }

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shutdown lets a replica of the operator go without a request being lost: asked to end, it works on for a while, in which API servers stop
-// calling its webhooks.
+// Package shutdown ends a replica of the operator without losing a webhook request. After SIGTERM, the replica keeps
+// working for a while, until API servers have stopped calling its webhooks.
 package shutdown
 
 import (
@@ -14,15 +14,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 )
 
-// Delayed returns a context that is done when that long has passed since the end of another one.
+// Delayed returns a context that ends the given delay after ctx does.
 func Delayed(ctx context.Context, delay time.Duration, timer clock.WithDelayedExecution) context.Context {
 	delayed, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { timer.AfterFunc(delay, cancel) })
 	return delayed
 }
 
-// Server returns a server of webhooks that, from the end of the context on, closes each connection after the next answer. API servers make no new
-// connections to a replica that is about to end, but use those that they have until then, and a request that crosses the end of one is lost.
+// Server returns a webhook server that closes each connection after its next answer, once ctx has ended. API servers
+// open no new connections to a terminating replica, but keep using the open ones. A request that arrives while such a
+// connection closes would be lost.
 func Server(ctx context.Context, server webhook.Server) webhook.Server {
 	return &closingServer{Server: server, ending: ctx.Done()}
 }

@@ -26,22 +26,25 @@ func TestDelayed(t *testing.T) {
 		timer.Step(5*time.Second - 1)
 		synctest.Wait()
 		if delayed.Err() != nil {
-			t.Error("done too early")
+			t.Error("the delayed context ended too early")
 		}
 		timer.Step(1)
 		synctest.Wait()
 		if delayed.Err() == nil {
-			t.Error("not done")
+			t.Error("the delayed context hasn't ended after the delay")
 		}
 	})
 }
 
-// TestServer makes calls one after the other. The first after the end has begun is answered on the connection that there is, which takes no more.
+// TestServer calls a webhook several times and cancels the context in between. The first call after that is answered on
+// the open connection, which then closes. The next call opens a new connection, and so does each later one.
 func TestServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	webhooks := Server(ctx, webhook.NewServer(webhook.Options{}))
-	webhooks.Register("/hook", http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) { answer.WriteHeader(http.StatusAccepted) }))
+	webhooks.Register("/hook", http.HandlerFunc(func(answer http.ResponseWriter, _ *http.Request) {
+		answer.WriteHeader(http.StatusAccepted)
+	}))
 	server := httptest.NewUnstartedServer(webhooks.WebhookMux())
 	server.EnableHTTP2 = true
 	server.StartTLS()
@@ -52,17 +55,19 @@ func TestServer(t *testing.T) {
 			cancel()
 		}
 		if got := callHook(t, server); got != want {
-			t.Errorf("call %d, where the end begins before call %d: on the connection of the one before: %t; want %t", i, ending, got, want)
+			t.Errorf("call %d, with the context canceled before call %d: connection reused: %t; want %t", i, ending, got, want)
 		}
 	}
 }
 
-// callHook calls the webhook by HTTP/2, as API servers do, and says whether the connection that it was answered on had been there before.
+// callHook calls the webhook over HTTP/2, as API servers do, and reports whether an already open connection got the
+// answer.
 func callHook(t *testing.T, server *httptest.Server) (reused bool) {
 	t.Helper()
-	// A call that the old connection doesn't take any more gets a second one: the last counts.
+	// If the old connection refuses the call, the client opens a new one. The last connection counts.
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) { reused = got.Reused }}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, server.URL+"/hook", http.NoBody)
+	ctx := httptrace.WithClientTrace(t.Context(), trace)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL+"/hook", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

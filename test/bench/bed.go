@@ -25,27 +25,27 @@ import (
 )
 
 const (
-	// podsPoll and statusPoll are the intervals at which something that is waited for is looked at. What pods do is known in this process;
-	// the status takes a request.
+	// podsPoll and statusPoll are the intervals of checks of the pods and of the status. This process watches the pods,
+	// but reads the status by a request.
 	podsPoll, statusPoll = 10 * time.Millisecond, 50 * time.Millisecond
 
-	// progressInterval is the time between two lines about a scenario that goes on.
+	// progressInterval is the time between two lines about a running scenario.
 	progressInterval = 10 * time.Second
 
 	// restTimeout is how long a controller may take to come to rest.
 	restTimeout = time.Minute
 )
 
-// errUnfinished is why a scenario is given up.
+// errUnfinished is the error of a scenario that takes longer than the timeout.
 var errUnfinished = errors.New("it took too long")
 
-// bed is a cluster, with or without a controller, and what is watched in it.
+// bed is a cluster, with or without a controller, with clients and the watch of its pods.
 type bed struct {
 	options options
 	nodes   int
 	cluster *cluster.Cluster
 	api     kubernetes.Interface
-	sets    client.Client // of LeaderWorkerSets
+	sets    client.Client // for LeaderWorkerSets
 	groups  *groups
 
 	// controller is nil before install.
@@ -61,7 +61,7 @@ func withBed(ctx context.Context, o options, run func(context.Context, *bed) err
 		return err
 	}
 	defer func() {
-		cancel() // ends the watches first
+		cancel() // End the watches first.
 		err = errors.Join(err, b.stop(ctx))
 	}()
 	return run(ctx, b)
@@ -101,7 +101,7 @@ func (b *bed) connect(ctx context.Context) error {
 	if b.sets, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	// Thousands of pods are watched on the machine that is measured: their shorter encoding takes less of it.
+	// The watch of thousands of pods runs on the measured machine. Protobuf makes it cheaper.
 	config.ContentType = runtime.ContentTypeProtobuf
 	if b.api, err = kubernetes.NewForConfig(config); err != nil {
 		return err
@@ -109,11 +109,12 @@ func (b *bed) connect(ctx context.Context) error {
 	if err := b.makeNamespace(ctx, namespace); err != nil {
 		return err
 	}
-	return b.groups.follow(ctx, b.api, namespace)
+	return b.groups.watchPods(ctx, b.api, namespace)
 }
 
 func (b *bed) makeNamespace(ctx context.Context, name string) error {
-	_, err := b.api.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	made := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	_, err := b.api.CoreV1().Namespaces().Create(ctx, made, metav1.CreateOptions{})
 	return err
 }
 
@@ -123,14 +124,14 @@ func (b *bed) install(ctx context.Context) (err error) {
 	return err
 }
 
-// until waits until the check finds nothing wrong, and tells now and then what it finds.
+// until repeats a check until it returns no error. It prints the last error at every progressInterval.
 func (b *bed) until(ctx context.Context, what string, poll time.Duration, check func(context.Context) error) error {
 	var last error
-	told := time.Now()
+	reported := time.Now()
 	err := wait.PollUntilContextTimeout(ctx, poll, b.options.timeout, true, func(ctx context.Context) (bool, error) {
 		last = check(ctx)
-		if time.Since(told) > progressInterval && last != nil {
-			told = time.Now()
+		if time.Since(reported) > progressInterval && last != nil {
+			reported = time.Now()
 			b.options.progress.say("  %s: %v", what, last)
 		}
 		return last == nil, nil
@@ -141,21 +142,23 @@ func (b *bed) until(ctx context.Context, what string, poll time.Duration, check 
 	return err
 }
 
-// task is what a scenario has to do and what is expected of it.
+// task is one scenario, and the state that it has to reach.
 type task struct {
 	key report.Key
-	// prepare is done before the time is taken, and do starts the work. Both may be nil.
+	// prepare runs before the time is measured. do starts the work. Both may be nil.
 	prepare, do func(context.Context) error
-	// pods says what is still missing before the pods are as they should be, told what the status doesn't say yet. Both may be nil.
-	pods func(context.Context) error
-	told func(context.Context) error
-	// rollout says that ready groups are counted, killed are the pods whose groups have to restart.
+	// pods returns an error until the pods are in the desired state. status returns an error until the status of the set
+	// reports that. Both may be nil.
+	pods   func(context.Context) error
+	status func(context.Context) error
+	// rollout is true if the result counts ready groups.
 	rollout bool
-	killed  map[int]string
+	// killed has the name of the killed pod of each group that has to restart.
+	killed map[int]string
 }
 
-// measure does a task, waits until the controller rests, and says what it all took. A task that isn't finished is a result with an error;
-// the error it returns is one of the benchmark itself.
+// measure runs a task, waits until the controller is at rest, and returns the costs. A task that takes too long gives a
+// result with an error. The error that measure returns is an error of the benchmark itself.
 func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 	b.options.progress.say("%d × %d: %s", t.key.Groups, t.key.Size, t.key.Scenario)
 	b.groups.begin(t.key.Size)
@@ -189,7 +192,7 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 	return result, nil
 }
 
-// run does a task and takes the time.
+// run runs a task and measures the time.
 func (b *bed) run(ctx context.Context, t task, result *report.Result) error {
 	if t.prepare != nil {
 		if err := t.prepare(ctx); err != nil {
@@ -208,8 +211,8 @@ func (b *bed) run(ctx context.Context, t task, result *report.Result) error {
 		}
 	}
 	result.Seconds = time.Since(began).Seconds()
-	if t.told != nil {
-		if err := b.until(ctx, t.key.Scenario, statusPoll, t.told); err != nil {
+	if t.status != nil {
+		if err := b.until(ctx, t.key.Scenario, statusPoll, t.status); err != nil {
 			return err
 		}
 		result.StatusSeconds = time.Since(began).Seconds()
@@ -217,16 +220,16 @@ func (b *bed) run(ctx context.Context, t task, result *report.Result) error {
 	return nil
 }
 
-// costs are what the cluster and the controller had taken when a scenario began. Those of a controller are zero without one.
+// costs are the costs of the cluster and the controller before a scenario. Without a controller, its costs are zero.
 type costs struct {
 	mark    measure.Mark
-	cluster time.Duration // of CPU
+	cluster time.Duration // CPU time
 	pid     int
 	usage   measure.Usage
 	passes  *float64
 }
 
-// begin reads what a scenario starts from.
+// begin reads the costs before a scenario.
 func (b *bed) begin(ctx context.Context) (costs, error) {
 	c := costs{passes: b.passes(ctx)}
 	var err error
@@ -244,7 +247,7 @@ func (b *bed) begin(ctx context.Context) (costs, error) {
 	return c, err
 }
 
-// clusterCPU is the CPU time that the components of the cluster have taken.
+// clusterCPU returns the CPU time that the components of the cluster have taken.
 func (b *bed) clusterCPU() (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range b.cluster.PIDs() {
@@ -257,7 +260,8 @@ func (b *bed) clusterCPU() (time.Duration, error) {
 	return sum, nil
 }
 
-// end adds to the result what the cluster and the controller took since begin. A process that was started since then began with nothing.
+// end adds the costs of the cluster and the controller since begin to the result. For a process that started since
+// begin, the costs start at zero.
 func (b *bed) end(ctx context.Context, from costs, result *report.Result) error {
 	cluster, err := b.clusterCPU()
 	if err != nil {
@@ -291,20 +295,21 @@ func (b *bed) end(ctx context.Context, from costs, result *report.Result) error 
 func count(requests []measure.Request, result *report.Result) {
 	result.Writes, result.Reads, result.FailedWrites = map[string]int{}, map[string]int{}, map[string]int{}
 	for _, request := range requests {
-		what := request.Verb + " " + request.Resource()
+		kind := request.Verb + " " + request.Resource()
 		switch {
 		case request.IsRead():
-			result.Reads[what]++
+			result.Reads[kind]++
 		case request.IsWrite():
-			result.Writes[what]++
+			result.Writes[kind]++
 			if request.Failed() {
-				result.FailedWrites[fmt.Sprintf("%d %s", request.ResponseStatus.Code, what)]++
+				result.FailedWrites[fmt.Sprintf("%d %s", request.ResponseStatus.Code, kind)]++
 			}
 		}
 	}
 }
 
-// passes is how many passes the controller has made since its start, nil if there is no controller or it doesn't tell.
+// passes returns how many passes the controller has made since its start. It returns nil without a controller, or if
+// the controller has no such metric.
 func (b *bed) passes(ctx context.Context) *float64 {
 	if b.controller == nil {
 		return nil
@@ -320,7 +325,7 @@ func (b *bed) passes(ctx context.Context) *float64 {
 	return &sum
 }
 
-// untilRest waits until the controller has asked for nothing for a while.
+// untilRest waits until the controller is at rest: it has made no request for the time of -rest.
 func (b *bed) untilRest(ctx context.Context, since measure.Mark) error {
 	if b.controller == nil {
 		return nil
@@ -331,7 +336,7 @@ func (b *bed) untilRest(ctx context.Context, since measure.Mark) error {
 		requests, next, err := measure.Requests(b.cluster.AuditLog(), since, b.options.controller.User)
 		since = next
 		for _, request := range requests {
-			// Watches are asked for again now and then, whatever happens.
+			// Clients renew watches from time to time, even at rest.
 			if request.IsWrite() || request.IsRead() && request.Verb != "watch" {
 				last = time.Now()
 			}
@@ -345,7 +350,8 @@ func (b *bed) untilRest(ctx context.Context, since measure.Mark) error {
 	return err
 }
 
-// summary is a line about a result.
+// summary returns a line about a result.
 func summary(r *report.Result) string {
-	return fmt.Sprintf("%.2f s, %d writes, %.2f s of CPU, peak %.0f MiB", r.Seconds, report.Sum(r.Writes), r.CPUSeconds, r.PeakMiB)
+	return fmt.Sprintf("%.2f s, %d writes, %.2f s of CPU, peak %.0f MiB",
+		r.Seconds, report.Sum(r.Writes), r.CPUSeconds, r.PeakMiB)
 }

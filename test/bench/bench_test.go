@@ -16,7 +16,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/measure"
 )
 
-// pod is a version of a pod.
+// pod returns a pod in one of its states.
 func pod(name, uid string, ready bool) *corev1.Pod {
 	status := corev1.ConditionFalse
 	if ready {
@@ -29,12 +29,12 @@ func pod(name, uid string, ready bool) *corev1.Pod {
 	}
 }
 
-// readyGroups are two groups of two ready pods.
+// readyGroups returns two groups of two ready pods.
 func readyGroups() *groups {
 	g := newGroups()
 	for _, name := range []string{"bench-0", "bench-0-1", "bench-1", "bench-1-1"} {
-		g.see(watch.Event{Type: watch.Added, Object: pod(name, name+"/1", false)})
-		g.see(watch.Event{Type: watch.Modified, Object: pod(name, name+"/1", true)})
+		g.observe(watch.Event{Type: watch.Added, Object: pod(name, name+"/1", false)})
+		g.observe(watch.Event{Type: watch.Modified, Object: pod(name, name+"/1", true)})
 	}
 	g.begin(2)
 	return g
@@ -42,7 +42,7 @@ func readyGroups() *groups {
 
 func TestGroups(t *testing.T) {
 	g := readyGroups()
-	if err := g.are(4, image); err != nil {
+	if err := g.check(4, image); err != nil {
 		t.Error(err)
 	}
 	if fewest := g.fewestReady(); fewest != 2 {
@@ -50,45 +50,48 @@ func TestGroups(t *testing.T) {
 	}
 	terminating := pod("bench-1-1", "bench-1-1/1", true)
 	terminating.DeletionTimestamp = &metav1.Time{}
-	g.see(watch.Event{Type: watch.Modified, Object: terminating})
-	if err := g.are(4, image); err == nil {
-		t.Error("a pod that terminates counts as ready")
+	g.observe(watch.Event{Type: watch.Modified, Object: terminating})
+	if err := g.check(4, image); err == nil {
+		t.Error("a terminating pod counts as ready")
 	}
-	g.see(watch.Event{Type: watch.Deleted, Object: terminating})
-	g.see(watch.Event{Type: watch.Added, Object: pod("bench-1-1", "bench-1-1/2", true)})
-	if err := g.are(4, image); err != nil {
+	g.observe(watch.Event{Type: watch.Deleted, Object: terminating})
+	g.observe(watch.Event{Type: watch.Added, Object: pod("bench-1-1", "bench-1-1/2", true)})
+	if err := g.check(4, image); err != nil {
 		t.Error(err)
 	}
-	if err := g.are(4, nextImage); err == nil {
-		t.Error("pods count that have another image")
+	if err := g.check(4, nextImage); err == nil {
+		t.Error("pods with another image count")
 	}
 	if fewest := g.fewestReady(); fewest != 1 {
-		t.Errorf("at least %d groups were ready, want 1", fewest)
+		t.Errorf("the smallest number of ready groups is %d, want 1", fewest)
 	}
-	g.see(watch.Event{Type: watch.Error, Object: &metav1.Status{Message: "gone"}})
-	if err := g.are(4, image); err == nil {
-		t.Error("a watch that broke off isn't told of")
+	g.observe(watch.Event{Type: watch.Error, Object: &metav1.Status{Message: "gone"}})
+	if err := g.check(4, image); err == nil {
+		t.Error("no error after the end of the watch")
 	}
 }
 
 func TestRestarts(t *testing.T) {
 	killed := map[int]string{0: "bench-0-1"}
 	for _, test := range []struct {
-		name string
-		born []string
-		want report.Restarts
+		name    string
+		created []string
+		want    report.Restarts
 	}{
 		{"nothing happens", nil, report.Restarts{Killed: 1}},
-		{"the pod alone comes back", []string{"bench-0-1"}, report.Restarts{Killed: 1}},
-		{"the group comes back", []string{"bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1}},
-		{"its StatefulSet is quicker", []string{"bench-0-1", "bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1}},
-		{"it restarts twice", []string{"bench-0", "bench-0-1", "bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1, Again: 1}},
-		{"another one restarts", []string{"bench-0", "bench-0-1", "bench-1"}, report.Restarts{Killed: 1, Restarted: 1, Others: 1}},
+		{"only the killed pod is recreated", []string{"bench-0-1"}, report.Restarts{Killed: 1}},
+		{"the group is recreated", []string{"bench-0", "bench-0-1"}, report.Restarts{Killed: 1, Restarted: 1}},
+		{"the StatefulSet recreates the pod before the group restarts", []string{"bench-0-1", "bench-0", "bench-0-1"},
+			report.Restarts{Killed: 1, Restarted: 1}},
+		{"the group restarts twice", []string{"bench-0", "bench-0-1", "bench-0", "bench-0-1"},
+			report.Restarts{Killed: 1, Restarted: 1, Again: 1}},
+		{"another group restarts a pod", []string{"bench-0", "bench-0-1", "bench-1"},
+			report.Restarts{Killed: 1, Restarted: 1, Others: 1}},
 	} {
 		g := readyGroups()
-		for i, name := range test.born {
-			g.see(watch.Event{Type: watch.Deleted, Object: pod(name, "", false)})
-			g.see(watch.Event{Type: watch.Added, Object: pod(name, string(rune('a'+i)), true)})
+		for i, name := range test.created {
+			g.observe(watch.Event{Type: watch.Deleted, Object: pod(name, "", false)})
+			g.observe(watch.Event{Type: watch.Added, Object: pod(name, string(rune('a'+i)), true)})
 		}
 		if diff := cmp.Diff(test.want, g.restarts(killed)); diff != "" {
 			t.Errorf("%s: %s", test.name, diff)
@@ -96,23 +99,23 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
-func TestIsBack(t *testing.T) {
+func TestRecreated(t *testing.T) {
 	g := readyGroups()
 	for i, name := range []string{"bench-0", "bench-0-1"} {
-		if g.isBack(0) {
-			t.Errorf("back with %d of 2 pods", i)
+		if g.recreated(0) {
+			t.Errorf("recreated with %d of 2 pods", i)
 		}
-		g.see(watch.Event{Type: watch.Deleted, Object: pod(name, "", false)})
-		g.see(watch.Event{Type: watch.Added, Object: pod(name, "new", false)})
+		g.observe(watch.Event{Type: watch.Deleted, Object: pod(name, "", false)})
+		g.observe(watch.Event{Type: watch.Added, Object: pod(name, "new", false)})
 	}
-	if g.isBack(0) {
-		t.Error("back before its pods are ready")
+	if g.recreated(0) {
+		t.Error("recreated before its pods are ready")
 	}
 	for _, name := range []string{"bench-0", "bench-0-1"} {
-		g.see(watch.Event{Type: watch.Modified, Object: pod(name, "new", true)})
+		g.observe(watch.Event{Type: watch.Modified, Object: pod(name, "new", true)})
 	}
-	if !g.isBack(0) || g.isBack(1) {
-		t.Error("want group 0 to be back, and no other")
+	if !g.recreated(0) || g.recreated(1) {
+		t.Error("want group 0 to be recreated, and no other")
 	}
 }
 
@@ -132,7 +135,8 @@ func TestCount(t *testing.T) {
 	}
 	var got report.Result
 	count([]measure.Request{
-		request("patch", "pods", 200), request("patch", "pods", 409), request("list", "pods", 200), request("get", "pods", 404), request("update", "leases", 200),
+		request("patch", "pods", 200), request("patch", "pods", 409), request("list", "pods", 200),
+		request("get", "pods", 404), request("update", "leases", 200),
 	}, &got)
 	want := report.Result{
 		Writes:       map[string]int{"patch pods": 2},
@@ -161,9 +165,11 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if o.groups.String() != "1,20" || o.size != 3 || o.scenarios.String() != "slow,large" || o.large.String() != "2x7" {
-		t.Errorf("read as %+v", o)
+		t.Errorf("parsed as %+v", o)
 	}
-	for _, wrong := range [][]string{{"-groups", "1,"}, {"-groups", "0"}, {"-size", "1"}, {"-scenarios", "all"}, {"-large", "7"}} {
+	for _, wrong := range [][]string{
+		{"-groups", "1,"}, {"-groups", "0"}, {"-size", "1"}, {"-scenarios", "all"}, {"-large", "7"},
+	} {
 		if _, err := parse(wrong); err == nil {
 			t.Errorf("no error for %v", wrong)
 		}

@@ -21,41 +21,46 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/bench/report"
 )
 
-// groups counts the pods of a namespace and the groups that they make up, as a watch tells of them. Every state that it passes through is
-// one that the API server had. It keeps sums, so that each event costs the same however many groups there are.
+// groups counts the pods of a namespace, and the groups that they form, from the events of a watch. Each of its states
+// is one that the API server had. It keeps sums, so that the cost of an event doesn't depend on the number of groups.
 type groups struct {
 	mutex sync.Mutex
-	size  int // pods that a complete group has
-	pods  map[string]member
-	// readyIn is the number of ready pods by group, readyWith by image.
-	readyIn   map[int]int
-	readyWith map[string]int
-	complete  int // groups whose pods are all ready
-	// fewest is the smallest number of complete groups, and born how many pods of each name were created, both since begin.
-	fewest int
-	born   map[string]int
-	err    error
+	size  int // number of pods in a complete group
+	pods  map[string]podState
+	// readyByGroup and readyByImage are numbers of ready pods.
+	readyByGroup map[int]int
+	readyByImage map[string]int
+	complete     int // number of groups whose pods are all ready
+	// fewest is the smallest number of complete groups since begin. created is how many pods of each name were created
+	// since begin.
+	fewest  int
+	created map[string]int
+	err     error
 }
 
-// member is what is kept of a pod.
-type member struct {
+// podState has what groups needs to know of a pod.
+type podState struct {
 	uid   types.UID
 	image string
 	ready bool
 }
 
 func newGroups() *groups {
-	return &groups{pods: map[string]member{}, readyIn: map[int]int{}, readyWith: map[string]int{}, born: map[string]int{}}
+	return &groups{
+		pods:         map[string]podState{},
+		readyByGroup: map[int]int{}, readyByImage: map[string]int{},
+		created: map[string]int{},
+	}
 }
 
-// follow counts the pods of a namespace from now on, of which there are none yet, until the context is done.
-func (g *groups) follow(ctx context.Context, api kubernetes.Interface, namespace string) error {
+// watchPods counts the pods of a namespace until the context is done. The namespace must have no pods before.
+func (g *groups) watchPods(ctx context.Context, api kubernetes.Interface, namespace string) error {
 	list, err := api.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return err
 	}
 	if len(list.Items) > 0 {
-		return fmt.Errorf("there are pods in namespace %s", namespace)
+		return fmt.Errorf("namespace %s already has pods", namespace)
 	}
 	stream, err := watchtools.NewRetryWatcherWithContext(ctx, list.ResourceVersion, &cache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
@@ -68,109 +73,109 @@ func (g *groups) follow(ctx context.Context, api kubernetes.Interface, namespace
 	go func() {
 		defer stream.Stop()
 		for event := range stream.ResultChan() {
-			g.see(event)
+			g.observe(event)
 		}
 	}()
 	return nil
 }
 
-// begin starts a scenario whose complete groups have that many pods.
+// begin starts the counts of a scenario. Its complete groups have size pods.
 func (g *groups) begin(size int) {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	g.size, g.complete = size, 0
-	for _, ready := range g.readyIn {
+	for _, ready := range g.readyByGroup {
 		if ready == size {
 			g.complete++
 		}
 	}
-	g.fewest, g.born = g.complete, map[string]int{}
+	g.fewest, g.created = g.complete, map[string]int{}
 }
 
-// see counts an event of the watch.
-func (g *groups) see(event watch.Event) {
+// observe counts an event of the watch.
+func (g *groups) observe(event watch.Event) {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	pod, ok := event.Object.(*corev1.Pod)
 	if !ok {
-		g.err = fmt.Errorf("the API server broke off the watch: %v", event.Object)
+		g.err = fmt.Errorf("the API server ended the watch: %v", event.Object)
 		return
 	}
 	before := g.pods[pod.Name]
-	var after member
+	var after podState
 	if event.Type == watch.Deleted {
 		delete(g.pods, pod.Name)
 	} else {
-		after = member{uid: pod.UID, image: pod.Spec.Containers[0].Image, ready: isReady(pod)}
+		after = podState{uid: pod.UID, image: pod.Spec.Containers[0].Image, ready: isReady(pod)}
 		g.pods[pod.Name] = after
 	}
 	if after.uid != "" && after.uid != before.uid {
-		g.born[pod.Name]++
+		g.created[pod.Name]++
 	}
 	g.count(pod.Name, before, -1)
 	g.count(pod.Name, after, 1)
 	g.fewest = min(g.fewest, g.complete)
 }
 
-// count adds a pod to the sums, or takes it away.
-func (g *groups) count(name string, pod member, by int) {
+// count adds a pod to the sums, or subtracts it.
+func (g *groups) count(name string, pod podState, by int) {
 	if !pod.ready {
 		return
 	}
-	g.readyWith[pod.image] += by
+	g.readyByImage[pod.image] += by
 	group := groupOf(name)
-	if g.readyIn[group] == g.size {
+	if g.readyByGroup[group] == g.size {
 		g.complete--
 	}
-	g.readyIn[group] += by
-	if g.readyIn[group] == g.size {
+	g.readyByGroup[group] += by
+	if g.readyByGroup[group] == g.size {
 		g.complete++
 	}
 }
 
-// are is nil if there are that many pods, all of them ready with the image; or else it says what is missing.
-func (g *groups) are(pods int, image string) error {
+// check returns an error unless there are that many pods, all of them ready with the image.
+func (g *groups) check(pods int, image string) error {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	switch {
 	case g.err != nil:
 		return g.err
-	case len(g.pods) != pods || g.readyWith[image] != pods:
-		return fmt.Errorf("%d of %d pods are ready, and %d there", g.readyWith[image], pods, len(g.pods))
+	case len(g.pods) != pods || g.readyByImage[image] != pods:
+		return fmt.Errorf("%d of %d pods are ready, %d exist", g.readyByImage[image], pods, len(g.pods))
 	default:
 		return nil
 	}
 }
 
-// isBack says whether all pods of a group were created since begin, and are ready.
-func (g *groups) isBack(group int) bool {
+// recreated reports whether all pods of a group were created since begin, and are ready.
+func (g *groups) recreated(group int) bool {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	if g.readyIn[group] != g.size {
+	if g.readyByGroup[group] != g.size {
 		return false
 	}
 	for worker := range g.size {
-		if g.born[podName(group, worker)] == 0 {
+		if g.created[podName(group, worker)] == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// fewestReady is the smallest number of groups that were ready at a time since begin.
+// fewestReady returns the smallest number of groups that were ready at the same time since begin.
 func (g *groups) fewestReady() int {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	return g.fewest
 }
 
-// restarts tells what became since begin of groups of which a pod was killed: killed holds its name. That pod may have been created twice:
-// its StatefulSet replaces it before the group goes down.
+// restarts counts the restarts since begin. killed has the name of the killed pod of each group. That pod may have been
+// created twice, because its StatefulSet can replace it before the group restarts.
 func (g *groups) restarts(killed map[int]string) report.Restarts {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	names, again := map[int]int{}, map[int]bool{}
-	for name, times := range g.born {
+	for name, times := range g.created {
 		group := groupOf(name)
 		names[group]++
 		if times > 1 && (name != killed[group] || times > 2) {
@@ -182,14 +187,14 @@ func (g *groups) restarts(killed map[int]string) report.Restarts {
 		switch _, expected := killed[group]; {
 		case !expected:
 			r.Others++
-		case count == g.size && g.readyIn[group] == g.size:
+		case count == g.size && g.readyByGroup[group] == g.size:
 			r.Restarted++
 		}
 	}
 	return r
 }
 
-// podName is the name of a group's pod; worker 0 is its leader.
+// podName returns the name of a group's pod. Worker 0 is the leader.
 func podName(group, worker int) string {
 	if worker == 0 {
 		return fmt.Sprintf("%s-%d", setName, group)
@@ -197,7 +202,8 @@ func podName(group, worker int) string {
 	return fmt.Sprintf("%s-%d-%d", setName, group, worker)
 }
 
-// groupOf is the index of the group that a pod of the set belongs to: 3 for "bench-3" and "bench-3-1". It is -1 for other pods.
+// groupOf returns the index of the group that a pod of the set belongs to: 3 for "bench-3" and "bench-3-1". It returns
+// -1 for other pods.
 func groupOf(pod string) int {
 	rest, ok := strings.CutPrefix(pod, setName+"-")
 	index, _, _ := strings.Cut(rest, "-")
@@ -208,7 +214,7 @@ func groupOf(pod string) int {
 	return group
 }
 
-// isReady says whether a pod is ready and stays.
+// isReady reports whether a pod is ready and not terminating.
 func isReady(pod *corev1.Pod) bool {
 	if pod.DeletionTimestamp != nil {
 		return false

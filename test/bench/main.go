@@ -1,8 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bench measures what a controller of LeaderWorkerSets costs, from outside: it starts a local cluster, runs the controller through
-// scenarios, and reports times, requests, CPU time and memory. docs/benchmarks.md tells how to read and repeat it.
+// Command bench measures the costs of a controller of LeaderWorkerSets from outside. It starts a local cluster, runs
+// the controller through scenarios, and reports times, requests, CPU time and memory. The page docs/benchmarks.md
+// explains how to run the benchmark and how to read its report.
 package main
 
 import (
@@ -29,7 +30,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// options are what the flags say, and what follows from them.
+// options has the values of the flags, and what prepare derives from them.
 type options struct {
 	groups         numbers
 	size           int
@@ -49,7 +50,7 @@ type options struct {
 }
 
 func main() {
-	log.SetLogger(logr.Discard()) // What the clients have to say is no figure.
+	log.SetLogger(logr.Discard()) // Logs of the clients don't belong in the report.
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -91,27 +92,28 @@ func parse(args []string) (options, error) {
 		large:     dimensions{2, 700},
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.Var(&o.groups, "groups", "numbers of groups to go through all of the sequence with, joined by commas")
-	flags.IntVar(&o.size, "size", 4, "pods in a group")
-	flags.Var(&o.scenarios, "scenarios", "what to run, joined by commas")
-	flags.IntVar(&o.strangers, "strangers", 5000, "pods that are none of the controller's business")
-	flags.Var(&o.large, "large", "groups and pods in each, for few large groups")
+	flags.Var(&o.groups, "groups", "numbers of groups to run the whole sequence with, separated by commas")
+	flags.IntVar(&o.size, "size", 4, "pods per group")
+	flags.Var(&o.scenarios, "scenarios", "scenarios to run, separated by commas")
+	flags.IntVar(&o.strangers, "strangers", 5000, "number of pods that belong to no LeaderWorkerSet")
+	flags.Var(&o.large, "large", "number of large groups, and pods in each of them")
 	flags.DurationVar(&o.idle, "idle", 30*time.Second, "how long nothing happens in the idle scenario")
-	flags.DurationVar(&o.rest, "rest", 3*time.Second, "how long a controller asks for nothing before it is taken to be at rest")
+	flags.DurationVar(&o.rest, "rest", 3*time.Second, "how long a controller at rest makes no request")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long a scenario may take")
 	flags.StringVar(&o.out, "out", filepath.Join("bin", "bench"), "directory for the report and the plots")
-	flags.StringVar(&o.compare, "compare", "", "report of another run, report.json, to print ratios to")
-	flags.StringVar(&o.controllerFile, "controller", "", "YAML file that describes another controller to run instead of this operator")
+	flags.StringVar(&o.compare, "compare", "", "report.json of another run; the output shows ratios to it")
+	flags.StringVar(&o.controllerFile, "controller", "",
+		"YAML file that describes another controller, which runs instead of this operator")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if o.size < 2 {
-		return o, errors.New("-size: a group without workers has none to kill")
+		return o, errors.New("-size must be at least 2: the benchmark kills workers")
 	}
 	return o, nil
 }
 
-// prepare builds what is missing.
+// prepare builds the programs that aren't up to date.
 func (o *options) prepare(ctx context.Context) (err error) {
 	o.progress = &progress{began: time.Now()}
 	if o.root, err = cluster.Root(); err != nil {
@@ -133,7 +135,7 @@ func (o *options) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// The scenarios that -scenarios chooses from.
+// The values of -scenarios.
 const (
 	sequenceScenario  = "sequence"
 	slowScenario      = "slow"
@@ -141,7 +143,7 @@ const (
 	largeScenario     = "large"
 )
 
-// runAll runs what was chosen and adds it to the report.
+// runAll runs the chosen scenarios and adds their results to the report.
 func runAll(ctx context.Context, o options, found *report.Report) error {
 	s := &scenarios{options: o, report: found}
 	for _, scenario := range o.scenarios {
@@ -163,7 +165,7 @@ func runAll(ctx context.Context, o options, found *report.Report) error {
 	return nil
 }
 
-// sequences goes through the sequence with each number of groups.
+// sequences runs the sequence with each number of groups.
 func (s *scenarios) sequences(ctx context.Context) error {
 	for _, groups := range s.options.groups {
 		if err := s.sequence(ctx, groups, s.options.size); err != nil {
@@ -179,7 +181,6 @@ func publish(o options, found, other *report.Report) error {
 		found.Controller, found.Version, found.Kubernetes, found.Go, found.Machine, found.Cores, found.MemoryGiB, found.Date)
 	found.Tables(os.Stdout)
 	found.Requests(os.Stdout)
-	found.WriteTargets(os.Stdout)
 	if other != nil {
 		found.Compare(os.Stdout, other)
 	}
@@ -187,11 +188,11 @@ func publish(o options, found, other *report.Report) error {
 	if err := errors.Join(found.Write(file), found.WritePlots(o.out, o.size)); err != nil {
 		return err
 	}
-	o.progress.say("%s and the plots beside it have it all", file)
+	o.progress.say("The report is in %s, with plots beside it", file)
 	return nil
 }
 
-// describe says what is measured on which machine.
+// describe returns a report without results, about this controller and this machine.
 func describe(controller operator.Controller) *report.Report {
 	return &report.Report{
 		Date:       time.Now().UTC().Format(time.DateOnly),
@@ -204,7 +205,7 @@ func describe(controller operator.Controller) *report.Report {
 	}
 }
 
-// versionOf is the version of the module that a program was built from, if it says.
+// versionOf returns the version of the module that a program was built from, or "" if the program doesn't record it.
 func versionOf(program string) string {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -213,7 +214,7 @@ func versionOf(program string) string {
 	return info.Main.Version
 }
 
-// memory is that of the machine in GiB, 0 if it isn't known.
+// memory returns the memory of the machine in GiB, or 0 if it is unknown.
 func memory() float64 {
 	proc, err := procfs.NewDefaultFS()
 	if err != nil {
@@ -226,7 +227,7 @@ func memory() float64 {
 	return float64(*info.MemTotalBytes) / (1 << 30)
 }
 
-// progress tells what goes on.
+// progress prints what the benchmark is doing, with the time since its start.
 type progress struct{ began time.Time }
 
 func (p *progress) say(format string, args ...any) {
@@ -236,18 +237,18 @@ func (p *progress) say(format string, args ...any) {
 // numbers is a flag of positive numbers.
 type numbers []int
 
-// String is the flag's value as it is written on the command line.
+// String returns the flag's value in the form of the command line.
 func (n *numbers) String() string {
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint([]int(*n)), " ", ","), "[]")
 }
 
-// Set reads the flag's value.
+// Set parses the flag's value.
 func (n *numbers) Set(value string) error {
 	*n = nil
 	for word := range strings.SplitSeq(value, ",") {
 		number, err := strconv.Atoi(word)
 		if err != nil || number < 1 {
-			return fmt.Errorf("%q is no positive number", word)
+			return fmt.Errorf("%q isn't a positive number", word)
 		}
 		*n = append(*n, number)
 	}
@@ -257,29 +258,29 @@ func (n *numbers) Set(value string) error {
 // names is a flag of scenarios.
 type names []string
 
-// String is the flag's value as it is written on the command line.
+// String returns the flag's value in the form of the command line.
 func (n *names) String() string { return strings.Join(*n, ",") }
 
-// Set reads the flag's value.
+// Set parses the flag's value.
 func (n *names) Set(value string) error {
 	*n = strings.Split(value, ",")
 	for _, name := range *n {
 		switch name {
 		case sequenceScenario, slowScenario, strangersScenario, largeScenario:
 		default:
-			return fmt.Errorf("%q is no scenario", name)
+			return fmt.Errorf("%q isn't a scenario", name)
 		}
 	}
 	return nil
 }
 
-// dimensions is a flag of groups and their size.
+// dimensions is a flag of a number of groups and their size, like 2x700.
 type dimensions struct{ groups, size int }
 
-// String is the flag's value as it is written on the command line.
+// String returns the flag's value in the form of the command line.
 func (d *dimensions) String() string { return fmt.Sprintf("%dx%d", d.groups, d.size) }
 
-// Set reads the flag's value.
+// Set parses the flag's value.
 func (d *dimensions) Set(value string) error {
 	_, err := fmt.Sscanf(value, "%dx%d", &d.groups, &d.size)
 	if err != nil || d.groups < 1 || d.size < 1 {

@@ -18,19 +18,20 @@ import (
 )
 
 const (
-	// namespace is where everything under test is, setName what it is called.
+	// namespace and setName are the namespace and the name of the LeaderWorkerSet.
 	namespace = "bench"
 	setName   = "bench"
 
-	// strangersNamespace is where pods are that belong to nobody under test.
+	// strangersNamespace has the pods that belong to no LeaderWorkerSet.
 	strangersNamespace = "strangers"
 
-	// image is what pods run, nextImage what they are updated to. Nothing is downloaded.
+	// image is the first image of the pods. nextImage is their image after the update. Simulated nodes pull no images.
 	image     = "registry.k8s.io/pause:3.10"
 	nextImage = "registry.k8s.io/pause:3.9"
 )
 
-// newSet is the LeaderWorkerSet under test. readyAfter is how long its pods take to become ready, "" for no time.
+// newSet returns the LeaderWorkerSet. readyAfter is how long its pods take to become ready. If empty, they are ready at
+// once.
 func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworkersetv1.LeaderWorkerSet {
 	template := corev1.PodTemplateSpec{Spec: podSpec(nil)}
 	if readyAfter != "" {
@@ -39,7 +40,7 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 	return &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: setName},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
-			Replicas: ptr.To(int32(replicas)),
+			Replicas: ptr.To(int32(replicas)), //nolint:gosec // A number of groups or pods.
 			RolloutStrategy: leaderworkersetv1.RolloutStrategy{
 				Type: leaderworkersetv1.RollingUpdateStrategyType,
 				RollingUpdateConfiguration: &leaderworkersetv1.RollingUpdateConfiguration{
@@ -47,7 +48,7 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 				},
 			},
 			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
-				Size:           ptr.To(int32(size)),
+				Size:           ptr.To(int32(size)), //nolint:gosec // A number of pods.
 				WorkerTemplate: template,
 			},
 		},
@@ -58,13 +59,16 @@ func podSpec(environment []corev1.EnvVar) corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: image, Env: environment}}}
 }
 
-// floorSets are the StatefulSets that make the same pods without any controller of LeaderWorkerSets: one of the leaders, and one of workers
-// for each group. readyAfter is how long the pods take to become ready, "" for no time.
+// floorSets returns StatefulSets that make the same pods without a controller of LeaderWorkerSets. One StatefulSet has
+// all leaders, and another one for each group has its workers. The argument readyAfter is how long the pods take to
+// become ready. If empty, they are ready at once.
 func floorSets(replicas, size int, readyAfter string) []*appsv1.StatefulSet {
-	sets := []*appsv1.StatefulSet{floorSet(setName, replicas, map[string]string{leaderworkersetv1.WorkerIndexLabelKey: "0"}, size, setName)}
+	labels := map[string]string{leaderworkersetv1.WorkerIndexLabelKey: "0"}
+	sets := []*appsv1.StatefulSet{floorSet(setName, replicas, labels, size, setName)}
 	for group := range replicas {
 		leader := fmt.Sprintf("%s-%d", setName, group)
-		workers := floorSet(leader, size-1, map[string]string{leaderworkersetv1.GroupIndexLabelKey: strconv.Itoa(group)}, size, leader)
+		labels := map[string]string{leaderworkersetv1.GroupIndexLabelKey: strconv.Itoa(group)}
+		workers := floorSet(leader, size-1, labels, size, leader)
 		workers.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 1}
 		sets = append(sets, workers)
 	}
@@ -81,7 +85,7 @@ func floorSet(name string, replicas int, labels map[string]string, size int, lea
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
 		Spec: appsv1.StatefulSetSpec{
-			Replicas:            ptr.To(int32(replicas)),
+			Replicas:            ptr.To(int32(replicas)), //nolint:gosec // A number of groups or pods.
 			ServiceName:         setName,
 			PodManagementPolicy: appsv1.ParallelPodManagement,
 			Selector:            &metav1.LabelSelector{MatchLabels: labels},
@@ -99,7 +103,7 @@ func floorSet(name string, replicas int, labels map[string]string, size int, lea
 	}
 }
 
-// stranger is a pod that is none of a controller's business. It doesn't need the scheduler.
+// stranger returns a pod that belongs to no LeaderWorkerSet. It already has a node, so it doesn't need the scheduler.
 func stranger(i, nodes int) *corev1.Pod {
 	spec := podSpec(nil)
 	spec.NodeName = fmt.Sprintf("node-%d", i%nodes)

@@ -24,42 +24,45 @@ import (
 )
 
 const (
-	// updateUnavailable is how many groups a rolling update of instant pods may take down at once.
+	// updateUnavailable is maxUnavailable for the rolling update of pods that are ready at once.
 	updateUnavailable = "10%"
 
-	// The rolling update of slow pods: 20 groups, half of them at a time. Two rounds of readyAfter are the least it can take.
+	// The rolling update of slow pods replaces 20 groups, half of them at a time. It takes two rounds of slowReadyAfter at
+	// least.
 	slowGroups, slowUnavailable, slowReadyAfter = 20, "50%", "5s"
 
-	// killEvery is the distance between groups that lose a worker: every tenth group.
+	// killEvery is the distance between groups that lose a worker.
 	killEvery = 10
 
-	// killTimeout is how long killed groups may take to be restarted. Those that aren't by then are told of.
+	// killTimeout limits the time for groups to restart. The result reports groups that haven't restarted by then.
 	killTimeout = 30 * time.Second
 
-	// strangerGroups are the groups of the set in a cluster with strangers' pods.
+	// strangerGroups is the number of groups in the scenario with strangers, which are pods of no LeaderWorkerSet.
 	strangerGroups = 20
 
-	// starts is how often the operator is started to learn how much memory that takes, which differs by some MiB. It is odd: the middle
-	// counts.
+	// starts is how often the benchmark starts the operator to measure the memory after a start, which differs by some
+	// MiB. The number is odd because the median counts.
 	starts = 5
 
-	// parallelRequests is how many requests the benchmark itself makes at a time.
+	// parallelRequests limits the concurrent requests of the benchmark itself.
 	parallelRequests = 20
 )
 
-// errUntold is that the status of the set doesn't say what it should.
-var errUntold = errors.New("the status doesn't say so")
+// errStatus is the error while the status of the set isn't as expected.
+var errStatus = errors.New("the status isn't up to date")
 
-// scenarios runs on one cluster after the other.
+// scenarios runs scenarios on one cluster after the other.
 type scenarios struct {
 	options options
 	report  *report.Report
 }
 
-// sequence is everything that happens to one set of instant pods, and before that to the same pods without a controller.
+// sequence runs all scenarios with one set whose pods are ready at once. Before that, it measures the same pods without
+// a controller.
 func (s *scenarios) sequence(ctx context.Context, replicas, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
-		if err := s.floors(ctx, b, replicas, size, b.replacement(report.UpdateFloor, replicas, size, updateUnavailable)); err != nil {
+		replacement := b.replacement(report.UpdateFloor, replicas, size, updateUnavailable)
+		if err := s.floors(ctx, b, replicas, size, replacement); err != nil {
 			return err
 		}
 		if err := b.install(ctx); err != nil {
@@ -78,8 +81,8 @@ func (s *scenarios) sequence(ctx context.Context, replicas, size int) error {
 	})
 }
 
-// slowUpdate is the rolling update of pods that take seconds to become ready, and before that the replacement of the same pods without a
-// controller.
+// slowUpdate measures the rolling update of pods that take seconds to become ready. Before that, it measures the
+// replacement of the same pods without a controller.
 func (s *scenarios) slowUpdate(ctx context.Context, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
 		if err := b.createFloor(ctx, slowGroups, size, slowReadyAfter); err != nil {
@@ -102,7 +105,7 @@ func (s *scenarios) slowUpdate(ctx context.Context, size int) error {
 	})
 }
 
-// large is one set of few groups with many pods.
+// large measures one set of few groups with many pods.
 func (s *scenarios) large(ctx context.Context, replicas, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
 		if err := s.floors(ctx, b, replicas, size); err != nil {
@@ -117,13 +120,14 @@ func (s *scenarios) large(ctx context.Context, replicas, size int) error {
 	})
 }
 
-// strangers tells what pods cost the operator that it has nothing to do with.
+// strangers measures what pods of no LeaderWorkerSet cost the operator.
 func (s *scenarios) strangers(ctx context.Context, count, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
 		if err := b.install(ctx); err != nil {
 			return err
 		}
-		if _, err := b.measure(ctx, b.creation(report.Create, newSet(strangerGroups, size, updateUnavailable, ""))); err != nil {
+		set := newSet(strangerGroups, size, updateUnavailable, "")
+		if _, err := b.measure(ctx, b.creation(report.Create, set)); err != nil {
 			return err
 		}
 		if err := s.medianStart(ctx, b, report.Alone, size); err != nil {
@@ -136,7 +140,7 @@ func (s *scenarios) strangers(ctx context.Context, count, size int) error {
 	})
 }
 
-// onBed calls the function with a cluster that is there for it alone.
+// onBed calls the function with a new cluster.
 func (s *scenarios) onBed(ctx context.Context, run func(context.Context, *bed) error) error {
 	return withBed(ctx, s.options, func(ctx context.Context, b *bed) error {
 		version, err := b.api.Discovery().ServerVersion()
@@ -148,7 +152,7 @@ func (s *scenarios) onBed(ctx context.Context, run func(context.Context, *bed) e
 	})
 }
 
-// measure adds what tasks took to the report, one after the other.
+// measure runs tasks one after the other, and adds their results to the report.
 func (s *scenarios) measure(ctx context.Context, b *bed, tasks ...task) error {
 	for _, t := range tasks {
 		result, err := b.measure(ctx, t)
@@ -160,7 +164,7 @@ func (s *scenarios) measure(ctx context.Context, b *bed, tasks ...task) error {
 	return nil
 }
 
-// medianStart starts the operator several times, and adds to the report the start that left it with the memory in the middle.
+// medianStart starts the operator several times. It adds the start with the median of the memory to the report.
 func (s *scenarios) medianStart(ctx context.Context, b *bed, scenario string, size int) error {
 	var results []report.Result
 	for range starts {
@@ -175,7 +179,8 @@ func (s *scenarios) medianStart(ctx context.Context, b *bed, scenario string, si
 	return nil
 }
 
-// floors warms the cluster up with a few pods, measures how long StatefulSets alone take to make all of them, and further tasks with those.
+// floors measures the floor, which is the creation of the pods by StatefulSets alone, and then runs more tasks with
+// those pods. Before that, it warms the cluster up with a few pods.
 func (s *scenarios) floors(ctx context.Context, b *bed, replicas, size int, more ...task) error {
 	const warmUp = 5
 	if err := b.createFloor(ctx, warmUp, size, ""); err != nil {
@@ -217,8 +222,9 @@ func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
 	return b.until(ctx, "delete the floor", podsPoll, b.pods(0, image))
 }
 
-// replacement has the floor's StatefulSets make the pods of all groups anew, with as many groups at a time as a rolling update may take down:
-// a client deletes those of the next group as soon as one is back. An update does that and more: it replaces the workers' StatefulSets, too.
+// replacement replaces the pods of all groups of the floor. A client deletes the pods of as many groups at a time as a
+// rolling update may. Once a group is recreated, the client continues with the next one. A rolling update costs more
+// than that, because it also replaces the workers' StatefulSets.
 func (b *bed) replacement(scenario string, replicas, size int, unavailable string) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
@@ -237,28 +243,30 @@ func (b *bed) replacement(scenario string, replicas, size int, unavailable strin
 	}
 }
 
-// replace deletes the pods of a group of the floor and waits until others are ready in their places.
+// replace deletes the pods of a group of the floor and waits until new ones are ready.
 func (b *bed) replace(ctx context.Context, group, size int) error {
 	for worker := range size {
 		if err := b.api.CoreV1().Pods(namespace).Delete(ctx, podName(group, worker), metav1.DeleteOptions{}); err != nil {
 			return err
 		}
 	}
-	return wait.PollUntilContextCancel(ctx, podsPoll, true, func(context.Context) (bool, error) { return b.groups.isBack(group), nil })
+	return wait.PollUntilContextCancel(ctx, podsPoll, true, func(context.Context) (bool, error) {
+		return b.groups.recreated(group), nil
+	})
 }
 
-// creation creates a set.
+// creation returns the task that creates a set.
 func (b *bed) creation(scenario string, set *leaderworkersetv1.LeaderWorkerSet) task {
 	replicas, size := int(*set.Spec.Replicas), int(*set.Spec.LeaderWorkerTemplate.Size)
 	return task{
-		key:  report.Key{Scenario: scenario, Groups: replicas, Size: size},
-		do:   func(ctx context.Context) error { return b.sets.Create(ctx, set) },
-		pods: b.pods(replicas*size, image),
-		told: b.told(replicas),
+		key:    report.Key{Scenario: scenario, Groups: replicas, Size: size},
+		do:     func(ctx context.Context) error { return b.sets.Create(ctx, set) },
+		pods:   b.pods(replicas*size, image),
+		status: b.status(replicas),
 	}
 }
 
-// idleness is that nothing happens.
+// idleness returns the task in which nothing happens.
 func (b *bed) idleness(replicas, size int) task {
 	return task{
 		key: report.Key{Scenario: report.Idle, Groups: replicas, Size: size},
@@ -273,7 +281,7 @@ func (b *bed) idleness(replicas, size int) task {
 	}
 }
 
-// killing deletes a pod of every tenth group, the last of the group.
+// killing returns the task that deletes the last pod of every tenth group.
 func (b *bed) killing(replicas, size int) task {
 	killed := map[int]string{}
 	for group := 0; group < replicas; group += killEvery {
@@ -291,16 +299,16 @@ func (b *bed) killing(replicas, size int) task {
 		},
 		pods: func(ctx context.Context) error {
 			if restarted := b.groups.restarts(killed).Restarted; restarted < len(killed) && time.Since(began) < killTimeout {
-				return fmt.Errorf("%d of %d groups were restarted", restarted, len(killed))
+				return fmt.Errorf("%d of %d groups have restarted", restarted, len(killed))
 			}
 			return b.pods(replicas*size, image)(ctx)
 		},
-		told:   b.told(replicas),
+		status: b.status(replicas),
 		killed: killed,
 	}
 }
 
-// update changes the image of all pods.
+// update returns the task that changes the image of all pods.
 func (b *bed) update(scenario string, replicas, size int) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
@@ -310,12 +318,12 @@ func (b *bed) update(scenario string, replicas, size int) task {
 			})
 		},
 		pods:    b.pods(replicas*size, nextImage),
-		told:    b.told(replicas),
+		status:  b.status(replicas),
 		rollout: true,
 	}
 }
 
-// restart stops the operator and takes the time of its start.
+// restart returns the task that stops the operator and measures its next start.
 func (b *bed) restart(scenario string, replicas, size int) task {
 	return task{
 		key:     report.Key{Scenario: scenario, Groups: replicas, Size: size},
@@ -324,30 +332,33 @@ func (b *bed) restart(scenario string, replicas, size int) task {
 	}
 }
 
-// scaling changes the number of groups of a set that has been updated.
+// scaling returns the task that changes the number of groups of the updated set.
 func (b *bed) scaling(scenario string, replicas, size, to int) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
 		do: func(ctx context.Context) error {
-			return b.edit(ctx, func(set *leaderworkersetv1.LeaderWorkerSet) { set.Spec.Replicas = ptr.To(int32(to)) })
+			return b.edit(ctx, func(set *leaderworkersetv1.LeaderWorkerSet) {
+				set.Spec.Replicas = ptr.To(int32(to)) //nolint:gosec // A number of groups.
+			})
 		},
-		pods: b.pods(to*size, nextImage),
-		told: b.told(to),
+		pods:   b.pods(to*size, nextImage),
+		status: b.status(to),
 	}
 }
 
-// deletion deletes the set.
+// deletion returns the task that deletes the set.
 func (b *bed) deletion(scenario string, replicas, size int) task {
 	return task{
 		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
 		do: func(ctx context.Context) error {
-			return b.sets.Delete(ctx, newSet(replicas, size, updateUnavailable, ""), client.PropagationPolicy(metav1.DeletePropagationBackground))
+			set := newSet(replicas, size, updateUnavailable, "")
+			return b.sets.Delete(ctx, set, client.PropagationPolicy(metav1.DeletePropagationBackground))
 		},
 		pods: b.pods(0, image),
 	}
 }
 
-// arrival is that of the strangers' pods.
+// arrival returns the task that creates the strangers.
 func (b *bed) arrival(count, size int) task {
 	arrived := newGroups()
 	return task{
@@ -356,7 +367,7 @@ func (b *bed) arrival(count, size int) task {
 			if err := b.makeNamespace(ctx, strangersNamespace); err != nil {
 				return err
 			}
-			if err := arrived.follow(ctx, b.api, strangersNamespace); err != nil {
+			if err := arrived.watchPods(ctx, b.api, strangersNamespace); err != nil {
 				return err
 			}
 			return inParallel(ctx, count, func(i int) error {
@@ -364,34 +375,36 @@ func (b *bed) arrival(count, size int) task {
 				return err
 			})
 		},
-		pods: func(context.Context) error { return arrived.are(count, image) },
+		pods: func(context.Context) error { return arrived.check(count, image) },
 	}
 }
 
-// pods says what is missing before there are that many pods, all of them ready with the image, and no others.
+// pods returns a check that there are that many pods, all of them ready with the image.
 func (b *bed) pods(count int, image string) func(context.Context) error {
-	return func(context.Context) error { return b.groups.are(count, image) }
+	return func(context.Context) error { return b.groups.check(count, image) }
 }
 
-// told says what the status of the set doesn't say yet.
-func (b *bed) told(replicas int) func(context.Context) error {
+// status returns a check that the status reports all groups ready, updated and available.
+func (b *bed) status(replicas int) func(context.Context) error {
 	return func(ctx context.Context) error {
 		set := &leaderworkersetv1.LeaderWorkerSet{}
 		if err := b.sets.Get(ctx, client.ObjectKey{Namespace: namespace, Name: setName}, set); err != nil {
 			return err
 		}
 		status := &set.Status
-		if int(status.ReadyReplicas) != replicas || int(status.UpdatedReplicas) != replicas || int(status.Replicas) != replicas {
-			return fmt.Errorf("%w: %d groups, %d ready, %d updated", errUntold, status.Replicas, status.ReadyReplicas, status.UpdatedReplicas)
+		if int(status.ReadyReplicas) != replicas || int(status.UpdatedReplicas) != replicas ||
+			int(status.Replicas) != replicas {
+			return fmt.Errorf("%w: %d groups, %d ready, %d updated",
+				errStatus, status.Replicas, status.ReadyReplicas, status.UpdatedReplicas)
 		}
 		if !meta.IsStatusConditionTrue(status.Conditions, leaderworkersetv1.ConditionAvailable) {
-			return errUntold
+			return errStatus
 		}
 		return nil
 	}
 }
 
-// edit changes the set.
+// edit patches the set.
 func (b *bed) edit(ctx context.Context, change func(*leaderworkersetv1.LeaderWorkerSet)) error {
 	set := &leaderworkersetv1.LeaderWorkerSet{}
 	if err := b.sets.Get(ctx, client.ObjectKey{Namespace: namespace, Name: setName}, set); err != nil {
@@ -402,12 +415,12 @@ func (b *bed) edit(ctx context.Context, change func(*leaderworkersetv1.LeaderWor
 	return b.sets.Patch(ctx, set, client.MergeFrom(before))
 }
 
-// inParallel calls the function for each number below count, many at a time, and returns what went wrong.
+// inParallel calls the function for each number below count, parallelRequests at a time, and returns all errors.
 func inParallel(ctx context.Context, count int, do func(int) error) error {
 	return atMost(ctx, parallelRequests, count, do)
 }
 
-// atMost does what inParallel does, with a limit of its own.
+// atMost is inParallel with another limit.
 func atMost(ctx context.Context, limit, count int, do func(int) error) error {
 	errs := make([]error, count)
 	workqueue.ParallelizeUntil(ctx, limit, count, func(i int) { errs[i] = do(i) })

@@ -24,25 +24,25 @@ import (
 )
 
 const (
-	// binary is the file with all the programs in it, stampFile the hash of what it was built from.
+	// binary is the file with all programs. stampFile has the hash of the sources of that binary.
 	binary    = "components"
 	stampFile = "components.stamp"
-	// versionPackage holds the version that the components and kubectl report, version variables that the linker sets.
+	// versionPackage has the variables for the version that the components and kubectl report. The linker sets them.
 	versionPackage = "k8s.io/component-base/version"
-	// reportInterval is the time between two lines about the progress of a build if the output is no terminal.
+	// reportInterval is the time between two lines about the progress of a build if the output isn't a terminal.
 	reportInterval = 15 * time.Second
-	// buildPoll is the interval at which a build waits for another one that does the same.
+	// buildPoll is the interval at which a build checks whether another build has ended.
 	buildPoll = 200 * time.Millisecond
 	// interruptGrace is how long an interrupted go command may take to stop its compilers.
 	interruptGrace = 5 * time.Second
 )
 
-// programs are the names by which the binary is called.
+// programs returns the names under which the binary is called.
 func programs() []string {
 	return []string{etcd, apiServer, controllerManager, scheduler, kwok, "kubectl"}
 }
 
-// Root returns the root of this repository, from anywhere inside of it.
+// Root returns the root of the repository. The working directory may be anywhere inside the repository.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -65,9 +65,10 @@ func componentsDir(root string) string {
 	return filepath.Join(root, "test", "cluster", "components")
 }
 
-// Build makes the programs of a cluster, and kubectl, from the repository at root and returns the directory they are in,
-// <root>/bin/cluster. If they are up to date it returns at once. Otherwise it compiles Kubernetes, which takes some minutes
-// the first time, and reports its progress to out: one changing line on a terminal, else a line now and then.
+// Build makes the programs of a cluster, and kubectl, from the repository at root. It returns their directory,
+// <root>/bin/cluster. If the programs are up to date, Build returns at once. Otherwise it compiles Kubernetes, which
+// takes some minutes the first time. Build reports its progress to out: on a terminal in one changing line, elsewhere
+// in a line every reportInterval.
 func Build(ctx context.Context, root string, out io.Writer) (string, error) {
 	bin := filepath.Join(root, "bin", "cluster")
 	stamp, err := sourceStamp(ctx, componentsDir(root))
@@ -85,7 +86,7 @@ func Build(ctx context.Context, root string, out io.Writer) (string, error) {
 		return "", err
 	}
 	defer closeQuietly(lock)
-	if upToDate(bin, stamp) { // somebody else has built it in the meantime
+	if upToDate(bin, stamp) { // Another process has built it in the meantime.
 		return bin, nil
 	}
 	if err := compile(ctx, componentsDir(root), filepath.Join(bin, binary), out); err != nil {
@@ -99,8 +100,8 @@ func Build(ctx context.Context, root string, out io.Writer) (string, error) {
 	return bin, os.WriteFile(filepath.Join(bin, stampFile), []byte(stamp), 0o600)
 }
 
-// sourceStamp returns a hash of everything that the binary follows from: the sources, the versions of all modules, the Go
-// toolchain.
+// sourceStamp returns a hash of everything that determines the binary: the sources, the versions of all modules, and
+// the Go toolchain.
 func sourceStamp(ctx context.Context, dir string) (string, error) {
 	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
@@ -112,7 +113,7 @@ func sourceStamp(ctx context.Context, dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		_, _ = fmt.Fprintf(hash, "%s %d\n", filepath.Base(path), len(data)) // a hash never fails
+		_, _ = fmt.Fprintf(hash, "%s %d\n", filepath.Base(path), len(data)) // Writing to a hash never fails.
 		_, _ = hash.Write(data)
 	}
 	version, err := goCommand(ctx, dir, "version").Output()
@@ -123,7 +124,7 @@ func sourceStamp(ctx context.Context, dir string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// upToDate says whether the directory holds every program, built from what the stamp stands for.
+// upToDate reports whether the directory has every program, built from the sources with that stamp.
 func upToDate(bin, stamp string) bool {
 	for _, program := range programs() {
 		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
@@ -134,13 +135,13 @@ func upToDate(bin, stamp string) bool {
 	return err == nil && string(data) == stamp
 }
 
-// lockBuild takes the lock on builds. If another program builds at the moment it waits for the end of that.
+// lockBuild takes the lock on builds. If another process is building, lockBuild waits for its end.
 func lockBuild(ctx context.Context, path string, out io.Writer) (*os.File, error) {
 	lock, err := acquireLock(path)
 	if !errors.Is(err, errLocked) {
 		return lock, err
 	}
-	_, _ = fmt.Fprintln(out, "The programs of the local cluster are being built by somebody else; waiting for that.")
+	_, _ = fmt.Fprintln(out, "Another process builds the programs of the local cluster; waiting for its end.")
 	err = wait.PollUntilContextCancel(ctx, buildPoll, true, func(context.Context) (bool, error) {
 		var err error
 		if lock, err = acquireLock(path); errors.Is(err, errLocked) {
@@ -151,7 +152,7 @@ func lockBuild(ctx context.Context, path string, out io.Writer) (*os.File, error
 	return lock, err
 }
 
-// link makes path a symbolic link to target, whatever it was before.
+// link makes path a symbolic link to target, and replaces any file at path.
 func link(target, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -159,11 +160,12 @@ func link(target, path string) error {
 	return os.Symlink(target, path)
 }
 
-// compile builds the main package in dir to output. An output that was there before is replaced, not overwritten: clusters
-// that run keep theirs.
+// compile builds the main package in dir to output. It replaces an existing output instead of overwriting it, so that
+// running clusters keep their programs.
 func compile(ctx context.Context, dir, output string, out io.Writer) error {
-	_, _ = fmt.Fprintln(out, "Building the programs of the local cluster: etcd, the Kubernetes control plane, kwok and kubectl.\n"+
-		"The first time this downloads and compiles all of them and takes some minutes; later they are there.")
+	_, _ = fmt.Fprintln(out,
+		"Building the programs of the local cluster: etcd, the Kubernetes control plane, kwok and kubectl.\n"+
+			"The first build downloads and compiles all of them, which takes some minutes.")
 	flags, err := linkerFlags(ctx, dir)
 	if err != nil {
 		return err
@@ -178,14 +180,15 @@ func compile(ctx context.Context, dir, output string, out io.Writer) error {
 	}
 	p.expect(strings.Fields(packages.String()))
 	fresh := output + ".new"
-	if err := p.follow(goCommand(ctx, dir, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")); err != nil {
+	build := goCommand(ctx, dir, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")
+	if err := p.follow(build); err != nil {
 		return err
 	}
 	return os.Rename(fresh, output)
 }
 
-// linkerFlags returns the flags that leave out debug information and put the version of Kubernetes into the binary; without
-// it the API server and kubectl call themselves v0.0.0.
+// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in the binary. Without
+// that, the API server and kubectl report the version v0.0.0.
 func linkerFlags(ctx context.Context, dir string) (string, error) {
 	output, err := goCommand(ctx, dir, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
 	if err != nil {
@@ -200,7 +203,8 @@ func linkerFlags(ctx context.Context, dir string) (string, error) {
 		versionPackage, version, numbers[0], numbers[1]), nil
 }
 
-// goCommand returns a go command that runs in dir, makes static binaries, and stops its compilers when the context is done.
+// goCommand returns a go command that runs in dir, makes static binaries, and stops its compilers when the context is
+// done.
 func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
@@ -210,17 +214,17 @@ func goCommand(ctx context.Context, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// progress tells somebody who waits how far a build is, from what the go command writes.
+// progress reports the progress of a build, from the output of the go command.
 type progress struct {
 	out      io.Writer
 	terminal bool
 	last     time.Time
-	// expected are the packages of the build, compiled counts those that go build has named.
+	// expected has the packages of the build. compiled counts the packages that go build has named.
 	expected map[string]bool
 	compiled int
 }
 
-// newProgress returns a progress that is reported to out.
+// newProgress returns a progress that reports to out.
 func newProgress(out io.Writer) *progress {
 	p := &progress{out: out, last: time.Now()}
 	if file, ok := out.(*os.File); ok {
@@ -230,7 +234,7 @@ func newProgress(out io.Writer) *progress {
 	return p
 }
 
-// expect says which packages the build consists of. Those that are in Go's build cache aren't compiled again.
+// expect sets the packages of the build. Go doesn't compile packages in its build cache again.
 func (p *progress) expect(packages []string) {
 	p.expected = make(map[string]bool, len(packages))
 	for _, name := range packages {
@@ -238,7 +242,7 @@ func (p *progress) expect(packages []string) {
 	}
 }
 
-// follow runs a go command and reports what it does. The error of a command that fails holds what it said about the reason.
+// follow runs a go command and reports its progress. If the command fails, the error quotes its other output.
 func (p *progress) follow(cmd *exec.Cmd) error {
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
@@ -247,22 +251,22 @@ func (p *progress) follow(cmd *exec.Cmd) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	var complaints []string
+	var otherOutput []string
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
 		if message := p.message(lines.Text()); message != "" {
 			p.report(message)
 		} else {
-			complaints = append(complaints, lines.Text())
+			otherOutput = append(otherOutput, lines.Text())
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", cmd.Args[1], err, strings.Join(complaints, "\n"))
+		return fmt.Errorf("go %s: %w\n%s", cmd.Args[1], err, strings.Join(otherOutput, "\n"))
 	}
 	return nil
 }
 
-// message returns what there is to report about a line of a go command, or nothing if the line isn't about progress.
+// message returns the report about a line of a go command, or nothing if the line isn't about progress.
 func (p *progress) message(line string) string {
 	if module, ok := strings.CutPrefix(line, "go: downloading "); ok {
 		return "downloading " + module
@@ -274,11 +278,12 @@ func (p *progress) message(line string) string {
 	return fmt.Sprintf("compiling %d of %d packages: %s", p.compiled, len(p.expected), line)
 }
 
-// report shows a message in place of the last one, or, if the output is no terminal, from time to time.
+// report prints a message. On a terminal the message replaces the last one. Elsewhere report skips messages within
+// reportInterval of the last one.
 func (p *progress) report(message string) {
 	switch {
 	case p.terminal:
-		const clearLine, width = "\r\x1b[K", 79 // a longer line would wrap, and stay
+		const clearLine, width = "\r\x1b[K", 79 // A longer line would wrap, and the next message wouldn't clear all of it.
 		_, _ = fmt.Fprint(p.out, clearLine+message[:min(len(message), width)])
 	case time.Since(p.last) >= reportInterval:
 		_, _ = fmt.Fprintln(p.out, message)

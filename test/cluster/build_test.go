@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestBuildIsUpToDateAfterwards(t *testing.T) {
+func TestSecondBuildDoesNothing(t *testing.T) {
 	programsFor(t)
 	root, err := Root()
 	if err != nil {

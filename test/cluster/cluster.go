@@ -1,12 +1,12 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cluster runs a small Kubernetes cluster as processes on this machine, without root and without a container engine:
-// a real control plane (etcd, API server, controller manager, scheduler) and nodes whose kubelets are simulated by kwok. Pods
-// are scheduled, start, become ready and terminate as objects; no container runs.
+// Package cluster runs a small Kubernetes cluster as processes on this machine, without root and without a container
+// engine. The control plane (etcd, API server, controller manager, scheduler) is real, and kwok simulates the kubelets
+// of the nodes. Pods are scheduled, start, become ready and terminate as objects, but no container runs.
 //
-// Build makes the programs, Start starts a cluster, Stop ends it and leaves nothing behind. Any number of clusters can run at
-// the same time. This package runs on Linux and other Unix systems.
+// Build makes the programs, Start starts a cluster, and Stop ends it and removes its files. Any number of clusters can
+// run at the same time. This package runs on Linux and other Unix systems.
 package cluster
 
 import (
@@ -34,42 +34,42 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// Annotations by which a pod of a cluster says how it wants to be simulated. Durations are numbers with the unit ms, s or m.
+// Annotations of pods that control their simulation. Durations are numbers with the unit ms, s or m.
 const (
-	// ReadyAfterAnnotation is how long the pod runs before it becomes Ready, "2s" for example; ReadyNever means that it never
-	// does. Without the annotation a pod is Ready at once. A change of the pod in the meantime starts the time anew. A pod
-	// whose containers were patched to have restarted, or not to run, isn't made Ready.
+	// ReadyAfterAnnotation is how long the pod runs before it becomes Ready, for example "2s", or ReadyNever. Without the
+	// annotation, a pod is Ready at once. A change of the pod during that time restarts the time. A pod doesn't become
+	// Ready if a patch of its status says that a container has restarted or doesn't run.
 	ReadyAfterAnnotation = "cluster.lws-operator.dev/ready-after"
 	// ReadyNever is the value of ReadyAfterAnnotation for a pod that runs, but doesn't become Ready.
 	ReadyNever = "never"
-	// TerminateAfterAnnotation is how long the pod stays Terminating after it was deleted, "500ms" for example, though not
-	// longer than its grace period. Without the annotation, or with a value that is no duration, it is gone at once.
+	// TerminateAfterAnnotation is how long a deleted pod stays Terminating, for example "500ms", within its grace period.
+	// Without the annotation, or with a value that isn't a duration, the pod disappears at once.
 	TerminateAfterAnnotation = "cluster.lws-operator.dev/terminate-after"
 )
 
 const (
-	// startTimeout bounds one start of a cluster, which takes a few seconds on an idle machine.
+	// startTimeout limits one start of a cluster, which takes a few seconds on an idle machine.
 	startTimeout = 3 * time.Minute
-	// startAttempts is how often a start is tried if somebody else takes a port that was free a moment ago.
+	// startAttempts is how often Start tries when another process takes a port that was free before.
 	startAttempts = 3
-	// startPoll is the interval at which starting components are looked at.
+	// startPoll is the interval of checks while components start.
 	startPoll = 50 * time.Millisecond
-	// watchInterval is the interval at which Wait looks at the components.
+	// watchInterval is the interval at which Wait checks that the components run.
 	watchInterval = 250 * time.Millisecond
 	// stateFile is the file in the cluster's directory that Load reads.
 	stateFile = "cluster.json"
-	// lockFile is the file in the cluster's directory that is locked by the program that starts the cluster.
+	// lockFile is the file in the cluster's directory that is locked by the program that started the cluster.
 	lockFile = "lock"
 )
 
 var (
-	// ErrRunning is the error of Start for a directory whose cluster runs.
+	// ErrRunning is the error of Start for a directory with a running cluster.
 	ErrRunning = errors.New("a cluster already runs in this directory")
 	// ErrNoCluster is the error of Load for a directory without a cluster.
 	ErrNoCluster = errors.New("there is no cluster in this directory")
 
-	// errPortTaken is why a start is tried again.
-	errPortTaken = errors.New("a port was taken by somebody else")
+	// errPortTaken is the error of an attempt that Start repeats.
+	errPortTaken = errors.New("another process has taken a port")
 )
 
 var (
@@ -81,43 +81,47 @@ var (
 
 // Options describe a cluster. Dir and Bin are required.
 type Options struct {
-	// Dir is the directory for the cluster's data, kubeconfig and logs. It is made if need be; if it exists, it must be empty,
-	// or hold what is left of a cluster that doesn't run any more.
+	// Dir is the directory for the cluster's data, kubeconfig and logs. Start creates it if it doesn't exist. An existing
+	// directory must be empty, or have the files of a cluster that no longer runs.
 	Dir string
 	// Bin is the directory of the programs, as returned by Build.
 	Bin string
 
 	// Nodes is the number of simulated nodes: node-0, node-1, …
 	Nodes int
-	// Racks is the number of values of RackLabel, spread evenly over the nodes. 0: the nodes have no such label.
+	// Racks is the number of values of RackLabel, spread evenly over the nodes. With 0, the nodes don't have the label.
 	Racks int
-	// Zones is the number of values of topology.kubernetes.io/zone. The nodes of a rack are in one zone. 0: no such label.
+	// Zones is the number of values of topology.kubernetes.io/zone. The nodes of a rack are in one zone. With 0, the nodes
+	// don't have the label.
 	Zones int
-	// NodeCapacity is what each node offers, on top of and instead of 1000 CPUs, 4 TiB of memory and room for 1000 pods.
+	// NodeCapacity is the capacity of each node. It overrides or extends the defaults: 1000 CPUs, 4 TiB of memory and 1000
+	// pods.
 	NodeCapacity corev1.ResourceList
 
-	// Address is that of this machine at which kubelets of real nodes, and their pods, reach the API server; it serves there instead of
-	// on the loopback address. Such nodes aren't part of the cluster: whoever starts them gives them CAFile and a UserKubeconfig, and this
-	// machine routes to their pods. There are no simulated nodes then.
+	// Address is the address of this machine at which kubelets of real nodes, and their pods, reach the API server. The
+	// API server serves there instead of on the loopback address. With an Address there are no simulated nodes, and Start
+	// starts no real ones. The caller starts them, gives them CAFile and a UserKubeconfig, and routes from this machine to
+	// their pods.
 	Address string
 
-	// CRDs are paths of files and directories with CustomResourceDefinitions that exist before the controller manager starts.
-	// Those that are made later are unknown to its garbage collector for up to 30 s.
+	// CRDs are paths of files and directories with CustomResourceDefinitions. Start creates them before the controller
+	// manager starts. Its garbage collector may take 30 s to discover later ones.
 	CRDs []string
 	// FeatureGates are the feature gates of the API server, the controller manager and the scheduler.
 	FeatureGates map[string]bool
-	// RuntimeConfig turns API versions on and off: "scheduling.k8s.io/v1alpha2": true.
+	// RuntimeConfig enables or disables API versions, like "scheduling.k8s.io/v1alpha2": true.
 	RuntimeConfig map[string]bool
-	// Audit makes the API server write a line about every request to AuditLog.
+	// Audit makes the API server log every request to AuditLog.
 	Audit bool
 
-	// Detached lets the cluster outlive this program. Otherwise it dies with it, even after a kill -9 on Linux.
+	// Detached lets the cluster outlive this program. Otherwise the cluster ends with the program, on Linux even after a
+	// kill -9.
 	Detached bool
-	// Log is where the start reports its progress; nil for nowhere.
+	// Log gets the progress of the start. It may be nil.
 	Log io.Writer
 }
 
-// complete returns the options with absolute paths, or an error that says what is wrong with them.
+// complete validates the options, and returns them with absolute paths and defaults.
 func (o Options) complete() (Options, error) {
 	switch {
 	case o.Dir == "" || o.Bin == "":
@@ -125,7 +129,7 @@ func (o Options) complete() (Options, error) {
 	case o.Address != "" && o.Nodes != 0:
 		return o, errors.New("a cluster has either simulated nodes or an Address for real ones")
 	case o.Address != "" && net.ParseIP(o.Address) == nil:
-		return o, fmt.Errorf("the Address %q is no IP address", o.Address)
+		return o, fmt.Errorf("the Address %q isn't an IP address", o.Address)
 	case o.Nodes < 0 || o.Racks < 0 || o.Zones < 0:
 		return o, errors.New("the numbers of nodes, racks and zones can't be negative")
 	case o.Racks > o.Nodes || o.Zones > o.Nodes:
@@ -144,30 +148,31 @@ func (o Options) complete() (Options, error) {
 	return o, err
 }
 
-// state is what is known of a running cluster, kept in stateFile.
+// state is the content of stateFile: what a program needs to use or stop a running cluster.
 type state struct {
-	// MadeDir says that the cluster's directory didn't exist before.
+	// MadeDir is true if Start created the cluster's directory.
 	MadeDir bool   `json:"madeDir"`
 	Server  string `json:"server"`
-	// Detached says that what runs outlives the program that started it.
+	// Detached is true if the processes outlive the program that started them.
 	Detached  bool      `json:"detached"`
 	Processes []process `json:"processes"`
-	// Programs are those that RunProgram started.
+	// Programs are the processes that RunProgram started.
 	Programs []process `json:"programs,omitempty"`
 }
 
-// Cluster is a cluster that was started. Its methods may be called from several goroutines, except Stop.
+// Cluster is a cluster that Start has started. Its methods, except Stop, are safe for concurrent use.
 type Cluster struct {
 	dir    string
 	state  state
 	config *rest.Config
-	// lock is held from the start of the cluster on, by the program that started it.
+	// lock is the lock on lockFile. The program that started the cluster holds it until the end.
 	lock *os.File
 }
 
-// Start starts a cluster and returns when it can be used: its nodes are Ready and the default service account exists. If that
-// fails, or the context is done before, it stops what it had started, removes its files and returns an error: ErrRunning if
-// there is a cluster in the directory already. For a component that ended by itself the error quotes the end of its log.
+// Start starts a cluster and returns when it is usable: its nodes are Ready and the default service account exists. If
+// that fails, or the context ends first, Start stops all processes, removes all files and returns an error. The error
+// is ErrRunning if a cluster already runs in the directory. For a component that ended by itself, the error quotes the
+// end of its log.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	options, err := options.complete()
 	if err != nil {
@@ -182,7 +187,7 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	return c, err
 }
 
-// start is one attempt of Start.
+// start makes one attempt to start a cluster.
 func start(ctx context.Context, options Options) (*Cluster, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("not ready after %s", startTimeout))
 	defer cancel()
@@ -200,8 +205,8 @@ func start(ctx context.Context, options Options) (*Cluster, error) {
 	return c, nil
 }
 
-// claim makes the directory of a cluster and takes its lock. It removes what a cluster left there that didn't come to a
-// proper end, and refuses a directory that holds anything else.
+// claim makes the directory of a cluster and takes its lock. It removes the files of a cluster that was killed. It
+// refuses a directory with any other files.
 func claim(dir string) (*Cluster, error) {
 	_, err := os.Stat(dir)
 	c := &Cluster{dir: dir, state: state{MadeDir: errors.Is(err, fs.ErrNotExist)}}
@@ -218,7 +223,7 @@ func claim(dir string) (*Cluster, error) {
 	}
 	for _, entry := range entries {
 		if old == nil && entry.Name() != lockFile {
-			return nil, fmt.Errorf("%s is not empty, and not the directory of a cluster", dir)
+			return nil, fmt.Errorf("%s isn't empty, and isn't the directory of a cluster", dir)
 		}
 	}
 	if c.lock, err = acquireLock(filepath.Join(dir, lockFile)); errors.Is(err, errLocked) {
@@ -241,7 +246,7 @@ func claim(dir string) (*Cluster, error) {
 	return c, nil
 }
 
-// bringUp starts the components one after the other, each when it finds what it needs.
+// bringUp starts the components one after the other, each when the components that it needs are healthy.
 func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	began := time.Now()
 	report := func(format string, args ...any) {
@@ -299,7 +304,7 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	return nil
 }
 
-// writeFiles writes everything that the components read, and the state.
+// writeFiles writes the files that the components read, and the state.
 func (c *Cluster) writeFiles(s setup) error {
 	for _, dir := range []string{"logs", "run", "users"} {
 		if err := os.MkdirAll(s.path(dir), 0o700); err != nil {
@@ -334,7 +339,7 @@ func (c *Cluster) writeFiles(s setup) error {
 	return os.WriteFile(s.path("audit-policy.yaml"), auditPolicy, 0o600)
 }
 
-// save writes the state, so that anybody can stop the cluster from now on.
+// save writes the state. From then on, any program can stop the cluster.
 func (c *Cluster) save() error {
 	data, err := json.MarshalIndent(c.state, "", "  ")
 	if err != nil {
@@ -406,7 +411,7 @@ func (c *Cluster) until(ctx context.Context, what string, check func(context.Con
 	return err
 }
 
-// ended returns an error about the first component that runs no longer, with the end of its log.
+// ended returns an error about the first component that has ended, with the end of its log.
 func (c *Cluster) ended() error {
 	for _, p := range c.state.Processes {
 		if p.alive() {
@@ -422,7 +427,7 @@ func (c *Cluster) ended() error {
 	return nil
 }
 
-// anyAlive says whether any component runs.
+// anyAlive reports whether any component runs.
 func (c *Cluster) anyAlive() bool {
 	return slices.ContainsFunc(c.state.Processes, process.alive)
 }
@@ -444,8 +449,8 @@ func (c *Cluster) installCRDs(paths []string) error {
 	return nil
 }
 
-// Load returns the cluster that was started in a directory, by this program or another one, whether or not it still runs.
-// The error is ErrNoCluster if there is none.
+// Load returns the cluster that this program or another one started in a directory. The cluster may have ended. Without
+// a cluster, the error is ErrNoCluster.
 func Load(dir string) (*Cluster, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -462,15 +467,15 @@ func Load(dir string) (*Cluster, error) {
 		return nil, fmt.Errorf("read %s: %w", stateFile, err)
 	}
 	c.config, err = loadConfig(c.Kubeconfig())
-	if errors.Is(err, fs.ErrNotExist) { // a start that was killed early; it can still be stopped
+	if errors.Is(err, fs.ErrNotExist) { // The start was killed early, but Stop still works.
 		err = nil
 	}
 	return c, err
 }
 
-// Stop ends the cluster and removes its files, the directory too if it was made by Start. It asks programs and components to stop, the
-// API server and etcd last, and kills those that take more than a second; when the context is done it kills right away.
-// When it returns without an error nothing is left. Stopping a cluster that was stopped before does nothing.
+// Stop ends the cluster and removes its files, including the directory if Start made it. It sends SIGTERM to programs
+// and components, to the API server and etcd last. It kills processes that take more than a second, or that still run
+// when the context is done. After Stop without an error, no process and no file is left. A second Stop does nothing.
 func (c *Cluster) Stop(ctx context.Context) error {
 	if err := stopProcesses(ctx, c.state.Programs...); err != nil {
 		return err
@@ -481,7 +486,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		}
 	}
 	if c.lock != nil {
-		defer closeQuietly(c.lock) // last: nobody may claim the directory while its files are removed
+		defer closeQuietly(c.lock) // Last, so that no start claims the directory before its files are removed.
 	}
 	if err := c.removeFiles(); err != nil {
 		return err
@@ -494,7 +499,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return nil
 }
 
-// named returns the processes of the components of these names, in this order; components that weren't started are left out.
+// named returns the processes of the components with these names, in this order. It omits components that didn't start.
 func (c *Cluster) named(names ...string) []process {
 	var processes []process
 	for _, name := range names {
@@ -507,11 +512,13 @@ func (c *Cluster) named(names ...string) []process {
 	return processes
 }
 
-// removeFiles removes what a cluster writes to its directory, and nothing else, except for the files named.
+// removeFiles removes the files that a cluster writes to its directory, except the given names. It keeps any other
+// file.
 func (c *Cluster) removeFiles(except ...string) error {
-	// The state goes last: as long as anything is left, Load finds the cluster.
+	// The state goes last, so that Load finds the cluster while any file is left.
 	for _, name := range []string{
-		"etcd", "logs", "pki", "programs", "run", "users", "kubeconfig", "audit.log", "simulation.yaml", "audit-policy.yaml", lockFile, stateFile,
+		"etcd", "logs", "pki", "programs", "run", "users", "kubeconfig", "audit.log", "simulation.yaml", "audit-policy.yaml",
+		lockFile, stateFile,
 	} {
 		if slices.Contains(except, name) {
 			continue
@@ -523,10 +530,10 @@ func (c *Cluster) removeFiles(except ...string) error {
 	return nil
 }
 
-// Wait blocks until the context is done, which is no error, or until a component has ended, which is one.
+// Wait blocks until the context is done or a component has ended. Only the end of a component is an error.
 func (c *Cluster) Wait(ctx context.Context) error {
 	var ended error
-	// The error of the poll says that the context is done.
+	// The poll returns an error only when the context is done.
 	_ = wait.PollUntilContextCancel(ctx, watchInterval, true, func(context.Context) (bool, error) {
 		ended = c.ended()
 		return ended != nil, nil
@@ -539,22 +546,23 @@ func (c *Cluster) Dir() string {
 	return c.dir
 }
 
-// Kubeconfig returns the path of a kubeconfig for an administrator. It is gone after Stop.
+// Kubeconfig returns the path of a kubeconfig for an administrator. Stop removes it.
 func (c *Cluster) Kubeconfig() string {
 	return filepath.Join(c.dir, "kubeconfig")
 }
 
-// CAFile returns the path of the certificate of the authority that signs every certificate of the cluster. It is gone after Stop.
+// CAFile returns the path of the certificate of the authority that signs every certificate of the cluster. Stop removes
+// it.
 func (c *Cluster) CAFile() string {
 	return filepath.Join(c.dir, "pki", "ca.crt")
 }
 
-// AuditLog returns the path of the file with one JSON object per request, if Options.Audit asked for it. It is gone after Stop.
+// AuditLog returns the path of the file with one JSON object per request, which Options.Audit enables. Stop removes it.
 func (c *Cluster) AuditLog() string {
 	return filepath.Join(c.dir, "audit.log")
 }
 
-// PIDs returns the process IDs of the cluster's components. They mean nothing after Stop.
+// PIDs returns the process IDs of the cluster's components. After Stop, they are meaningless.
 func (c *Cluster) PIDs() []int {
 	pids := make([]int, len(c.state.Processes))
 	for i, p := range c.state.Processes {
@@ -563,14 +571,16 @@ func (c *Cluster) PIDs() []int {
 	return pids
 }
 
-// RESTConfig returns a configuration for clients of an administrator, without client-side limits. It belongs to the caller.
+// RESTConfig returns a configuration for clients of an administrator, without client-side limits. The caller may change
+// it.
 func (c *Cluster) RESTConfig() *rest.Config {
 	return rest.CopyConfig(c.config)
 }
 
 // UserKubeconfig writes a kubeconfig for any user and returns its path. The user is a member of the groups, and of
-// system:authenticated; it may do what RBAC allows. A service account is the user system:serviceaccount:<namespace>:<name>
-// in the groups system:serviceaccounts and system:serviceaccounts:<namespace>. The file is gone after Stop.
+// system:authenticated. RBAC limits what the user may do. A service account is the user
+// system:serviceaccount:<namespace>:<name> in the groups system:serviceaccounts and system:serviceaccounts:<namespace>.
+// Stop removes the file.
 func (c *Cluster) UserKubeconfig(user string, groups ...string) (string, error) {
 	ca, err := loadAuthority(filepath.Join(c.dir, "pki"))
 	if err != nil {
@@ -585,7 +595,7 @@ func (c *Cluster) UserKubeconfig(user string, groups ...string) (string, error) 
 	return file.Name(), ca.writeKubeconfig(file.Name(), c.state.Server, user, groups...)
 }
 
-// loadConfig reads a kubeconfig and lifts the client-side limits.
+// loadConfig reads a kubeconfig and disables the client-side limits.
 func loadConfig(kubeconfig string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -595,8 +605,9 @@ func loadConfig(kubeconfig string) (*rest.Config, error) {
 	return config, nil
 }
 
-// probe returns a client that trusts the components, and that etcd trusts. It is made from data: for files, client-go would
-// give this program the client of an earlier cluster in the same directory, which doesn't trust this one.
+// probe returns a client that trusts the components, and that etcd trusts. The client is made from certificates in
+// memory. For certificates in files, client-go would return the cached client of an earlier cluster in the same
+// directory, which doesn't trust this cluster.
 func (s setup) probe() (*http.Client, error) {
 	ca, err := loadAuthority(s.path("pki"))
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"testing"
 )
 
-// abandonedDir names the variable that tells this test, when it runs itself, where to start the cluster.
+// abandonedDir is the environment variable with the directory of the cluster that this test starts when it runs itself.
 const abandonedDir = "CLUSTER_TEST_ABANDONED_DIR"
 
-func TestClusterDiesWithItsParent(t *testing.T) {
+func TestClusterEndsWithItsParent(t *testing.T) {
 	if dir := os.Getenv(abandonedDir); dir != "" {
 		abandon(t, dir)
 		return
@@ -48,7 +48,7 @@ func TestClusterDiesWithItsParent(t *testing.T) {
 	stopCompletely(t, c)
 }
 
-// abandon starts a cluster and is killed before it could stop it.
+// abandon starts a cluster and kills this process before it could stop the cluster.
 func abandon(t *testing.T, dir string) {
 	t.Helper()
 	if _, err := Start(t.Context(), Options{Dir: dir, Bin: programsFor(t)}); err != nil {
@@ -61,5 +61,5 @@ func abandon(t *testing.T, dir string) {
 	if err := self.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	select {} // until the signal arrives
+	select {} // Wait for the signal.
 }

@@ -32,10 +32,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
-// deadline is how long anything in a cluster may take that should happen soon.
+// deadline limits the wait for changes in a cluster that should happen soon.
 const deadline = 20 * time.Second
 
-// programsFor builds the programs, if they aren't there, and returns their directory.
+// programsFor builds the programs, if they aren't up to date, and returns their directory.
 func programsFor(t *testing.T) string {
 	t.Helper()
 	root, err := Root()
@@ -49,8 +49,8 @@ func programsFor(t *testing.T) string {
 	return bin
 }
 
-// started returns a cluster that is stopped at the end of the test, which checks that nothing is left of it.
-func started(t *testing.T, options Options) *Cluster {
+// startCluster starts a cluster. At the end of the test, it stops the cluster and checks that nothing is left of it.
+func startCluster(t *testing.T, options Options) *Cluster {
 	t.Helper()
 	options.Bin = programsFor(t)
 	options.Dir = filepath.Join(t.TempDir(), "cluster")
@@ -76,15 +76,15 @@ func stopCompletely(t *testing.T, c *Cluster) {
 			t.Errorf("%s still runs", p.Name)
 		}
 	}
-	checkGone(t, c.Dir())
+	checkRemoved(t, c.Dir())
 }
 
-// checkGone checks that a directory doesn't exist.
-func checkGone(t *testing.T, dir string) {
+// checkRemoved checks that a directory no longer exists.
+func checkRemoved(t *testing.T, dir string) {
 	t.Helper()
 	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		entries, err := os.ReadDir(dir)
-		t.Errorf("%s is still there, with %v, %v", dir, entries, err)
+		t.Errorf("%s still exists, with the entries %v, error %v", dir, entries, err)
 	}
 }
 
@@ -106,7 +106,7 @@ func eventually(t *testing.T, check func(context.Context) error) {
 	}
 }
 
-// clusterTest is a test that shares its cluster with others.
+// clusterTest is a test that shares its cluster with other tests.
 type clusterTest struct {
 	*testing.T
 	cluster *Cluster
@@ -114,7 +114,7 @@ type clusterTest struct {
 }
 
 func TestCluster(t *testing.T) {
-	c := started(t, Options{
+	c := startCluster(t, Options{
 		Nodes:         7,
 		Racks:         3,
 		Zones:         2,
@@ -124,20 +124,20 @@ func TestCluster(t *testing.T) {
 		Audit:         true,
 	})
 	for name, test := range map[string]func(clusterTest){
-		"nodes have labels":                         testNodeLabels,
-		"a pod is ready at once":                    testReadyAtOnce,
-		"a pod is ready after its time":             testReadyAfter,
-		"a pod is never ready":                      testReadyNever,
-		"a pod terminates in its time":              testTerminateAfter,
-		"a pod terminates within its grace period":  testTerminateWithinGrace,
-		"a patched status stays":                    testPatchedStatus,
-		"a lost node stays lost":                    testLostNode,
-		"a user may do what RBAC allows":            testUser,
-		"feature gates reach the API server":        testFeatureGates,
-		"owner references to custom objects count":  testCustomOwner,
-		"requests are in the audit log":             testAudit,
-		"processes are known":                       testPIDs,
-		"the directory can't be used twice at once": testRunning,
+		"nodes have labels":                                   testNodeLabels,
+		"a pod is ready at once":                              testReadyAtOnce,
+		"a pod is ready after the annotated time":             testReadyAfter,
+		"a pod is never ready":                                testReadyNever,
+		"a pod terminates after the annotated time":           testTerminateAfter,
+		"a pod terminates within its grace period":            testTerminateWithinGrace,
+		"a patched status stays":                              testPatchedStatus,
+		"a lost node stays lost":                              testLostNode,
+		"a user may do what RBAC allows":                      testUser,
+		"feature gates reach the API server":                  testFeatureGates,
+		"custom objects are owners for the garbage collector": testCustomOwner,
+		"requests are in the audit log":                       testAudit,
+		"processes are known":                                 testPIDs,
+		"a second cluster can't use the directory":            testRunning,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,7 +159,7 @@ func testNodeLabels(t clusterTest) {
 		}
 	}
 	if want := []string{"node-0", "node-3", "node-6"}; !slices.Equal(names, want) {
-		t.Errorf("rack-0 holds %v, want %v", names, want)
+		t.Errorf("rack-0 has %v, want %v", names, want)
 	}
 }
 
@@ -178,7 +178,7 @@ func newPod(name string, annotations map[string]string) *corev1.Pod {
 	}
 }
 
-// create creates a pod and returns it when it runs.
+// create creates a pod, and returns the pod when it runs.
 func create(t clusterTest, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	client := t.client.CoreV1().Pods(pod.Namespace)
@@ -196,7 +196,7 @@ func create(t clusterTest, pod *corev1.Pod) *corev1.Pod {
 	return running
 }
 
-// ready says whether the pod is Ready.
+// ready reports whether the pod's Ready condition is True.
 func ready(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
 		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
@@ -212,7 +212,7 @@ func testReadyAtOnce(t clusterTest) {
 		t.Errorf("the pod has the IP %q, its host %q", pod.Status.PodIP, pod.Status.HostIP)
 	}
 	if init := pod.Status.InitContainerStatuses[0].State; init.Terminated == nil || init.Terminated.ExitCode != 0 {
-		t.Errorf("the init container isn't done: %+v", init)
+		t.Errorf("the init container hasn't completed: %+v", init)
 	}
 	for _, status := range append(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses[1]) {
 		if status.State.Running == nil || !status.Ready || !*status.Started {
@@ -224,7 +224,7 @@ func testReadyAtOnce(t clusterTest) {
 func testReadyAfter(t clusterTest) {
 	const after = 1500 * time.Millisecond
 	pod := create(t, newPod("after", map[string]string{ReadyAfterAnnotation: after.String()}))
-	seen := time.Now()
+	runningSince := time.Now()
 	if ready(pod) {
 		t.Fatal("the pod is Ready from the start")
 	}
@@ -235,8 +235,8 @@ func testReadyAfter(t clusterTest) {
 		}
 		return err
 	})
-	// The pod may have been running for a while when it was first seen to.
-	if took := time.Since(seen); took < after/2 {
+	// The pod may have run for a while before create found it running.
+	if took := time.Since(runningSince); took < after/2 {
 		t.Errorf("Ready after %s, want %s", took, after)
 	}
 	for _, status := range pod.Status.ContainerStatuses {
@@ -277,7 +277,7 @@ func checkStays(t clusterTest, pod *corev1.Pod, duration time.Duration) {
 	}
 }
 
-// terminate deletes a pod and returns how long it took to be gone.
+// terminate deletes a pod, and returns the time until the pod no longer exists.
 func terminate(t clusterTest, pod *corev1.Pod) time.Duration {
 	t.Helper()
 	client := t.client.CoreV1().Pods(pod.Namespace)
@@ -298,23 +298,26 @@ func terminate(t clusterTest, pod *corev1.Pod) time.Duration {
 func testTerminateAfter(t clusterTest) {
 	pod := create(t, newPod("terminates", map[string]string{TerminateAfterAnnotation: "1.5s"}))
 	if took := terminate(t, pod); took < 1500*time.Millisecond {
-		t.Errorf("gone after %s", took)
+		t.Errorf("the pod disappeared after %s", took)
 	}
 }
 
 func testTerminateWithinGrace(t clusterTest) {
 	pod := newPod("short-grace", map[string]string{TerminateAfterAnnotation: "10m"})
 	pod.Spec.TerminationGracePeriodSeconds = new(int64(2))
-	// The end of the grace period is kept in whole seconds.
+	// The API server stores the end of the grace period in whole seconds.
 	if took := terminate(t, create(t, pod)); took < time.Second {
-		t.Errorf("gone after %s", took)
+		t.Errorf("the pod disappeared after %s", took)
 	}
 }
 
 func testPatchedStatus(t clusterTest) {
 	pod := create(t, newPod("patched", map[string]string{ReadyAfterAnnotation: "1s"}))
-	patch := []byte(`{"status": {"containerStatuses": [{"name": "one", "image": "image", "imageID": "", "ready": false, "restartCount": 1}]}}`)
-	patched, err := t.client.CoreV1().Pods(pod.Namespace).Patch(t.Context(), pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+	patch := []byte(`{"status": {"containerStatuses": [
+		{"name": "one", "image": "image", "imageID": "", "ready": false, "restartCount": 1}
+	]}}`)
+	patched, err := t.client.CoreV1().Pods(pod.Namespace).
+		Patch(t.Context(), pod.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +327,7 @@ func testPatchedStatus(t clusterTest) {
 func testLostNode(t clusterTest) {
 	node := buildNodes(Options{Nodes: 1})[0]
 	node.Name = "lost"
-	node.Spec.Unschedulable = true // not a node for the pods of other tests
+	node.Spec.Unschedulable = true // The pods of other tests must not use the node.
 	if _, err := t.client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -370,12 +373,13 @@ func testUser(t clusterTest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := client.AuthenticationV1().SelfSubjectReviews().Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+	self, err := client.AuthenticationV1().SelfSubjectReviews().
+		Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info := self.Status.UserInfo; info.Username != user || !slices.Contains(info.Groups, group) {
-		t.Errorf("the API server takes the user for %+v", info)
+		t.Errorf("the API server identifies the user as %+v", info)
 	}
 	listPods := func(ctx context.Context) error {
 		_, err := client.CoreV1().Pods(metav1.NamespaceDefault).List(ctx, metav1.ListOptions{})
@@ -407,8 +411,9 @@ func testFeatureGates(t clusterTest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `kubernetes_feature_enabled{name="GenericWorkload",stage="ALPHA"} 1`; !strings.Contains(string(metrics), want) {
-		t.Errorf("the metrics don't hold %s", want)
+	const want = `kubernetes_feature_enabled{name="GenericWorkload",stage="ALPHA"} 1`
+	if !strings.Contains(string(metrics), want) {
+		t.Errorf("the metrics lack %s", want)
 	}
 }
 
@@ -441,7 +446,8 @@ func testCustomOwner(t clusterTest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	widgets := client.Resource(schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}).Namespace(metav1.NamespaceDefault)
+	resource := schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "widgets"}
+	widgets := client.Resource(resource).Namespace(metav1.NamespaceDefault)
 	widget, err := widgets.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "example.com/v1", "kind": "Widget", "metadata": map[string]any{"name": "owner"},
 	}}, metav1.CreateOptions{})
@@ -450,8 +456,10 @@ func testCustomOwner(t clusterTest) {
 	}
 	configMaps := t.client.CoreV1().ConfigMaps(metav1.NamespaceDefault)
 	_, err = configMaps.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
-		Name:            "owned",
-		OwnerReferences: []metav1.OwnerReference{{APIVersion: "example.com/v1", Kind: "Widget", Name: "owner", UID: widget.GetUID()}},
+		Name: "owned",
+		OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "example.com/v1", Kind: "Widget", Name: "owner", UID: widget.GetUID()},
+		},
 	}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -464,7 +472,7 @@ func testCustomOwner(t clusterTest) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return errors.Join(err, errors.New("the config map exists"))
+		return errors.Join(err, errors.New("the ConfigMap exists"))
 	})
 }
 
@@ -549,14 +557,14 @@ func (w cancelOnWrite) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-func TestCancelledStartLeavesNothing(t *testing.T) {
+func TestCanceledStartLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := filepath.Join(t.TempDir(), "cluster")
 	_, err := Start(ctx, Options{Dir: dir, Bin: programsFor(t), Log: cancelOnWrite{cancel}})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got the error %v", err)
 	}
-	checkGone(t, dir)
+	checkRemoved(t, dir)
 	if _, err := Load(dir); !errors.Is(err, ErrNoCluster) {
 		t.Errorf("Load: %v", err)
 	}
@@ -565,12 +573,13 @@ func TestCancelledStartLeavesNothing(t *testing.T) {
 func TestFailedComponentIsNamed(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cluster")
 	_, err := Start(t.Context(), Options{Dir: dir, Bin: programsFor(t), FeatureGates: map[string]bool{"NoSuchGate": true}})
-	if err == nil || !strings.Contains(err.Error(), apiServer+" has ended") || !strings.Contains(err.Error(), "NoSuchGate") {
+	if err == nil || !strings.Contains(err.Error(), apiServer+" has ended") ||
+		!strings.Contains(err.Error(), "NoSuchGate") {
 		t.Errorf("got the error %v", err)
 	}
-	checkGone(t, dir)
+	checkRemoved(t, dir)
 
-	// Nothing that this program remembers of the first cluster is in the way of a second one.
+	// A second cluster in the same directory starts, although this process has connected to the first one.
 	c, err := Start(t.Context(), Options{Dir: dir, Bin: programsFor(t)})
 	if err != nil {
 		t.Fatal(err)
@@ -589,7 +598,7 @@ func TestTakenPortIsRecognized(t *testing.T) {
 	}
 }
 
-func TestForeignDirectoryIsRefused(t *testing.T) {
+func TestDirectoryWithOtherFilesIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "precious")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -605,13 +614,13 @@ func TestForeignDirectoryIsRefused(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for name, o := range map[string]Options{
-		"no directory":          {Bin: "bin"},
-		"no programs":           {Dir: "dir"},
-		"a negative number":     {Dir: "dir", Bin: "bin", Nodes: -1},
-		"more racks than nodes": {Dir: "dir", Bin: "bin", Nodes: 1, Racks: 2},
-		"more zones than racks": {Dir: "dir", Bin: "bin", Nodes: 4, Racks: 2, Zones: 3},
-		"two kinds of nodes":    {Dir: "dir", Bin: "bin", Nodes: 1, Address: "10.0.0.1"},
-		"no address":            {Dir: "dir", Bin: "bin", Address: "localhost"},
+		"no directory":             {Bin: "bin"},
+		"no programs":              {Dir: "dir"},
+		"a negative number":        {Dir: "dir", Bin: "bin", Nodes: -1},
+		"more racks than nodes":    {Dir: "dir", Bin: "bin", Nodes: 1, Racks: 2},
+		"more zones than racks":    {Dir: "dir", Bin: "bin", Nodes: 4, Racks: 2, Zones: 3},
+		"simulated and real nodes": {Dir: "dir", Bin: "bin", Nodes: 1, Address: "10.0.0.1"},
+		"no IP address":            {Dir: "dir", Bin: "bin", Address: "localhost"},
 	} {
 		if _, err := o.complete(); err == nil {
 			t.Errorf("%s: no error", name)

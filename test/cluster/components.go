@@ -26,29 +26,30 @@ const (
 const (
 	loopback    = "127.0.0.1"
 	clusterName = "lws"
-	// ServiceNetwork is where Services get their addresses from, serviceAddress that of the API server's own Service. Simulated pods get
-	// theirs from the cidr in simulation.yaml.
+	// ServiceNetwork is the address range of Services. serviceAddress is the address of the API server's own Service.
+	// Simulated pods have addresses of the cidr in simulation.yaml.
 	ServiceNetwork = "10.96.0.0/16"
 	serviceAddress = "10.96.0.1"
-	// nodeMonitorGrace is how long a real node may be silent before it counts as lost; the default is too long to wait for in tests.
+	// nodeMonitorGrace is how long a real node may be silent before it counts as lost. The default of Kubernetes is too
+	// long for tests.
 	nodeMonitorGrace = "20s"
-	// clientQPS and clientBurst lift the client-side limits of the components: the API server's own fairness is enough.
+	// clientQPS and clientBurst raise the client-side limits of the components. The API server's own fairness is enough.
 	clientQPS   = "1000"
 	clientBurst = "2000"
 )
 
-// setup is what the arguments of all components follow from.
+// setup has everything that determines the arguments of the components.
 type setup struct {
 	Options
 	ports map[string]string
 }
 
-// url returns where a component serves.
+// url returns the URL of a component's server.
 func (s setup) url(component string) string {
 	return "https://" + net.JoinHostPort(s.host(component), s.ports[component])
 }
 
-// host returns the address that a component serves at. Only the API server is of interest to other machines.
+// host returns the address that a component serves at. Other machines reach only the API server.
 func (s setup) host(component string) string {
 	if component == apiServer && s.Address != "" {
 		return s.Address
@@ -56,7 +57,7 @@ func (s setup) host(component string) string {
 	return loopback
 }
 
-// controlLoops are the components that are clients of the API server.
+// controlLoops returns the components that are clients of the API server.
 func (s setup) controlLoops() []string {
 	if s.Address != "" {
 		return []string{controllerManager, scheduler}
@@ -83,10 +84,10 @@ func (s setup) args(component string) []string {
 	case kwok:
 		return []string{"--config=" + s.path("simulation.yaml"), "--kubeconfig=" + s.kubeconfig(kwok)}
 	}
-	panic(fmt.Sprintf("%q is no component", component))
+	panic(fmt.Sprintf("unknown component %q", component))
 }
 
-// etcdArgs are the arguments of etcd. Nobody else is in its cluster: any port will do for peers.
+// etcdArgs returns the arguments of etcd. It is the only member of its cluster, so any port will do for peers.
 func (s setup) etcdArgs() []string {
 	return []string{
 		"--data-dir=" + s.path("etcd"),
@@ -103,7 +104,7 @@ func (s setup) etcdArgs() []string {
 	}
 }
 
-// apiServerArgs are the arguments of the API server.
+// apiServerArgs returns the arguments of the API server.
 func (s setup) apiServerArgs() []string {
 	args := slices.Concat(s.servingArgs(apiServer), s.apiServerNodeArgs(), []string{
 		"--advertise-address=" + s.host(apiServer),
@@ -112,10 +113,10 @@ func (s setup) apiServerArgs() []string {
 		"--etcd-certfile=" + s.path("pki", "etcd-client.crt"),
 		"--etcd-keyfile=" + s.path("pki", "etcd-client.key"),
 		"--client-ca-file=" + s.path("pki", "ca.crt"),
-		"--requestheader-client-ca-file=" + s.path("pki", "ca.crt"), // the other components complain without
+		"--requestheader-client-ca-file=" + s.path("pki", "ca.crt"), // The other components log errors without it.
 		"--requestheader-allowed-names=front-proxy",
 		"--authorization-mode=Node,RBAC",
-		"--enable-admission-plugins=OwnerReferencesPermissionEnforcement", // as on OpenShift
+		"--enable-admission-plugins=OwnerReferencesPermissionEnforcement", // OpenShift enables it.
 		"--allow-privileged",
 		"--service-cluster-ip-range=" + ServiceNetwork,
 		"--service-account-issuer=https://kubernetes.default.svc",
@@ -126,17 +127,17 @@ func (s setup) apiServerArgs() []string {
 		args = append(args,
 			"--audit-policy-file="+s.path("audit-policy.yaml"),
 			"--audit-log-path="+s.path("audit.log"),
-			"--audit-log-maxsize=1000000", // megabytes: one file, however long the cluster runs
+			"--audit-log-maxsize=1000000", // In megabytes. One file is enough for any test.
 		)
 	}
 	return args
 }
 
-// apiServerNodeArgs are those that follow from the kind of the nodes.
+// apiServerNodeArgs returns the arguments of the API server that depend on whether the nodes are real.
 func (s setup) apiServerNodeArgs() []string {
 	if s.Address == "" {
-		// It doesn't publish itself as an endpoint of the kubernetes Service: endpoints can't be loopback addresses, and simulated pods
-		// call nobody.
+		// The API server doesn't publish itself as an endpoint of the kubernetes Service. Endpoints can't be loopback
+		// addresses, and simulated pods make no calls.
 		return []string{"--endpoint-reconciler-type=none"}
 	}
 	return []string{
@@ -146,12 +147,12 @@ func (s setup) apiServerNodeArgs() []string {
 		"--kubelet-preferred-address-types=InternalIP",
 		"--proxy-client-cert-file=" + s.path("pki", "front-proxy.crt"),
 		"--proxy-client-key-file=" + s.path("pki", "front-proxy.key"),
-		// No kube-proxy runs beside the API server: it calls webhooks at the addresses of their pods.
+		// No kube-proxy runs beside the API server, so the API server calls webhooks at the addresses of their pods.
 		"--enable-aggregator-routing",
 	}
 }
 
-// controllerManagerArgs are the arguments of the controller manager.
+// controllerManagerArgs returns the arguments of the controller manager.
 func (s setup) controllerManagerArgs() []string {
 	args := append(s.controlLoopArgs(controllerManager),
 		"--use-service-account-credentials",
@@ -165,8 +166,8 @@ func (s setup) controllerManagerArgs() []string {
 	return args
 }
 
-// controlLoopArgs are the arguments that the controller manager and the scheduler have in common. There is one of each, so
-// none has to be elected.
+// controlLoopArgs returns the common arguments of the controller manager and the scheduler. Each runs once, so neither
+// needs leader election.
 func (s setup) controlLoopArgs(component string) []string {
 	kubeconfig := s.kubeconfig(component)
 	return slices.Concat(s.servingArgs(component), []string{
@@ -179,7 +180,7 @@ func (s setup) controlLoopArgs(component string) []string {
 	}, switches("--feature-gates", s.FeatureGates))
 }
 
-// servingArgs say where a Kubernetes component serves, and as whom.
+// servingArgs returns the arguments for the address and the certificate of a Kubernetes component's server.
 func (s setup) servingArgs(component string) []string {
 	return []string{
 		"--bind-address=" + s.host(component),
@@ -206,14 +207,14 @@ func switches(flag string, values map[string]bool) []string {
 	return []string{flag + "=" + strings.Join(pairs, ",")}
 }
 
-// FreePorts returns a port for each of the names. They are free, and different from each other, because all are held
-// until all are found. Between now and the start of a component somebody may take its port; Start then tries others.
+// FreePorts returns a free port for each of the names. It holds all ports until it has found all, so that they differ.
+// Another process may take a port before the component starts. Start then tries other ports.
 func FreePorts(components ...string) (map[string]string, error) {
 	ports := make(map[string]string, len(components))
 	var held []net.Listener
 	defer func() {
 		for _, listener := range held {
-			_ = listener.Close() // nobody has connected
+			_ = listener.Close() // No client has connected.
 		}
 	}()
 	for _, component := range components {
@@ -229,13 +230,13 @@ func FreePorts(components ...string) (map[string]string, error) {
 	return ports, nil
 }
 
-// listenAnywhere listens on a free port that the system doesn't use for outgoing connections: such a port would be the likeliest
-// to be taken a moment later.
+// listenAnywhere listens on a free port below the range of outgoing connections. A port in that range may be taken soon
+// after.
 func listenAnywhere() (net.Listener, error) {
 	const first, count, attempts = 20000, 10000, 100
 	var err error
 	for range attempts {
-		port := strconv.Itoa(first + rand.IntN(count))
+		port := strconv.Itoa(first + rand.IntN(count)) //nolint:gosec // A port is no secret.
 		var listener net.Listener
 		if listener, err = net.Listen("tcp", net.JoinHostPort(loopback, port)); err == nil {
 			return listener, nil

@@ -11,14 +11,18 @@ import (
 
 func TestArgs(t *testing.T) {
 	const gates = "--feature-gates=Alpha=true,Beta=false"
-	plain := setup{Options: Options{Dir: "/data"}, ports: map[string]string{etcd: "1", apiServer: "2", controllerManager: "3", scheduler: "4"}}
+	plain := setup{
+		Options: Options{Dir: "/data"},
+		ports:   map[string]string{etcd: "1", apiServer: "2", controllerManager: "3", scheduler: "4"},
+	}
 	full := plain
 	full.FeatureGates = map[string]bool{"Beta": false, "Alpha": true}
 	full.RuntimeConfig = map[string]bool{"api/all": true}
 	full.Audit = true
 
 	for component, want := range map[string][]string{
-		apiServer:         {gates, "--runtime-config=api/all=true", "--audit-log-path=/data/audit.log", "--secure-port=2", "--etcd-servers=https://127.0.0.1:1"},
+		apiServer: {gates, "--runtime-config=api/all=true", "--audit-log-path=/data/audit.log", "--secure-port=2",
+			"--etcd-servers=https://127.0.0.1:1"},
 		controllerManager: {gates, "--secure-port=3", "--kubeconfig=/data/pki/kube-controller-manager.kubeconfig"},
 		scheduler:         {gates, "--secure-port=4", "--kubeconfig=/data/pki/kube-scheduler.kubeconfig"},
 		etcd:              {"--data-dir=/data/etcd", "--listen-client-urls=https://127.0.0.1:1", "--client-cert-auth"},
@@ -31,7 +35,8 @@ func TestArgs(t *testing.T) {
 			}
 		}
 		for _, arg := range plain.args(component) {
-			if strings.HasPrefix(arg, "--feature-gates") || strings.HasPrefix(arg, "--runtime-config") || strings.HasPrefix(arg, "--audit") {
+			if strings.HasPrefix(arg, "--feature-gates") || strings.HasPrefix(arg, "--runtime-config") ||
+				strings.HasPrefix(arg, "--audit") {
 				t.Errorf("%s has %s without being asked", component, arg)
 			}
 		}
@@ -44,7 +49,8 @@ func TestArgsForRealNodes(t *testing.T) {
 		t.Error("nodes are simulated")
 	}
 	for component, want := range map[string][]string{
-		apiServer:         {"--bind-address=10.0.0.1", "--advertise-address=10.0.0.1", "--enable-aggregator-routing", "--etcd-servers=https://127.0.0.1:1"},
+		apiServer: {"--bind-address=10.0.0.1", "--advertise-address=10.0.0.1", "--enable-aggregator-routing",
+			"--etcd-servers=https://127.0.0.1:1"},
 		controllerManager: {"--bind-address=127.0.0.1", "--node-monitor-grace-period=20s"},
 	} {
 		args := s.args(component)
@@ -55,7 +61,7 @@ func TestArgsForRealNodes(t *testing.T) {
 		}
 	}
 	if args := s.args(apiServer); slices.Contains(args, "--endpoint-reconciler-type=none") {
-		t.Errorf("pods don't find the API server: %v", args)
+		t.Errorf("the kubernetes Service gets no endpoint: %v", args)
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// RackLabel is the node label that holds the node's rack, "rack-0" and so on.
+// RackLabel is the node label whose value is the node's rack, like "rack-0".
 const RackLabel = "rack"
 
-// nodeCapacity is what a simulated node offers if Options.NodeCapacity doesn't say otherwise.
+// nodeCapacity returns the default capacity of a simulated node. Options.NodeCapacity overrides it.
 func nodeCapacity() corev1.ResourceList {
 	return corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("1000"),
@@ -26,8 +26,9 @@ func nodeCapacity() corev1.ResourceList {
 	}
 }
 
-// buildNodes returns the simulated nodes node-0, node-1, … of a cluster. Racks differ in size by one node at most; a rack is
-// in one zone only, and zones differ by one rack at most. Without racks, nodes are spread over the zones themselves.
+// buildNodes returns the simulated nodes node-0, node-1, … of a cluster. Racks differ in size by one node at most. A
+// rack is in one zone only, and zones differ by one rack at most. Without racks, nodes are spread over the zones
+// directly.
 func buildNodes(o Options) []*corev1.Node {
 	capacity := nodeCapacity()
 	maps.Copy(capacity, o.NodeCapacity)
@@ -49,15 +50,15 @@ func buildNodes(o Options) []*corev1.Node {
 	return nodes
 }
 
-// topology returns the labels that say where the i-th node stands.
+// topology returns the rack and zone labels of the i-th node.
 func topology(i, racks, zones int) map[string]string {
 	labels := map[string]string{}
 	if racks > 0 {
 		labels[RackLabel] = fmt.Sprintf("rack-%d", i%racks)
 	}
 	if zones > 0 {
-		places := max(racks, zones)
-		labels[corev1.LabelTopologyZone] = fmt.Sprintf("zone-%d", i%places*zones/places)
+		parts := max(racks, zones)
+		labels[corev1.LabelTopologyZone] = fmt.Sprintf("zone-%d", i%parts*zones/parts)
 	}
 	return labels
 }
@@ -72,7 +73,7 @@ func createNodes(ctx context.Context, client kubernetes.Interface, o Options) er
 	return nil
 }
 
-// schedulable says whether pods can be placed on every one of the count nodes, and if not, why.
+// schedulable returns an error unless count nodes exist and pods can be scheduled to each of them.
 func schedulable(nodes []corev1.Node, count int) error {
 	if len(nodes) < count {
 		return fmt.Errorf("%d of %d nodes exist", len(nodes), count)
@@ -88,7 +89,7 @@ func schedulable(nodes []corev1.Node, count int) error {
 	return nil
 }
 
-// nodeReady says whether the node's Ready condition is True.
+// nodeReady reports whether the node's Ready condition is True.
 func nodeReady(node *corev1.Node) bool {
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {

@@ -47,21 +47,22 @@ func TestNodesAreSpreadEvenly(t *testing.T) {
 	}
 }
 
-// checkEven checks that there are as many places as expected, and that they differ by one member at most.
-func checkEven(t *testing.T, o Options, expected int, places map[string]int) {
+// checkEven checks that there are as many domains (racks or zones) as expected, and that they differ by one member at
+// most.
+func checkEven(t *testing.T, o Options, expected int, domains map[string]int) {
 	t.Helper()
 	if expected == 0 {
 		return
 	}
 	var least, most int
-	for _, members := range places {
+	for _, members := range domains {
 		if least == 0 || members < least {
 			least = members
 		}
 		most = max(most, members)
 	}
-	if len(places) != expected || most-least > 1 {
-		t.Errorf("%+v: spread as %v over %d places", o, places, expected)
+	if len(domains) != expected || most-least > 1 {
+		t.Errorf("%+v: spread as %v over %d domains", o, domains, expected)
 	}
 }
 
@@ -70,7 +71,9 @@ func TestNodeCapacity(t *testing.T) {
 		corev1.ResourceCPU: resource.MustParse("4"),
 		"google.com/tpu":   resource.MustParse("8"),
 	}})
-	for name, want := range map[corev1.ResourceName]string{corev1.ResourceCPU: "4", "google.com/tpu": "8", corev1.ResourcePods: "1k"} {
+	for name, want := range map[corev1.ResourceName]string{
+		corev1.ResourceCPU: "4", "google.com/tpu": "8", corev1.ResourcePods: "1k",
+	} {
 		if quantity := nodes[0].Status.Allocatable[name]; quantity.Cmp(resource.MustParse(want)) != 0 {
 			t.Errorf("%s: %s, want %s", name, quantity.String(), want)
 		}
@@ -78,7 +81,8 @@ func TestNodeCapacity(t *testing.T) {
 }
 
 func TestSchedulable(t *testing.T) {
-	usable := corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}}
+	isReady := corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionTrue}
+	usable := corev1.Node{Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{isReady}}}
 	tainted := usable
 	tainted.Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}}
 	if err := schedulable([]corev1.Node{usable, usable}, 2); err != nil {

@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// certificateLifetime is how long the certificates of a cluster are valid; no cluster of this package lives that long.
+// certificateLifetime is how long the certificates of a cluster are valid. No cluster of this package runs that long.
 const certificateLifetime = 365 * 24 * time.Hour
 
 // authority is the certificate authority of one cluster. It signs the serving certificate and every client certificate.
@@ -33,7 +33,7 @@ type authority struct {
 	key         crypto.Signer
 }
 
-// newAuthority makes an authority and keeps it in ca.crt and ca.key of dir, which exists.
+// newAuthority makes an authority and writes it to ca.crt and ca.key in the existing directory dir.
 func newAuthority(dir string) (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -69,8 +69,8 @@ func loadAuthority(dir string) (*authority, error) {
 	return &authority{certificate: certificates[0], key: signer}, nil
 }
 
-// serving returns a certificate and key in PEM for servers on the loopback address and, unless it is empty, on another one. Pods know the
-// API server by the names and the address of its Service.
+// serving returns a certificate and key in PEM for servers on the loopback address and on the given address, unless
+// that is empty. The certificate also covers the names and the address of the API server's Service, which pods use.
 func (a *authority) serving(address string) (certificate, key []byte, err error) {
 	addresses := []net.IP{net.ParseIP(loopback), net.ParseIP(serviceAddress)}
 	if address != "" {
@@ -86,7 +86,7 @@ func (a *authority) serving(address string) (certificate, key []byte, err error)
 	})
 }
 
-// client returns a certificate and key in PEM that say "I am user, a member of groups".
+// client returns a certificate and key in PEM that authenticate the user as a member of the groups.
 func (a *authority) client(user string, groups ...string) (certificate, key []byte, err error) {
 	return a.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: groups},
@@ -116,14 +116,17 @@ func (a *authority) sign(template *x509.Certificate) (certificate, key []byte, e
 	return encodeCertificate(raw), key, err
 }
 
-// writeKubeconfig writes a kubeconfig to path that talks to server as user, a member of groups. It needs no other file.
+// writeKubeconfig writes a kubeconfig to path. Its clients authenticate to the server as the user, a member of the
+// groups. The kubeconfig embeds all certificates.
 func (a *authority) writeKubeconfig(path, server, user string, groups ...string) error {
 	certificate, key, err := a.client(user, groups...)
 	if err != nil {
 		return fmt.Errorf("sign a client certificate for %s: %w", user, err)
 	}
 	config := clientcmdapi.NewConfig()
-	config.Clusters[clusterName] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: encodeCertificate(a.certificate.Raw)}
+	config.Clusters[clusterName] = &clientcmdapi.Cluster{
+		Server: server, CertificateAuthorityData: encodeCertificate(a.certificate.Raw),
+	}
 	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: certificate, ClientKeyData: key}
 	config.Contexts[clusterName] = &clientcmdapi.Context{Cluster: clusterName, AuthInfo: user}
 	config.CurrentContext = clusterName
@@ -152,8 +155,9 @@ func encodeCertificate(raw []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: cert.CertificateBlockType, Bytes: raw})
 }
 
-// writeCredentials fills dir with what the components need: the authority, a serving certificate, which is for address too unless that is
-// empty, the API server's client certificates for etcd, kubelets and other API servers, and the key that signs service account tokens.
+// writeCredentials writes the credentials of all components to dir. They are the authority, a serving certificate,
+// client certificates of the API server, and the key for service account tokens. The serving certificate also covers
+// the address, unless that is empty. The client certificates are for etcd, kubelets and aggregated API servers.
 func writeCredentials(dir, address string) (*authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

@@ -19,29 +19,29 @@ import (
 )
 
 const (
-	// stopGrace is how long processes that were asked to stop may take. The API server would like more, to let its clients
-	// go, but whatever it still has to do is thrown away anyway.
+	// stopGrace is how long processes may take to stop after SIGTERM. The API server would wait longer for its clients,
+	// but nobody needs what it still does.
 	stopGrace = time.Second
-	// killGrace bounds the wait for processes that were killed.
+	// killGrace limits the wait for processes after SIGKILL.
 	killGrace = 10 * time.Second
-	// stopPoll is the interval at which stopping processes are looked at.
+	// stopPoll is the interval of checks whether processes have stopped.
 	stopPoll = 20 * time.Millisecond
 	// tailSize is how many bytes from the end of a log an error quotes.
 	tailSize = 2000
 )
 
-// process is one component that was started, by this program or by an earlier one. While it runs it holds a lock on a file.
-// Unlike its process id, which may belong to somebody else by now, the lock tells anybody at any time whether it is alive.
+// process is a component that this program or an earlier one started. While it runs, it holds a lock on a file, which
+// shows that it is alive. Its process ID doesn't show that, because another process may get the same ID later.
 type process struct {
 	Name string `json:"name"`
 	PID  int    `json:"pid"`
-	// Lock and Log are paths: the file the process holds a lock on, and its output.
+	// Lock is the path of the file that the process holds a lock on. Log is the path of its output.
 	Lock string `json:"lock"`
 	Log  string `json:"log"`
 }
 
-// spawn starts the program of a component. A process that isn't detached is killed when this program ends, however it ends,
-// on systems that offer that.
+// spawn starts the program of a component. On Linux, the kernel kills a process that isn't detached when this program
+// ends for any reason.
 func spawn(program string, args []string, p process, detached bool) (process, error) {
 	lock, err := acquireLock(p.Lock)
 	if err != nil {
@@ -65,8 +65,8 @@ func spawn(program string, args []string, p process, detached bool) (process, er
 	return p, nil
 }
 
-// startAndReap starts a command and collects it when it has ended. Both happen on one thread that exists as long as the
-// command: Linux kills a child when the thread that started it ends, not only when the whole parent does.
+// startAndReap starts a command and reaps it when it has ended. Both happen on one thread that exists until the command
+// ends. Linux kills a child when the thread that started it ends, not only when the whole parent does.
 func startAndReap(cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {
@@ -74,13 +74,13 @@ func startAndReap(cmd *exec.Cmd) error {
 		err := cmd.Start()
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
+			_ = cmd.Wait() // The command's log has the reason of its end.
 		}
 	}()
 	return <-started
 }
 
-// alive says whether the process still runs.
+// alive reports whether the process still runs.
 func (p process) alive() bool {
 	return locked(p.Lock)
 }
@@ -96,19 +96,19 @@ func (p process) signal(s syscall.Signal) error {
 	return nil
 }
 
-// stopProcesses asks the processes to stop, in this order, and kills those that haven't within stopGrace or until the
-// context is done. It returns when all are gone.
+// stopProcesses sends SIGTERM to the processes in this order. It kills the processes that still run after stopGrace, or
+// when the context is done. It returns when all have ended.
 func stopProcesses(ctx context.Context, processes ...process) error {
 	if err := signalAll(processes, syscall.SIGTERM); err != nil {
 		return err
 	}
-	if gone(ctx, stopGrace, processes) == nil {
+	if untilEnded(ctx, stopGrace, processes) == nil {
 		return nil
 	}
 	if err := signalAll(processes, syscall.SIGKILL); err != nil {
 		return err
 	}
-	return gone(context.WithoutCancel(ctx), killGrace, processes)
+	return untilEnded(context.WithoutCancel(ctx), killGrace, processes)
 }
 
 // signalAll sends a signal to each of the processes.
@@ -120,8 +120,8 @@ func signalAll(processes []process, s syscall.Signal) error {
 	return errors.Join(errs...)
 }
 
-// gone waits until none of the processes is alive; the error names one that is after the timeout.
-func gone(ctx context.Context, timeout time.Duration, processes []process) error {
+// untilEnded waits until none of the processes is alive. After the timeout, the error names one that still is.
+func untilEnded(ctx context.Context, timeout time.Duration, processes []process) error {
 	for _, p := range processes {
 		err := wait.PollUntilContextTimeout(ctx, stopPoll, timeout, true, func(context.Context) (bool, error) {
 			return !p.alive(), nil
@@ -142,11 +142,11 @@ func (p process) logTail() string {
 	return string(bytes.TrimSpace(data[max(0, len(data)-tailSize):]))
 }
 
-// errLocked is the error of acquireLock for a file that somebody holds.
+// errLocked is the error of acquireLock for a file whose lock is taken.
 var errLocked = errors.New("is locked")
 
-// acquireLock opens the file at path, makes it if need be, and takes the lock on it. The lock is free again when every copy of
-// the open file is closed, the copies of child processes included.
+// acquireLock opens the file at path and takes the lock on it. It creates a missing file. The lock is released when
+// every copy of the open file is closed, including the copies in child processes.
 func acquireLock(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -162,8 +162,8 @@ func acquireLock(path string) (*os.File, error) {
 	return file, nil
 }
 
-// locked says whether somebody holds the lock on the file at path. A file that can't be opened is taken for locked unless it
-// doesn't exist: better to wait for a process than to overlook it.
+// locked reports whether a process holds the lock on the file at path. It treats a file that it can't open as locked,
+// unless the file doesn't exist: waiting for no process is better than missing one.
 func locked(path string) bool {
 	file, err := os.Open(path)
 	if err != nil {
@@ -173,7 +173,7 @@ func locked(path string) bool {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }
 
-// closeQuietly closes a file that holds nothing worth an error.
+// closeQuietly closes a file and ignores the error. It is for files whose content doesn't matter.
 func closeQuietly(file *os.File) {
 	_ = file.Close()
 }

@@ -5,8 +5,9 @@ package cluster
 
 import "syscall"
 
-// attributes returns how a component is started: out of reach of the terminal's Ctrl-C, which this program answers in order,
-// and, unless it is detached, killed by the kernel when its parent ends.
+// attributes returns the attributes with which a component starts. The terminal's Ctrl-C doesn't reach the component,
+// so that this program can stop components in order. The kernel kills a component that isn't detached when its parent
+// ends.
 func attributes(detached bool) *syscall.SysProcAttr {
 	if detached {
 		return &syscall.SysProcAttr{Setsid: true}

@@ -7,8 +7,9 @@ package cluster
 
 import "syscall"
 
-// attributes returns how a component is started: out of reach of the terminal's Ctrl-C, which this program answers in order.
-// This system can't tie the life of a child to its parent: after a kill -9, Load and Stop clean up.
+// attributes returns the attributes with which a component starts. The terminal's Ctrl-C doesn't reach the component,
+// so that this program can stop components in order. This system can't kill a child when its parent ends. After a kill
+// -9 of the parent, Load and Stop clean up.
 func attributes(detached bool) *syscall.SysProcAttr {
 	if detached {
 		return &syscall.SysProcAttr{Setsid: true}

@@ -17,8 +17,9 @@ type Program struct {
 	process process
 }
 
-// RunProgram starts the program at path, under a name that no running one has. It lives as long as the cluster's components would. Its
-// output goes to LogFile, after that of earlier programs of the name.
+// RunProgram starts the program at path. No running program may have the same name. Like the cluster's components, a
+// program that isn't Detached ends with this process. RunProgram appends the program's output to LogFile, after the
+// output of earlier programs of that name.
 func (c *Cluster) RunProgram(name, path string, args ...string) (*Program, error) {
 	p, err := spawn(path, args, process{
 		Name: name,
@@ -32,7 +33,7 @@ func (c *Cluster) RunProgram(name, path string, args ...string) (*Program, error
 	return &Program{process: p}, c.save()
 }
 
-// Program returns the program that was last started under a name, by this program or an earlier one, whether or not it still runs.
+// Program returns the last program that this process or an earlier one started under a name. It may have ended.
 func (c *Cluster) Program(name string) (*Program, bool) {
 	for _, p := range c.state.Programs {
 		if p.Name == name {
@@ -42,7 +43,7 @@ func (c *Cluster) Program(name string) (*Program, bool) {
 	return nil, false
 }
 
-// ProgramDir makes and returns the directory for a program's files. It is gone after the cluster's Stop.
+// ProgramDir makes and returns the directory for a program's files. The cluster's Stop removes it.
 func (c *Cluster) ProgramDir(name string) (string, error) {
 	dir := filepath.Join(c.dir, "programs", name)
 	return dir, os.MkdirAll(dir, 0o700)
@@ -51,22 +52,22 @@ func (c *Cluster) ProgramDir(name string) (string, error) {
 // Stop asks the program to stop, and kills it if it takes more than a second.
 func (p *Program) Stop(ctx context.Context) error { return stopProcesses(ctx, p.process) }
 
-// Kill ends the program by SIGKILL and waits until it is gone.
+// Kill ends the program by SIGKILL and waits for its end.
 func (p *Program) Kill(ctx context.Context) error {
 	if err := p.process.signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	return gone(ctx, killGrace, []process{p.process})
+	return untilEnded(ctx, killGrace, []process{p.process})
 }
 
-// Alive says whether the program still runs.
+// Alive reports whether the program still runs.
 func (p *Program) Alive() bool { return p.process.alive() }
 
-// PID is the program's process id. It is worth something only while the program is Alive.
+// PID returns the program's process ID. The ID is meaningful only while the program is Alive.
 func (p *Program) PID() int { return p.process.PID }
 
-// LogFile is the path of the program's output.
+// LogFile returns the path of the program's output.
 func (p *Program) LogFile() string { return p.process.Log }
 
-// LogTail is the end of the program's output.
+// LogTail returns the end of the program's output.
 func (p *Program) LogTail() string { return p.process.logTail() }

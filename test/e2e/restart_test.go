@@ -267,7 +267,7 @@ func TestLocalCrashLoop(t *testing.T) {
 			untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
 				Reason:   leaderworkersetv1.UnreadyCrashed,
 				Message:  "a container restarted in pod " + leader.Name,
-				Restarts: int32(crashes), //nolint:gosec // 4 at most.
+				Restarts: int32(crashes),
 			})
 			crash(t, restartContainer, g.current(t)[leader.Name]) // The kubelet restarts containers during the back-off.
 		}

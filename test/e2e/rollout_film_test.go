@@ -331,7 +331,7 @@ func (f frame) picture(letters map[string]string) string {
 		}
 		key := keyOf(group.leader)
 		if letters[key] == "" {
-			letters[key] = string(rune('a' + len(letters)))
+			letters[key] = string(rune('a' + len(letters))) //nolint:gosec // A few letters.
 		}
 		switch {
 		case group.leader.DeletionTimestamp != nil:

@@ -17,22 +17,22 @@ import (
 	"strings"
 )
 
-// Request is one line of the audit log: something that was asked of the API server.
+// Request is one line of the audit log, about one request to the API server.
 type Request struct {
 	Verb       string
 	RequestURI string
 	User       struct{ Username string }
 	ObjectRef  struct{ APIGroup, Resource, Subresource string }
-	// ResponseStatus holds the HTTP status. It is 0 for a request that wasn't answered.
+	// ResponseStatus has the HTTP status. It is 0 for a request without an answer.
 	ResponseStatus struct{ Code int }
-	// Annotations say among other things how the request was decided on.
+	// Annotations have, among others, the decision of the authorizer.
 	Annotations map[string]string
 }
 
-// String is the request as a line that is good to read: "patch /api/v1/…".
+// String returns the request as a readable line, like "patch /api/v1/…".
 func (r Request) String() string { return r.Verb + " " + r.RequestURI }
 
-// Query is a parameter of the request, "" if there is none.
+// Query returns a query parameter of the request, or "" if there is none.
 func (r Request) Query(parameter string) string {
 	uri, err := url.Parse(r.RequestURI)
 	if err != nil {
@@ -41,8 +41,8 @@ func (r Request) Query(parameter string) string {
 	return uri.Query().Get(parameter)
 }
 
-// Resource is what the request is about: "pods", "statefulsets", "leaderworkersets/status". It is the path of one that is about no
-// resource, such as /version.
+// Resource returns the resource of the request, like "pods", "statefulsets" or "leaderworkersets/status". For a request
+// without a resource it returns the path, like "/version".
 func (r Request) Resource() string {
 	switch {
 	case r.ObjectRef.Resource == "":
@@ -58,32 +58,35 @@ func (r Request) Resource() string {
 // writeVerbs are the verbs of requests that change something, if they succeed.
 var writeVerbs = []string{"create", "update", "patch", "apply", "delete", "deletecollection"}
 
-// reviews are resources that are created in order to ask something.
-var reviews = []string{"tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"}
+// reviews are resources that clients create to ask a question. Nothing is stored.
+var reviews = []string{
+	"tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews",
+}
 
-// IsWrite says whether the request is to change something. Renewing the lease of a leader isn't counted: it tells of being alive,
-// not of work.
+// IsWrite reports whether the request would change an object. Renewals of the leader's lease don't count, because they
+// happen even at rest.
 func (r Request) IsWrite() bool {
 	return slices.Contains(writeVerbs, r.Verb) && !r.isLease() && !slices.Contains(reviews, r.ObjectRef.Resource)
 }
 
-// IsRead says whether the request is to learn something about resources.
+// IsRead reports whether the request reads resources.
 func (r Request) IsRead() bool {
 	return r.ObjectRef.Resource != "" && !r.isLease() && !r.IsWrite()
 }
 
 func (r Request) isLease() bool { return r.ObjectRef.Resource == "leases" }
 
-// Failed says whether the API server refused the request: a conflict, an invalid object, something that isn't there.
+// Failed reports whether the API server refused the request, for example for a conflict, an invalid object or a missing
+// object.
 func (r Request) Failed() bool { return r.ResponseStatus.Code >= http.StatusBadRequest }
 
-// Forbidden says whether the user isn't allowed to make the request.
+// Forbidden reports whether the user isn't allowed to make the request.
 func (r Request) Forbidden() bool { return r.Annotations["authorization.k8s.io/decision"] == "forbid" }
 
-// Mark is a place in an audit log, in bytes from its beginning.
+// Mark is a position in an audit log, in bytes from its start.
 type Mark int64
 
-// End marks the end of the audit log at path. What was answered before is in front of it.
+// End returns the end of the audit log at path. All requests that were answered before are in front of the mark.
 func End(path string) (Mark, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -92,8 +95,8 @@ func End(path string) (Mark, error) {
 	return Mark(info.Size()), nil
 }
 
-// Requests are the requests since the mark, in the audit log at path, of all users whose names begin with the prefix. next is where to go
-// on.
+// Requests returns the requests since the mark in the audit log at path. It includes all users whose names begin with
+// the prefix. The result next is the mark for the next call.
 func Requests(path string, since Mark, userPrefix string) (requests []Request, next Mark, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -106,9 +109,10 @@ func Requests(path string, since Mark, userPrefix string) (requests []Request, n
 	return readRequests(file, since, userPrefix)
 }
 
-// readRequests reads an audit log from the mark on. What follows the last end of a line is being written, and left to the next time.
+// readRequests reads an audit log from the mark on. It leaves an incomplete last line, which the API server is still
+// writing, to the next call.
 func readRequests(log io.Reader, since Mark, userPrefix string) (requests []Request, next Mark, err error) {
-	// Decoding is slow, and most lines are about others.
+	// Decoding is slow, and most lines are about other users.
 	user := []byte(userPrefix)
 	next = since
 	for lines := bufio.NewReaderSize(log, 1<<20); ; {

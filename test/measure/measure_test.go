@@ -14,13 +14,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// auditLog is as the API server writes it, shortened: two requests of the controller, one of somebody else, one that is about the
-// controller, and one that is being written.
-const auditLog = `{"verb":"patch","user":{"username":"controller"},"requestURI":"/apis/apps/v1/namespaces/a/statefulsets/b?fieldManager=c",` +
+// auditLog is a shortened audit log. It has two requests of the controller, two of another user, one of which is about
+// the controller, and an incomplete line.
+const auditLog = `{"verb":"patch","user":{"username":"controller"},` +
+	`"requestURI":"/apis/apps/v1/namespaces/a/statefulsets/b?fieldManager=c",` +
 	`"objectRef":{"resource":"statefulsets","apiGroup":"apps"},"responseStatus":{"code":200}}
-{"verb":"list","user":{"username":"somebody"},"requestURI":"/api/v1/pods","objectRef":{"resource":"pods"},"responseStatus":{"code":200}}
+{"verb":"list","user":{"username":"somebody"},"requestURI":"/api/v1/pods",` +
+	`"objectRef":{"resource":"pods"},"responseStatus":{"code":200}}
 {"verb":"get","user":{"username":"somebody"},"requestURI":"/api/v1/users/controller","objectRef":{"resource":"users"}}
-{"verb":"update","user":{"username":"controller-2"},"requestURI":"/x","objectRef":{"resource":"pods","subresource":"status"},"responseStatus":{"code":409},` +
+{"verb":"update","user":{"username":"controller-2"},"requestURI":"/x",` +
+	`"objectRef":{"resource":"pods","subresource":"status"},"responseStatus":{"code":409},` +
 	`"annotations":{"authorization.k8s.io/decision":"forbid"}}
 {"verb":"get","user":{"username":"contr`
 
@@ -37,15 +40,17 @@ func TestRequests(t *testing.T) {
 	for _, request := range all {
 		got = append(got, request.String()+" "+request.Resource())
 	}
-	want := []string{"patch /apis/apps/v1/namespaces/a/statefulsets/b?fieldManager=c statefulsets", "update /x pods/status"}
+	want := []string{
+		"patch /apis/apps/v1/namespaces/a/statefulsets/b?fieldManager=c statefulsets", "update /x pods/status",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 	if all[0].Failed() || !all[1].Failed() {
-		t.Error("200 is no failure, 409 is one")
+		t.Error("want the status 409 to be a failure, and not the status 200")
 	}
 	if all[0].Forbidden() || !all[1].Forbidden() {
-		t.Error("the first one is allowed, the second isn't")
+		t.Error("want the second request to be forbidden, and not the first")
 	}
 	if manager := all[0].Query("fieldManager"); manager != "c" {
 		t.Errorf("the field manager is %q", manager)
@@ -106,7 +111,7 @@ other 1
 		}
 	}
 	if _, err := Sum("no metrics", "other"); err == nil {
-		t.Error("no error for a text that is no metrics")
+		t.Error("no error for a text without metrics")
 	}
 }
 
@@ -116,7 +121,8 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if before.Anonymous < 1<<20 || before.Resident < before.Anonymous || before.Peak < before.Resident {
-		t.Errorf("this process takes %d bytes, %d of them from no file, at most %d", before.Resident, before.Anonymous, before.Peak)
+		t.Errorf("this process has %d resident bytes, %d of them anonymous, and a peak of %d",
+			before.Resident, before.Anonymous, before.Peak)
 	}
 	deadline := time.Now().Add(time.Minute)
 	after := before
@@ -126,7 +132,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	if after.CPU <= before.CPU {
-		t.Errorf("a busy process has taken %s, and before %s", after.CPU, before.CPU)
+		t.Errorf("a busy process has a CPU time of %s, and had %s before", after.CPU, before.CPU)
 	}
 }
 
@@ -134,14 +140,14 @@ func TestResetPeak(t *testing.T) {
 	const size = 64 << 20
 	block := make([]byte, size)
 	for i := 0; i < size; i += os.Getpagesize() {
-		block[i] = 1 // Memory is given when it is written to.
+		block[i] = 1 // The kernel allocates memory at the first write.
 	}
 	high, err := UsageOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if high.Peak < size {
-		t.Errorf("the peak with %d bytes more is %d", size, high.Peak)
+		t.Errorf("with %d bytes allocated, the peak is %d", size, high.Peak)
 	}
 	runtime.KeepAlive(block)
 	debug.FreeOSMemory()
@@ -153,6 +159,6 @@ func TestResetPeak(t *testing.T) {
 		t.Fatal(err)
 	}
 	if low.Peak >= high.Peak {
-		t.Errorf("the peak was %d, and after memory was given back and a reset %d", high.Peak, low.Peak)
+		t.Errorf("the peak was %d; after freed memory and a reset, it is %d", high.Peak, low.Peak)
 	}
 }

@@ -13,7 +13,8 @@ import (
 // Reconciles is the metric of controller-runtime that counts passes of reconcilers since the start of the process.
 const Reconciles = "controller_runtime_reconcile_total"
 
-// Sum is the sum of a counter or gauge over all its labels, in metrics in Prometheus' text format. It is 0 if there is none of that name.
+// Sum returns the sum of a counter or gauge over all its labels, in metrics in Prometheus' text format. It returns 0 if
+// there is no metric of that name.
 func Sum(metrics, name string) (float64, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(metrics))

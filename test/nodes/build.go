@@ -20,7 +20,7 @@ import (
 
 // Programs are the directories of a cluster's programs.
 type Programs struct {
-	// ControlPlane is what cluster.Build returns, Nodes the directory of the rest.
+	// ControlPlane is the directory that cluster.Build returns. Nodes is the directory of all other programs.
 	ControlPlane, Nodes string
 }
 
@@ -32,7 +32,7 @@ func ProgramsIn(root string) Programs {
 // DebianPackages are the packages of Debian, and of distributions like it, that Build and Start need.
 var DebianPackages = []string{"gcc", "iproute2", "libc6-dev", "libseccomp-dev", "nftables", "pkg-config"}
 
-// packages of Go modules that programs come from.
+// The Go modules and packages that programs are built from.
 const (
 	containerd = "github.com/containerd/containerd/v2"
 	plugins    = "github.com/containernetworking/plugins/plugins"
@@ -40,13 +40,13 @@ const (
 	registry   = "github.com/distribution/distribution/v3/cmd/registry"
 	kubernetes = "k8s.io/kubernetes"
 	olm        = "github.com/operator-framework/operator-lifecycle-manager"
-	// runtimeModule is the module of ours that names the versions of all of them but Kubernetes.
+	// runtimeModule is the module that requires their versions, except those of Kubernetes and OLM.
 	runtimeModule = "programs/runtime"
-	// versionPackage has the variables with the version of Kubernetes.
+	// versionPackage has the variables for the version of Kubernetes.
 	versionPackage = "k8s.io/component-base/version"
 )
 
-// program is one build: packages of a module, which become executables.
+// program is one build of executables from packages of a module.
 type program struct {
 	// module is a directory below test/nodes.
 	module   string
@@ -54,39 +54,63 @@ type program struct {
 	// output is a file, or a directory if it ends in a slash, below the directory of programs.
 	output string
 	tags   string
-	// cgo builds with a C compiler, and links dynamically.
+	// cgo is true for a build with a C compiler, which links dynamically.
 	cgo bool
-	// version is a module whose version the linker writes into the variables of versionFlags.
+	// version is the module whose version the linker sets by versionFlags.
 	version      string
 	versionFlags string
 }
 
-// programs are all builds. %[1]s is the version without the v, %[2]s its first number and %[3]s its second one.
+// programs has all builds but those of OLM. In versionFlags, %[1]s is the version without the v, %[2]s is its first
+// number, and %[3]s is its second number.
 var programs = []program{
-	{module: "programs/kubernetes", packages: []string{"."}, output: "kubernetes", version: kubernetes,
-		versionFlags: "-X " + versionPackage + ".gitVersion=v%[1]s -X " + versionPackage + ".gitMajor=%[2]s -X " + versionPackage + ".gitMinor=%[3]s"},
-	{module: runtimeModule, packages: []string{containerd + "/cmd/containerd", containerd + "/cmd/containerd-shim-runc-v2"}, output: "./",
-		tags: "no_btrfs,no_devmapper,no_zfs,no_aufs", version: containerd, versionFlags: "-X " + containerd + "/version.Version=v%[1]s"},
-	{module: runtimeModule, packages: []string{runc}, output: "runc", tags: "seccomp,urfave_cli_no_docs", cgo: true,
-		version: runc, versionFlags: "-X main.version=%[1]s"},
-	{module: runtimeModule, packages: []string{plugins + "/main/bridge", plugins + "/main/loopback", plugins + "/ipam/host-local",
-		plugins + "/meta/portmap"}, output: "cni/"},
+	{
+		module: "programs/kubernetes", packages: []string{"."}, output: "kubernetes", version: kubernetes,
+		versionFlags: "-X " + versionPackage + ".gitVersion=v%[1]s " +
+			"-X " + versionPackage + ".gitMajor=%[2]s -X " + versionPackage + ".gitMinor=%[3]s",
+	},
+	{
+		module:   runtimeModule,
+		packages: []string{containerd + "/cmd/containerd", containerd + "/cmd/containerd-shim-runc-v2"},
+		output:   "./", tags: "no_btrfs,no_devmapper,no_zfs,no_aufs",
+		version: containerd, versionFlags: "-X " + containerd + "/version.Version=v%[1]s",
+	},
+	{
+		module: runtimeModule, packages: []string{runc}, output: "runc",
+		tags: "seccomp,urfave_cli_no_docs", cgo: true,
+		version: runc, versionFlags: "-X main.version=%[1]s",
+	},
+	{
+		module: runtimeModule,
+		packages: []string{
+			plugins + "/main/bridge", plugins + "/main/loopback", plugins + "/ipam/host-local", plugins + "/meta/portmap",
+		},
+		output: "cni/",
+	},
 	{module: runtimeModule, packages: []string{registry}, output: "registry"},
 	{module: "programs/dns", packages: []string{"."}, output: "coredns"},
 	{module: ".", packages: []string{"./machine", "./cmd/nodes"}, output: "./"},
 }
 
-// olmPrograms are those of OLM, and what makes its manifests.
+// olmPrograms has the build of OLM's programs, and of the program that prints OLM's manifests.
 var olmPrograms = []program{
-	{module: "programs/olm", packages: []string{olm + "/cmd/olm", olm + "/cmd/catalog", olm + "/cmd/package-server", olm + "/cmd/copy-content",
-		olm + "/util/cpb", "./cp", "./manifests"}, output: "olm/", tags: "json1,containers_image_openpgp,exclude_graphdriver_btrfs"},
+	{
+		module: "programs/olm",
+		packages: []string{
+			olm + "/cmd/olm", olm + "/cmd/catalog", olm + "/cmd/package-server", olm + "/cmd/copy-content",
+			olm + "/util/cpb", "./cp", "./manifests",
+		},
+		output: "olm/",
+		tags:   "json1,containers_image_openpgp,exclude_graphdriver_btrfs",
+	},
 }
 
-// links are the names that the programs of one binary are called by.
+// links has the names under which a binary with several programs is called.
 var links = map[string]string{"kubelet": "kubernetes", "kube-proxy": "kubernetes"}
 
-// Build makes the programs of the control plane and of the nodes in the repository at root. What is up to date isn't compiled again. The first
-// time that takes some minutes, mostly for Kubernetes and containerd. out gets its progress.
+// Build makes the programs of the control plane and of the nodes in the repository at root. It compiles only programs
+// that aren't up to date. The first build takes some minutes, mostly for Kubernetes and containerd. out gets the
+// progress.
 func Build(ctx context.Context, root string, out io.Writer) (Programs, error) {
 	made := ProgramsIn(root)
 	if err := checkTools(ctx); err != nil {
@@ -111,8 +135,9 @@ func Build(ctx context.Context, root string, out io.Writer) (Programs, error) {
 	return made, buildPause(ctx, filepath.Join(source, "programs", "kubernetes"), filepath.Join(made.Nodes, "pause"))
 }
 
-// BuildOLM makes the programs of the Operator Lifecycle Manager in the repository at root, and puts them and the chart with its manifests into
-// the directory that it returns. The first time that takes some minutes. out gets its progress.
+// BuildOLM makes the programs of the Operator Lifecycle Manager in the repository at root. The directory that it
+// returns has the programs, and the chart with the manifests. The first build takes some minutes. out gets the
+// progress.
 func BuildOLM(ctx context.Context, root string, out io.Writer) (string, error) {
 	source, bin := filepath.Join(root, "test", "nodes"), ProgramsIn(root).Nodes
 	made := filepath.Join(bin, "olm")
@@ -130,7 +155,7 @@ func BuildOLM(ctx context.Context, root string, out io.Writer) (string, error) {
 	return made, os.CopyFS(chart, os.DirFS(filepath.Join(module, "deploy", "chart")))
 }
 
-// buildAll makes programs from the modules below the directory source in the directory bin.
+// buildAll builds programs into the directory bin. Their modules are below the directory source.
 func buildAll(ctx context.Context, programs []program, source, bin string, out io.Writer) error {
 	for _, p := range programs {
 		_, _ = fmt.Fprintf(out, "building %s\n", strings.Join(p.names(), ", "))
@@ -141,7 +166,7 @@ func buildAll(ctx context.Context, programs []program, source, bin string, out i
 	return nil
 }
 
-// names are those of the programs, as people know them.
+// names returns the usual names of the programs.
 func (p program) names() []string {
 	if len(p.packages) == 1 && p.packages[0] == "." {
 		return []string{filepath.Base(p.output)}
@@ -153,7 +178,7 @@ func (p program) names() []string {
 	return names
 }
 
-// build makes the programs in the directory bin. The modules are below the directory source.
+// build builds the programs into the directory bin. The module is below the directory source.
 func (p program) build(ctx context.Context, source, bin string) error {
 	module := filepath.Join(source, p.module)
 	flags := "-s -w"
@@ -177,19 +202,20 @@ func (p program) build(ctx context.Context, source, bin string) error {
 	cmd := exec.CommandContext(ctx, "go", append(args, p.packages...)...)
 	cmd.Dir = module
 	cmd.Env = goEnvironment(p.cgo)
-	return failure(cmd)
+	return run(cmd)
 }
 
-// buildPause compiles the program that holds the namespaces of a pod, from its source in the module of Kubernetes.
+// buildPause compiles pause, which keeps the namespaces of a pod open, from its source in the module of Kubernetes.
 func buildPause(ctx context.Context, module, output string) error {
 	dir, err := moduleInfo(ctx, module, kubernetes, "{{.Dir}}")
 	if err != nil {
 		return err
 	}
-	return failure(exec.CommandContext(ctx, "gcc", "-O2", "-static", "-s", "-o", output, filepath.Join(dir, "build", "pause", "linux", "pause.c")))
+	source := filepath.Join(dir, "build", "pause", "linux", "pause.c")
+	return run(exec.CommandContext(ctx, "gcc", "-O2", "-static", "-s", "-o", output, source))
 }
 
-// moduleInfo returns what a template says about a module that another one depends on.
+// moduleInfo returns the output of a `go list` template about a dependency of a module.
 func moduleInfo(ctx context.Context, module, dependency, template string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "list", "-m", "-f", template, dependency)
 	cmd.Dir = module
@@ -201,7 +227,7 @@ func moduleInfo(ctx context.Context, module, dependency, template string) (strin
 	return strings.TrimSpace(string(out)), nil
 }
 
-// goEnvironment is the environment of the go command.
+// goEnvironment returns the environment of the go command.
 func goEnvironment(cgo bool) []string {
 	enabled := "0"
 	if cgo {
@@ -210,15 +236,15 @@ func goEnvironment(cgo bool) []string {
 	return append(os.Environ(), "GOWORK=off", "CGO_ENABLED="+enabled)
 }
 
-// failure runs a command and returns what it said if it fails.
-func failure(cmd *exec.Cmd) error {
+// run runs a command. If the command fails, the error has its output.
+func run(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, out)
 	}
 	return nil
 }
 
-// checkTools returns an error that says what is missing, and how to get it.
+// checkTools returns an error that lists the missing tools, and how to install them.
 func checkTools(ctx context.Context) error {
 	if runtime.GOOS != "linux" {
 		return errors.New("nodes need Linux")

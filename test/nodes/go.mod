@@ -7,6 +7,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/leaderworkerset/lws-operator v0.0.0
+	github.com/leaderworkerset/lws-operator/tools/images v0.0.0
 	github.com/operator-framework/api v0.45.0
 	github.com/spf13/pflag v1.0.10
 	k8s.io/api v0.37.2
@@ -72,11 +73,13 @@ require (
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af // indirect
 	gopkg.in/evanphx/json-patch.v4 v4.13.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
-	gotest.tools/v3 v3.5.2 // indirect
 	k8s.io/kube-openapi v0.0.0-20260721132016-d427ff9ee9ad // indirect
 	sigs.k8s.io/json v0.0.0-20250730193827-2d320260d730 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )
 
-replace github.com/leaderworkerset/lws-operator => ../..
+replace (
+	github.com/leaderworkerset/lws-operator => ../..
+	github.com/leaderworkerset/lws-operator/tools/images => ../../tools/images
+)

@@ -18,39 +18,40 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// Registry is the address of the registry, for this machine, which pushes, and for the nodes, which pull. To the nodes it is every other
-// registry too: docker.io/library/server:v1 is the image that was pushed as 10.200.0.1:5000/library/server:v1.
+// Registry is the address of the registry. This machine pushes to it, and the nodes pull from it. The nodes also use it
+// instead of any other registry: docker.io/library/server:v1 is the image that was pushed as
+// 10.200.0.1:5000/library/server:v1.
 const Registry = "10.200.0.1:5000"
 
 const (
 	bridge = "lws-nodes"
-	// allPods is the network of all pods, dnsAddress the address of the name server in cluster.ServiceNetwork.
+	// allPods is the network of all pods. dnsAddress is the address of the name server, in cluster.ServiceNetwork.
 	allPods    = "10.244.0.0/16"
 	dnsAddress = "10.96.0.10"
 )
 
-// hostAddress is that of this machine in the network of the nodes.
+// hostAddress is the address of this machine in the network of the nodes.
 var hostAddress = netip.MustParseAddr("10.200.0.1")
 
-// node is a node by its number, from 1 on.
+// node is the number of a node, from 1 on.
 type node int
 
 func (n node) name() string { return fmt.Sprintf("node-%d", n) }
 
-// address is that of the node, with the length of the network.
+// address returns the address of the node, with the length of its network.
 func (n node) address() netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, 0, byte(10 + n)}), 24)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, 0, byte(10 + n)}), 24) //nolint:gosec // A few nodes.
 }
 
-// pods is the network of the node's pods.
+// pods returns the network of the node's pods.
 func (n node) pods() netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(n), 0}), 24)
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 244, byte(n), 0}), 24) //nolint:gosec // A few nodes.
 }
 
-// routes are the node's ways to the pods of the others, and to Services. There is none to the rest of the world: what isn't in the cluster
-// can't be reached, at once and not after a while.
+// routes returns the node's routes to the pods of other nodes, and to Services. There is no default route, so that
+// connections to addresses outside of the cluster fail at once and not after a timeout.
 func (n node) routes(nodes int) []string {
-	routes := []string{cluster.ServiceNetwork + " dev eth0"} // kube-proxy gives them another destination
+	routes := []string{cluster.ServiceNetwork + " dev eth0"} // kube-proxy replaces the destination.
 	for i := range nodes {
 		if other := node(i + 1); other != n {
 			routes = append(routes, other.pods().String()+" via "+other.address().Addr().String())
@@ -59,7 +60,7 @@ func (n node) routes(nodes int) []string {
 	return routes
 }
 
-// etc are templates of files in the /etc of a node.
+// etc has templates of files in the /etc of a node.
 //
 //go:embed all:etc
 var etc embed.FS
@@ -79,7 +80,7 @@ func (c *Cluster) addNode(n node, nodes int) error {
 	return c.machineOn(n, nodes)
 }
 
-// writeEtc writes the files below /etc of a node to a directory.
+// writeEtc writes the files of a node's /etc to a directory.
 func (c *Cluster) writeEtc(n node, dir string) error {
 	values := map[string]any{
 		"Name": n.name(), "Address": n.address().Addr(), "Pods": n.pods(), "AllPods": allPods, "DNS": dnsAddress,
@@ -109,7 +110,7 @@ func (c *Cluster) writeEtc(n node, dir string) error {
 		proxy:              filepath.Join(kubernetes, "kube-proxy.kubeconfig"),
 		c.control.CAFile(): filepath.Join(kubernetes, "ca.crt"),
 		"/etc/os-release":  filepath.Join(dir, "os-release"),
-		os.DevNull:         filepath.Join(dir, "resolv.conf"), // nothing is resolved outside of the cluster
+		os.DevNull:         filepath.Join(dir, "resolv.conf"), // Names outside of the cluster don't resolve.
 	} {
 		data, err := os.ReadFile(source)
 		if err != nil {
@@ -136,7 +137,7 @@ func writeTemplate(path, target string, values any) error {
 		return err
 	}
 	if err := parsed.Option("missingkey=error").Execute(file, values); err != nil {
-		_ = file.Close() // it is unfinished anyway
+		_ = file.Close() // The file is incomplete anyway.
 		return err
 	}
 	return file.Close()
@@ -152,7 +153,7 @@ func (c *Cluster) machineOn(n node, nodes int) error {
 	return err
 }
 
-// machineOff removes what a node that was killed leaves on this machine.
+// machineOff removes everything that a killed node leaves on this machine.
 func (c *Cluster) machineOff(ctx context.Context, n node) error {
 	args, err := c.machineArgs(n, len(c.Nodes()))
 	if err != nil {
@@ -161,10 +162,10 @@ func (c *Cluster) machineOff(ctx context.Context, n node) error {
 	return command(ctx, c.machine(), append([]string{"off"}, args...)...)
 }
 
-// machine is the program that is a node.
+// machine returns the path of the program that runs a node.
 func (c *Cluster) machine() string { return filepath.Join(c.programs.Nodes, "machine") }
 
-// machineArgs are its arguments for a node.
+// machineArgs returns the arguments of that program for a node.
 func (c *Cluster) machineArgs(n node, nodes int) ([]string, error) {
 	dir, err := c.control.ProgramDir(n.name())
 	if err != nil {
@@ -188,9 +189,9 @@ func (c *Cluster) machineArgs(n node, nodes int) ([]string, error) {
 func addBridge(ctx context.Context) error {
 	nodes, err := os.ReadDir("/sys/class/net/" + bridge + "/brif")
 	if len(nodes) > 0 {
-		return fmt.Errorf("nodes are connected to the bridge %s: a cluster runs already, or wasn't stopped", bridge)
+		return fmt.Errorf("nodes are connected to the bridge %s: a cluster already runs, or wasn't stopped", bridge)
 	}
-	if err == nil { // left by a start that was killed
+	if err == nil { // A killed start has left the bridge.
 		if err := removeBridge(ctx); err != nil {
 			return err
 		}
@@ -207,10 +208,10 @@ func addBridge(ctx context.Context) error {
 	return nil
 }
 
-// removeBridge removes it, and the routes through it.
+// removeBridge removes the network of the nodes, and the routes through it.
 func removeBridge(ctx context.Context) error {
 	if _, err := net.InterfaceByName(bridge); err != nil {
-		return nil //nolint:nilerr // there is none
+		return nil //nolint:nilerr // The bridge doesn't exist.
 	}
 	return command(ctx, "ip", "link", "delete", bridge)
 }

@@ -14,7 +14,9 @@ import (
 
 func TestNode(t *testing.T) {
 	n := node(2)
-	got := map[string]any{"name": n.name(), "address": n.address().String(), "pods": n.pods().String(), "routes": n.routes(3)}
+	got := map[string]any{
+		"name": n.name(), "address": n.address().String(), "pods": n.pods().String(), "routes": n.routes(3),
+	}
 	want := map[string]any{
 		"name": "node-2", "address": "10.200.0.12/24", "pods": "10.244.2.0/24",
 		"routes": []string{"10.96.0.0/16 dev eth0", "10.244.1.0/24 via 10.200.0.11", "10.244.3.0/24 via 10.200.0.13"},
@@ -24,7 +26,7 @@ func TestNode(t *testing.T) {
 	}
 }
 
-// The kernel takes names of links with up to 15 characters.
+// TestNamesOfLinks checks that names of network links have at most 15 characters, which is the limit of the kernel.
 func TestNamesOfLinks(t *testing.T) {
 	for _, name := range []string{bridge, node(MaxNodes).name()} {
 		if len(name) > 15 {
@@ -33,7 +35,7 @@ func TestNamesOfLinks(t *testing.T) {
 	}
 }
 
-// Kubelets are of the version of the control plane, though they are built from another module.
+// TestOneVersionOfKubernetes checks that the kubelets have the version of the control plane. Their modules differ.
 func TestOneVersionOfKubernetes(t *testing.T) {
 	root, err := cluster.Root()
 	if err != nil {
@@ -41,7 +43,8 @@ func TestOneVersionOfKubernetes(t *testing.T) {
 	}
 	version := func(elements ...string) string {
 		t.Helper()
-		version, err := moduleInfo(t.Context(), filepath.Join(append([]string{root, "test"}, elements...)...), kubernetes, "{{.Version}}")
+		module := filepath.Join(append([]string{root, "test"}, elements...)...)
+		version, err := moduleInfo(t.Context(), module, kubernetes, "{{.Version}}")
 		if err != nil {
 			t.Fatal(err)
 		}

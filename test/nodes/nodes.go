@@ -1,9 +1,10 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodes runs a Kubernetes cluster with real nodes on this machine, without a container engine: the control plane of test/cluster,
-// an image registry, and nodes with a kubelet, containerd and kube-proxy each, in namespaces of their own. Containers run, names resolve,
-// Services have endpoints, and nodes lose power. It needs Linux and root, and there can be one such cluster at a time.
+// Package nodes runs a Kubernetes cluster with real nodes on this machine, without a container engine. The cluster has
+// the control plane of test/cluster, an image registry, and nodes. Each node has a kubelet, containerd and kube-proxy
+// in its own namespaces. Containers run, names resolve, Services have endpoints, and nodes can lose power. The package
+// needs Linux and root. A machine can run one such cluster at a time.
 package nodes
 
 import (
@@ -34,14 +35,14 @@ const (
 	// MaxNodes is the largest number of nodes.
 	MaxNodes = 9
 
-	// readyTimeout bounds the start of the nodes and of CoreDNS, which takes less than half a minute on an idle machine.
+	// readyTimeout limits the start of the nodes and of CoreDNS, which takes less than half a minute on an idle machine.
 	readyTimeout = 3 * time.Minute
-	// offTimeout bounds the loss of power.
+	// offTimeout limits the time to turn a node off.
 	offTimeout = 30 * time.Second
 
 	registryProgram = "registry"
-	// pauseImage, which kubelets ask for, sampleImage, which samples and the scorecard run, and dnsImage are names in the original
-	// registry; the registry has them without its name.
+	// pauseImage is the image that kubelets use for pods. sampleImage is the image of samples and of the scorecard's pods.
+	// dnsImage is the image of CoreDNS. The names are those in the upstream registry.
 	pauseImage  = "pause:3.10.1"
 	sampleImage = "pause:3.10"
 	dnsImage    = "coredns/coredns:v1.15.0"
@@ -55,25 +56,25 @@ var dns []byte
 type Options struct {
 	// Dir is the directory for the cluster's data, kubeconfig and logs.
 	Dir string
-	// Programs are the directories that Build returns.
+	// Programs has the directories that Build returns.
 	Programs Programs
 	// Nodes is the number of nodes, 1 to MaxNodes: node-1, node-2, …
 	Nodes int
-	// CRDs are paths of CustomResourceDefinitions that exist before the controller manager starts; others are unknown to its garbage collector
-	// for up to 30 s.
+	// CRDs are paths of CustomResourceDefinitions. Start creates them before the controller manager starts. Its garbage
+	// collector may take 30 s to discover later ones.
 	CRDs []string
-	// Log is where the start reports its progress.
+	// Log gets the progress of the start. It may be nil.
 	Log io.Writer
 }
 
-// Cluster is a cluster that was started.
+// Cluster is a cluster that Start has started.
 type Cluster struct {
 	control  *cluster.Cluster
 	programs Programs
 }
 
-// Start starts a cluster, which outlives this program, and returns when its nodes are Ready and names resolve. If that fails, it leaves
-// nothing behind.
+// Start starts a cluster that outlives this program. It returns when the nodes are Ready and names resolve. On an
+// error, it leaves nothing behind.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	if options.Nodes < 1 || options.Nodes > MaxNodes {
 		return nil, fmt.Errorf("a cluster has 1 to %d nodes", MaxNodes)
@@ -102,7 +103,8 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 	return c, nil
 }
 
-// Load returns the cluster that was started in a directory from these programs. The error is cluster.ErrNoCluster if there is none.
+// Load returns the cluster that Start has started in a directory from these programs. Without a cluster, the error is
+// cluster.ErrNoCluster.
 func Load(dir string, programs Programs) (*Cluster, error) {
 	control, err := cluster.Load(dir)
 	if err != nil {
@@ -123,8 +125,8 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 		options.Log = io.Discard
 	}
 	began := time.Now()
-	report := func(what string) {
-		_, _ = fmt.Fprintf(options.Log, "%5.1fs  %s\n", time.Since(began).Seconds(), what)
+	report := func(message string) {
+		_, _ = fmt.Fprintf(options.Log, "%5.1fs  %s\n", time.Since(began).Seconds(), message)
 	}
 	if err := c.startRegistry(ctx); err != nil {
 		return err
@@ -139,7 +141,9 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	err = objects.Until(ctx, readyTimeout, func(ctx context.Context) error { return nodesReady(ctx, admin, options.Nodes) })
+	err = objects.Until(ctx, readyTimeout, func(ctx context.Context) error {
+		return nodesReady(ctx, admin, options.Nodes)
+	})
 	if err != nil {
 		return fmt.Errorf("wait for the nodes: %w\n%s", err, c.consoles())
 	}
@@ -153,15 +157,16 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 			return err
 		}
 	}
-	if err := objects.Until(ctx, readyTimeout, func(ctx context.Context) error { return dnsReady(ctx, admin) }); err != nil {
+	err = objects.Until(ctx, readyTimeout, func(ctx context.Context) error { return dnsReady(ctx, admin) })
+	if err != nil {
 		return fmt.Errorf("wait for CoreDNS: %w", err)
 	}
 	report("names resolve")
 	return nil
 }
 
-// Stop takes the nodes from the power, stops the control plane, and removes everything that the cluster had on this machine. Stopping a
-// cluster that was stopped before does nothing.
+// Stop turns the nodes off, stops the control plane, and removes everything that the cluster had on this machine. A
+// second Stop does nothing.
 func (c *Cluster) Stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, MaxNodes*offTimeout)
 	defer cancel()
@@ -178,7 +183,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	return removeBridge(ctx)
 }
 
-// Nodes are the names of the nodes, with and without power.
+// Nodes returns the names of the nodes, with and without power.
 func (c *Cluster) Nodes() []string {
 	var names []string
 	for i := range MaxNodes {
@@ -189,7 +194,7 @@ func (c *Cluster) Nodes() []string {
 	return names
 }
 
-// PowerOff pulls the plug of a node: all that runs on it is gone at once, and nobody in the cluster is told.
+// PowerOff cuts the power of a node. All its processes end at once, and the cluster gets no notice.
 func (c *Cluster) PowerOff(ctx context.Context, name string) error {
 	n, program, err := c.find(name)
 	if err != nil {
@@ -203,7 +208,7 @@ func (c *Cluster) PowerOff(ctx context.Context, name string) error {
 	return c.machineOff(ctx, n)
 }
 
-// PowerOn turns a node on that has no power. It joins the cluster again by itself.
+// PowerOn turns on a node without power. The node joins the cluster again by itself.
 func (c *Cluster) PowerOn(name string) error {
 	n, program, err := c.find(name)
 	if err != nil {
@@ -215,7 +220,7 @@ func (c *Cluster) PowerOn(name string) error {
 	return c.machineOn(n, len(c.Nodes()))
 }
 
-// find returns the node of a name.
+// find returns the node with a name.
 func (c *Cluster) find(name string) (node, *cluster.Program, error) {
 	i := slices.Index(c.Nodes(), name)
 	if i < 0 {
@@ -235,7 +240,7 @@ func (c *Cluster) startRegistry(ctx context.Context) error {
 	if err := os.WriteFile(configuration, fmt.Appendf(nil, registryConfiguration, dir, Registry), 0o600); err != nil {
 		return err
 	}
-	// The registry would look for a collector of traces.
+	// Without this variable, the registry would look for a collector of traces.
 	_, err = c.control.RunProgram(registryProgram, "/usr/bin/env", "OTEL_TRACES_EXPORTER=none",
 		filepath.Join(c.programs.Nodes, registryProgram), "serve", configuration)
 	if err != nil {
@@ -257,7 +262,7 @@ func (c *Cluster) startRegistry(ctx context.Context) error {
 	return nil
 }
 
-// registryReady returns an error unless the registry serves.
+// registryReady returns an error unless the registry accepts connections.
 func registryReady(ctx context.Context) error {
 	var dialer net.Dialer
 	connection, err := dialer.DialContext(ctx, "tcp", Registry)
@@ -267,7 +272,7 @@ func registryReady(ctx context.Context) error {
 	return connection.Close()
 }
 
-// registryConfiguration is that of the registry, with its directory and its address.
+// registryConfiguration is the template of the registry's configuration. Its values are the directory and the address.
 const registryConfiguration = `version: 0.1
 log:
   level: warn
@@ -278,7 +283,7 @@ http:
   addr: %s
 `
 
-// consoles is the end of what each node has to say.
+// consoles returns the end of the log of each node's first process.
 func (c *Cluster) consoles() string {
 	var text strings.Builder
 	for _, name := range c.Nodes() {
@@ -289,7 +294,7 @@ func (c *Cluster) consoles() string {
 	return text.String()
 }
 
-// nodesReady returns an error unless that many nodes are ready.
+// nodesReady returns an error unless at least that many nodes are Ready.
 func nodesReady(ctx context.Context, admin client.Client, want int) error {
 	var nodes corev1.NodeList
 	if err := admin.List(ctx, &nodes); err != nil {
@@ -309,7 +314,7 @@ func nodesReady(ctx context.Context, admin client.Client, want int) error {
 	return nil
 }
 
-// dnsReady returns an error unless CoreDNS runs.
+// dnsReady returns an error unless all replicas of CoreDNS are ready.
 func dnsReady(ctx context.Context, admin client.Client) error {
 	var deployment appsv1.Deployment
 	if err := admin.Get(ctx, client.ObjectKey{Namespace: "kube-system", Name: "coredns"}, &deployment); err != nil {
@@ -321,7 +326,7 @@ func dnsReady(ctx context.Context, admin client.Client) error {
 	return nil
 }
 
-// command runs a program.
+// command runs a program. If it fails, the error has its output.
 func command(ctx context.Context, name string, args ...string) error {
 	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %v: %w\n%s", filepath.Base(name), args, err, out)

@@ -3,13 +3,14 @@
 
 //go:build linux
 
-// Command scorecard runs the built-in tests of the Operator SDK's scorecard over a bundle, without the cluster that `operator-sdk scorecard`
-// needs: those that the bundle's own configuration names, by the program that is in the scorecard's image.
+// Command scorecard runs the built-in tests of the Operator SDK's scorecard on a bundle. It needs no cluster, unlike
+// `operator-sdk scorecard`. It runs the tests that the bundle's own configuration names, with the program of the
+// scorecard's image.
 //
 //	scorecard -bundle bundle -binary bin/scorecard-test
 //
-// That program reads /bundle. It gets a root directory of its own with a copy of the bundle in it, which takes user namespaces if the caller isn't
-// root.
+// That program reads /bundle. It runs in a root directory of its own with a copy of the bundle. That needs user
+// namespaces if the caller isn't root.
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// program is the name of the test program in its root directory, and what the configuration calls it.
+// program is the name of the test program, in its root directory and in the configuration.
 const program = "scorecard-test"
 
 func main() {
@@ -38,7 +39,7 @@ func main() {
 	}
 }
 
-// run runs all tests and returns which of them failed.
+// run runs all tests and returns the errors of those that failed.
 func run(bundle, binary string) (err error) {
 	tests, err := testsOf(filepath.Join(bundle, "tests", "scorecard", "config.yaml"))
 	if err != nil {
@@ -86,7 +87,7 @@ func testsOf(file string) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s: no test is run by %s", file, program)
+		return nil, fmt.Errorf("%s: no test has the entrypoint %s", file, program)
 	}
 	return names, nil
 }
@@ -96,7 +97,7 @@ func prepare(root, bundle, binary string) error {
 	if err := os.CopyFS(filepath.Join(root, "bundle"), os.DirFS(bundle)); err != nil {
 		return err
 	}
-	// The program works with temporary files.
+	// The program writes temporary files.
 	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o700); err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func prepare(root, bundle, binary string) error {
 	return os.WriteFile(filepath.Join(root, program), data, 0o700)
 }
 
-// status is what the test program prints.
+// status is the output of the test program.
 type status struct {
 	Results []struct {
 		State  string
@@ -115,8 +116,8 @@ type status struct {
 	}
 }
 
-// runTest runs one test. The program always ends well: what it found is in its output. Its suggestions are
-// left out: they ask for a status in the examples, which is not for users to write.
+// runTest runs one test. The program always exits with 0, and prints the result. runTest ignores suggestions: they ask
+// for a status in the examples, but users don't write the status.
 func runTest(root, test string) error {
 	command := exec.Command("/"+program, test)
 	command.Dir = "/"

@@ -2,15 +2,15 @@
 # Copyright The LeaderWorkerSet Operator Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Checks that the generated files are up to date: generates them in a copy of the working tree, without those that are
-# there, and shows what differs. The working tree itself stays as it is.
+# Checks that the generated files are up to date. The script copies the working tree without the generated files,
+# generates them in the copy, and shows the differences. The working tree itself doesn't change.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 
-# Everything that git knows or would add. Listed files that were deleted are left out.
+# Copy all files that git tracks or would add, except deleted ones.
 git ls-files -z --cached --others --exclude-standard |
 	while IFS= read -r -d '' file; do
 		if [[ -e $file ]]; then printf '%s\0' "$file"; fi
@@ -18,7 +18,8 @@ git ls-files -z --cached --others --exclude-standard |
 	tar --null --files-from=- -cf - | tar -xf - -C "$copy"
 ln -s "$PWD/bin" "$copy/bin"
 
-rm -rf "$copy"/config/crd/bases "$copy"/config/rbac/role.yaml "$copy"/config/webhook/manifests.yaml "$copy"/bundle "$copy"/bundle.Dockerfile
+rm -rf "$copy"/config/crd/bases "$copy"/config/rbac/role.yaml "$copy"/config/webhook/manifests.yaml \
+	"$copy"/bundle "$copy"/bundle.Dockerfile
 find "$copy/api" -name 'zz_generated.*' -delete
 make --silent -C "$copy" generate bundle catalog >&2
 

@@ -6,7 +6,7 @@
 //	images build -version 1.2.3 -created 2026-01-31T00:00:00Z operator bundle
 //	images push -registry registry.example.com/mirror bin/images/operator.tar
 //
-// The archives are OCI image layouts, which container engines and containerd load as well.
+// The archives are OCI image layouts. Container engines and containerd can load them.
 package main
 
 import (
@@ -44,7 +44,7 @@ func main() {
 	}
 }
 
-// run runs the command that the arguments ask for.
+// run runs the command that the arguments name.
 func run(ctx context.Context, arguments []string) error {
 	if len(arguments) == 0 {
 		return errors.New(usage)
@@ -64,12 +64,16 @@ func build(arguments []string) error {
 	flags := flag.NewFlagSet("build", flag.ContinueOnError)
 	r := release{}
 	flags.StringVar(&r.root, "root", ".", "root directory of the repository")
-	flags.StringVar(&r.programs, "programs", filepath.Join("bin", "linux-"+image.ArchitectureVariable), "directory of the programs for an architecture")
-	flags.StringVar(&r.repository, "repository", "ghcr.io/leaderworkerset/lws-operator", "what the operator's image is called; the names of others begin with it")
+	flags.StringVar(&r.programs, "programs", filepath.Join("bin", "linux-"+image.ArchitectureVariable),
+		"directory of the programs for an architecture; {arch} stands for its name")
+	flags.StringVar(&r.repository, "repository", "ghcr.io/leaderworkerset/lws-operator",
+		"name of the operator's image, which is the prefix of the names of other images")
 	flags.StringVar(&r.version, "version", "", "version of the release")
-	created := flags.String("created", "", "when it was made, in the format of RFC 3339")
-	architectures := flags.String("architectures", "amd64 arm64 ppc64le s390x", "what the images are made for, separated by spaces")
-	output := flags.String("output", filepath.Join("bin", "images"), "directory of the archives, which are called <image>.tar")
+	created := flags.String("created", "", "time of the release, in the format of RFC 3339")
+	architectures := flags.String("architectures", "amd64 arm64 ppc64le s390x",
+		"architectures of the images, separated by spaces")
+	output := flags.String("output", filepath.Join("bin", "images"),
+		"directory of the archives <image>.tar")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -84,19 +88,20 @@ func build(arguments []string) error {
 	if err := os.MkdirAll(*output, 0o755); err != nil {
 		return err
 	}
-	for _, wanted := range flags.Args() {
-		if err := r.write(wanted, filepath.Join(*output, wanted+".tar")); err != nil {
-			return fmt.Errorf("%s: %w", wanted, err)
+	for _, name := range flags.Args() {
+		if err := r.write(name, filepath.Join(*output, name+".tar")); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// push pushes the images in archives to registries, as whoever the configuration of Docker says.
+// push pushes the images in archives to registries, with the credentials of Docker's configuration.
 func push(ctx context.Context, arguments []string) error {
 	flags := flag.NewFlagSet("push", flag.ContinueOnError)
-	registry := flags.String("registry", "", "registry, and path in it, that images go to instead of where their names say")
-	insecure := flags.Bool("insecure", false, "speak HTTP to registries that aren't on this machine, too")
+	registry := flags.String("registry", "",
+		"registry, and path in it, that replace those in the names of the images")
+	insecure := flags.Bool("insecure", false, "use HTTP also for registries on other machines")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -137,7 +142,8 @@ func pushOne(ctx context.Context, archive, registry string, options []name.Optio
 	if err != nil {
 		return err
 	}
-	if err := remote.WriteIndex(reference, index, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)); err != nil {
+	credentials := remote.WithAuthFromKeychain(authn.DefaultKeychain)
+	if err := remote.WriteIndex(reference, index, remote.WithContext(ctx), credentials); err != nil {
 		return err
 	}
 	fmt.Printf("%s@%s\n", reference, digest)

@@ -15,12 +15,12 @@ import (
 	"github.com/leaderworkerset/lws-operator/tools/images/image"
 )
 
-// release is what images are made from.
+// release has the sources and the metadata of images.
 type release struct {
 	// root is the root directory of the repository.
 	root string
 
-	// programs is the directory of the programs for an architecture.
+	// programs is the directory of the programs for an architecture. {arch} in it stands for the architecture's name.
 	programs string
 
 	// repository is the name of the operator's image, without a tag.
@@ -32,8 +32,8 @@ type release struct {
 }
 
 // write writes one of the images into an archive.
-func (r *release) write(wanted, file string) error {
-	spec, name, err := r.spec(wanted)
+func (r *release) write(short, file string) error {
+	spec, name, err := r.spec(short)
 	if err != nil {
 		return err
 	}
@@ -44,9 +44,10 @@ func (r *release) write(wanted, file string) error {
 	return image.Write(file, name, index)
 }
 
-// spec returns what one of the images is made of, and its name. The Dockerfiles of the repository make the same of base images.
-func (r *release) spec(wanted string) (spec *image.Spec, name string, err error) {
-	switch wanted {
+// spec returns the contents and the full name of an image, by its short name. The Dockerfiles of the repository build
+// the same images from base images.
+func (r *release) spec(short string) (spec *image.Spec, name string, err error) {
+	switch short {
 	case "operator":
 		return r.operator(), r.repository + ":v" + r.version, nil
 	case "bundle":
@@ -69,7 +70,7 @@ func (r *release) operator() *image.Spec {
 	})
 }
 
-// bundle is only looked into. Its labels are what it says of itself.
+// bundle returns the bundle's image, which has no program. Its labels are the bundle's own annotations.
 func (r *release) bundle() (*image.Spec, error) {
 	data, err := os.ReadFile(filepath.Join(r.root, "bundle", "metadata", "annotations.yaml"))
 	if err != nil {
@@ -92,8 +93,9 @@ func (r *release) bundle() (*image.Spec, error) {
 	}), nil
 }
 
-// catalog serves the catalog. OLM asks how it is by a program in it, and reads it without running it, too, by the label. The server has a cache in
-// /tmp, which it makes when it starts: one that is made here would differ each time.
+// catalog returns the image that serves the catalog. OLM v0 probes the server by grpc_health_probe in the image. OLM v1
+// reads the directory of the label, and doesn't run the image. The server makes its cache in /tmp when it starts. The
+// image has no cache, because caches aren't reproducible.
 func (r *release) catalog() *image.Spec {
 	return r.complete(&image.Spec{
 		Labels: map[string]string{
@@ -111,7 +113,7 @@ func (r *release) catalog() *image.Spec {
 	})
 }
 
-// scorecard runs the tests whose names it is told.
+// scorecard returns the image of the scorecard, which runs the tests that its arguments name.
 func (r *release) scorecard() *image.Spec {
 	return r.complete(&image.Spec{
 		Labels:     map[string]string{"org.opencontainers.image.title": "LeaderWorkerSet operator scorecard"},
@@ -120,7 +122,7 @@ func (r *release) scorecard() *image.Spec {
 	})
 }
 
-// complete adds what all images have.
+// complete adds the license, the common labels and the architectures to an image.
 func (r *release) complete(spec *image.Spec) *image.Spec {
 	spec.Architectures, spec.Created = r.architectures, r.created
 	maps.Copy(spec.Labels, map[string]string{

@@ -28,7 +28,7 @@ var (
 	architectures = []string{"amd64", "arm64", "ppc64le", "s390x"}
 )
 
-// buildAll builds all images, of programs that do nothing, and returns the directory of the archives.
+// buildAll builds all images from placeholders for the programs, and returns the directory of the archives.
 func buildAll(t *testing.T) string {
 	t.Helper()
 	programs, output := t.TempDir(), t.TempDir()
@@ -44,8 +44,9 @@ func buildAll(t *testing.T) string {
 		}
 	}
 	err := run(t.Context(), []string{
-		"build", "-root", root, "-programs", filepath.Join(programs, "{arch}"), "-output", output, "-repository", "example.com/lws-operator",
-		"-version", "1.2.3", "-created", "2026-01-31T00:00:00Z", "operator", "bundle", "catalog", "scorecard",
+		"build", "-root", root, "-programs", filepath.Join(programs, "{arch}"), "-output", output,
+		"-repository", "example.com/lws-operator", "-version", "1.2.3", "-created", "2026-01-31T00:00:00Z",
+		"operator", "bundle", "catalog", "scorecard",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,15 +62,17 @@ func TestPush(t *testing.T) {
 	for image, test := range map[string]struct {
 		name       string
 		entrypoint []string
-		labels     map[string]string // some of them
+		labels     map[string]string // some of the labels
 	}{
 		"operator":  {name: "lws-operator:v1.2.3", entrypoint: []string{"/manager"}},
 		"bundle":    {name: "lws-operator-bundle:v1.2.3", labels: labelsOfDockerfile(t, "bundle.Dockerfile")},
 		"scorecard": {name: "lws-operator-scorecard:v1.2.3", entrypoint: []string{"/scorecard"}},
-		"catalog":   {name: "lws-operator-catalog:latest", entrypoint: []string{"/bin/opm"}, labels: labelsOfDockerfile(t, "catalog.Dockerfile")},
+		"catalog": {name: "lws-operator-catalog:latest", entrypoint: []string{"/bin/opm"},
+			labels: labelsOfDockerfile(t, "catalog.Dockerfile")},
 	} {
 		t.Run(image, func(t *testing.T) {
-			if err := run(t.Context(), []string{"push", "-registry", mirror, filepath.Join(archives, image+".tar")}); err != nil {
+			archive := filepath.Join(archives, image+".tar")
+			if err := run(t.Context(), []string{"push", "-registry", mirror, archive}); err != nil {
 				t.Fatal(err)
 			}
 			reference, err := name.ParseReference(mirror + "/" + test.name)
@@ -85,7 +88,7 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// checkIndex checks that an image is there for all architectures, and what it is for each of them.
+// checkIndex checks that an index has an image for each architecture, with this entrypoint and these labels.
 func checkIndex(t *testing.T, index v1.ImageIndex, entrypoint []string, labels map[string]string) {
 	t.Helper()
 	if err := validate.Index(index); err != nil {
@@ -126,7 +129,7 @@ func checkIndex(t *testing.T, index v1.ImageIndex, entrypoint []string, labels m
 	}
 }
 
-// labelsOfDockerfile reads the labels that a container engine would give an image.
+// labelsOfDockerfile returns the labels that a Dockerfile sets.
 func labelsOfDockerfile(t *testing.T, file string) map[string]string {
 	t.Helper()
 	opened, err := os.Open(filepath.Join(root, file))
@@ -150,7 +153,7 @@ func labelsOfDockerfile(t *testing.T, file string) map[string]string {
 	return labels
 }
 
-// TestArchitectures checks that the ClusterServiceVersion names the architectures that images are made for.
+// TestArchitectures checks that the ClusterServiceVersion names the architectures of the images.
 func TestArchitectures(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(root, "bundle", "manifests", "lws-operator.clusterserviceversion.yaml"))
 	if err != nil {
@@ -182,11 +185,13 @@ func TestErrors(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"nothing":          {nil, "usage"},
-		"unknown command":  {[]string{"pull"}, `unknown command "pull"`},
-		"no time":          {[]string{"build", "-version", "1.2.3", "operator"}, "-created"},
-		"no version":       {[]string{"build", "-created", "2026-01-31T00:00:00Z", "operator"}, "usage"},
-		"unknown image":    {[]string{"build", "-output", t.TempDir(), "-version", "1.2.3", "-created", "2026-01-31T00:00:00Z", "other"}, "no such image"},
+		"no command":      {nil, "usage"},
+		"unknown command": {[]string{"pull"}, `unknown command "pull"`},
+		"no time":         {[]string{"build", "-version", "1.2.3", "operator"}, "-created"},
+		"no version":      {[]string{"build", "-created", "2026-01-31T00:00:00Z", "operator"}, "usage"},
+		"unknown image": {[]string{
+			"build", "-output", t.TempDir(), "-version", "1.2.3", "-created", "2026-01-31T00:00:00Z", "other",
+		}, "no such image"},
 		"nothing to push":  {[]string{"push"}, "usage"},
 		"no archive":       {[]string{"push", "nowhere.tar"}, "nowhere.tar"},
 		"no such registry": {[]string{"push", "-registry", "!", archive}, "could not parse reference"},

@@ -2,7 +2,8 @@
 # Copyright The LeaderWorkerSet Operator Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Builds images in a copy of the repository, and fails unless they are what is in bin/images, byte by byte. The arguments are the names of images.
+# Builds images in a copy of the repository, and fails unless they equal those in bin/images byte for byte. The
+# arguments are names of images.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

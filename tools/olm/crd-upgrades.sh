@@ -2,12 +2,15 @@
 # Copyright The LeaderWorkerSet Operator Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Checks that no step from a release to the next, and from the last one to the bundle that is prepared, changes a CRD in a way that objects
-# in a cluster may not survive. Needs bin/crdify.
+# Checks that no upgrade changes a CRD in a way that invalidates existing objects. It compares each release with the
+# next one, and the last release with the bundle. It needs bin/crdify.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-mapfile -t bundles < <(find releases -mindepth 1 -maxdepth 1 -type d | sort -V)
+bundles=()
+while IFS= read -r version; do
+	bundles+=("releases/$version")
+done < <(find releases -mindepth 1 -maxdepth 1 -type d | sed 's|^releases/||' | sort -t . -k 1,1n -k 2,2n -k 3,3n)
 bundles+=(bundle)
 
 status=0

@@ -15,9 +15,9 @@ import (
 // The first rule: Services have the name of the set, and a Service's name is a DNS-1035 label.
 //
 // The second rule: pods of a StatefulSet carry the label controller-revision-hash. Its value is the name of the
-// StatefulSet, a dash and up to 10 characters, and at most 63 characters in all. So a StatefulSet's name has at most 52.
-// The leader StatefulSet is named <name>. The worker StatefulSets are named <name>-<group index>; the longest is that
-// of the highest index, surge groups included. As a program, the second rule is:
+// StatefulSet, a dash and up to 10 characters, and at most 63 characters in all. So a StatefulSet's name has at most
+// 52. The leader StatefulSet is named <name>. The worker StatefulSets are named <name>-<group index>; the longest is
+// that of the highest index, surge groups included. As a program, the second rule is:
 //
 //	surge   = maxSurge is a number ? maxSurge : ceil(maxSurge percent of replicas)
 //	highest = max(0, replicas - 1 + min(replicas, surge))   // the highest index of a group
@@ -201,7 +201,7 @@ type LeaderWorkerTemplate struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.whenDeleted) || self.whenDeleted in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenDeleted
 	// +kubebuilder:validation:XValidation:rule="!has(self.whenScaled) || self.whenScaled in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenScaled
-	PersistentVolumeClaimRetentionPolicy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"`
+	PersistentVolumeClaimRetentionPolicy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"` //nolint:lll // A field and its tag are one line.
 }
 
 // RestartPolicyType defines what a failed pod means for its group.

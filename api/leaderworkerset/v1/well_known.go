@@ -47,9 +47,9 @@ const (
 	// LeaderPodNameAnnotationKey is on worker pods. Its value is the name of their leader pod.
 	LeaderPodNameAnnotationKey = MetadataPrefix + "leader-name"
 
-	// ExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is the name of a node label, such as that of
-	// a rack. Nodes with the same value of that label form a topology domain, which takes one group. The operator copies the
-	// annotation to pods.
+	// ExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is the name of a node label, such as that
+	// of a rack. Nodes with the same value of that label form a topology domain, which takes one group. The operator
+	// copies the annotation to pods.
 	ExclusiveKeyAnnotationKey = MetadataPrefix + "exclusive-topology"
 
 	// SubGroupExclusiveKeyAnnotationKey is set by users on a LeaderWorkerSet. Its value is the name of a node label. Nodes

@@ -1,9 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apply is the only writer: it sends what was planned, and records events about it. It knows no kind. Every write
-// is right even if it was planned on a late view: creations check their owner, patches carry a precondition, and deletions
-// the UID that was observed.
+// Package apply is the only writer: it sends what was planned, and records events about it. It knows no kind. Every
+// write is right even if it was planned on a late view: creations check their owner, patches carry a precondition, and
+// deletions the UID that was observed.
 package apply
 
 import (
@@ -143,8 +143,8 @@ func (a *Applier) create(ctx context.Context, planned *write.Write) error {
 	return refused(VerbCreate, err)
 }
 
-// checkTaken looks at the object that has the name. If it has the same controller, an earlier creation has succeeded. The
-// cache has yet to show it, or never will: without its labels, the object isn't selected.
+// checkTaken looks at the object that has the name. If it has the same controller, an earlier creation has succeeded.
+// The cache has yet to show it, or never will: without its labels, the object isn't selected.
 func (a *Applier) checkTaken(ctx context.Context, planned *write.Write) error {
 	taken, err := a.live(ctx, planned.Create)
 	if err != nil {
@@ -176,8 +176,8 @@ func (a *Applier) live(ctx context.Context, object write.Object) (*metav1.Partia
 	return actual, err
 }
 
-// deleteAll deletes a number of objects at a time. It starts no more after an error; the error is that of the first object
-// that couldn't be deleted, in their order.
+// deleteAll deletes a number of objects at a time. It starts no more after an error; the error is that of the first
+// object that couldn't be deleted, in their order.
 func (a *Applier) deleteAll(ctx context.Context, objects []write.Object) error {
 	for together := range slices.Chunk(objects, max(a.Deletions, 1)) {
 		if err := a.deleteTogether(ctx, together); err != nil {
@@ -217,10 +217,15 @@ func (a *Applier) delete(ctx context.Context, object write.Object) error {
 	return refused(VerbDelete, err)
 }
 
-// Status writes the status of an object. The write fails with a conflict if the object has changed since it was observed.
+// Status writes the status of an object. The write fails with a conflict if the object has changed or was deleted since
+// it was observed.
 func (a *Applier) Status(ctx context.Context, observed, updated client.Object) error {
 	patch := client.MergeFromWithOptions(observed, client.MergeFromWithOptimisticLock{})
-	if err := a.Client.Status().Patch(ctx, updated, patch); err != nil {
+	err := a.Client.Status().Patch(ctx, updated, patch)
+	if apierrors.IsNotFound(err) {
+		err = conflict(updated, err)
+	}
+	if err != nil {
 		return fmt.Errorf("status: %w", err)
 	}
 	return nil
@@ -233,8 +238,8 @@ func (a *Applier) Record(object runtime.Object, recorded []write.Event) {
 	}
 }
 
-// refused marks the errors that users have to know. Others pass by themselves: conflicts, overload, a server that is away,
-// and a namespace that is being deleted with everything in it.
+// refused marks the errors that users have to know. Others pass by themselves: conflicts, overload, a server that is
+// away, and a namespace that is being deleted with everything in it.
 func refused(verb Verb, err error) error {
 	var taken *TakenError
 	switch {

@@ -10,12 +10,12 @@ import (
 	"k8s.io/utils/lru"
 )
 
-// rememberedDeletions is how many deletions are remembered: as many as can be under way while a cache is late. They take
-// about 0.5 MB.
+// rememberedDeletions is how many deletions are remembered: as many as can be under way while a cache is late. They
+// take about 0.5 MB.
 const rememberedDeletions = 4096
 
-// deletions remembers objects whose deletion the API server has accepted, or that it no longer had. A late view shows them
-// for a while. Requests about them could not succeed. The zero value is ready for use.
+// deletions remembers objects whose deletion the API server has accepted, or that it no longer had. A late view shows
+// them for a while. Requests about them could not succeed. The zero value is ready for use.
 type deletions struct {
 	once  sync.Once
 	byUID *lru.Cache

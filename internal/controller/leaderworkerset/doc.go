@@ -3,40 +3,46 @@
 
 // Package leaderworkerset reconciles LeaderWorkerSets: two reconcilers of one shape, over sets and over their groups.
 //
-//	        reads the cache only         pure: no client, no clock, no log             writes only
-//	watch ──▶ observe ─────▶ snapshot ──▶ plan (revision, rollout, group, desired, status) ──▶ apply ──▶ events
-//	              ▲                                                                             │
-//	              └───────────── the next pass sees at least what this one wrote ◀──────────────┘
+//	        reads the cache only         pure: no client, no clock, no log                    writes only
+//	watch ──▶ observe ─────▶ snapshot ──▶ plan (revision, release, restart, desired, status) ──▶ apply ──▶ events
+//	              ▲                                                                                │
+//	              └────────────── the next pass sees at least what this one wrote ◀────────────────┘
 //
-// The set reconciler, one pass for each LeaderWorkerSet, costs O(groups): it writes the revision, the shared Service, the leader
-// StatefulSet and the status, and takes down groups: those that have failed, and those that a rollout replaces. The group reconciler,
-// one pass for each group, costs O(size): it writes the worker StatefulSet and the group's own Service, and looks after the workers'
-// volume claims. No event of a single pod costs O(groups): those that concern the set are gathered first.
+// The set reconciler makes one pass for each LeaderWorkerSet, at a cost of O(groups). It writes the revision, the
+// shared Service, the leader StatefulSet and the status. It deletes the leaders of groups that are restarted or
+// replaced.
 //
-// What holds after every step:
+// The group reconciler makes one pass for each group, at a cost of O(size). It writes the worker StatefulSet and the
+// group's own Service, and keeps the workers' volume claims in order. No event of a single pod costs O(groups): events
+// that concern the set wait for a batch.
 //
-//   - A ready group is never taken down by a rollout when fewer than replicas - maxUnavailable would remain ready.
-//   - A group is built from one revision only, its own.
-//   - A group that fails is recreated as a whole, once.
+// These hold after every step:
+//
+//   - A rollout never deletes a ready group if that leaves fewer than replicas - maxUnavailable ready.
+//   - A group is created from one revision only, its own.
+//   - A group that fails is restarted as a whole, once.
 //   - An unchanged world gives no write.
-//   - Acting on a view that is late breaks none of these: creations carry owners, changes versions or specs, deletions UIDs.
+//   - A pass on a late view breaks none of these: each write has a precondition, see the write package.
 //
 // Where to look:
 //
-//	setup.go                         how it all is wired: caches, indexes, watches, health
+//	setup.go, options.go             how it is wired, and its tunables
 //	leaderworkerset_controller.go    a pass over a set
 //	group_controller.go              a pass over a group
-//	observe.go, watch.go             what a pass reads, what starts one, and what the cache keeps
-//	failures.go, lives.go            what passes over groups saw, for those over their sets
-//	identity/                        names, labels, ordinals
+//	observe.go                       what a pass reads
+//	memory.go                        what is remembered between passes
+//	cache.go                         what the cache selects and keeps
+//	sources.go                       what starts a pass: a table of events.go and predicates.go
+//	set_queue.go                     how passes over groups start passes over their set
+//	identity/                        names, labels, indices
 //	snapshot/                        what one pass may look at
-//	record/                          what is remembered of groups while the operator isn't running
-//	revision/                        ControllerRevisions and what they mean
+//	revision/                        ControllerRevisions and their meaning
 //	rollout/                         the arithmetic of rolling updates
+//	release/                         which groups are released to the current revision
+//	restart/                         which groups are restarted when, and what is remembered for that
 //	group/                           what one group needs next
 //	desired/                         the objects, and what each pod gets injected
 //	status/                          counts, conditions, events
 //	plan/                            one ordered value of all this
-//	../apply/                        the only writer
-//	admission/                       webhooks
+//	admission/                       the webhooks
 package leaderworkerset

@@ -22,8 +22,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
-// groupReconciler keeps the objects of one group as they should be: its worker StatefulSet and its own Service. A pass costs
-// O(size). Passes over different groups run in parallel.
+// groupReconciler keeps the objects of one group as they should be: its worker StatefulSet and its own Service. A pass
+// costs O(size). Passes over different groups run in parallel.
 type groupReconciler struct {
 	observer *observer
 	applier  *apply.Applier
@@ -65,7 +65,8 @@ func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
 	return restart.ReadRecord(text, memory.record).Entries[members.Index].Fingerprint
 }
 
-// store remembers the group's incarnation and the obstacle that the pass met. It enqueues the set if either has changed.
+// store remembers the group's incarnation and the obstacle that the pass met. It enqueues the set if either has
+// changed.
 func (r *groupReconciler) store(
 	set types.NamespacedName, members *snapshot.GroupMembers, incarnation restart.Incarnation, obstacle *status.Obstacle,
 ) {
@@ -77,7 +78,8 @@ func (r *groupReconciler) store(
 	}
 }
 
-// obstacleOfGroup returns what is in the way of a group: what the verdict is blocked by, or else what the API server refused.
+// obstacleOfGroup returns what is in the way of a group: what the verdict is blocked by, or else what the API server
+// refused.
 func obstacleOfGroup(index int32, verdict group.Verdict, written error) *status.Obstacle {
 	if verdict.Action != group.Blocked && verdict.Action != group.BlockedUnwatched {
 		return obstacleOf(index, written)

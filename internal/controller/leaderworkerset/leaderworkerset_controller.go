@@ -21,9 +21,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
-// Everything that the operator may do. It writes by creating, patching and deleting. Its objects are owned by LeaderWorkerSets
-// and leader pods. An API server that enforces permissions on owner references, as OpenShift's does, asks for updates of the
-// owners' finalizers. The operator sets none.
+// Everything that the operator may do. It writes by creating, patching and deleting. Its objects are owned by
+// LeaderWorkerSets and leader pods. An API server that enforces permissions on owner references, as OpenShift's does,
+// asks for updates of the owners' finalizers. The operator sets none.
 //
 // +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=leaderworkerset.x-k8s.io,resources=leaderworkersets/status,verbs=patch
@@ -36,8 +36,8 @@ import (
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service, leader
-// StatefulSet and status. A pass costs O(groups). Events within a batch delay start one pass.
+// setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service,
+// leader StatefulSet and status. A pass costs O(groups). Events within a batch delay start one pass.
 type setReconciler struct {
 	observer *observer
 	applier  *apply.Applier

@@ -17,8 +17,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
-// memories are what this process remembers of all sets. A pass fetches its part once before it plans, and stores its part
-// once after. Passes over a set and over its groups run at the same time: each stores only what it alone decides on.
+// memories are what this process remembers of all sets. A pass fetches its part once before it plans, and stores its
+// part once after. Passes over a set and over its groups run at the same time: each stores only what it alone decides
+// on.
 type memories struct {
 	mutex sync.Mutex
 	bySet map[types.NamespacedName]*setMemory
@@ -60,8 +61,8 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	}
 }
 
-// storeSet stores what a pass over a set found and did. obstacle is what was in its way, nil for nothing. changed reports
-// whether that is another one than before.
+// storeSet stores what a pass over a set found and did. obstacle is what was in its way, nil for nothing. changed
+// reports whether that is another one than before.
 func (m *memories) storeSet(set types.NamespacedName, next *plan.Memory, obstacle *status.Obstacle) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

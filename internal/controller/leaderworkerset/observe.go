@@ -20,8 +20,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// observer is the only reader of a pass. It reads from the cache and returns plain values. They are read-only: the cache
-// shares its objects.
+// observer is the only reader of a pass. It reads from the cache and returns plain values. They are read-only: the
+// cache shares its objects.
 type observer struct {
 	client.Reader
 }
@@ -85,7 +85,8 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 	if members.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(set)), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}
-	if members.Workers, err = get(ctx, o, at(key, identity.WorkerStatefulSet(set, index)), &appsv1.StatefulSet{}); err != nil {
+	workersName := identity.WorkerStatefulSet(set, index)
+	if members.Workers, err = get(ctx, o, at(key, workersName), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}
 	service := identity.Service(set, index, leaderworkersetv1.SubdomainUniquePerReplica)
@@ -133,10 +134,13 @@ func (o *observer) currentKey(ctx context.Context, leaders *appsv1.StatefulSet) 
 	return revision.Key(current), nil
 }
 
-// nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first such
-// leader starts a watch of the nodes. A cluster without exclusive placement has none.
+// nodeOf reads the metadata of the node that a leader runs on, if the leader asks for exclusive placement. The first
+// such leader starts a watch of the nodes. A cluster without exclusive placement has none.
 func (o *observer) nodeOf(ctx context.Context, leader *corev1.Pod) (*metav1.PartialObjectMetadata, error) {
-	if leader == nil || leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] == "" || leader.Spec.NodeName == "" {
+	if leader == nil || leader.Spec.NodeName == "" {
+		return nil, nil
+	}
+	if leader.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] == "" {
 		return nil, nil
 	}
 	node := &metav1.PartialObjectMetadata{}

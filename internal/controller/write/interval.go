@@ -5,8 +5,8 @@ package write
 
 import "time"
 
-// Interval is the shortest time between two writes that only count on while groups come and go. The write, and what there is
-// to report, grow with the number of groups. So does the interval.
+// Interval is the shortest time between two writes that only count on while groups come and go. The write, and what
+// there is to report, grow with the number of groups. So does the interval.
 type Interval struct {
 	// Min is the shortest interval.
 	Min time.Duration

@@ -17,8 +17,8 @@ type Object interface {
 	runtime.Object
 }
 
-// Write is one request to the API server, or several deletions at the same time. Exactly one of Create, Patch, Check and
-// Delete is set.
+// Write is one request to the API server, or several deletions at the same time. Exactly one of Create, Patch, Check
+// and Delete is set.
 type Write struct {
 	// Create is an object that doesn't exist. If it exists after all and has the same controller, an earlier creation has
 	// succeeded: it only gets the labels in SelectedBy back.
@@ -27,8 +27,8 @@ type Write struct {
 	// Patch is the change from one state of an object to another.
 	Patch *Patch
 
-	// Check is an object that still has to be as it was observed, but for its status. The request changes nothing, and fails
-	// with a conflict otherwise.
+	// Check is an object that still has to be as it was observed, but for its status. The request changes nothing, and
+	// fails with a conflict otherwise.
 	Check Object
 
 	// Delete are objects to delete at the same time. Each is deleted only if it still has the UID that was observed. The
@@ -41,8 +41,8 @@ type Write struct {
 	// OwnerMustLive is an owner of the object, for Create and Patch. The request fails with a conflict if that owner is
 	// deleted, or about to be. Nil if no owner has to be checked.
 	//
-	// A resource version says nothing about the owner: a cache that hasn't seen the deletion of a LeaderWorkerSet yet would
-	// start its groups once more, and take back children that kubectl delete --cascade=orphan has left behind.
+	// A resource version says nothing about the owner: a cache that hasn't seen the deletion of a LeaderWorkerSet yet
+	// would start its groups once more, and take back children that kubectl delete --cascade=orphan has left behind.
 	OwnerMustLive *metav1.OwnerReference
 
 	// SelectedBy are the labels by which the cache selects the object, for Create. An object without them exists unseen.
@@ -76,11 +76,11 @@ const (
 	SameVersion
 )
 
-// Weakest returns the weakest precondition under which a change of an object is right, if the API server counts changes of
-// its spec in metadata.generation and the change was made from the whole metadata.
+// Weakest returns the weakest precondition under which a change of an object is right, if the API server counts changes
+// of its spec in metadata.generation and the change was made from the whole metadata.
 //
-// A change of labels and annotations is merged with what others write, unless it changes the annotation decidedOn. That one
-// was decided on the whole object as it was observed. The generation doesn't count changes of owners.
+// A change of labels and annotations is merged with what others write, unless it changes the annotation decidedOn. That
+// one was decided on the whole object as it was observed. The generation doesn't count changes of owners.
 func Weakest(from, to Object, decidedOn string) Precondition {
 	switch {
 	case onlyMetadataDiffers(from, to) && from.GetAnnotations()[decidedOn] == to.GetAnnotations()[decidedOn]:

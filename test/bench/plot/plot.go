@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plot draws lines over numbers as SVG. A library would bring fonts and renderers of other formats into go.mod for this one kind
-// of chart.
+// Package plot draws line charts as SVG. It uses no library, because a library would add fonts and renderers of other
+// formats to go.mod for this one kind of chart.
 package plot
 
 import (
@@ -17,7 +17,7 @@ import (
 // Chart is a chart of lines. Both axes begin at zero.
 type Chart struct {
 	Title string
-	// X and Y name the axes, with their units.
+	// X and Y are the names of the axes, with units.
 	X, Y  string
 	Lines []Line
 }
@@ -32,23 +32,24 @@ type Line struct {
 // Point is a point in the units of the axes.
 type Point struct{ X, Y float64 }
 
-// The picture, in pixels: its size, and where the axes leave room for names.
+// The size of the chart and its margins, in pixels.
 const (
 	width, height            = 720, 420
 	left, right, top, bottom = 70, 170, 40, 50
 )
 
-// ticks is about how many numbers an axis has.
+// ticks is the approximate number of numbers on an axis.
 const ticks = 5
 
-// colors are told apart by people who see no red or green, too. From Okabe and Ito, "Color Universal Design".
+// colors are distinct for color-blind people. They are from Okabe and Ito, "Color Universal Design".
 var colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"}
 
 // SVG draws the chart.
 func (c Chart) SVG() string {
 	x, y := c.axes()
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
+	const root = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`
+	fmt.Fprintf(&b, root+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
 	text(&b, left, 24, "start", c.Title, `font-size="15"`)
 	for _, value := range x.values() {
@@ -82,7 +83,7 @@ func (l Line) draw(b *strings.Builder, x, y axis, color string, position int) {
 	text(b, width-right+42, line, "start", l.Name, "")
 }
 
-// axes fit all points.
+// axes returns axes that fit all points.
 func (c Chart) axes() (x, y axis) {
 	maxX, maxY := 0.0, 0.0
 	for _, line := range c.Lines {
@@ -93,20 +94,21 @@ func (c Chart) axes() (x, y axis) {
 	return newAxis(maxX, left, width-right), newAxis(maxY, height-bottom, top)
 }
 
-// axis maps numbers from zero on to pixels.
+// axis maps numbers, from zero on, to pixels.
 type axis struct {
 	step, end float64
 	from, to  float64
 }
 
-// newAxis is an axis that holds the largest number, between two pixels.
+// newAxis returns an axis between two pixels that has room for the largest number.
 func newAxis(largest, from, to float64) axis {
 	step := stepFor(largest)
 	return axis{step: step, end: max(step, math.Ceil(largest/step)*step), from: from, to: to}
 }
 
-// stepFor is the distance between the numbers of an axis: 1, 2 or 5 times a power of ten. For a largest number of 1,000 it is 200: a fifth
-// of it. For 37 it is 10, the first that isn't less than 7.4.
+// stepFor returns the distance between the numbers on an axis. It is 1, 2 or 5 times a power of ten, and the smallest
+// one that is at least a fifth of the largest number. For 1,000 the step is 200. For 37 the step is 10, since a fifth
+// of 37 is 7.4.
 func stepFor(largest float64) float64 {
 	if largest <= 0 {
 		return 1
@@ -122,7 +124,7 @@ func stepFor(largest float64) float64 {
 
 func (a axis) at(value float64) float64 { return a.from + value/a.end*(a.to-a.from) }
 
-// values are the numbers on the axis.
+// values returns the numbers on the axis.
 func (a axis) values() []float64 {
 	var values []float64
 	for i := 0; float64(i)*a.step <= a.end*(1+1e-9); i++ {
@@ -131,11 +133,12 @@ func (a axis) values() []float64 {
 	return values
 }
 
-// number is a number on an axis, without the noise of floating point.
+// number formats a number on an axis, without rounding errors of floating point.
 func number(value float64) string { return fmt.Sprintf("%.6g", value) }
 
 func text(b *strings.Builder, x, y float64, anchor, content, attributes string) {
 	var escaped strings.Builder
-	_ = xml.EscapeText(&escaped, []byte(content)) // A strings.Builder takes everything.
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, attributes, escaped.String())
+	_ = xml.EscapeText(&escaped, []byte(content)) // Writing to a strings.Builder never fails.
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n",
+		x, y, anchor, attributes, escaped.String())
 }

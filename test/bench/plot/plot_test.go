@@ -51,16 +51,17 @@ func TestSVG(t *testing.T) {
 			{Name: "nothing"},
 		},
 	}.SVG()
-	// 480 pixels for 1,000 groups from 70 on, 330 pixels for 50 seconds from 370 up; from left to right.
+	// The x axis has 480 pixels for 1,000 groups, from pixel 70. The y axis has 330 pixels for 50 seconds, up from pixel
+	// 370. Points are sorted by x.
 	if !strings.Contains(svg, `points="310.0,205.0 550.0,40.0"`) {
-		t.Errorf("the line isn't where it should be:\n%s", svg)
+		t.Errorf("want the line at other pixels:\n%s", svg)
 	}
 	if diff := cmp.Diff([]string{"Cost < benefit", "create", "groups", "nothing", "seconds"}, words(t, svg)); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// words are the texts of a picture that are no numbers, from title to axes to lines.
+// words returns which of the chart's names the SVG contains: the title, the names of the axes and those of the lines.
 func words(t *testing.T, svg string) []string {
 	t.Helper()
 	found := map[string]bool{}

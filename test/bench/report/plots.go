@@ -11,7 +11,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/bench/plot"
 )
 
-// figure is something that is drawn over the number of groups.
+// figure is a figure that a chart shows over the number of groups.
 type figure struct {
 	file, title, unit string
 	scenarios         []string
@@ -21,15 +21,17 @@ type figure struct {
 func figures() []figure {
 	work := []string{Create, Kill, Update, ScaleUp, Delete}
 	return []figure{
-		{"time", "Time until the pods are as they should be", "s", append([]string{Floor, UpdateFloor}, work...), func(r *Result) float64 { return r.Seconds }},
+		{"time", "Time until the pods are as they should be", "s", append([]string{Floor, UpdateFloor}, work...),
+			func(r *Result) float64 { return r.Seconds }},
 		{"requests", "Writes to the API server", "requests", work, func(r *Result) float64 { return float64(Sum(r.Writes)) }},
 		{"cpu", "CPU time of the controller", "s", append(work, Restart), func(r *Result) float64 { return r.CPUSeconds }},
-		{"memory", "Peak memory of the controller", "MiB", []string{Create, Update, Restart}, func(r *Result) float64 { return r.PeakMiB }},
+		{"memory", "Peak memory of the controller", "MiB", []string{Create, Update, Restart},
+			func(r *Result) float64 { return r.PeakMiB }},
 	}
 }
 
-// WritePlots draws what scenarios cost over the number of groups, as SVG files in a directory that exists. It draws nothing of a report
-// with one number of groups.
+// WritePlots draws the costs of scenarios over the number of groups, as SVG files in an existing directory. It draws no
+// chart for a report with a single number of groups.
 func (r *Report) WritePlots(dir string, size int) error {
 	for _, f := range figures() {
 		chart, drawable := r.chart(f, size)
@@ -43,7 +45,7 @@ func (r *Report) WritePlots(dir string, size int) error {
 	return nil
 }
 
-// chart is drawable if it has a line, and not only points.
+// chart returns the chart of a figure. The chart is drawable if at least one line has two points.
 func (r *Report) chart(f figure, size int) (chart plot.Chart, drawable bool) {
 	chart = plot.Chart{Title: f.title, X: fmt.Sprintf("groups of %d pods", size), Y: f.unit}
 	for _, scenario := range f.scenarios {

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// none stands for a figure that isn't there.
+// none stands for a missing figure.
 const none = "-"
 
-// dimension is what a table of results is about.
+// dimension is the number and size of the groups of one table of results.
 type dimension struct{ groups, size int }
 
 // header names the columns of a table of results.
@@ -42,7 +42,7 @@ func (r *Report) Tables(out io.Writer) {
 	}
 }
 
-// row is the line of a result.
+// row returns the table row of a result.
 func (r *Report) row(result *Result) []string {
 	if isFloor(result.Scenario) {
 		row := slices.Repeat([]string{none}, len(header))
@@ -56,13 +56,16 @@ func (r *Report) row(result *Result) []string {
 	writes := Sum(result.Writes)
 	return []string{
 		name, seconds(result.Seconds), seconds(result.ClusterCPUSeconds), r.ofFloor(result), seconds(result.StatusSeconds),
-		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites), fmt.Sprint(Sum(result.Reads)),
-		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB), fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
+		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites),
+		fmt.Sprint(Sum(result.Reads)),
+		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB),
+		fmt.Sprintf("%.1f", result.ResidentMiB), fmt.Sprintf("%.1f", result.PeakMiB),
 		optional(result.FewestReady), result.Restarts.String(),
 	}
 }
 
-// ofFloor is the time of a scenario as a multiple of what the same pods take without a controller.
+// ofFloor returns the time of a scenario as a multiple of the floor, which is the time of the same pods without a
+// controller.
 func (r *Report) ofFloor(result *Result) string {
 	floor := r.Find(Key{floors[result.Scenario], result.Groups, result.Size})
 	if floor == nil {
@@ -71,7 +74,7 @@ func (r *Report) ofFloor(result *Result) string {
 	return fmt.Sprintf("%.2f", result.Seconds/floor.Seconds)
 }
 
-// Requests writes what each scenario asked of the API server, by verb and resource.
+// Requests writes the requests of each scenario, by verb and resource.
 func (r *Report) Requests(out io.Writer) {
 	var rows [][]string
 	for i := range r.Results {
@@ -88,7 +91,7 @@ func (r *Report) Requests(out io.Writer) {
 	table(out, []string{"scenario", "writes", "of these failed", "reads"}, rows)
 }
 
-// String is "50 of 50", with what went wrong.
+// String returns a text like "50 of 50", followed by unexpected restarts.
 func (r *Restarts) String() string {
 	if r == nil {
 		return none
@@ -119,7 +122,7 @@ func optional[T int | float64](value *T) string {
 	return fmt.Sprintf("%v", *value)
 }
 
-// list is "499 create statefulsets, 12 patch pods", the largest first.
+// list returns a text like "499 create statefulsets, 12 patch pods", the largest number first.
 func list(requests map[string]int) string {
 	if len(requests) == 0 {
 		return none

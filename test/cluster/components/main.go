@@ -1,9 +1,10 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command components is every program of a small Kubernetes cluster in one binary: etcd, kube-apiserver,
-// kube-controller-manager, kube-scheduler, kwok (which plays the kubelets) and kubectl. The name it is called by, through a
-// link, selects the program. One binary links the libraries that they share once: it builds in half the time and half the space.
+// Command components has all programs of a small Kubernetes cluster in one binary: etcd, kube-apiserver,
+// kube-controller-manager, kube-scheduler, kwok (which simulates the kubelets) and kubectl. The name of the link that
+// starts it selects the program. The programs share libraries, so one binary takes half the time to build and half the
+// space.
 package main
 
 import (
@@ -48,13 +49,15 @@ func main() {
 			kubectlutil.CheckErr(err)
 		}
 	default:
-		fmt.Fprintf(os.Stderr, "%s: not a component; call this binary as etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok or kubectl\n", name)
+		fmt.Fprintf(os.Stderr, "%s: not a component; call this binary as "+
+			"etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok or kubectl\n", name)
 		os.Exit(2)
 	}
 }
 
-// runKwok runs kwok. Its command expects two things of whoever embeds it: that the configuration files are read before the
-// flags are parsed, and that nobody else defined global flags; the --version of the Kubernetes components would break its own.
+// runKwok runs kwok. A program that embeds kwok's command must read the configuration files before the command parses
+// its flags. It must also define no global flags: the --version of the Kubernetes components would break the --version
+// of kwok.
 func runKwok() error {
 	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)

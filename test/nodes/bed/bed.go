@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bed is what suites of tests on real nodes stand on: a cluster, a registry, and LeaderWorkerSets of pods that run. It takes any
-// cluster, the one of the nodes package or another, whose kubeconfig and registry it is given.
+// Package bed is the common test bed of suites on real nodes: a cluster, a registry, and LeaderWorkerSets whose pods
+// run. The flags name the kubeconfig and the registry. The cluster may be the one of the nodes package or any other.
 package bed
 
 import (
@@ -32,33 +32,35 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// registry is a flag. That of the kubeconfig is controller-runtime's: -kubeconfig, by default $KUBECONFIG.
+// registry is the flag of the registry. The flag of the kubeconfig is controller-runtime's: -kubeconfig, by default
+// $KUBECONFIG.
 var registry = flag.String("registry", os.Getenv("REGISTRY"),
-	"registry that this machine pushes to and the nodes pull from, without TLS if it is local, like localhost:5000; by default $REGISTRY")
+	"registry that this machine pushes to and the nodes pull from, like localhost:5000; "+
+		"a local one serves without TLS; by default $REGISTRY")
 
-// User is the number of the one that images run as, that of the operator's Dockerfile.
+// User is the number of the user that images run as. The operator's Dockerfile has the same number.
 const User = 65532
 
-// Bed is where tests run.
+// Bed is the cluster and the registry of a test suite.
 type Bed struct {
 	// Root is the root directory of the repository.
 	Root string
-	// Repository is what the names of this run's images begin with: a registry and a path in it that nobody has used before.
+	// Repository is the prefix of the names of this run's images: the registry and a path in it that is new in each run.
 	Repository string
-	// Config and Client are an administrator's.
+	// Config and Client have the permissions of an administrator.
 	Config *rest.Config
 	Client client.WithWatch
-	// Clientset is for what Client has no methods for: calls of pods through the API server.
+	// Clientset is for requests that Client has no methods for, such as calls of pods through the API server.
 	Clientset kubernetes.Interface
-	// Peer is the image of the pods of the sets.
+	// Peer is the image of the sets' pods.
 	Peer string
 }
 
-// Open returns the bed that the flags describe, which must have been parsed, and makes the image of peers. Its client knows the kinds of
-// Kubernetes and ours, and those that more adds to its scheme.
+// Open returns the bed that the parsed flags describe, and makes the image of peers. The scheme of its client has the
+// kinds of Kubernetes, LeaderWorkerSets, and the kinds that more adds.
 func Open(ctx context.Context, more ...func(*runtime.Scheme) error) (*Bed, error) {
 	if *registry == "" {
-		return nil, errors.New("which registry? See the flag -registry")
+		return nil, errors.New("the flag -registry is required")
 	}
 	b := &Bed{Repository: *registry + "/lws-operator-test/" + strconv.FormatInt(time.Now().Unix(), 10)}
 	var err error
@@ -85,13 +87,14 @@ func Open(ctx context.Context, more ...func(*runtime.Scheme) error) (*Bed, error
 	return b, err
 }
 
-// Push compiles a program from a package of a module, and returns the name of an image with it that nodes can pull.
+// Push compiles a program from a package of a module, and pushes an image with the program. It returns the name of the
+// image.
 func (b *Bed) Push(ctx context.Context, module, source, name string) (string, error) {
 	dir, err := os.MkdirTemp("", "lws-operator-nodes-")
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // in the temporary directory anyway
+	defer func() { _ = os.RemoveAll(dir) }() // A failure leaves files in the temporary directory only.
 	program := filepath.Join(dir, name)
 	if err := Build(ctx, module, source, program); err != nil {
 		return "", err
@@ -99,10 +102,12 @@ func (b *Bed) Push(ctx context.Context, module, source, name string) (string, er
 	return image.Push(ctx, b.Repository+"/"+name+":latest", image.Of(program, User))
 }
 
-// Build compiles a program from a package of a module, for the nodes, into a file. Variables are set by the linker: "main.version=1.0.0".
+// Build compiles a program for the nodes from a package of a module. The linker sets the variables, like
+// "main.version=1.0.0".
 func Build(ctx context.Context, module, source, program string, variables ...string) error {
 	flags := strings.Join(append([]string{"-s -w"}, variables...), " -X ")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", program, source)
+	build := exec.CommandContext(ctx, "go", "build",
+		"-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", program, source)
 	build.Dir = module
 	build.Env = append(os.Environ(), "GOWORK=off", "GOOS=linux", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -111,7 +116,7 @@ func Build(ctx context.Context, module, source, program string, variables ...str
 	return nil
 }
 
-// CheckNotInstalled returns an error if the cluster has an operator: the tests would remove it in the end.
+// CheckNotInstalled returns an error if the cluster already has the operator. The tests would remove it at the end.
 func (b *Bed) CheckNotInstalled(ctx context.Context) error {
 	switch _, err := b.OperatorDeployment(ctx); {
 	case err == nil:
@@ -122,17 +127,19 @@ func (b *Bed) CheckNotInstalled(ctx context.Context) error {
 	return nil
 }
 
-// OperatorDeployment is the operator's Deployment, whoever installed it.
+// OperatorDeployment returns the operator's Deployment.
 func (b *Bed) OperatorDeployment(ctx context.Context) (*appsv1.Deployment, error) {
 	var deployment appsv1.Deployment
 	key := client.ObjectKey{Namespace: operator.Namespace, Name: "lws-controller-manager"}
 	return &deployment, b.Client.Get(ctx, key, &deployment)
 }
 
-// RolledOut returns an error unless all replicas of a Deployment's latest template are available, and no others are left.
+// RolledOut returns an error unless all replicas of a Deployment's latest template are available, and no old replicas
+// are left.
 func RolledOut(deployment *appsv1.Deployment) error {
 	want, status := *deployment.Spec.Replicas, deployment.Status
-	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < want || status.AvailableReplicas < want || status.Replicas > want {
+	if status.ObservedGeneration < deployment.Generation || status.UpdatedReplicas < want ||
+		status.AvailableReplicas < want || status.Replicas > want {
 		return fmt.Errorf("rollout of %s: %d of %d replicas are available, %d are updated, there are %d",
 			deployment.Name, status.AvailableReplicas, want, status.UpdatedReplicas, status.Replicas)
 	}

@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// Deadline bounds everything that is waited for: most of it takes seconds, the loss of a node a minute.
+	// Deadline limits each wait. Most waits take seconds. The loss of a node takes a minute.
 	Deadline = 5 * time.Minute
 
-	// Port is the one that peers serve on.
+	// Port is the port that peers serve on.
 	Port = 8080
-	// container is the name of theirs.
+	// container is the name of the peers' container.
 	container = "peer"
 )
 
-// NewNamespace makes a namespace for the test alone, in which pods can't be more than restricted ones.
+// NewNamespace makes a namespace for one test, under restricted pod security. The end of the test deletes it.
 func (b *Bed) NewNamespace(t *testing.T) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -52,8 +52,10 @@ func (b *Bed) NewNamespace(t *testing.T) string {
 	return namespace.Name
 }
 
-// NewSet is a LeaderWorkerSet to be created, after the changes.
-func (b *Bed) NewSet(namespace, name string, replicas, size int32, changes ...func(*leaderworkersetv1.LeaderWorkerSet)) *leaderworkersetv1.LeaderWorkerSet {
+// NewSet returns a LeaderWorkerSet with the changes, which isn't created yet.
+func (b *Bed) NewSet(
+	namespace, name string, replicas, size int32, changes ...func(*leaderworkersetv1.LeaderWorkerSet),
+) *leaderworkersetv1.LeaderWorkerSet {
 	lws := &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
@@ -70,7 +72,7 @@ func (b *Bed) NewSet(namespace, name string, replicas, size int32, changes ...fu
 	return lws
 }
 
-// peerSpec is that of a pod that runs a peer.
+// peerSpec returns the spec of a pod that runs a peer.
 func (b *Bed) peerSpec() corev1.PodSpec {
 	return corev1.PodSpec{
 		SecurityContext: &corev1.PodSecurityContext{
@@ -93,12 +95,12 @@ func (b *Bed) peerSpec() corev1.PodSpec {
 	}
 }
 
-// PodSpec is the one that a set's pods are made from.
+// PodSpec returns the template's spec of a set's pods.
 func PodSpec(lws *leaderworkersetv1.LeaderWorkerSet) *corev1.PodSpec {
 	return &lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
 }
 
-// Draining has peers take that long to end, of a grace period that is much longer.
+// Draining returns a change after which peers take that long to end. Their grace period is ten times longer.
 func Draining(duration time.Duration) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		spec := PodSpec(lws)
@@ -125,12 +127,12 @@ func (b *Bed) Remove(t *testing.T, object client.Object, options ...client.Delet
 	}
 }
 
-// Until waits until the check finds nothing wrong.
+// Until repeats the check until it returns no error.
 func Until(ctx context.Context, check func(context.Context) error) error {
 	return objects.Until(ctx, Deadline, check)
 }
 
-// Eventually is until, and the end of the test if that fails.
+// Eventually is Until, and ends the test if that fails.
 func Eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
 	if err := Until(t.Context(), check); err != nil {
@@ -138,27 +140,31 @@ func Eventually(t *testing.T, check func(context.Context) error) {
 	}
 }
 
-// UntilAvailable waits until the operator has seen the set's latest wish, and all of it is there.
+// UntilAvailable waits until the operator has observed the set's latest generation, and the set is available.
 func (b *Bed) UntilAvailable(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	t.Helper()
 	Eventually(t, func(ctx context.Context) error { return b.Available(ctx, lws) })
 }
 
-// Available reads the set again, and returns an error unless all of it is there.
+// Available reads the set, and returns an error unless the operator has observed its latest generation and it is
+// available.
 func (b *Bed) Available(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	if err := b.Client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
 		return err
 	}
-	if lws.Status.ObservedGeneration != lws.Generation || !meta.IsStatusConditionTrue(lws.Status.Conditions, leaderworkersetv1.ConditionAvailable) {
-		return fmt.Errorf("LeaderWorkerSet %s isn't available: generation %d, status %+v", lws.Name, lws.Generation, lws.Status)
+	if lws.Status.ObservedGeneration != lws.Generation ||
+		!meta.IsStatusConditionTrue(lws.Status.Conditions, leaderworkersetv1.ConditionAvailable) {
+		return fmt.Errorf("LeaderWorkerSet %s isn't available: generation %d, status %+v",
+			lws.Name, lws.Generation, lws.Status)
 	}
 	return nil
 }
 
-// PodsOf are the pods of a set, by name.
+// PodsOf returns the pods of a set, by name.
 func (b *Bed) PodsOf(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) (map[string]*corev1.Pod, error) {
 	var list corev1.PodList
-	err := b.Client.List(ctx, &list, client.InNamespace(lws.Namespace), client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: lws.Name})
+	err := b.Client.List(ctx, &list, client.InNamespace(lws.Namespace),
+		client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: lws.Name})
 	pods := make(map[string]*corev1.Pod, len(list.Items))
 	for i := range list.Items {
 		pods[list.Items[i].Name] = &list.Items[i]
@@ -166,7 +172,7 @@ func (b *Bed) PodsOf(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet
 	return pods, err
 }
 
-// Pods is podsOf, and the end of the test if that fails.
+// Pods is PodsOf, and ends the test if that fails.
 func (b *Bed) Pods(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) map[string]*corev1.Pod {
 	t.Helper()
 	pods, err := b.PodsOf(t.Context(), lws)
@@ -176,7 +182,7 @@ func (b *Bed) Pods(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) map[str
 	return pods
 }
 
-// Dump tells what is in a namespace.
+// Dump logs the pods and events of a namespace.
 func (b *Bed) Dump(ctx context.Context, t *testing.T, namespace string) {
 	t.Helper()
 	var pods corev1.PodList
@@ -184,15 +190,17 @@ func (b *Bed) Dump(ctx context.Context, t *testing.T, namespace string) {
 		t.Log(err)
 	}
 	for _, pod := range pods.Items {
-		t.Logf("pod %s: node %q, phase %s, deleted %v, containers %+v", pod.Name, pod.Spec.NodeName, pod.Status.Phase, pod.DeletionTimestamp,
-			pod.Status.ContainerStatuses)
+		t.Logf("pod %s: node %q, phase %s, deleted %v, containers %+v", pod.Name, pod.Spec.NodeName,
+			pod.Status.Phase, pod.DeletionTimestamp, pod.Status.ContainerStatuses)
 	}
 	events, err := b.Clientset.EventsV1().Events(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Log(err)
 		return
 	}
-	slices.SortFunc(events.Items, func(a, b eventsv1.Event) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	slices.SortFunc(events.Items, func(a, b eventsv1.Event) int {
+		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)
+	})
 	for _, event := range events.Items {
 		t.Logf("event %s %s: %s %s", event.Regarding.Kind, event.Regarding.Name, event.Reason, event.Note)
 	}

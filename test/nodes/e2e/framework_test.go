@@ -16,16 +16,16 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 )
 
-// ask calls a pod's server through the API server.
-func ask(ctx context.Context, pod client.Object, path string) ([]byte, error) {
+// callPod calls a pod's server through the API server.
+func callPod(ctx context.Context, pod client.Object, path string) ([]byte, error) {
 	return suite.Clientset.CoreV1().RESTClient().Get().Namespace(pod.GetNamespace()).Resource("pods").
 		Name(fmt.Sprintf("%s:%d", pod.GetName(), bed.Port)).SubResource("proxy").Suffix(path).DoRaw(ctx)
 }
 
-// workersSeenBy are the names of the workers that have reached a leader.
+// workersSeenBy returns the names of the workers that have reached a leader.
 func workersSeenBy(t *testing.T, leader client.Object) []string {
 	t.Helper()
-	data, err := ask(t.Context(), leader, "workers")
+	data, err := callPod(t.Context(), leader, "workers")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,15 +36,15 @@ func workersSeenBy(t *testing.T, leader client.Object) []string {
 	return names
 }
 
-// crash has a pod's container end.
+// crash lets a pod's container crash.
 func crash(t *testing.T, pod client.Object) {
 	t.Helper()
-	if answer, err := ask(t.Context(), pod, "crash"); err == nil {
+	if answer, err := callPod(t.Context(), pod, "crash"); err == nil {
 		t.Fatalf("%s answers %q instead of crashing", pod.GetName(), answer)
 	}
 }
 
-// recreations are the events about groups of a set that were recreated.
+// recreations returns the notes of the events about recreated groups of a set.
 func recreations(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) ([]string, error) {
 	list, err := suite.Clientset.EventsV1().Events(lws.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// The operator's own pods are admitted where only restricted ones are, and run.
+// TestOperatorIsRestricted checks that the operator's own pods run under restricted pod security.
 func TestOperatorIsRestricted(t *testing.T) {
 	var namespace corev1.Namespace
 	if err := suite.Client.Get(t.Context(), client.ObjectKey{Name: operator.Namespace}, &namespace); err != nil {
@@ -36,10 +36,12 @@ func TestOperatorIsRestricted(t *testing.T) {
 	}
 }
 
-// Workers reach their leader by the name in LWS_LEADER_ADDRESS: they become ready once it has answered, and no leader hears from
-// workers of another group.
+// TestWorkersReachTheirLeader checks that workers reach their leader by the name in LWS_LEADER_ADDRESS. A worker
+// becomes ready when its leader has answered. No worker reaches a leader of another group.
 func TestWorkersReachTheirLeader(t *testing.T) {
-	for _, policy := range []leaderworkersetv1.SubdomainPolicy{leaderworkersetv1.SubdomainShared, leaderworkersetv1.SubdomainUniquePerReplica} {
+	for _, policy := range []leaderworkersetv1.SubdomainPolicy{
+		leaderworkersetv1.SubdomainShared, leaderworkersetv1.SubdomainUniquePerReplica,
+	} {
 		t.Run(string(policy), func(t *testing.T) {
 			t.Parallel()
 			lws := suite.NewSet(suite.NewNamespace(t), "peers", 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -60,11 +62,12 @@ func TestWorkersReachTheirLeader(t *testing.T) {
 	}
 }
 
-// A container that crashes takes its whole group along, once, and no other group. The new group finds together again.
+// TestCrashRestartsTheGroup checks that a crash of a container restarts its whole group, once, and no other group. The
+// workers of the new group reach the new leader.
 func TestCrashRestartsTheGroup(t *testing.T) {
 	t.Parallel()
-	for crashing, what := range map[string]string{"peers-1": "leader", "peers-1-2": "worker"} {
-		t.Run(what, func(t *testing.T) {
+	for crashing, role := range map[string]string{"peers-1": "leader", "peers-1-2": "worker"} {
+		t.Run(role, func(t *testing.T) {
 			t.Parallel()
 			lws := suite.NewSet(suite.NewNamespace(t), "peers", 2, 3)
 			suite.Create(t, lws)

@@ -19,7 +19,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// operatorObjects are those that make build-installer has written, for an image of the operator.
+// operatorObjects returns the objects that make build-installer has written, with this image of the operator.
 func operatorObjects(ctx context.Context, operatorImage string) ([]*unstructured.Unstructured, error) {
 	installer := filepath.Join(suite.Root, "dist", "install.yaml")
 	manifests, err := operator.Manifests(ctx, suite.Root, installer)
@@ -37,7 +37,7 @@ func operatorObjects(ctx context.Context, operatorImage string) ([]*unstructured
 	return manifests, nil
 }
 
-// setImage gives a Deployment of one container its image.
+// setImage sets the image of a Deployment with one container.
 func setImage(deployment *unstructured.Unstructured, image string) error {
 	path := []string{"spec", "template", "spec", "containers"}
 	containers, _, err := unstructured.NestedSlice(deployment.Object, path...)
@@ -54,7 +54,7 @@ func setImage(deployment *unstructured.Unstructured, image string) error {
 	return unstructured.SetNestedSlice(deployment.Object, containers, path...)
 }
 
-// install creates the objects and returns when the operator serves.
+// install creates the objects and returns when the webhooks of the operator answer.
 func install(ctx context.Context, installed []*unstructured.Unstructured) error {
 	for _, object := range installed {
 		if err := objects.Apply(ctx, suite.Client, object); err != nil {
@@ -71,7 +71,7 @@ func install(ctx context.Context, installed []*unstructured.Unstructured) error 
 	if err != nil {
 		return fmt.Errorf("wait for the operator: %w", err)
 	}
-	// The API server learns of a webhook's endpoints a moment after they are there.
+	// The API server observes a webhook's endpoints with delay.
 	err = bed.Until(ctx, func(ctx context.Context) error {
 		return suite.Client.Create(ctx, suite.NewSet("default", "any", 1, 1), client.DryRunAll)
 	})
@@ -81,7 +81,7 @@ func install(ctx context.Context, installed []*unstructured.Unstructured) error 
 	return nil
 }
 
-// remove deletes the objects, last ones first, and waits until they are gone.
+// remove deletes the objects in reverse order, and waits until none exists.
 func remove(ctx context.Context, objects []*unstructured.Unstructured) error {
 	var errs []error
 	for _, object := range slices.Backward(objects) {
@@ -91,7 +91,7 @@ func remove(ctx context.Context, objects []*unstructured.Unstructured) error {
 		for _, object := range objects {
 			err := suite.Client.Get(ctx, client.ObjectKeyFromObject(object), object.DeepCopy())
 			if err == nil {
-				return fmt.Errorf("%s %s is still there", object.GetKind(), object.GetName())
+				return fmt.Errorf("%s %s still exists", object.GetKind(), object.GetName())
 			} else if !apierrors.IsNotFound(err) {
 				return err
 			}

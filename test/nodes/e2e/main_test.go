@@ -13,10 +13,11 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
-var power = flag.String("power", "", "command that takes a node from the power, `<command> stop <node>`, and turns it on again, "+
-	"`<command> start <node>`; without it nothing of the kind is tested")
+var power = flag.String("power", "",
+	"command that cuts the power of a node by `<command> stop <node>`, and turns it on again by "+
+		"`<command> start <node>`; without it, the tests that turn nodes off don't run")
 
-// suite is what all tests share. TestMain sets it before the first one.
+// suite is the common test bed. TestMain sets it before the first test.
 var suite *bed.Bed
 
 func TestMain(m *testing.M) {
@@ -24,9 +25,9 @@ func TestMain(m *testing.M) {
 	testmain.Run(m, run)
 }
 
-// run installs the operator, runs the tests, and removes the operator again.
+// run installs the operator, runs the tests, and removes the operator.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
-	if err := leaveOutPower(); err != nil {
+	if err := skipPowerTests(); err != nil {
 		return 0, err
 	}
 	if suite, err = bed.Open(ctx); err != nil {
@@ -50,8 +51,9 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// leaveOutPower leaves out the tests that turn off nodes if nobody says how, unless the command line leaves out others.
-func leaveOutPower() error {
+// skipPowerTests skips the tests that turn nodes off if there is no -power. A -skip on the command line takes
+// precedence.
+func skipPowerTests() error {
 	skips := flag.Lookup("test.skip")
 	if *power != "" || skips.Value.String() != "" {
 		return nil

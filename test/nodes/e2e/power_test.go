@@ -21,13 +21,13 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 )
 
-// outOfService is the taint by which somebody says that a node is surely off.
+// outOfService is the taint by which an administrator confirms that a node is off.
 const outOfService = corev1.TaintNodeOutOfService
 
-// When a node loses power, the rest of the groups that it had pods of is taken down although its kubelet answers no more. Once somebody says
-// that it is off for sure, the groups come up elsewhere.
+// TestPower cuts the power of a node. The operator restarts the groups with pods on that node, although its kubelet no
+// longer answers. Once an administrator has confirmed that the node is off, the groups become available on other nodes.
 func TestPower(t *testing.T) {
-	lws := suite.NewSet(suite.NewNamespace(t), "peers", 1, 2, onDifferentNodes, evictedAtOnce)
+	lws := suite.NewSet(suite.NewNamespace(t), "peers", 1, 2, spreadOverNodes, evictAtOnce)
 	suite.Create(t, lws)
 	suite.UntilAvailable(t, lws)
 	before := suite.Pods(t, lws)
@@ -36,7 +36,7 @@ func TestPower(t *testing.T) {
 	turn(t, "stop", lost)
 	t.Cleanup(func() { turnOnAgain(t, lost) })
 	bed.Eventually(t, func(ctx context.Context) error { return nodeReady(ctx, lost, false) })
-	// The worker can't end: nobody on its node tells that it has.
+	// The worker stays Terminating, because its kubelet can't report its end.
 	bed.Eventually(t, func(ctx context.Context) error {
 		pods, err := suite.PodsOf(ctx, lws)
 		if err != nil {
@@ -47,12 +47,14 @@ func TestPower(t *testing.T) {
 		}
 		return nil
 	})
-	if worker := suite.Pods(t, lws)["peers-0-1"]; worker == nil || worker.UID != before["peers-0-1"].UID || worker.DeletionTimestamp == nil {
-		t.Errorf("the worker on the lost node isn't waiting for its end: %+v", worker)
+	worker := suite.Pods(t, lws)["peers-0-1"]
+	if worker == nil || worker.UID != before["peers-0-1"].UID || worker.DeletionTimestamp == nil {
+		t.Errorf("the worker on the lost node isn't Terminating: %+v", worker)
 	}
 
 	editNode(t, lost, func(node *corev1.Node) {
-		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: outOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute})
+		node.Spec.Taints = append(node.Spec.Taints,
+			corev1.Taint{Key: outOfService, Value: "nodeshutdown", Effect: corev1.TaintEffectNoExecute})
 	})
 	bed.Eventually(t, func(ctx context.Context) error {
 		pods, err := suite.PodsOf(ctx, lws)
@@ -71,8 +73,8 @@ func TestPower(t *testing.T) {
 	}
 }
 
-// onDifferentNodes spreads the pods of a set.
-func onDifferentNodes(lws *leaderworkersetv1.LeaderWorkerSet) {
+// spreadOverNodes spreads the pods of a set over the nodes.
+func spreadOverNodes(lws *leaderworkersetv1.LeaderWorkerSet) {
 	bed.PodSpec(lws).TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
 		MaxSkew:           1,
 		TopologyKey:       corev1.LabelHostname,
@@ -81,23 +83,25 @@ func onDifferentNodes(lws *leaderworkersetv1.LeaderWorkerSet) {
 	}}
 }
 
-// evictedAtOnce has pods marked for deletion as soon as their node is lost, and not after five minutes.
-func evictedAtOnce(lws *leaderworkersetv1.LeaderWorkerSet) {
+// evictAtOnce lets the control plane delete pods once their node is lost, and not after five minutes.
+func evictAtOnce(lws *leaderworkersetv1.LeaderWorkerSet) {
 	bed.PodSpec(lws).Tolerations = []corev1.Toleration{{
-		Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](0),
+		Key: corev1.TaintNodeUnreachable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoExecute,
+		TolerationSeconds: ptr.To[int64](0),
 	}}
 }
 
-// turn takes a node from the power, or turns it on.
-func turn(t *testing.T, what, node string) {
+// turn runs the command of -power: stop turns a node off, and start turns it on.
+func turn(t *testing.T, action, node string) {
 	t.Helper()
-	command := append(strings.Fields(*power), what, node)
-	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), command[0], command[1:]...).CombinedOutput(); err != nil {
+	command := append(strings.Fields(*power), action, node)
+	ctx := context.WithoutCancel(t.Context())
+	if out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
 	}
 }
 
-// turnOnAgain turns a node on and waits until it takes pods.
+// turnOnAgain turns a node on, waits until it is ready, and removes the taint.
 func turnOnAgain(t *testing.T, node string) {
 	t.Helper()
 	turn(t, "start", node)
@@ -106,11 +110,13 @@ func turnOnAgain(t *testing.T, node string) {
 		t.Fatal(err)
 	}
 	editNode(t, node, func(node *corev1.Node) {
-		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Key == outOfService })
+		node.Spec.Taints = slices.DeleteFunc(node.Spec.Taints, func(taint corev1.Taint) bool {
+			return taint.Key == outOfService
+		})
 	})
 }
 
-// nodeReady returns an error unless a node is ready, or isn't, as wanted.
+// nodeReady returns an error unless the readiness of a node is as wanted.
 func nodeReady(ctx context.Context, name string, want bool) error {
 	var node corev1.Node
 	if err := suite.Client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
@@ -125,7 +131,7 @@ func nodeReady(ctx context.Context, name string, want bool) error {
 	return nil
 }
 
-// editNode changes a node.
+// editNode patches a node.
 func editNode(t *testing.T, name string, change func(*corev1.Node)) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())

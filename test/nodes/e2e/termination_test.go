@@ -19,7 +19,8 @@ import (
 // drain is how long the pods of these tests take to end.
 const drain = 5 * time.Second
 
-// All pods of a group that restarts, and of a set that is deleted, stop at the same time, and each has its grace period to itself.
+// TestTermination checks that all pods of a restarting group, or of a deleted set, terminate at the same time. Each pod
+// gets its whole grace period.
 func TestTermination(t *testing.T) {
 	t.Parallel()
 	for name, stop := range map[string]func(*testing.T, *leaderworkersetv1.LeaderWorkerSet){
@@ -48,14 +49,14 @@ func TestTermination(t *testing.T) {
 	}
 }
 
-// ends follows the pods of a group to their ends.
+// ends watches the pods of a group until they are deleted.
 type ends struct {
 	events watch.Interface
-	// pods are the group's, as last seen, by name.
+	// pods has the last state of the group's pods, by name.
 	pods map[string]*corev1.Pod
 }
 
-// watchEnds starts to follow the pods that a set has now.
+// watchEnds starts a watch of a set's present pods.
 func watchEnds(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *ends {
 	t.Helper()
 	pods := suite.Pods(t, lws)
@@ -68,45 +69,46 @@ func watchEnds(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *ends {
 	return &ends{events: events, pods: pods}
 }
 
-// check waits until all pods are gone. By the time that the first one is, all must have been asked to end; and each one that was running
-// must have ended by itself.
+// check waits until all pods are deleted. When the first one is deleted, all must be Terminating. Each running pod must
+// have ended by itself.
 func (e *ends) check(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bed.Deadline)
 	defer cancel()
-	for gone := 0; gone < len(e.pods); {
+	for deleted := 0; deleted < len(e.pods); {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%d of %d pods are gone", gone, len(e.pods))
+			t.Fatalf("%d of %d pods are deleted", deleted, len(e.pods))
 		case event, open := <-e.events.ResultChan():
 			if !open {
 				t.Fatal("the watch ended")
 			}
 			pod, isPod := event.Object.(*corev1.Pod)
 			if !isPod || e.pods[pod.Name] == nil || e.pods[pod.Name].UID != pod.UID {
-				continue // the next group's
+				continue // The pod belongs to the next incarnation of the group.
 			}
 			e.pods[pod.Name] = pod
 			if event.Type == watch.Deleted {
-				gone++
-				e.checkAllAsked(t, pod.Name)
+				deleted++
+				e.checkAllTerminating(t, pod.Name)
 				checkDrained(t, pod)
 			}
 		}
 	}
 }
 
-// checkAllAsked reports pods that haven't been asked to end although another one is gone.
-func (e *ends) checkAllAsked(t *testing.T, gone string) {
+// checkAllTerminating reports pods that aren't Terminating although another one is deleted.
+func (e *ends) checkAllTerminating(t *testing.T, deleted string) {
 	t.Helper()
 	for name, pod := range e.pods {
 		if pod.DeletionTimestamp == nil {
-			t.Errorf("%s is gone, and %s hasn't been asked to end", gone, name)
+			t.Errorf("%s is deleted, but %s isn't Terminating", deleted, name)
 		}
 	}
 }
 
-// checkDrained reports a pod whose container didn't come to its own end. The one that crashed may have been between two lives.
+// checkDrained reports a pod whose container didn't end by itself. It skips a crashed container, which may have been
+// between two runs.
 func checkDrained(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	status := pod.Status.ContainerStatuses[0]
@@ -115,6 +117,6 @@ func checkDrained(t *testing.T, pod *corev1.Pod) {
 	}
 	ended := status.State.Terminated
 	if ended == nil || ended.ExitCode != 0 || ended.Message != "drained" {
-		t.Errorf("%s was last seen as %+v", pod.Name, status.State)
+		t.Errorf("the last state of %s is %+v", pod.Name, status.State)
 	}
 }

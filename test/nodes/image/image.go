@@ -1,30 +1,22 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image makes container images of statically linked programs, without a container engine.
+// Package image puts images of statically linked programs into the registry that nodes pull from.
 package image
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/leaderworkerset/lws-operator/tools/images/image"
 )
 
 // Image is an image with nothing in it but programs, for Linux on this machine's architecture.
@@ -43,14 +35,15 @@ func Of(program string, user int) Image {
 	return Image{Programs: map[string]string{entrypoint: program}, Entrypoint: entrypoint, User: user}
 }
 
-// Push makes the image and puts it into a registry, which is reached without TLS if it is on this machine or in a private network. reference
-// names it: "localhost:5000/server:v1". Push returns the same image's name by digest.
-func Push(ctx context.Context, reference string, image Image) (string, error) {
+// Push makes the image and puts it into a registry. The connection has no TLS if the registry is on this machine or in
+// a private network. reference names the image: "localhost:5000/server:v1". Push returns the same image's name by
+// digest.
+func Push(ctx context.Context, reference string, content Image) (string, error) {
 	tag, err := name.NewTag(reference)
 	if err != nil {
 		return "", err
 	}
-	built, err := build(image)
+	built, err := content.spec().Image(runtime.GOARCH)
 	if err != nil {
 		return "", fmt.Errorf("make the image %s: %w", reference, err)
 	}
@@ -61,50 +54,15 @@ func Push(ctx context.Context, reference string, image Image) (string, error) {
 	return tag.Context().Digest(digest.String()).String(), err
 }
 
-// build makes the image.
-func build(image Image) (v1.Image, error) {
-	content, err := archive(image.Programs)
-	if err != nil {
-		return nil, err
+// spec returns the same image for the builder of release images. One without dates is the same for the same programs.
+func (i Image) spec() *image.Spec {
+	spec := &image.Spec{
+		Entrypoint:  []string{i.Entrypoint},
+		Environment: []string{"PATH=/bin:/"},
+		User:        strconv.Itoa(i.User),
 	}
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
-		tarball.WithMediaType(types.OCILayer))
-	if err != nil {
-		return nil, err
+	for _, target := range slices.Sorted(maps.Keys(i.Programs)) {
+		spec.Copies = append(spec.Copies, image.Copy{Source: i.Programs[target], Target: target})
 	}
-	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	built, err := mutate.AppendLayers(base, layer)
-	if err != nil {
-		return nil, err
-	}
-	config, err := built.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", runtime.GOARCH
-	config.Config.Entrypoint = []string{image.Entrypoint}
-	config.Config.Env = []string{"PATH=/bin:/"}
-	config.Config.User = strconv.Itoa(image.User)
-	return mutate.ConfigFile(built, config)
-}
-
-// archive returns a tar archive of programs, the same for the same programs.
-func archive(programs map[string]string) ([]byte, error) {
-	var content bytes.Buffer
-	writer := tar.NewWriter(&content)
-	for _, target := range slices.Sorted(maps.Keys(programs)) {
-		data, err := os.ReadFile(programs[target])
-		if err != nil {
-			return nil, err
-		}
-		header := &tar.Header{Name: strings.TrimPrefix(target, "/"), Mode: 0o755, Size: int64(len(data)), Format: tar.FormatPAX}
-		if err := writer.WriteHeader(header); err != nil {
-			return nil, err
-		}
-		if _, err := writer.Write(data); err != nil {
-			return nil, err
-		}
-	}
-	return content.Bytes(), writer.Close()
+	return spec
 }

@@ -58,7 +58,10 @@ func TestPush(t *testing.T) {
 	if config.OS != "linux" || config.Architecture != runtime.GOARCH {
 		t.Errorf("it is for %s/%s", config.OS, config.Architecture)
 	}
-	if diff := cmp.Diff(v1.Config{Entrypoint: []string{"/server"}, Env: []string{"PATH=/bin:/"}, User: "7"}, config.Config); diff != "" {
+	wantConfig := v1.Config{
+		Entrypoint: []string{"/server"}, Env: []string{"PATH=/bin:/"}, User: "7", WorkingDir: "/",
+	}
+	if diff := cmp.Diff(wantConfig, config.Config); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	files := tar.NewReader(mutate.Extract(pulled))

@@ -24,29 +24,31 @@ const (
 	cable = "eth0"
 	// logs is the directory of the daemons' output, on the node.
 	logs = "/var/log"
-	// runtimeSocket is where containerd serves.
+	// runtimeSocket is the socket of containerd.
 	runtimeSocket = "/run/containerd/containerd.sock"
-	// runtimeTimeout bounds the start of containerd.
+	// runtimeTimeout limits the start of containerd.
 	runtimeTimeout = 30 * time.Second
-	// restartDelay is how long a daemon that has ended stays away.
+	// restartDelay is the time between the end of a daemon and its restart.
 	restartDelay = time.Second
 )
 
-// environment is that of all daemons.
-var environment = []string{"PATH=" + programs + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/var", "TMPDIR=/tmp"}
+// environment is the environment of all daemons.
+var environment = []string{
+	"PATH=" + programs + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/var", "TMPDIR=/tmp",
+}
 
-// daemon is a program that always runs.
+// daemon is a program that runs all the time.
 type daemon struct {
 	name string
 	args []string
 }
 
-// log is the file with the daemon's output.
+// log returns the file with the daemon's output.
 func (d daemon) log() string { return filepath.Join(logs, d.name+".log") }
 
-// boot is the life of the node, as its first process. It returns only if that goes wrong.
+// boot runs the node as its first process. It returns only on an error.
 func (m *machine) boot() error {
-	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // until the cable is there
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // Wait for the cable.
 		return err
 	}
 	if err := m.enterRoot(); err != nil {
@@ -75,7 +77,7 @@ func (m *machine) boot() error {
 			return err
 		}
 	}
-	return keep(running)
+	return supervise(running)
 }
 
 // configure sets the node's name, network and limits.
@@ -97,7 +99,7 @@ func (m *machine) configure() error {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o600); err != nil {
 		return err
 	}
-	// Where bridges can be filtered, Services need it between pods of one node.
+	// Services need the filtering of bridged packets between pods of one node, if the kernel has it.
 	err = os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o600)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -110,7 +112,7 @@ func (m *machine) configure() error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &files)
 }
 
-// start starts a daemon and remembers its process.
+// start starts a daemon and adds its process to running.
 func start(d daemon, running map[int]daemon) error {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
@@ -132,7 +134,7 @@ func start(d daemon, running map[int]daemon) error {
 	return process.Release()
 }
 
-// dial returns an error unless somebody listens on a socket.
+// dial returns an error unless a process listens on the socket.
 func dial(socket string) error {
 	connection, err := net.Dial("unix", socket)
 	if err != nil {
@@ -141,8 +143,8 @@ func dial(socket string) error {
 	return connection.Close()
 }
 
-// lastWords returns the last line of a file.
-func lastWords(file string) []byte {
+// lastLine returns the last line of a file.
+func lastLine(file string) []byte {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return []byte(err.Error())
@@ -151,8 +153,8 @@ func lastWords(file string) []byte {
 	return data[bytes.LastIndexByte(data, '\n')+1:]
 }
 
-// keep does what the first process has to do: it collects processes that nobody else does, and starts daemons again that end.
-func keep(running map[int]daemon) error {
+// supervise does the work of a first process: it reaps orphaned processes, and restarts daemons that end.
+func supervise(running map[int]daemon) error {
 	for {
 		pid, err := syscall.Wait4(-1, nil, 0, nil)
 		if errors.Is(err, syscall.EINTR) {
@@ -165,7 +167,7 @@ func keep(running map[int]daemon) error {
 			continue
 		}
 		delete(running, pid)
-		fmt.Printf("%s has ended, and is started again; its last words:\n%s\n", d.name, lastWords(d.log()))
+		fmt.Printf("%s has ended and restarts; the last line of its log:\n%s\n", d.name, lastLine(d.log()))
 		<-time.After(restartDelay)
 		if err := start(d, running); err != nil {
 			return err

@@ -17,23 +17,23 @@ import (
 	"syscall"
 )
 
-// groupRoot is where control groups are mounted.
+// groupRoot is the directory where control groups are mounted.
 const groupRoot = "/sys/fs/cgroup"
 
 // hierarchy is one tree of control groups, of version 1.
 type hierarchy struct {
-	// controllers is how /proc/<pid>/cgroup calls it: "memory", "cpu,cpuacct", "name=systemd".
+	// controllers is its name in /proc/<pid>/cgroup, like "memory", "cpu,cpuacct" or "name=systemd".
 	controllers string
-	// own is the group of this process in it.
-	own string
+	// current is the group of this process in the hierarchy.
+	current string
 }
 
-// mountPoint is the directory that the hierarchy is mounted at, by convention.
+// mountPoint returns the conventional directory of the hierarchy.
 func (h hierarchy) mountPoint() string {
 	return filepath.Join(groupRoot, strings.TrimPrefix(h.controllers, "name="))
 }
 
-// mountOptions are those that mount the hierarchy.
+// mountOptions returns the mount options of the hierarchy.
 func (h hierarchy) mountOptions() string {
 	if strings.HasPrefix(h.controllers, "name=") {
 		return "none," + h.controllers
@@ -58,15 +58,16 @@ func parseHierarchies(data string) ([]hierarchy, error) {
 		if len(fields) != 3 {
 			return nil, fmt.Errorf("/proc/self/cgroup has a line %q", line)
 		}
-		if fields[1] != "" { // version 2 has no name
-			found = append(found, hierarchy{controllers: fields[1], own: fields[2]})
+		if fields[1] != "" { // Version 2 has no name.
+			found = append(found, hierarchy{controllers: fields[1], current: fields[2]})
 		}
 	}
 	return found, nil
 }
 
-// groups returns the control groups of the node: below those of this process, so that whatever limits this process limits the node. Version
-// 2 forbids that, because this process is in the group, except for the root.
+// groups returns the control groups of the node. In version 1 they are below the groups of this process, so that the
+// limits of this process apply to the node. Version 2 forbids groups below a group with processes, except for the root
+// group. Therefore the node's group is below the root.
 func (m *machine) groups() ([]string, error) {
 	trees, err := hierarchies()
 	if err != nil {
@@ -78,13 +79,13 @@ func (m *machine) groups() ([]string, error) {
 	}
 	var groups []string
 	for _, h := range trees {
-		groups = append(groups, filepath.Join(h.mountPoint(), h.own, name))
+		groups = append(groups, filepath.Join(h.mountPoint(), h.current, name))
 	}
 	return groups, nil
 }
 
-// joinGroups makes the control groups of the node and moves this process into them, which the node's are then children of. A file has
-// their names.
+// joinGroups makes the control groups of the node and moves this process into them, so that they become the roots of
+// the node's groups. It writes their names to groupsFile.
 func (m *machine) joinGroups() error {
 	groups, err := m.groups()
 	if err != nil {
@@ -117,7 +118,8 @@ func join(group string) error {
 	return os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0o600)
 }
 
-// inheritCPUs gives a new group the CPUs and memory nodes of its parent: in version 1 it has none, and accepts no process.
+// inheritCPUs copies the CPUs and memory nodes of a new group's parent. In version 1 a new group has none, and accepts
+// no process.
 func inheritCPUs(group string) error {
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		value, err := os.ReadFile(filepath.Join(filepath.Dir(group), name))
@@ -133,7 +135,7 @@ func inheritCPUs(group string) error {
 	return nil
 }
 
-// removeGroups removes the control groups of the node, which is possible once no process is left in them.
+// removeGroups removes the control groups of the node. It waits until they have no processes.
 func (m *machine) removeGroups() error {
 	data, err := os.ReadFile(m.groupsFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -171,7 +173,7 @@ func removeTree(group string) error {
 	return nil
 }
 
-// mountGroups mounts the control groups on the node, where the node's own are the roots.
+// mountGroups mounts the control groups on the node. The node's own groups are the roots.
 func mountGroups() error {
 	trees, err := hierarchies()
 	if err != nil {
@@ -191,7 +193,8 @@ func mountGroups() error {
 	return nil
 }
 
-// mountUnifiedGroups does it for version 2, where groups with limits have no processes: this one goes to a group of its own.
+// mountUnifiedGroups mounts the control groups of version 2. There, groups with limits can't have processes, so this
+// process moves into its own group.
 func mountUnifiedGroups() error {
 	if err := mount("cgroup2", groupRoot, "cgroup2", 0, ""); err != nil {
 		return err
@@ -206,7 +209,7 @@ func mountUnifiedGroups() error {
 	return enableControllers(groupRoot)
 }
 
-// enableControllers lets the groups below a group of version 2 have every limit that the group itself can have.
+// enableControllers enables all controllers of a group of version 2 for the groups below it.
 func enableControllers(group string) error {
 	controllers, err := os.ReadFile(filepath.Join(group, "cgroup.controllers"))
 	if err != nil {
@@ -220,5 +223,6 @@ func enableControllers(group string) error {
 	return nil
 }
 
-// groupsFile names the control groups of the node that runs, or that lost power.
+// groupsFile returns the file with the names of the node's control groups. It exists while the node runs, and after a
+// loss of power.
 func (m *machine) groupsFile() string { return filepath.Join(m.dir, "cgroups") }

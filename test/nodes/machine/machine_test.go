@@ -16,7 +16,8 @@ import (
 
 func TestParse(t *testing.T) {
 	complete := []string{
-		"--name=node-1", "--dir=/data", "--programs=/programs", "--bridge=nodes", "--address=10.0.0.2/24", "--pods=10.1.2.0/24",
+		"--name=node-1", "--dir=/data", "--programs=/programs", "--bridge=nodes",
+		"--address=10.0.0.2/24", "--pods=10.1.2.0/24",
 		"--route=10.1.3.0/24 via 10.0.0.3", "--route=10.2.0.0/16 dev eth0",
 	}
 	got, err := parse(complete)
@@ -28,10 +29,13 @@ func TestParse(t *testing.T) {
 		address: netip.MustParsePrefix("10.0.0.2/24"), pods: netip.MustParsePrefix("10.1.2.0/24"),
 		routes: []string{"10.1.3.0/24 via 10.0.0.3", "10.2.0.0/16 dev eth0"},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(machine{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	comparePrefixes := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(machine{}), comparePrefixes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, wrong := range [][]string{nil, complete[1:], append(complete, "--dir=relative"), append(complete, "--pods=10.1.2.0")} {
+	for _, wrong := range [][]string{
+		nil, complete[1:], append(complete, "--dir=relative"), append(complete, "--pods=10.1.2.0"),
+	} {
 		if _, err := parse(wrong); err == nil {
 			t.Errorf("no error for %v", wrong)
 		}
@@ -43,8 +47,8 @@ func TestParseHierarchies(t *testing.T) {
 		data string
 		want []hierarchy
 	}{
-		"version 2 alone": {data: "0::/user.slice\n"},
-		"both": {
+		"only version 2": {data: "0::/user.slice\n"},
+		"both versions": {
 			data: "4:memory:/a/b\n2:cpu,cpuacct:/\n1:name=systemd:/init.scope\n0::/\n",
 			want: []hierarchy{{"memory", "/a/b"}, {"cpu,cpuacct", "/"}, {"name=systemd", "/init.scope"}},
 		},
@@ -76,13 +80,13 @@ func TestHierarchy(t *testing.T) {
 	}
 }
 
-func TestLastWords(t *testing.T) {
+func TestLastLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	for content, want := range map[string]string{"": "", "one\n": "one", "one\ntwo\n\n": "two"} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(lastWords(file)); got != want {
+		if got := string(lastLine(file)); got != want {
 			t.Errorf("of %q: got %q, want %q", content, got, want)
 		}
 	}

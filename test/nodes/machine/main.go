@@ -3,14 +3,14 @@
 
 //go:build linux
 
-// Command machine is one node of a cluster whose nodes share this machine: processes in namespaces of their own, with a root file system
-// that shares only /usr and the devices with the host, and a virtual cable to a bridge.
+// Command machine is one node of a cluster whose nodes share this machine. The processes of a node have their own
+// namespaces and a virtual cable to a bridge. Their root file system shares only /usr and the devices with the host.
 //
-//	machine on  [flags]   runs the node; killing this process pulls the plug
-//	machine off [flags]   waits until the processes of a node that lost power are gone, and removes what it had on the host
+//	machine on  [flags]   runs the node; killing this process cuts its power
+//	machine off [flags]   waits for the end of the processes of a node without power, and removes everything else of it
 //
-// On a node run containerd, the kubelet and kube-proxy. Their configuration is in the directory <dir>/etc, which is the node's /etc.
-// What they keep is in <dir>/var, and outlives a loss of power.
+// A node runs containerd, the kubelet and kube-proxy. Their configuration is in the directory <dir>/etc, which is the
+// node's /etc. Their data is in <dir>/var, which survives a loss of power.
 package main
 
 import (
@@ -22,12 +22,12 @@ import (
 	"path/filepath"
 )
 
-// machine is what the flags say about a node.
+// machine is a node, as the flags describe it.
 type machine struct {
 	name string
-	// dir holds the node's files, programs the executables of the node.
+	// dir has the node's files. programs has the executables of the node.
 	dir, programs string
-	// bridge is the host's end of the network, address that of the node in it.
+	// bridge is the host's end of the network. address is the address of the node in the network.
 	bridge  string
 	address netip.Prefix
 	// pods is the network of the node's pods. routes are the arguments of `ip route add` on the node.
@@ -42,9 +42,9 @@ func main() {
 	}
 }
 
-// run runs a command. The third one is for this program itself, as the first process on the node.
+// run runs a command. Only this program itself uses initCommand, for the first process of a node.
 func run(args []string) error {
-	const usage = "which command: on or off?"
+	const usage = "want the command on or off"
 	if len(args) < 2 {
 		return errors.New(usage)
 	}
@@ -68,20 +68,25 @@ func run(args []string) error {
 func parse(args []string) (*machine, error) {
 	m := &machine{}
 	flags := flag.NewFlagSet("machine", flag.ContinueOnError)
-	flags.StringVar(&m.name, "name", "", "name of the node, and of its end of the cable on the host: 15 characters at most")
+	flags.StringVar(&m.name, "name", "",
+		"name of the node, and of its end of the cable on the host: 15 characters at most")
 	flags.StringVar(&m.dir, "dir", "", "directory of the node's files, with etc and var in it")
-	flags.StringVar(&m.programs, "programs", "", "directory of containerd, runc, kubelet, kube-proxy, and CNI plugins in cni")
+	flags.StringVar(&m.programs, "programs", "",
+		"directory of containerd, runc, kubelet, kube-proxy, and CNI plugins in cni")
 	flags.StringVar(&m.bridge, "bridge", "", "bridge that nodes are connected to")
 	flags.TextVar(&m.address, "address", netip.Prefix{}, "address of the node and length of its network, like 10.0.0.2/24")
 	flags.TextVar(&m.pods, "pods", netip.Prefix{}, "network of the node's pods, like 10.1.2.0/24")
-	flags.Func("route", "arguments of `ip route add` on the node, like '10.1.3.0/24 via 10.0.0.3'; may be repeated", func(route string) error {
+	addRoute := func(route string) error {
 		m.routes = append(m.routes, route)
 		return nil
-	})
+	}
+	flags.Func("route", "arguments of `ip route add` on the node, like '10.1.3.0/24 via 10.0.0.3'; may be repeated",
+		addRoute)
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	if m.name == "" || !filepath.IsAbs(m.dir) || !filepath.IsAbs(m.programs) || m.bridge == "" || !m.address.IsValid() || !m.pods.IsValid() {
+	if m.name == "" || !filepath.IsAbs(m.dir) || !filepath.IsAbs(m.programs) ||
+		m.bridge == "" || !m.address.IsValid() || !m.pods.IsValid() {
 		return nil, errors.New("a node needs all flags, and absolute paths")
 	}
 	return m, nil

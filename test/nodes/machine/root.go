@@ -17,8 +17,8 @@ import (
 // programs is the directory of the node's programs, on the node.
 const programs = "/opt/programs"
 
-// kernelSettings are those that the kubelet expects. They are the whole machine's: the node sees files with these values in their place,
-// and the kubelet leaves them alone.
+// kernelSettings are the settings that the kubelet expects. The real settings belong to the whole machine. The node
+// sees files with these values instead, so that the kubelet doesn't change the settings.
 var kernelSettings = map[string]string{
 	"vm/overcommit_memory":      "1",
 	"vm/panic_on_oom":           "0",
@@ -30,7 +30,7 @@ var kernelSettings = map[string]string{
 
 // enterRoot makes the node's root file system and leaves the host's.
 func (m *machine) enterRoot() error {
-	// From here on the host sees none of the node's mounts.
+	// From here on, the node's mounts are invisible to the host.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("keep mounts private: %w", err)
 	}
@@ -44,7 +44,7 @@ func (m *machine) enterRoot() error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	// The new root is mounted over the old one, which is then the upper of the two in the same place.
+	// The call stacks the old root on top of the new one, so the next unmount removes the old root.
 	if err := syscall.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("change the root: %w", err)
 	}
@@ -57,11 +57,11 @@ func (m *machine) enterRoot() error {
 	if err := showSettings(); err != nil {
 		return err
 	}
-	// Containers may ask for mounts that are seen by others.
+	// Containers may request mounts that propagate to other namespaces.
 	return syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, "")
 }
 
-// fillRoot mounts everything below the node's root.
+// fillRoot mounts the directories below the node's root.
 func (m *machine) fillRoot(root string) error {
 	for _, name := range []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"} {
 		if err := shareSystem("/"+name, filepath.Join(root, name)); err != nil {
@@ -81,7 +81,8 @@ func (m *machine) fillRoot(root string) error {
 	)
 }
 
-// shareSystem makes a directory of the host's operating system part of the node's. It is a link on most of today's systems, and may not exist.
+// shareSystem adds a directory of the host's operating system to the node's root. On most systems the directory is a
+// link, and it may not exist.
 func shareSystem(path, target string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -99,7 +100,7 @@ func shareSystem(path, target string) error {
 	return os.Symlink(destination, target)
 }
 
-// showSettings mounts files with the values that the kubelet expects over settings of the kernel.
+// showSettings mounts files with the values of kernelSettings over the settings of the kernel.
 func showSettings() error {
 	const dir = "/run/settings"
 	for name, value := range kernelSettings {
@@ -128,7 +129,7 @@ func mount(source, target, kind string, flags uintptr, options string) error {
 	return nil
 }
 
-// bindReadOnly mounts a directory on another one that can't be written there.
+// bindReadOnly mounts a directory on another one, read-only.
 func bindReadOnly(source, target string) error {
 	if err := mount(source, target, "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
 		return err

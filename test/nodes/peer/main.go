@@ -1,9 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command peer is what the pods of the tests run. A leader is ready at once; a worker once its leader has answered it, under the name in
-// LWS_LEADER_ADDRESS. Asked to terminate, a peer says so in its termination message and ends when PEER_DRAIN is over, a duration that
-// is 0 by default.
+// Command peer is the program in the pods of the tests. A leader is ready at once. A worker is ready when its leader
+// has answered, at the name in LWS_LEADER_ADDRESS. After SIGTERM, a peer writes its termination message and ends after
+// the duration PEER_DRAIN, which is 0 by default.
 package main
 
 import (
@@ -27,13 +27,13 @@ import (
 
 const (
 	address = ":8080"
-	// terminationLog is where Kubernetes reads the last words of a container.
+	// terminationLog is the file with the container's termination message.
 	terminationLog = "/dev/termination-log"
 	// retryInterval is the time between two attempts to reach the leader.
 	retryInterval = 500 * time.Millisecond
 )
 
-// group is what a leader knows of its workers.
+// group has the workers that have reached a leader.
 type group struct {
 	mutex   sync.Mutex
 	workers map[string]bool
@@ -45,7 +45,7 @@ func main() {
 	}
 }
 
-// run serves until it is asked to terminate.
+// run serves until SIGTERM.
 func run() error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
@@ -72,7 +72,7 @@ func run() error {
 		return err
 	case <-ctx.Done():
 		err := os.WriteFile(terminationLog, []byte("terminating"), 0o600)
-		<-time.After(drain) // whatever a real server would still have to do
+		<-time.After(drain) // A real server would finish its requests.
 		return errors.Join(err, os.WriteFile(terminationLog, []byte("drained"), 0o600))
 	}
 }
@@ -110,7 +110,7 @@ func call(ctx context.Context, url string) error {
 	return nil
 }
 
-// handler serves what workers, probes and tests ask for.
+// handler answers the requests of workers, probes and tests.
 func handler(ready *atomic.Bool) http.Handler {
 	g := &group{workers: map[string]bool{}}
 	mux := http.NewServeMux()
@@ -138,7 +138,7 @@ func (g *group) join(worker string) {
 	g.workers[worker] = true
 }
 
-// names are those of the workers, sorted.
+// names returns the sorted names of the workers.
 func (g *group) names() []string {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()

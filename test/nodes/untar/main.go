@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command untar stands in for tar where the scorecard's pods unpack a bundle, and knows nothing but how they call it:
+// Command untar replaces tar in the scorecard's pods, which unpack a bundle. It supports only the arguments of that
+// call:
 //
 //	untar tar xvzf /scorecard/bundle.tar.gz -C /scorecard-bundle
 package main
@@ -27,13 +28,13 @@ func main() {
 // run unpacks the archive.
 func run(arguments []string) error {
 	if len(arguments) != 5 || !slices.Equal(arguments[:2], []string{"tar", "xvzf"}) || arguments[3] != "-C" {
-		return fmt.Errorf("not how the scorecard calls tar: %q", arguments)
+		return fmt.Errorf("want the arguments of the scorecard, got %q", arguments)
 	}
 	file, err := os.Open(arguments[2])
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }() // only read
+	defer func() { _ = file.Close() }() // The file is only read.
 	target, err := os.OpenRoot(arguments[4])
 	if err != nil {
 		return err

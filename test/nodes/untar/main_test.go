@@ -14,7 +14,9 @@ import (
 
 func TestRun(t *testing.T) {
 	dir, archive := t.TempDir(), filepath.Join(t.TempDir(), "bundle.tar.gz")
-	pack(t, archive, tar.Header{Name: "./manifests/", Typeflag: tar.TypeDir, Mode: 0o755}, tar.Header{Name: "manifests/csv.yaml", Mode: 0o644, Size: 4})
+	pack(t, archive,
+		tar.Header{Name: "./manifests/", Typeflag: tar.TypeDir, Mode: 0o755},
+		tar.Header{Name: "manifests/csv.yaml", Mode: 0o644, Size: 4})
 	if err := run([]string{"tar", "xvzf", archive, "-C", dir}); err != nil {
 		t.Fatal(err)
 	}
@@ -24,14 +26,14 @@ func TestRun(t *testing.T) {
 
 	pack(t, archive, tar.Header{Name: "../outside", Mode: 0o644, Size: 4})
 	if err := run([]string{"tar", "xvzf", archive, "-C", dir}); err == nil {
-		t.Error("wrote outside of the directory")
+		t.Error("untar wrote a file outside of the directory")
 	}
 	if err := run([]string{"tar", "c", "."}); err == nil {
-		t.Error("no error for what isn't known")
+		t.Error("no error for unknown arguments")
 	}
 }
 
-// pack writes an archive of directories, and of files that have a text.
+// pack writes an archive of directories and files. The content of files is "text".
 func pack(t *testing.T, name string, headers ...tar.Header) {
 	t.Helper()
 	file, err := os.Create(name)

@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// container is the operator's, in its Deployment.
+	// container is the name of the operator's container in its Deployment.
 	container = "manager"
 
-	// examples is the annotation that holds the examples, as a JSON list.
+	// examples is the annotation with the examples, as a JSON list.
 	examples = "alm-examples"
 )
 
-// completion is what a generated ClusterServiceVersion lacks.
+// completion has the fields that a generated ClusterServiceVersion lacks.
 type completion struct {
 	icon    []byte // an SVG
-	image   string // of the operator
+	image   string // the operator's image
 	created string // in the format of RFC 3339
-	first   string // name of an example
+	first   string // name of the example that comes first
 }
 
-// apply returns a ClusterServiceVersion, in YAML, with what it lacked. It fails if that has no container of the operator or no example
-// of that name.
+// apply returns the completed ClusterServiceVersion, in YAML. It fails if the ClusterServiceVersion has no container of
+// the operator, or no example with the name first.
 func (c completion) apply(csv []byte) ([]byte, error) {
 	var object map[string]any
 	if err := yaml.UnmarshalStrict(csv, &object); err != nil {
@@ -49,7 +49,8 @@ func (c completion) apply(csv []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec["icon"] = []any{map[string]any{"base64data": base64.StdEncoding.EncodeToString(c.icon), "mediatype": "image/svg+xml"}}
+	icon := base64.StdEncoding.EncodeToString(c.icon)
+	spec["icon"] = []any{map[string]any{"base64data": icon, "mediatype": "image/svg+xml"}}
 	spec["relatedImages"] = []any{map[string]any{"name": container, "image": c.image}}
 	if err := setImage(spec, c.image); err != nil {
 		return nil, err
@@ -57,11 +58,11 @@ func (c completion) apply(csv []byte) ([]byte, error) {
 	return yaml.Marshal(object)
 }
 
-// moveToFront returns a JSON list of objects in which the one with that name comes first, and the others as before.
+// moveToFront returns a JSON list of objects with the object of that name first. The order of the others stays.
 func moveToFront(list any, name string) (string, error) {
 	text, ok := list.(string)
 	if !ok {
-		return "", fmt.Errorf("annotation %s: want a text, got %T", examples, list)
+		return "", fmt.Errorf("annotation %s: want a string, got %T", examples, list)
 	}
 	var objects []map[string]any
 	if err := json.Unmarshal([]byte(text), &objects); err != nil {
@@ -80,7 +81,7 @@ func moveToFront(list any, name string) (string, error) {
 	return string(ordered), err
 }
 
-// setImage sets the image of the operator's container in all Deployments. There must be one.
+// setImage sets the image of the operator's container in all Deployments. At least one must have that container.
 func setImage(spec map[string]any, image string) error {
 	deployments, err := at[[]any](spec, "install", "spec", "deployments")
 	if err != nil {
@@ -105,7 +106,7 @@ func setImage(spec map[string]any, image string) error {
 	return nil
 }
 
-// at is the value below an object's fields.
+// at returns the value at a path of fields.
 func at[T any](value any, fields ...string) (T, error) {
 	var none T
 	for _, field := range fields {

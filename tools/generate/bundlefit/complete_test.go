@@ -77,7 +77,9 @@ spec:
     name: manager
 `
 
-var example = completion{icon: []byte("<svg/>"), image: "example.com/operator:v1", created: "2026-01-31T00:00:00Z", first: "b"}
+var example = completion{
+	icon: []byte("<svg/>"), image: "example.com/operator:v1", created: "2026-01-31T00:00:00Z", first: "b",
+}
 
 func TestApply(t *testing.T) {
 	once, err := example.apply([]byte(generated))
@@ -100,7 +102,7 @@ func TestApplyFails(t *testing.T) {
 	for name, test := range map[string]struct{ from, to, want string }{
 		"no example of that name": {`"b"`, `"d"`, `no example "b"`},
 		"examples aren't JSON":    {`'[{`, `'[`, "annotation alm-examples"},
-		"no examples":             {"alm-examples", "examples", "want a text"},
+		"no examples":             {"alm-examples", "examples", "want a string"},
 		"no such container":       {"name: manager", "name: operator", "no container manager"},
 		"no deployments":          {"deployments", "jobs", "[install spec deployments]: want a []interface {}"},
 		"no spec":                 {"spec:\n  install", "status:\n  install", "[spec]: want a map[string]interface {}"},

@@ -1,12 +1,13 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bundlefit completes a ClusterServiceVersion that the Operator SDK generated with what the SDK doesn't know: the icon, the
-// operator's image wherever it is named, the time of the release in place of that of the run, and which example comes first:
+// Command bundlefit completes a ClusterServiceVersion that the Operator SDK generated. It sets the icon, the operator's
+// image in all places, the time of the release instead of the time of generation, and the first example:
 //
-//	bundlefit -icon icon.svg -image example.com/operator:v1 -created 2026-01-31T00:00:00Z -first simple bundle/manifests/*.clusterserviceversion.yaml
+//	bundlefit -icon icon.svg -image example.com/operator:v1 -created 2026-01-31T00:00:00Z -first simple \
+//		bundle/manifests/*.clusterserviceversion.yaml
 //
-// The file is rewritten in place.
+// bundlefit rewrites the file in place.
 package main
 
 import (
@@ -23,7 +24,8 @@ func main() {
 	flag.StringVar(&complete.created, "created", "", "when the bundle was made, in the format of RFC 3339")
 	flag.StringVar(&complete.first, "first", "", "name of the example that forms start from")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: bundlefit -icon <file> -image <image> -created <time> -first <example> <file>")
+		fmt.Fprintln(flag.CommandLine.Output(),
+			"Usage: bundlefit -icon <file> -image <image> -created <time> -first <example> <file>")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -37,7 +39,7 @@ func main() {
 	}
 }
 
-// file completes the ClusterServiceVersion in a file, in place. On error the file is as before.
+// file completes the ClusterServiceVersion in a file, in place. On error the file stays unchanged.
 func (c completion) file(file, iconFile string) error {
 	if _, err := time.Parse(time.RFC3339, c.created); err != nil {
 		return err

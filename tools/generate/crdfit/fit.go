@@ -12,17 +12,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// maxJSONBytes is the size up to which `kubectl apply` works: it stores the object's JSON form in an annotation, and the
-// API server refuses annotations of more than 256 KiB in total. 1 KiB is left for annotations that others add, such as
-// the one that asks for a CA bundle.
+// maxJSONBytes is the largest size for which `kubectl apply` works. It stores the object's JSON form in an annotation,
+// and the API server refuses annotations of more than 256 KiB in total. The limit leaves 1 KiB for annotations that
+// others add, such as the one that requests a CA bundle.
 const maxJSONBytes = 256<<10 - 1<<10
 
-// fit returns the CustomResourceDefinition crd, in YAML, made readable and without the descriptions below each schema property that is
-// named in fields. The properties keep their own description, and every other description stays. The output depends on
-// the input alone: keys are sorted.
+// fit returns the CustomResourceDefinition crd, in YAML, in the form that makeReadable gives it. It drops the
+// descriptions below each schema property whose name is in fields. The properties keep their own descriptions, and all
+// other descriptions stay. Keys are sorted, so the output depends only on the input.
 //
-// It is an error if crd isn't a CustomResourceDefinition, if it has no property of one of the names (so that renaming a
-// field doesn't silently bring its descriptions back), or if the result is still too large for `kubectl apply`.
+// fit returns an error if crd isn't a CustomResourceDefinition, or if the result is still too large for `kubectl
+// apply`. It also returns an error for a name without a property, since renaming a field would otherwise silently
+// restore its descriptions.
 func fit(crd []byte, fields []string) ([]byte, error) {
 	object := map[string]any{}
 	if err := yaml.Unmarshal(crd, &object); err != nil {
@@ -45,7 +46,8 @@ func fit(crd []byte, fields []string) ([]byte, error) {
 		return nil, err
 	}
 	if len(compact) > maxJSONBytes {
-		return nil, fmt.Errorf("%d bytes as JSON, more than the %d that `kubectl apply` can store", len(compact), maxJSONBytes)
+		return nil, fmt.Errorf("%d bytes as JSON, more than the %d that `kubectl apply` can store",
+			len(compact), maxJSONBytes)
 	}
 	fitted, err := yaml.Marshal(object)
 	if err != nil {
@@ -54,13 +56,13 @@ func fit(crd []byte, fields []string) ([]byte, error) {
 	return append([]byte("---\n"), fitted...), nil
 }
 
-// trimmer walks a CustomResourceDefinition in search of the properties named in fields.
+// trimmer walks a CustomResourceDefinition, and trims the properties whose names are in fields.
 type trimmer struct {
 	fields []string
 	found  map[string]bool
 }
 
-// visit searches node for schemas with properties, and trims those that are wanted.
+// visit searches node for schemas with properties, and trims the properties named in fields.
 func (t *trimmer) visit(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -78,7 +80,7 @@ func (t *trimmer) visit(node any) {
 	}
 }
 
-// visitProperties trims the wanted ones among properties, by name, and searches the others.
+// visitProperties trims the properties named in fields, and searches the others.
 func (t *trimmer) visitProperties(properties map[string]any) {
 	for name, schema := range properties {
 		if !slices.Contains(t.fields, name) {
@@ -92,7 +94,7 @@ func (t *trimmer) visitProperties(properties map[string]any) {
 	}
 }
 
-// missing returns an error that names the fields no property was found for.
+// missing returns an error that names the fields without a property.
 func (t *trimmer) missing() error {
 	var errs []error
 	for _, field := range t.fields {
@@ -103,8 +105,8 @@ func (t *trimmer) missing() error {
 	return errors.Join(errs...)
 }
 
-// dropDescriptions removes every description in and below node. A schema's description is a string; an object under that
-// key is a property that happens to have this name, and stays.
+// dropDescriptions removes every description in and below node. A schema's description is a string. An object under
+// that key is a property with this name, and stays.
 func dropDescriptions(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -121,7 +123,7 @@ func dropDescriptions(node any) {
 	}
 }
 
-// asMap returns node's entries, none if it isn't an object.
+// asMap returns node's entries, or none if node isn't an object.
 func asMap(node any) map[string]any {
 	entries, _ := node.(map[string]any)
 	return entries

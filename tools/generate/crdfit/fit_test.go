@@ -23,7 +23,7 @@ spec:
         description: A Band.
         properties:
           spec:
-            description: What is wanted.
+            description: The desired state.
             properties:
               note:
                 description: Kept.
@@ -62,7 +62,7 @@ spec:
         description: A Band.
         properties:
           spec:
-            description: What is wanted.
+            description: The desired state.
             properties:
               claims:
                 description: The claims.
@@ -99,7 +99,7 @@ func TestTrim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(got), string(again)); diff != "" {
-		t.Errorf("trimming twice isn't the same as once (-once +twice):\n%s", diff)
+		t.Errorf("trimming twice differs from trimming once (-once +twice):\n%s", diff)
 	}
 }
 
@@ -109,10 +109,12 @@ func TestTrimRefuses(t *testing.T) {
 		fields []string
 		want   string
 	}{
-		"text that isn't YAML":    {crd: "\t", want: "yaml"},
-		"another kind":            {crd: "kind: Pod", want: "got kind Pod"},
-		"unknown fields":          {crd: crd, fields: []string{"template", "tempo", "key"}, want: "no property \"tempo\" in the schema\nno property \"key\" in the schema"},
-		"what would be too large": {crd: crd + strings.Repeat(" ", 20) + "note: " + strings.Repeat("x", maxJSONBytes), want: "more than the 261120"},
+		"text that isn't YAML": {crd: "\t", want: "yaml"},
+		"another kind":         {crd: "kind: Pod", want: "got kind Pod"},
+		"unknown fields": {crd: crd, fields: []string{"template", "tempo", "key"},
+			want: "no property \"tempo\" in the schema\nno property \"key\" in the schema"},
+		"a result that is too large": {crd: crd + strings.Repeat(" ", 20) + "note: " + strings.Repeat("x", maxJSONBytes),
+			want: "more than the 261120"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := fit([]byte(test.crd), test.fields)

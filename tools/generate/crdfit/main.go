@@ -1,13 +1,13 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command crdfit makes a generated CustomResourceDefinition fit for use. It becomes small enough for `kubectl apply`: the descriptions
-// that come with embedded Kubernetes types, such as a pod template's, are dropped, and those of our own fields kept. And it lets nothing in
-// that the Go types can't read:
+// Command crdfit makes a generated CustomResourceDefinition usable. It drops the descriptions of embedded Kubernetes
+// types, such as pod templates, so that the CustomResourceDefinition is small enough for `kubectl apply`. The
+// descriptions of our own fields stay. It also restricts the schema to values that the Go types can read:
 //
 //	crdfit -below leaderTemplate,workerTemplate config/crd/bases/*.yaml
 //
-// The files are rewritten in place.
+// crdfit rewrites the files in place.
 package main
 
 import (
@@ -18,7 +18,8 @@ import (
 )
 
 func main() {
-	below := flag.String("below", "", "comma-separated names of the schema properties to drop the descriptions below of")
+	below := flag.String("below", "",
+		"names of schema properties, separated by commas; crdfit drops the descriptions below them")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "Usage: crdfit -below <property>[,<property>…] <file>…")
 		flag.PrintDefaults()
@@ -37,7 +38,7 @@ func main() {
 	}
 }
 
-// fitFile fits the CustomResourceDefinition in file, in place. On error the file is as before.
+// fitFile fits the CustomResourceDefinition in file, in place. On error the file stays unchanged.
 func fitFile(file string, fields []string) error {
 	crd, err := os.ReadFile(file)
 	if err != nil {

@@ -9,18 +9,19 @@ import (
 )
 
 const (
-	// looseExponent is the exponent in the pattern that Kubernetes gives quantities; tightExponent is what resource.Quantity reads: a
-	// whole number, here of a size that makes sense.
+	// looseExponent is the exponent in Kubernetes' pattern for quantities. tightExponent is the exponent that
+	// resource.Quantity reads, an integer, with at most nine digits.
 	looseExponent = `([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+)))`
 	tightExponent = `([eE](\+|-)?[0-9]{1,9})`
 
-	// upperCase is what Go reads of RFC 3339: it wants the T and the Z in upper case. The format date-time takes either.
+	// upperCase is the pattern of times that Go reads as RFC 3339: T and Z are in upper case. The format date-time also
+	// allows lower case.
 	upperCase = `T.*[Z0-9]$`
 )
 
-// makeReadable closes the gaps between what the schemas of embedded Kubernetes types let in and what the Go types can hold: numbers beyond
-// 32 bits where an int or a string is wanted, quantities with a fractional exponent, times in lower case. A controller reads all objects
-// of a kind at once, so that a single one that it can't read stops it for all of them.
+// makeReadable restricts the schemas of embedded Kubernetes types to values that the Go types can read. Those schemas
+// allow numbers beyond 32 bits for int-or-string fields, quantities with a fractional exponent, and times in lower
+// case. A controller reads all objects of a kind at once, so a single unreadable object would stop it for all of them.
 func makeReadable(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -37,7 +38,7 @@ func makeReadable(node any) {
 
 func makeSchemaReadable(schema map[string]any) {
 	pattern, hasPattern := schema["pattern"].(string)
-	_, hasRules := schema["x-kubernetes-validations"] // Rules of our own bound the value, with a better message.
+	_, hasRules := schema["x-kubernetes-validations"] // Our own rules limit the value, with a better message.
 	switch {
 	case hasPattern:
 		schema["pattern"] = strings.Replace(pattern, looseExponent, tightExponent, 1)

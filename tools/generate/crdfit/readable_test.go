@@ -17,7 +17,7 @@ func TestMakeReadable(t *testing.T) {
 			schema{"x-kubernetes-int-or-string": true},
 			schema{"x-kubernetes-int-or-string": true, "minimum": math.MinInt32, "maximum": math.MaxInt32},
 		},
-		"a number or percentage with a rule of its own": {
+		"a number or percentage with its own rule": {
 			schema{"x-kubernetes-int-or-string": true, "x-kubernetes-validations": []any{}},
 			schema{"x-kubernetes-int-or-string": true, "x-kubernetes-validations": []any{}},
 		},
@@ -31,9 +31,12 @@ func TestMakeReadable(t *testing.T) {
 		},
 		"anything else": {schema{"type": "string", "pattern": "^a$"}, schema{"type": "string", "pattern": "^a$"}},
 	} {
-		nested := schema{"properties": schema{"list": schema{"items": test.before, "allOf": []any{schema{}}}}}
-		makeReadable(nested)
-		if diff := cmp.Diff(schema{"properties": schema{"list": schema{"items": test.after, "allOf": []any{schema{}}}}}, nested); diff != "" {
+		nested := func(leaf schema) schema {
+			return schema{"properties": schema{"list": schema{"items": leaf, "allOf": []any{schema{}}}}}
+		}
+		got := nested(test.before)
+		makeReadable(got)
+		if diff := cmp.Diff(nested(test.after), got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

@@ -23,7 +23,8 @@ const (
 	containerdNameAnnotation = "io.containerd.image.name"
 )
 
-// Write writes an index of an image into a file: an OCI image layout, as a tar archive. The image is called name, such as example.com/operator:v1.
+// Write writes an index of an image into a file: an OCI image layout, as a tar archive. The image is called name, such
+// as example.com/operator:v1.
 func Write(file, name string, index v1.ImageIndex) (err error) {
 	dir, err := os.MkdirTemp("", "image-")
 	if err != nil {
@@ -66,8 +67,8 @@ func pack(dir, file string) (err error) {
 	})
 }
 
-// Read unpacks a file that Write has written into an empty directory. It returns what the image is called, and its index, which reads that
-// directory.
+// Read unpacks a file that Write has written into an empty directory. It returns what the image is called, and its
+// index, which reads that directory.
 func Read(file, dir string) (name string, index v1.ImageIndex, err error) {
 	if err := unpack(file, dir); err != nil {
 		return "", nil, fmt.Errorf("%s: %w", file, err)

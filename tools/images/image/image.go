@@ -1,13 +1,14 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package image makes container images out of files, without a container engine and without a base image. The same files make the same
-// bytes, whoever made the files, when and where.
+// Package image makes container images out of files, without a container engine and without a base image. The same
+// files make the same bytes, whoever made the files, when and where.
 package image
 
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// User is who runs the program of an image: nobody in particular, by number, so that Kubernetes sees that it isn't root. The group is root's,
-// as for users that a cluster makes up.
-const User = "65532:0"
+// DefaultUser is nobody in particular, by number, so that Kubernetes sees that it isn't root. The group is root's, as
+// for users that a cluster makes up.
+const DefaultUser = "65532:0"
 
 // ArchitectureVariable stands for the architecture in the source of a Copy.
 const ArchitectureVariable = "{arch}"
@@ -44,9 +45,15 @@ type Spec struct {
 	// Labels describe the image.
 	Labels map[string]string
 
-	// Entrypoint is the program that the image runs, and Arguments are what it gets unless told otherwise. An image without a program is only
-	// looked into.
+	// Entrypoint is the program that the image runs, and Arguments are what it gets unless told otherwise. An image
+	// without a program is only looked into.
 	Entrypoint, Arguments []string
+
+	// Environment has the variables that the program gets, as KEY=value.
+	Environment []string
+
+	// User runs the program, in the form user[:group]. DefaultUser if empty.
+	User string
 
 	// Copies are the layers of the image, in order.
 	Copies []Copy
@@ -55,8 +62,8 @@ type Spec struct {
 	Temporary bool
 }
 
-// Copy is a file or directory that comes into an image. It belongs to root there, and everybody may read it, and execute what the owner of the
-// source may execute.
+// Copy is a file or directory that comes into an image. It belongs to root there, and everybody may read it, and
+// execute what the owner of the source may execute.
 type Copy struct {
 	// Source is the path of the file or directory. If it contains ArchitectureVariable, each architecture has its own.
 	Source string
@@ -72,7 +79,7 @@ func (s *Spec) Index() (v1.ImageIndex, error) {
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, architecture := range s.Architectures {
-		image, err := s.image(architecture)
+		image, err := s.Image(architecture)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", architecture, err)
 		}
@@ -84,15 +91,18 @@ func (s *Spec) Index() (v1.ImageIndex, error) {
 	return index, nil
 }
 
-// image returns the image for an architecture.
-func (s *Spec) image(architecture string) (v1.Image, error) {
+// Image returns the image for an architecture.
+func (s *Spec) Image(architecture string) (v1.Image, error) {
 	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	image, err := mutate.ConfigFile(image, &v1.ConfigFile{
 		OS:           "linux",
 		Architecture: architecture,
 		Created:      v1.Time{Time: s.Created},
-		Config:       v1.Config{User: User, WorkingDir: "/", Entrypoint: s.Entrypoint, Cmd: s.Arguments, Labels: s.Labels},
-		RootFS:       v1.RootFS{Type: "layers"},
+		Config: v1.Config{
+			User: cmp.Or(s.User, DefaultUser), WorkingDir: "/", Env: s.Environment,
+			Entrypoint: s.Entrypoint, Cmd: s.Arguments, Labels: s.Labels,
+		},
+		RootFS: v1.RootFS{Type: "layers"},
 	})
 	if err != nil {
 		return nil, err

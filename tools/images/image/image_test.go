@@ -30,6 +30,7 @@ func specOf(dir string) *image.Spec {
 		Labels:        map[string]string{"a": "b"},
 		Entrypoint:    []string{"/bin/program"},
 		Arguments:     []string{"serve"},
+		Environment:   []string{"KEY=value"},
 		Copies: []image.Copy{
 			{Source: filepath.Join(dir, "configs"), Target: "/etc/configs"},
 			{Source: filepath.Join(dir, "{arch}", "program"), Target: "/bin/program"},
@@ -104,7 +105,9 @@ func checkImage(t *testing.T, made v1.ImageIndex, described v1.Descriptor, spec 
 	if diff := cmp.Diff(described.Platform, config.Platform()); diff != "" {
 		t.Errorf("platform (-index +image):\n%s", diff)
 	}
-	want := v1.Config{User: "65532:0", WorkingDir: "/", Entrypoint: spec.Entrypoint, Cmd: spec.Arguments, Labels: spec.Labels}
+	want := v1.Config{
+		User: "65532:0", WorkingDir: "/", Env: spec.Environment, Entrypoint: spec.Entrypoint, Cmd: spec.Arguments, Labels: spec.Labels,
+	}
 	if diff := cmp.Diff(want, config.Config); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}

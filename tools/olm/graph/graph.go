@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package graph checks the upgrade graph of a file-based catalog: what `opm validate` lets pass, and users of OLM would find out one by
-// one, such as a version that no upgrade leads away from.
+// Package graph checks the upgrade graph of a file-based catalog. It finds errors that `opm validate` accepts, such as
+// a version without an upgrade to a later one.
 package graph
 
 import (
@@ -16,18 +16,19 @@ import (
 	"github.com/operator-framework/operator-registry/alpha/declcfg"
 )
 
-// MaxHops is how many upgrades it may take from any version of a channel to its head. Within a major version skipRange makes it one;
-// from an earlier major version the way leads over the last one of that.
+// MaxHops limits the number of upgrades from any version of a channel to its head. Within a major version, skipRange
+// allows a single upgrade. From an earlier major version, the path goes through the last version of that major version.
 const MaxHops = 2
 
-// Check returns everything that is wrong with the channels of a catalog:
+// Check returns all errors in the channels of a catalog:
 //
 //   - a bundle in no channel, or an entry without a bundle or with a name other than <package>.v<version>;
 //   - a package whose default channel doesn't exist;
-//   - a channel with two entries of the same name, or without exactly one head, an entry that no other replaces;
-//   - an entry that replaces one that isn't in the channel or isn't older, which rules out loops;
+//   - a channel with two entries of the same name;
+//   - a channel without exactly one head, which is an entry that no other entry replaces;
+//   - an entry that replaces one that isn't in the channel or isn't older, so that there are no loops;
 //   - a skipRange other than ">=<version> <<version>", from a version of the channel to the entry's own;
-//   - an entry from which the head isn't reached, or in more than MaxHops upgrades.
+//   - an entry from which no path leads to the head, or only a path of more than MaxHops upgrades.
 func Check(catalog *declcfg.DeclarativeConfig) error {
 	var errs []error
 	inChannel := map[string]bool{}
@@ -70,8 +71,8 @@ func checkChannel(channel declcfg.Channel, bundles []declcfg.Bundle) []error {
 	if heads := headsOf(nodes); len(heads) != 1 {
 		errs = append(errs, fmt.Errorf("want one head, got %v", heads))
 	}
-	if len(errs) == 0 { // Ways through a broken graph say nothing.
-		errs = checkWays(nodes)
+	if len(errs) == 0 { // Paths through a broken graph are meaningless.
+		errs = checkPaths(nodes)
 	}
 	for i := range errs {
 		errs[i] = fmt.Errorf("channel %s: %w", channel.Name, errs[i])
@@ -79,7 +80,7 @@ func checkChannel(channel declcfg.Channel, bundles []declcfg.Bundle) []error {
 	return errs
 }
 
-// nodesOf returns the entries that have a version.
+// nodesOf returns the entries of a channel with their versions. It omits entries whose names have no version.
 func nodesOf(channel declcfg.Channel, bundles []declcfg.Bundle) (nodes []node, errs []error) {
 	for _, entry := range channel.Entries {
 		version, err := semver.Parse(strings.TrimPrefix(entry.Name, channel.Package+".v"))
@@ -87,11 +88,12 @@ func nodesOf(channel declcfg.Channel, bundles []declcfg.Bundle) (nodes []node, e
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: want a name %s.v<version>: %w", entry.Name, channel.Package, err))
 		case slices.ContainsFunc(nodes, named(entry.Name)):
-			errs = append(errs, fmt.Errorf("%s is there twice", entry.Name))
+			errs = append(errs, fmt.Errorf("%s is in the channel twice", entry.Name))
 		default:
 			nodes = append(nodes, node{ChannelEntry: entry, version: version})
 		}
-		if !slices.ContainsFunc(bundles, func(b declcfg.Bundle) bool { return b.Package == channel.Package && b.Name == entry.Name }) {
+		isEntry := func(b declcfg.Bundle) bool { return b.Package == channel.Package && b.Name == entry.Name }
+		if !slices.ContainsFunc(bundles, isEntry) {
 			errs = append(errs, fmt.Errorf("%s has no bundle", entry.Name))
 		}
 	}
@@ -116,7 +118,7 @@ func checkReplaces(n node, nodes []node) error {
 	return nil
 }
 
-// bounded is a range from a version to another.
+// bounded matches a range between two versions.
 var bounded = regexp.MustCompile(`^>=(\S+) <(\S+)$`)
 
 func checkSkipRange(n node, nodes []node) error {
@@ -152,27 +154,29 @@ func headsOf(nodes []node) []string {
 	return heads
 }
 
-// checkWays checks how far it is from each entry to the head, if OLM takes the longest step at every point.
-func checkWays(nodes []node) (errs []error) {
+// checkPaths counts the upgrades from each entry to the head. At each entry, OLM takes the upgrade to the latest
+// version.
+func checkPaths(nodes []node) (errs []error) {
 	head := headsOf(nodes)[0]
 	for _, n := range nodes {
 		hops, at := 0, n
 		for at.Name != head {
 			next, found := step(at, nodes)
 			if !found {
-				errs = append(errs, fmt.Errorf("from %s the head %s isn't reached: no upgrade from %s", n.Name, head, at.Name))
+				errs = append(errs, fmt.Errorf("no path from %s to the head %s: no upgrade from %s", n.Name, head, at.Name))
 				break
 			}
 			hops, at = hops+1, next
 		}
 		if hops > MaxHops {
-			errs = append(errs, fmt.Errorf("from %s to the head %s it takes %d upgrades, more than %d", n.Name, head, hops, MaxHops))
+			errs = append(errs, fmt.Errorf("the path from %s to the head %s has %d upgrades, more than %d",
+				n.Name, head, hops, MaxHops))
 		}
 	}
 	return errs
 }
 
-// step returns the latest version that one upgrade leads to.
+// step returns the latest version that one upgrade from an entry reaches.
 func step(from node, nodes []node) (next node, found bool) {
 	for _, n := range nodes {
 		if upgrades(from, n) && (!found || n.version.GT(next.version)) {
@@ -182,7 +186,7 @@ func step(from node, nodes []node) (next node, found bool) {
 	return next, found
 }
 
-// upgrades tells whether one upgrade leads from an entry to another.
+// upgrades reports whether one upgrade leads from an entry to another.
 func upgrades(from, to node) bool {
 	if to.Replaces == from.Name || slices.Contains(to.Skips, from.Name) {
 		return true

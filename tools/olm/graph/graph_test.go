@@ -34,25 +34,35 @@ func TestCheck(t *testing.T) {
 - {name: a.v2.0.0, replaces: a.v1.2.0}
 `
 	for name, test := range map[string]struct {
-		from, to string // a change of the chain
-		want     string // in the error, none if empty
+		from, to string // a replacement in the chain
+		want     string // part of the error; no error if empty
 	}{
-		"sound":                       {},
+		"valid":                       {},
 		"skips in place of skipRange": {from: `skipRange: ">=1.0.0 <1.2.0"`, to: "skips: [a.v1.0.0]"},
-		"replaces nothing there":      {from: "replaces: a.v1.1.0", to: "replaces: a.v1.1.1", want: "a.v1.1.1, which isn't in the channel"},
-		"replaces itself":             {from: "replaces: a.v1.1.0", to: "replaces: a.v1.2.0", want: "a.v1.2.0, which isn't older"},
-		"loop":                        {from: "{name: a.v1.0.0}", to: "{name: a.v1.0.0, replaces: a.v1.1.0}", want: "a.v1.1.0, which isn't older"},
-		"two heads":                   {from: "replaces: a.v1.1.0, ", to: "replaces: a.v1.0.0, ", want: "want one head, got [a.v1.1.0 a.v2.0.0]"},
-		"unbounded below":             {from: ">=1.0.0 <1.2.0", to: "<1.2.0", want: `skipRange "<1.2.0" isn't`},
-		"unbounded above":             {from: ">=1.0.0 <1.2.0", to: ">=1.0.0", want: `skipRange ">=1.0.0" isn't`},
-		"from no version":             {from: ">=1.0.0 <1.2.0", to: ">=1 <1.2.0", want: "No Major.Minor.Patch elements found"},
-		"from an unknown version":     {from: ">=1.0.0 <1.2.0", to: ">=0.1.0 <1.2.0", want: "doesn't begin with an older version of the channel"},
-		"up to another version":       {from: ">=1.0.0 <1.2.0", to: ">=1.0.0 <1.3.0", want: "doesn't end with the version itself"},
-		"too far":                     {from: `, skipRange: ">=1.0.0 <1.2.0"`, want: "from a.v1.0.0 to the head a.v2.0.0 it takes 3 upgrades, more than 2"},
-		"twice":                       {from: "- {name: a.v1.0.0}", to: "- {name: a.v1.0.0}\n- {name: a.v1.0.0}", want: "a.v1.0.0 is there twice"},
-		"no version":                  {from: "{name: a.v1.0.0}", to: "{name: a.vOne}", want: "a.vOne: want a name a.v<version>"},
-		"no bundle":                   {from: "a.v2.0.0", to: "a.v2.0.1", want: "a.v2.0.1 has no bundle"},
-		"in no channel":               {from: "a.v2.0.0", to: "a.v2.0.1", want: "bundle a.v2.0.0 is in no channel"},
+		"replaces nothing there": {from: "replaces: a.v1.1.0", to: "replaces: a.v1.1.1",
+			want: "a.v1.1.1, which isn't in the channel"},
+		"replaces itself": {from: "replaces: a.v1.1.0", to: "replaces: a.v1.2.0",
+			want: "a.v1.2.0, which isn't older"},
+		"loop": {from: "{name: a.v1.0.0}", to: "{name: a.v1.0.0, replaces: a.v1.1.0}",
+			want: "a.v1.1.0, which isn't older"},
+		"two heads": {from: "replaces: a.v1.1.0, ", to: "replaces: a.v1.0.0, ",
+			want: "want one head, got [a.v1.1.0 a.v2.0.0]"},
+		"unbounded below": {from: ">=1.0.0 <1.2.0", to: "<1.2.0", want: `skipRange "<1.2.0" isn't`},
+		"unbounded above": {from: ">=1.0.0 <1.2.0", to: ">=1.0.0", want: `skipRange ">=1.0.0" isn't`},
+		"from no version": {from: ">=1.0.0 <1.2.0", to: ">=1 <1.2.0",
+			want: "No Major.Minor.Patch elements found"},
+		"from an unknown version": {from: ">=1.0.0 <1.2.0", to: ">=0.1.0 <1.2.0",
+			want: "doesn't begin with an older version of the channel"},
+		"up to another version": {from: ">=1.0.0 <1.2.0", to: ">=1.0.0 <1.3.0",
+			want: "doesn't end with the version itself"},
+		"too far": {from: `, skipRange: ">=1.0.0 <1.2.0"`,
+			want: "the path from a.v1.0.0 to the head a.v2.0.0 has 3 upgrades, more than 2"},
+		"twice": {from: "- {name: a.v1.0.0}", to: "- {name: a.v1.0.0}\n- {name: a.v1.0.0}",
+			want: "a.v1.0.0 is in the channel twice"},
+		"no version": {from: "{name: a.v1.0.0}", to: "{name: a.vOne}",
+			want: "a.vOne: want a name a.v<version>"},
+		"no bundle":     {from: "a.v2.0.0", to: "a.v2.0.1", want: "a.v2.0.1 has no bundle"},
+		"in no channel": {from: "a.v2.0.0", to: "a.v2.0.1", want: "bundle a.v2.0.0 is in no channel"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := strings.Replace(chain, test.from, test.to, 1)
@@ -68,8 +78,8 @@ func TestCheckDefaultChannel(t *testing.T) {
 	checkError(t, Check(parse(t, "other", "- {name: a.v1.0.0}\n")), `package a: no default channel "stable"`)
 }
 
-// parse reads a catalog of the package a: its default channel is stable, its bundles are those of four versions, and it has one channel with
-// these entries.
+// parse returns a catalog of the package a. Its default channel is stable, it has bundles of four versions, and one
+// channel with these entries.
 func parse(t *testing.T, channel, entries string) *declcfg.DeclarativeConfig {
 	t.Helper()
 	var text strings.Builder
@@ -85,7 +95,7 @@ func parse(t *testing.T, channel, entries string) *declcfg.DeclarativeConfig {
 	return catalog
 }
 
-// checkError checks for an error with a text in it, or for none if that is empty.
+// checkError checks that the error contains the text, or that there is no error if the text is empty.
 func checkError(t *testing.T, err error, want string) {
 	t.Helper()
 	switch {

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install checks the manifests in config/olm, by which OLM installs the operator: they have to be what OLM reads, and belong to each other
-// and to the catalog.
+// Package install checks the manifests in config/olm, by which OLM installs the operator. OLM must be able to read
+// them, and they must refer to each other and to the catalog.
 package install
 
 import (
@@ -21,7 +21,8 @@ import (
 
 var root = filepath.Join("..", "..", "..")
 
-// clusterCatalog is what config/olm uses of OLM v1's ClusterCatalog, whose own type comes with more dependencies than can be had.
+// clusterCatalog has the fields of OLM v1's ClusterCatalog that config/olm sets. The type of OLM itself has too many
+// dependencies.
 type clusterCatalog struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -36,7 +37,7 @@ type clusterCatalog struct {
 	} `json:"spec"`
 }
 
-// clusterExtension is what config/olm uses of OLM v1's ClusterExtension.
+// clusterExtension has the fields of OLM v1's ClusterExtension that config/olm sets.
 type clusterExtension struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -59,9 +60,11 @@ func TestV0(t *testing.T) {
 	subscription := read[operatorsv1alpha1.Subscription](t, "subscription")
 	namespace := read[corev1.Namespace](t, "namespace")
 
-	check(t, "kind of the source", operatorsv1alpha1.SchemeGroupVersion.WithKind("CatalogSource"), source.GroupVersionKind())
+	check(t, "kind of the source", operatorsv1alpha1.SchemeGroupVersion.WithKind("CatalogSource"),
+		source.GroupVersionKind())
 	check(t, "kind of the group", operatorsv1.GroupVersion.WithKind("OperatorGroup"), group.GroupVersionKind())
-	check(t, "kind of the subscription", operatorsv1alpha1.SchemeGroupVersion.WithKind("Subscription"), subscription.GroupVersionKind())
+	check(t, "kind of the subscription", operatorsv1alpha1.SchemeGroupVersion.WithKind("Subscription"),
+		subscription.GroupVersionKind())
 
 	check(t, "namespace of the group", namespace.Name, group.Namespace)
 	check(t, "namespaces that the group limits operators to", 0, len(group.Spec.TargetNamespaces))
@@ -83,14 +86,15 @@ func TestV1(t *testing.T) {
 	check(t, "kind of the extension", "ClusterExtension", extension.Kind)
 
 	check(t, "source of the catalog", "Image", catalog.Spec.Source.Type)
-	check(t, "image of the catalog", read[operatorsv1alpha1.CatalogSource](t, "catalog_source").Spec.Image, catalog.Spec.Source.Image.Ref)
+	check(t, "image of the catalog", read[operatorsv1alpha1.CatalogSource](t, "catalog_source").Spec.Image,
+		catalog.Spec.Source.Image.Ref)
 	check(t, "source of the extension", "Catalog", extension.Spec.Source.SourceType)
 	check(t, "namespace of the extension", namespace.Name, extension.Spec.Namespace)
 	check(t, "channels of the extension", 1, len(extension.Spec.Source.Catalog.Channels))
 	checkChannel(t, extension.Spec.Source.Catalog.PackageName, extension.Spec.Source.Catalog.Channels[0])
 }
 
-// read reads a manifest of config/olm, which must have no field that its type doesn't have.
+// read reads a manifest of config/olm, and fails the test for an unknown field.
 func read[T any](t *testing.T, name string) *T {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(root, "config", "olm", name+".yaml"))

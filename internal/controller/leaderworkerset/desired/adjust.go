@@ -11,8 +11,9 @@ import (
 
 // Adjust returns an existing StatefulSet with everything that a change of the LeaderWorkerSet may change of it.
 //
-// Its pod template is replaced only with a new revision. Another controller, or another version of this one, may have written
-// the same template in other words, and any difference would restart the pods. Labels and annotations of others stay.
+// Its pod template is replaced only with a new revision. Another controller, or another version of this one, may have
+// written the same template in other words, and any difference would restart the pods. Labels and annotations of others
+// stay.
 func Adjust(existing, wanted *appsv1.StatefulSet, newRevision bool) *appsv1.StatefulSet {
 	result := existing.DeepCopy()
 	result.Labels = mergedInto(result.Labels, wanted.Labels)

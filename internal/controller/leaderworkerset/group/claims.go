@@ -19,9 +19,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// claimWrites keeps the retention policy for the volume claims of a group's workers. Their StatefulSet can't: it is deleted
-// whenever the group restarts, and the claims have to outlive that. A claim that is deleted with the LeaderWorkerSet has it as
-// an owner. A claim whose pod was scaled away for good is deleted. The claims of leaders are the leader StatefulSet's business.
+// claimWrites keeps the retention policy for the volume claims of a group's workers. Their StatefulSet can't: it is
+// deleted whenever the group restarts, and the claims have to outlive that. A claim that is deleted with the
+// LeaderWorkerSet has it as an owner. A claim whose pod was scaled away for good is deleted. The claims of leaders are
+// the leader StatefulSet's business.
 func claimWrites(m *snapshot.GroupMembers) []write.Write {
 	if !leftBehind(m) && (m.LWS == nil || m.LWS.DeletionTimestamp != nil) {
 		return nil
@@ -50,20 +51,21 @@ func ownClaim(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) []w
 		Patch: &write.Patch{From: claim, To: owned}, If: write.SameVersion,
 		Reason: "persistentVolumeClaimRetentionPolicy says whether it is deleted with the LeaderWorkerSet",
 	}
-	if i := slices.IndexFunc(owned.OwnerReferences, isSet(m)); i >= 0 && !slices.ContainsFunc(claim.OwnerReferences, isSet(m)) {
+	known := slices.ContainsFunc(claim.OwnerReferences, isSet(m))
+	if i := slices.IndexFunc(owned.OwnerReferences, isSet(m)); i >= 0 && !known {
 		change.OwnerMustLive = &owned.OwnerReferences[i]
 	}
 	return []write.Write{change}
 }
 
-// leftBehind reports whether the set was deleted without its groups, and no other one has adopted them: then nobody takes
-// their claims.
+// leftBehind reports whether the set was deleted without its groups, and no other one has adopted them: then nobody
+// takes their claims.
 func leftBehind(m *snapshot.GroupMembers) bool {
 	return m.Leaders != nil && m.Leaders.DeletionTimestamp == nil && metav1.GetControllerOf(m.Leaders) == nil
 }
 
-// scaledAway reports whether the claim has to be deleted because its pod won't come back: the whole group is deleted and not
-// asked for, or the group has become smaller.
+// scaledAway reports whether the claim has to be deleted because its pod won't come back: the whole group is deleted
+// and not asked for, or the group has become smaller.
 func scaledAway(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) bool {
 	if m.LWS == nil || desired.ClaimRetention(m.LWS).WhenScaled != appsv1.DeletePersistentVolumeClaimRetentionPolicyType ||
 		m.Leaders == nil || !metav1.IsControlledBy(m.Leaders, m.LWS) {
@@ -86,9 +88,9 @@ func isSet(m *snapshot.GroupMembers) func(metav1.OwnerReference) bool {
 	return func(owner metav1.OwnerReference) bool { return m.LWS != nil && owner.UID == m.LWS.UID }
 }
 
-// claimOwners returns the owners that the claim has to have: the set, if the claim is deleted with it, and those that others
-// gave it. The leader StatefulSet isn't one: it stands in for the set until the claim is observed. The set isn't the
-// controller: claims have none, and any workload may use them.
+// claimOwners returns the owners that the claim has to have: the set, if the claim is deleted with it, and those that
+// others gave it. The leader StatefulSet isn't one: it stands in for the set until the claim is observed. The set isn't
+// the controller: claims have none, and any workload may use them.
 func claimOwners(m *snapshot.GroupMembers, claim *corev1.PersistentVolumeClaim) []metav1.OwnerReference {
 	goes := m.LWS != nil && !leftBehind(m) &&
 		desired.ClaimRetention(m.LWS).WhenDeleted == appsv1.DeletePersistentVolumeClaimRetentionPolicyType

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package group decides what one group needs next. The decision is an ordered list of named checks. The first one that finds
-// something to do, or to wait for, returns the verdict with its writes.
+// Package group decides what one group needs next. The decision is an ordered list of named checks. The first one that
+// finds something to do, or to wait for, returns the verdict with its writes.
 package group
 
 import (
@@ -66,7 +66,8 @@ type Verdict struct {
 	Writes []write.Write
 }
 
-// Next decides what the group needs now. The volume claims of its workers are kept in order whatever the group waits for.
+// Next decides what the group needs now. The volume claims of its workers are kept in order whatever the group waits
+// for.
 func Next(m *snapshot.GroupMembers) Verdict {
 	verdict := next(m)
 	for i := range verdict.Writes {
@@ -118,9 +119,9 @@ func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
 	return wait("there is no leader pod")
 }
 
-// leaderIsTerminating stops the workers together with the leader, so that the whole group stops within one termination grace
-// period. The garbage collector would begin only once the leader is deleted. It never deletes workers that were orphaned,
-// which the next leader can't use.
+// leaderIsTerminating stops the workers together with the leader, so that the whole group stops within one termination
+// grace period. The garbage collector would begin only once the leader is deleted. It never deletes workers that were
+// orphaned, which the next leader can't use.
 func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	if m.Leader.DeletionTimestamp == nil {
 		return nil
@@ -141,8 +142,8 @@ func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
 	return wait("the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted")
 }
 
-// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation. While their StatefulSet exists, it
-// could create another one.
+// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation. While their StatefulSet
+// exists, it could create another one.
 func leaderHasWaited(m *snapshot.GroupMembers) *Verdict {
 	previous := m.Workers != nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
 	if !snapshot.WaitsForPreviousGroup(m.Leader) || m.PreviousWorkers() > 0 || previous {
@@ -192,7 +193,10 @@ func serviceIsMissing(m *snapshot.GroupMembers, template *revision.Template) *Ve
 
 // previousWorkersOutlive deletes the StatefulSet of a leader that was deleted without it.
 func previousWorkersOutlive(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
-	if m.Workers == nil || m.Workers.DeletionTimestamp != nil || (!belongsToEarlierLeader(m.Workers, m) && !wasOrphaned(m)) {
+	if m.Workers == nil || m.Workers.DeletionTimestamp != nil {
+		return nil
+	}
+	if !belongsToEarlierLeader(m.Workers, m) && !wasOrphaned(m) {
 		return nil
 	}
 	return &Verdict{
@@ -201,8 +205,8 @@ func previousWorkersOutlive(m *snapshot.GroupMembers, _ *revision.Template) *Ver
 	}
 }
 
-// orphansRemain deletes pods whose StatefulSet was deleted without them. Nobody else would, and the group couldn't be created
-// again.
+// orphansRemain deletes pods whose StatefulSet was deleted without them. Nobody else would, and the group couldn't be
+// created again.
 func orphansRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
 	orphans := m.Orphans()
 	if m.OwnWorkers() != nil || len(orphans) == 0 {
@@ -243,8 +247,8 @@ func workersExist(m *snapshot.GroupMembers, template *revision.Template) *Verdic
 	return verdict
 }
 
-// workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted just
-// before, whose pods the garbage collector has yet to delete: then the write changes nothing.
+// workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted
+// just before, whose pods the garbage collector has yet to delete: then the write changes nothing.
 func workersAreUnseen(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
 	uid := m.UnseenWorkers()
 	if uid == "" {
@@ -262,7 +266,8 @@ func workersAreUnseen(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
 	}
 }
 
-// previousWorkersRemain delays the next workers while pods of their names exist: the StatefulSet controller could only fail.
+// previousWorkersRemain delays the next workers while pods of their names exist: the StatefulSet controller could only
+// fail.
 func previousWorkersRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
 	previous := m.PreviousWorkers()
 	if previous == 0 {
@@ -312,7 +317,9 @@ func topologyOf(m *snapshot.GroupMembers) (desired.Topology, *Verdict) {
 	return desired.Topology{Key: key, Value: m.Node.Labels[key]}, nil
 }
 
-func desiredWorkers(m *snapshot.GroupMembers, template *revision.Template, topology desired.Topology) *appsv1.StatefulSet {
+func desiredWorkers(
+	m *snapshot.GroupMembers, template *revision.Template, topology desired.Topology,
+) *appsv1.StatefulSet {
 	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
 	of := desired.Group{Index: m.Index, Leader: m.Leader, Topology: topology}
 	return desired.WorkerStatefulSet(m.LWS, template, key, of)
@@ -327,15 +334,15 @@ func selectingLabels(m *snapshot.GroupMembers) map[string]string {
 	}
 }
 
-// wasOrphaned reports whether nobody controls the worker StatefulSet and it was created for this group: its leader was deleted
-// without it.
+// wasOrphaned reports whether nobody controls the worker StatefulSet and it was created for this group: its leader was
+// deleted without it.
 func wasOrphaned(m *snapshot.GroupMembers) bool {
 	return metav1.GetControllerOf(m.Workers) == nil &&
 		m.Workers.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
 }
 
-// belongsToEarlierLeader reports whether the object's controller is a pod of the leader's name that has been replaced since:
-// the garbage collector is about to delete the object.
+// belongsToEarlierLeader reports whether the object's controller is a pod of the leader's name that has been replaced
+// since: the garbage collector is about to delete the object.
 func belongsToEarlierLeader(object metav1.Object, m *snapshot.GroupMembers) bool {
 	owner := metav1.GetControllerOf(object)
 	return owner != nil && owner.Kind == "Pod" && owner.Name == m.Leader.Name && owner.UID != m.Leader.UID

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identity knows the names of everything a LeaderWorkerSet is made of, and what can be read back from them. It is a
-// leaf: pure functions over strings and numbers.
+// Package identity knows the names of everything that a LeaderWorkerSet consists of, and reads them back. It is a leaf:
+// pure functions over strings and numbers.
 package identity
 
 import (
@@ -14,19 +14,20 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// LeaderStatefulSet is the name of the StatefulSet of the leader pods.
+// LeaderStatefulSet returns the name of the StatefulSet of the leader pods.
 func LeaderStatefulSet(set string) string { return set }
 
-// Leader is the name of the leader pod of a group. The group's worker StatefulSet has the same name.
+// Leader returns the name of the leader pod of a group. The group's worker StatefulSet has the same name.
 func Leader(set string, group int32) string { return child(set, group) }
 
-// WorkerStatefulSet is the name of the StatefulSet of a group's workers.
+// WorkerStatefulSet returns the name of the StatefulSet of a group's workers.
 func WorkerStatefulSet(set string, group int32) string { return child(set, group) }
 
-// Worker is the name of the pod with the given worker index, 1…size-1, in the group of the leader.
+// Worker returns the name of the pod with the given worker index, 1…size-1, in the group of the leader.
 func Worker(leader string, worker int32) string { return child(leader, worker) }
 
-// Service is the name of the headless Service that the pods of a group are found through, which is also their subdomain.
+// Service returns the name of the headless Service that resolves the pods of a group. It is the pods' subdomain as
+// well.
 func Service(set string, group int32, policy leaderworkersetv1.SubdomainPolicy) string {
 	if policy == leaderworkersetv1.SubdomainUniquePerReplica {
 		return child(set, group)
@@ -34,13 +35,13 @@ func Service(set string, group int32, policy leaderworkersetv1.SubdomainPolicy) 
 	return set
 }
 
-// LeaderAddress is the DNS name of a leader pod, without the cluster's domain.
+// LeaderAddress returns the DNS name of a leader pod, without the cluster's domain.
 func LeaderAddress(leader, subdomain, namespace string) string {
 	return leader + "." + subdomain + "." + namespace
 }
 
-// Parse splits the name of a StatefulSet's pod, or of a group, into its parent's name and its ordinal. ok is false for a name
-// that no such child can have: "a", "a-", "a-01", "-1", or an ordinal beyond 2147483647.
+// Parse splits the name of a StatefulSet's pod, or of a group, into its parent's name and its ordinal. ok is false for
+// a name that no such child can have: "a", "a-", "a-01", "-1", or an ordinal beyond 2147483647.
 func Parse(name string) (parent string, ordinal int32, ok bool) {
 	dash := strings.LastIndexByte(name, '-')
 	if dash <= 0 {
@@ -66,21 +67,23 @@ func ParseIndex(value string) (index int32, ok bool) {
 // FormatIndex writes an index as the value of a label or annotation.
 func FormatIndex(index int32) string { return strconv.FormatInt(int64(index), 10) }
 
-// GroupKey is the value of the label group-key: unique in the cluster, of fixed length.
+// GroupKey returns the value of the label group-key: unique in the cluster, of fixed length.
 func GroupKey(namespace, leader string) string { return sha1Hex(namespace + "/" + leader) }
 
-// SubGroupKey is the value of the label subgroup-key.
+// SubGroupKey returns the value of the label subgroup-key.
 func SubGroupKey(leader string, subGroup int32) string {
 	return sha1Hex(leader + "/" + FormatIndex(subGroup))
 }
 
-// SubGroupIndex is the index of the subgroup that a pod is in. ok is false for a leader that is in none, and for a subGroupSize
-// below 1, which sets stored before it was refused may have.
+// SubGroupIndex returns the index of the subgroup that a pod is in. ok is false for a leader that is in none. It is
+// also false for a subGroupSize below 1, which sets may have that were stored before it was refused.
 //
-// Worked example, size 5 and subGroupSize 2: 5-1 is divisible by 2 and 5 is not, so the leader is an extra member of subgroup 0,
-// which is pods 0, 1 and 2; subgroup 1 is pods 3 and 4. With size 4: subgroup 0 is pods 0 and 1, subgroup 1 pods 2 and 3. With size
-// 5 and LeaderExcluded: subgroup 0 is pods 1 and 2, subgroup 1 pods 3 and 4.
-func SubGroupIndex(size, subGroupSize, worker int32, policy leaderworkersetv1.SubGroupPolicyType) (index int32, ok bool) {
+// Worked example, size 5 and subGroupSize 2: 5-1 is divisible by 2 and 5 is not, so the leader is an extra member of
+// subgroup 0, which is pods 0, 1 and 2; subgroup 1 is pods 3 and 4. With size 4: subgroup 0 is pods 0 and 1, subgroup 1
+// pods 2 and 3. With size 5 and LeaderExcluded: subgroup 0 is pods 1 and 2, subgroup 1 pods 3 and 4.
+func SubGroupIndex(
+	size, subGroupSize, worker int32, policy leaderworkersetv1.SubGroupPolicyType,
+) (index int32, ok bool) {
 	if subGroupSize < 1 {
 		return 0, false
 	}
@@ -95,8 +98,8 @@ func SubGroupIndex(size, subGroupSize, worker int32, policy leaderworkersetv1.Su
 	}
 }
 
-// LeaderIsExtra says whether the leader comes on top of the subGroupSize workers of subgroup 0: size-1 is divisible by
-// subGroupSize, size is not.
+// LeaderIsExtra reports whether the leader comes on top of the subGroupSize workers of subgroup 0: size-1 is divisible
+// by subGroupSize, and size is not.
 func LeaderIsExtra(size, subGroupSize int32) bool {
 	return (size-1)%subGroupSize == 0 && size%subGroupSize != 0
 }

@@ -32,8 +32,8 @@ type revisionDecision struct {
 	events   []write.Event
 }
 
-// currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set returns to
-// becomes the newest again.
+// currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set
+// returns to becomes the newest again.
 func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 	template, owned := revision.Of(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
 	if current := equivalentRevision(set, owned); current != nil {
@@ -141,12 +141,12 @@ func wantedLeaders(
 
 // whyChanged returns why the leader StatefulSet changes, in words for logs and films.
 func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, released *release.Decision) string {
-	const record = leaderworkersetv1.GroupRecordAnnotationKey
+	const record, replicas = leaderworkersetv1.GroupRecordAnnotationKey, leaderworkersetv1.ReplicasAnnotationKey
+	was, asked := existing.Annotations[replicas], updated.Annotations[replicas]
 	var reasons []string
 	if newRevision {
 		reasons = append(reasons, "the revision is new")
 	}
-	asked, was := updated.Annotations[leaderworkersetv1.ReplicasAnnotationKey], existing.Annotations[leaderworkersetv1.ReplicasAnnotationKey]
 	if asked != was {
 		reasons = append(reasons, "spec.replicas is "+asked)
 	}
@@ -156,9 +156,9 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 	case surge < 0 && asked == was:
 		reasons = append(reasons, "no more groups are needed")
 	}
-	switch strategy := updated.Spec.UpdateStrategy.Type; {
-	case strategy == existing.Spec.UpdateStrategy.Type:
-	case strategy == appsv1.OnDeleteStatefulSetStrategyType:
+	switch updated.Spec.UpdateStrategy.Type {
+	case existing.Spec.UpdateStrategy.Type:
+	case appsv1.OnDeleteStatefulSetStrategyType:
 		reasons = append(reasons, "the lowest missing group is released below the partition")
 	default:
 		reasons = append(reasons, "no group that is released below the partition is missing")
@@ -174,9 +174,9 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 
 // surplusRevisions deletes the oldest of the revisions that nothing uses.
 //
-// A revision of no group may still be in use. Groups below the partition that are deleted come back at what the StatefulSet
-// controller calls its current revision, even if all of them are deleted at once. While that revision isn't known, none is
-// deleted.
+// A revision of no group may still be in use. Groups below the partition that are deleted come back at what the
+// StatefulSet controller calls its current revision, even if all of them are deleted at once. While that revision isn't
+// known, none is deleted.
 func surplusRevisions(set *snapshot.Set, key string) []write.Write {
 	used := map[string]bool{key: true, set.CurrentKey: true}
 	for _, group := range set.Groups {
@@ -200,9 +200,11 @@ func surplusRevisions(set *snapshot.Set, key string) []write.Write {
 	return []write.Write{{Delete: surplus, Reason: fmt.Sprintf("revisionHistoryLimit is %d", limit)}}
 }
 
-// nameTaken reports an object that has the name of a child and isn't one, unless it is a child of an earlier set of the same
-// name: that is about to be deleted, or left behind. note is added to the message.
-func nameTaken(lws *leaderworkersetv1.LeaderWorkerSet, kind string, object metav1.Object, note string) []status.Obstacle {
+// nameTaken reports an object that has the name of a child and isn't one, unless it is a child of an earlier set of the
+// same name: that is about to be deleted, or left behind. note is added to the message.
+func nameTaken(
+	lws *leaderworkersetv1.LeaderWorkerSet, kind string, object metav1.Object, note string,
+) []status.Obstacle {
 	if ofEarlierSet(lws, object) || object.GetDeletionTimestamp() != nil {
 		return nil
 	}

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan composes the decisions of a pass over a LeaderWorkerSet into one ordered list of writes, the status, and the
-// events. It decides everything and writes nothing.
+// Package plan composes the decisions of a pass over a LeaderWorkerSet into one ordered list of writes, the status, and
+// the events. It decides everything and writes nothing.
 package plan
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// Memory is what this process remembers of a set from one pass to the next. It is lost with the process, and learned again.
-// What has to outlive the process is in the record, see the restart package.
+// Memory is what this process remembers of a set from one pass to the next. It is lost with the process, and learned
+// again. What has to outlive the process is in the record, see the restart package.
 type Memory struct {
 	// Incarnations are those that passes over the groups observed, by index.
 	Incarnations map[int32]restart.Incarnation
@@ -54,8 +54,8 @@ type Options struct {
 	Restarts restart.Options
 }
 
-// DefaultOptions returns the options that the operator runs with. The status is written once a second for up to 250 groups,
-// every 2 s for 500: a rolling update of 500 groups that takes 100 s is 50 writes.
+// DefaultOptions returns the options that the operator runs with. The status is written once a second for up to 250
+// groups, every 2 s for 500: a rolling update of 500 groups that takes 100 s is 50 writes.
 func DefaultOptions() Options {
 	return Options{
 		StatusInterval: write.Interval{Min: time.Second, PerGroup: 4 * time.Millisecond, Max: 5 * time.Second},
@@ -91,8 +91,8 @@ type Set struct {
 	Reason string
 }
 
-// ForSet plans a pass over a LeaderWorkerSet. An unchanged world gives no writes, an equal status and no events. now is the
-// time of conditions that change. The error is that the set's own templates can't be written as a revision.
+// ForSet plans a pass over a LeaderWorkerSet. An unchanged world gives no writes, an equal status and no events. now is
+// the time of conditions that change. The error is that the set's own templates can't be written as a revision.
 func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) (Set, error) {
 	record := restart.ReadRecord(recordOf(set), memory.Record)
 	if writes, wait := reclaim(set); wait {
@@ -149,7 +149,9 @@ func recordOf(set *snapshot.Set) string {
 }
 
 // waitForReclaim returns the plan of a pass that can say nothing about groups before its writes are made.
-func waitForReclaim(set *snapshot.Set, memory *Memory, record restart.StoredRecord, writes []write.Write, now time.Time) Set {
+func waitForReclaim(
+	set *snapshot.Set, memory *Memory, record restart.StoredRecord, writes []write.Write, now time.Time,
+) Set {
 	next, events := status.Unchanged(status.Input{Set: set, Obstacles: memory.Obstacles, Now: metav1.NewTime(now)})
 	return Set{
 		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
@@ -163,9 +165,11 @@ type children struct {
 	obstacles []status.Obstacle
 }
 
-// childrenOf composes the writes of a pass. What has to be checked comes before the leader StatefulSet is changed, and the
-// record is written with that StatefulSet before the first group is deleted.
-func childrenOf(set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision) children {
+// childrenOf composes the writes of a pass. What has to be checked comes before the leader StatefulSet is changed, and
+// the record is written with that StatefulSet before the first group is deleted.
+func childrenOf(
+	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+) children {
 	leaders, leadersTaken := leaderWrites(set, current, released, restarts)
 	service, serviceTaken := serviceWrites(set, &current.template, released)
 	checked, deleted, surplus := checks(set, released), deletions(released, restarts), surplusRevisions(set, current.key)
@@ -190,9 +194,9 @@ func checks(set *snapshot.Set, released *release.Decision) []write.Write {
 	return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
 }
 
-// deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over a
-// group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator crashes in
-// between.
+// deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over
+// a group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator
+// crashes in between.
 func deletions(released *release.Decision, restarts *restart.Decision) []write.Write {
 	deleted := map[int32]bool{}
 	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
@@ -247,8 +251,8 @@ func nextLeaders(
 	})
 }
 
-// delayed returns the status to write now, and when to look at it again: the present one if the next is not urgent, counts
-// only a part of the groups, and another one was written just before.
+// delayed returns the status to write now, and when to look at it again: the present one if the next is not urgent,
+// counts only a part of the groups, and another one was written just before.
 func delayed(
 	lws *leaderworkersetv1.LeaderWorkerSet, next leaderworkersetv1.LeaderWorkerSetStatus,
 	writtenAt, now time.Time, options *Options,

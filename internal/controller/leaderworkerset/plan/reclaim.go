@@ -21,8 +21,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// reclaim restores the revision label of the leader StatefulSet, or else adopts what an earlier set of the name has left
-// behind. wait reports whether there is any such object: then nothing else is decided in this pass.
+// reclaim restores the revision label of the leader StatefulSet, or else adopts what an earlier set of the name has
+// left behind. wait reports whether there is any such object: then nothing else is decided in this pass.
 func reclaim(set *snapshot.Set) (writes []write.Write, wait bool) {
 	if writes := relabel(set); len(writes) > 0 {
 		return writes, true
@@ -48,11 +48,11 @@ func relabel(set *snapshot.Set) []write.Write {
 	}}
 }
 
-// adopt makes the set the controller of objects that nobody controls and that are like its own children: an earlier set of its
-// name was deleted and left them behind.
+// adopt makes the set the controller of objects that nobody controls and that are like its own children: an earlier set
+// of its name was deleted and left them behind.
 //
-// The leader StatefulSet comes last, and waits for the revision that it was made from. Without that, groups that are up to
-// date would look outdated, and be replaced.
+// The leader StatefulSet comes last, and waits for the revision that it was made from. Without that, groups that are up
+// to date would look outdated, and be replaced.
 func adopt(set *snapshot.Set) (writes []write.Write, wait bool) {
 	for _, candidate := range set.Revisions {
 		if isOrphan(set.LWS, candidate) && isReadable(candidate) {
@@ -94,8 +94,8 @@ func adoption(lws *leaderworkersetv1.LeaderWorkerSet, object write.Object) write
 	}
 }
 
-// ofEarlierSet reports whether the controller of an object is an earlier set of the same name: the object is about to be
-// deleted, or left behind.
+// ofEarlierSet reports whether the controller of an object is an earlier set of the same name: the object is about to
+// be deleted, or left behind.
 func ofEarlierSet(lws *leaderworkersetv1.LeaderWorkerSet, object metav1.Object) bool {
 	owner := metav1.GetControllerOf(object)
 	return owner != nil && owner.Kind == "LeaderWorkerSet" && owner.Name == lws.Name && owner.UID != lws.UID
@@ -113,8 +113,8 @@ func resolvesSame(service, wanted *corev1.Service) bool {
 		equality.Semantic.DeepEqual(service.Spec.Selector, wanted.Spec.Selector)
 }
 
-// differences returns the fields in which a StatefulSet will always differ from the set's leader StatefulSet: those that
-// can't be changed, and where its ordinals start. All others are changed once it is adopted.
+// differences returns the fields in which a StatefulSet will always differ from the set's leader StatefulSet: those
+// that can't be changed, and where its ordinals start. All others are changed once it is adopted.
 func differences(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.StatefulSet) []string {
 	template := revision.Of(lws)
 	is, wanted := &existing.Spec, &desired.LeaderStatefulSet(lws, &template, "", rollout.Step{}).Spec
@@ -148,8 +148,8 @@ func claimMeaning(claim corev1.PersistentVolumeClaim) corev1.PersistentVolumeCla
 	return claim
 }
 
-// whyNotAdopted adds to the message about a StatefulSet that has the name of the leader StatefulSet why it isn't adopted;
-// empty if somebody owns it.
+// whyNotAdopted adds to the message about a StatefulSet that has the name of the leader StatefulSet why it isn't
+// adopted; empty if somebody owns it.
 func whyNotAdopted(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.StatefulSet) string {
 	if !isOrphan(lws, existing) {
 		return ""
@@ -158,8 +158,9 @@ func whyNotAdopted(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.Stat
 		" can't be made like this LeaderWorkerSet's"
 }
 
-// equivalentRevision returns the one of the set's revisions that means what the set asks for; nil if there is none. Of several,
-// it returns the one that the leader StatefulSet is made from: another may have been created before that was adopted.
+// equivalentRevision returns the one of the set's revisions that means what the set asks for; nil if there is none. Of
+// several, it returns the one that the leader StatefulSet is made from: another may have been created before that was
+// adopted.
 func equivalentRevision(set *snapshot.Set, owned []*appsv1.ControllerRevision) *appsv1.ControllerRevision {
 	if leaders := set.OwnLeaders(); leaders != nil {
 		others := func(r *appsv1.ControllerRevision) bool {

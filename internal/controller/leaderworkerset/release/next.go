@@ -65,7 +65,8 @@ type Decision struct {
 	Reason string
 }
 
-// Next decides on the next step of the rolling update to the current revision. Without one, it keeps the groups as they are.
+// Next decides on the next step of the rolling update to the current revision. Without one, it keeps the groups as they
+// are.
 func Next(in Input) Decision {
 	step := rollout.Next(in.rolloutInput(in.released(), in.Key))
 	next := Release{Partition: step.Partition, Also: step.Also}
@@ -89,8 +90,8 @@ func Next(in Input) Decision {
 	return decision
 }
 
-// MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or the
-// group is outdated and released.
+// MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or
+// the group is outdated and released.
 func (d Decision) MayStop(group snapshot.Group, key string) bool {
 	return (group.Revision() != key && d.Includes(group.Index)) ||
 		group.Index >= d.Replicas || slices.Contains(d.Unfinished, group.Index)
@@ -163,8 +164,8 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 	}
 }
 
-// rolloutGroups returns the groups as a rollout to a revision looks at them. A terminating leader counts as the one that will
-// replace it.
+// rolloutGroups returns the groups as a rollout to a revision looks at them. A terminating leader counts as the one
+// that will replace it.
 func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range in.Set.Groups {
@@ -181,8 +182,8 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	return groups
 }
 
-// surgeOf returns how many groups the leader StatefulSet has on top of those that the set asked for when it was last written.
-// Groups that the set no longer asks for are no surge: they are deleted.
+// surgeOf returns how many groups the leader StatefulSet has on top of those that the set asked for when it was last
+// written. Groups that the set no longer asks for are no surge: they are deleted.
 func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
 	if asked, ok := identity.ParseIndex(leaders.Annotations[leaderworkersetv1.ReplicasAnnotationKey]); ok {
 		replicas = asked
@@ -190,17 +191,18 @@ func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
 	return max(ptr.Deref(leaders.Spec.Replicas, 1)-replicas, 0)
 }
 
-// waitsForController reports whether the release stays as it is until the StatefulSet controller has observed it, because the
-// next one only releases more groups. Groups that become ready one after the other would give one release after the other.
-// The controller would never observe the last: it reports the generation that its work began with.
+// waitsForController reports whether the release stays as it is until the StatefulSet controller has observed it,
+// because the next one only releases more groups. Groups that become ready one after the other would give one release
+// after the other. The controller would never observe the last: it reports the generation that its work began with.
 func (in *Input) waitsForController(next Release) bool {
 	leaders := in.Set.OwnLeaders()
 	return leaders != nil && !in.leadersAreOutdated() &&
 		leaders.Status.ObservedGeneration < leaders.Generation && next.Covers(Of(leaders))
 }
 
-// unfinished returns the groups that the last step towards an earlier revision released and that aren't deleted yet, though
-// they may still look ready. With the next release, nobody could tell that the StatefulSet controller may delete them.
+// unfinished returns the groups that the last step towards an earlier revision released and that aren't deleted yet,
+// though they may still look ready. With the next release, nobody could tell that the StatefulSet controller may delete
+// them.
 func (in *Input) unfinished() []int32 {
 	if !in.leadersAreOutdated() {
 		return nil
@@ -211,7 +213,8 @@ func (in *Input) unfinished() []int32 {
 	return slices.DeleteFunc(earlier.Replace, func(index int32) bool { return !released.Includes(index) })
 }
 
-// mayBeOnDelete reports whether the StatefulSet controller may still use the strategy OnDelete for the current revision.
+// mayBeOnDelete reports whether the StatefulSet controller may still use the strategy OnDelete for the current
+// revision.
 func (in *Input) mayBeOnDelete() bool {
 	leaders := in.Set.OwnLeaders()
 	return leaders != nil && leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] != "" && !in.leadersAreOutdated() &&
@@ -219,8 +222,8 @@ func (in *Input) mayBeOnDelete() bool {
 			leaders.Status.ObservedGeneration < leaders.Generation)
 }
 
-// lowestMissing returns the lowest index of a group without a leader: the one that the StatefulSet controller creates next.
-// If that fails because of the wrong strategy, the controller doesn't create those above.
+// lowestMissing returns the lowest index of a group without a leader: the one that the StatefulSet controller creates
+// next. If that fails because of the wrong strategy, the controller doesn't create those above.
 func (in *Input) lowestMissing() int32 {
 	missing := int32(0)
 	for _, group := range in.Set.Groups {
@@ -232,8 +235,9 @@ func (in *Input) lowestMissing() int32 {
 	return missing
 }
 
-// replace returns the groups to delete, once the StatefulSet controller has observed their release, and whether the leader
-// StatefulSet has to be checked before. Later releases include earlier ones, so they don't delay a deletion again.
+// replace returns the groups to delete, once the StatefulSet controller has observed their release, and whether the
+// leader StatefulSet has to be checked before. Later releases include earlier ones, so they don't delay a deletion
+// again.
 func (in *Input) replace(step, unfinished []int32) (groups []snapshot.Group, check bool) {
 	leaders := in.Set.OwnLeaders()
 	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {

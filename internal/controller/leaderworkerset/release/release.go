@@ -4,14 +4,14 @@
 // Package release decides which groups of a rolling update are released to the current revision, and keeps the leader
 // StatefulSet, its controller and the webhook to that.
 //
-// A group is released once its next leader pod has to be created at the current revision. For most rollouts, the partition of
-// the leader StatefulSet says which groups those are: all from the partition on.
+// A group is released once its next leader pod has to be created at the current revision. For most rollouts, the
+// partition of the leader StatefulSet says which groups those are: all from the partition on.
 //
 // # Why a partition is not enough
 //
-// A set of 4 groups, maxUnavailable 1. Group 0 is broken, and the user pushes revision 2. Group 0 counts against the budget:
-// no other group may be replaced, so the partition has to stay at 4. Yet group 0 is the group to replace, at revision 2. No
-// partition says "group 0, but not group 3". So the operator releases group 0 as well:
+// A set of 4 groups, maxUnavailable 1. Group 0 is broken, and the user pushes revision 2. Group 0 counts against the
+// budget: no other group may be replaced, so the partition has to stay at 4. Yet group 0 is the group to replace, at
+// revision 2. No partition says "group 0, but not group 3". So the operator releases group 0 as well:
 //
 //	step                  1                    2                      3                   4
 //	operator              Release{4, [0]};     OnDelete, as group 0   RollingUpdate,      group 0 is ready:
@@ -21,23 +21,23 @@
 //	controller            observed             revision 2             at revision 1       creates it at 2
 //	webhook               -                    admits a-0 at 2        -                   admits a-3 at 2
 //
-// A StatefulSet with the strategy RollingUpdate creates every pod below its partition at the previous revision. One with
-// OnDelete creates every pod at the current revision. So the operator switches between both: the strategy is OnDelete while
-// the lowest missing leader is one of Also, else RollingUpdate. The lowest is what counts, as the StatefulSet controller
-// creates missing pods in order and stops at the first that is refused.
+// A StatefulSet with the strategy RollingUpdate creates every pod below its partition at the previous revision. One
+// with OnDelete creates every pod at the current revision. So the operator switches between both: the strategy is
+// OnDelete while the lowest missing leader is one of Also, else RollingUpdate. The lowest is what counts, as the
+// StatefulSet controller creates missing pods in order and stops at the first that is refused.
 //
 // # When one of them is late, or dies
 //
-//   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision. The
-//     webhook refuses that pod, see [Refusal]. The controller tries again, and by then has observed the change.
-//   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a leader
-//     that the StatefulSet controller doesn't call previous, it checks that the StatefulSet still is as it was observed.
-//   - The operator dies at any step: the annotation on the StatefulSet has the whole release. The next operator reads it, and
-//     goes on from there. The webhook of another replica reads it as well.
-//   - A new revision comes in the middle: leaders that were released to the revision before, and still run, may be deleted by
-//     the StatefulSet controller at any time. They are deleted first, while the old release still says so. Only then does the
-//     release of the new revision begin, with no group released. Otherwise nobody could tell which groups are about to stop.
-//   - The webhook is down: its failure policy refuses all pods of the set, so none is created at the wrong revision.
+//   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision.
+//     The webhook refuses that pod, see [Refusal]. The controller tries again, and by then has observed the change.
+//   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a
+//     leader that the StatefulSet controller doesn't call previous, it checks that the StatefulSet is as observed.
+//   - The operator dies at any step: the annotation on the StatefulSet has the whole release. The next operator reads
+//     it, and goes on from there. The webhook of another replica reads it as well.
+//   - A new revision comes in the middle: the StatefulSet controller may delete leaders at any time that were released
+//     to the revision before and still run. The operator deletes them first, while the old release still names them.
+//     Only then does the release to the new revision begin, with no group released.
+//   - The webhook is down: its failure policy refuses all pods of the set. None is created at the wrong revision.
 package release
 
 import (
@@ -63,8 +63,8 @@ type Release struct {
 	Also []int32 `json:"groups,omitempty"`
 }
 
-// Of returns the release that a leader StatefulSet carries. With the strategy OnDelete, the partition is in the annotation
-// alone. If that can't be read, no group is released.
+// Of returns the release that a leader StatefulSet carries. With the strategy OnDelete, the partition is in the
+// annotation alone. If that can't be read, no group is released.
 func Of(leaders *appsv1.StatefulSet) Release {
 	strategy := leaders.Spec.UpdateStrategy
 	var release Release
@@ -105,8 +105,8 @@ func (r Release) Covers(other Release) bool {
 		!slices.ContainsFunc(other.Also, func(index int32) bool { return !r.Includes(index) })
 }
 
-// Refusal returns why a leader pod that its StatefulSet is about to create is of the wrong revision; empty if it isn't. leaders
-// is the StatefulSet as it is now, of which its controller may have had an earlier view; nil if it was deleted.
+// Refusal returns why a leader pod that its StatefulSet is about to create is of the wrong revision; empty if it isn't.
+// leaders is the StatefulSet as it is now, of which its controller may have had an earlier view; nil if it was deleted.
 func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	if leaders == nil {
 		return ""

@@ -15,8 +15,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// Incarnation is one life of a group: the time between the creation of its leader pod and the deletion of that pod. A group
-// that is restarted begins the next one.
+// Incarnation is one life of a group: the time between the creation of its leader pod and the deletion of that pod. A
+// group that is restarted begins the next one.
 type Incarnation struct {
 	// Leader is the UID of the leader pod, which identifies the incarnation; empty if nothing is known.
 	Leader types.UID
@@ -24,8 +24,8 @@ type Incarnation struct {
 	// Members are the pods of this incarnation by worker index, the leader included.
 	Members map[int32]Member
 
-	// Fingerprint is that of Leader and Members, since all pods of the group existed at the same time. If the restart policy
-	// is RecreateGroupAfterStart, they must have started as well. It is empty before.
+	// Fingerprint is that of Leader and Members, since all pods of the group existed at the same time. If the restart
+	// policy is RecreateGroupAfterStart, they must have started as well. It is empty before.
 	Fingerprint string
 
 	// Failure says why the group has to be restarted; empty if it hasn't to be.
@@ -60,8 +60,8 @@ func (i Incarnation) Complete() bool { return i.Fingerprint != "" }
 // failedAs reports whether the group of a leader failed in this incarnation.
 func (i Incarnation) failedAs(leader types.UID) bool { return i.Leader == leader && i.Failure != "" }
 
-// Failed returns the indices of groups that have failed in their present incarnation. Such a group waits for its restart, or
-// has no restarts left. The kubelet may have made its pods ready again.
+// Failed returns the indices of groups that have failed in their present incarnation. Such a group waits for its
+// restart, or has no restarts left. The kubelet may have made its pods ready again.
 func Failed(groups []snapshot.Group, incarnations map[int32]Incarnation, record Record) map[int32]bool {
 	failed := map[int32]bool{}
 	for _, group := range groups {
@@ -74,9 +74,9 @@ func Failed(groups []snapshot.Group, incarnations map[int32]Incarnation, record 
 	return failed
 }
 
-// Fingerprint returns a short text that differs between incarnations. It also differs between two states of one incarnation
-// if a pod was replaced or a container restarted in between. Later versions of the operator have to compute the same text:
-// one that differs would restart the group.
+// Fingerprint returns a short text that differs between incarnations. It also differs between two states of one
+// incarnation if a pod was replaced or a container restarted in between. Later versions of the operator have to compute
+// the same text: one that differs would restart the group.
 func Fingerprint(leader types.UID, members map[int32]Member) string {
 	hash, line := fnv.New64a(), []byte{}
 	for worker := range int32(len(members)) { //nolint:gosec // No more members than a group's size, an int32.

@@ -18,13 +18,13 @@ type Leaders map[int32]Leader
 type Leader struct {
 	UID types.UID
 
-	// Expected says that the leader's deletion is no failure. The operator deletes it, or the StatefulSet controller may do
-	// so for a rollout or because fewer groups are asked for, or it was terminating when a pass first observed it.
+	// Expected says that the leader's deletion is no failure. The operator deletes it, or the StatefulSet controller may
+	// do so for a rollout or because fewer groups are asked for, or it was terminating when a pass first observed it.
 	Expected bool
 }
 
-// Causes returns why groups are restarted, by index: those that this pass restarts, and those whose leader somebody else
-// deleted and the StatefulSet controller created again. A deletion that was reported before is left out.
+// Causes returns why groups are restarted, by index: those that this pass restarts, and those whose leader somebody
+// else deleted and the StatefulSet controller created again. A deletion that was reported before is left out.
 func (l Leaders) Causes(groups []snapshot.Group, restarts []Restart) map[int32]string {
 	causes := map[int32]string{}
 	for _, restart := range restarts {
@@ -42,8 +42,9 @@ func (l Leaders) Causes(groups []snapshot.Group, restarts []Restart) map[int32]s
 	return causes
 }
 
-// Next returns the leaders for the next pass to compare with. expected reports whether the deletion of a group's leader is no
-// failure from now on. A deleted leader is kept until another one replaces it, unless the whole leader StatefulSet is deleted.
+// Next returns the leaders for the next pass to compare with. expected reports whether the deletion of a group's leader
+// is no failure from now on. A deleted leader is kept until another one replaces it, unless the whole leader
+// StatefulSet is deleted.
 func (l Leaders) Next(set *snapshot.Set, replicas int32, expected func(snapshot.Group) bool) Leaders {
 	next := Leaders{}
 	if leaders := set.OwnLeaders(); leaders == nil || leaders.DeletionTimestamp != nil {

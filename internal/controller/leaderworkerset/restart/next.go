@@ -1,8 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package restart decides which groups are restarted when, and why. It follows the incarnations of groups, remembers them
-// across restarts of the operator, delays the restarts of groups that crash again and again, and bounds their number.
+// Package restart decides which groups are restarted when, and why. It follows the incarnations of groups, remembers
+// them across restarts of the operator, delays the restarts of groups that crash again and again, and bounds their
+// number.
 package restart
 
 import (
@@ -150,8 +151,8 @@ type verdict struct {
 	wait    time.Duration // until its restart; 0 if it waits for none
 }
 
-// decide returns what happens to a group: nothing unless it has failed; else it is restarted, now or later, or it has no
-// restarts left.
+// decide returns what happens to a group: nothing unless it has failed; else it is restarted, now or later, or it has
+// no restarts left.
 func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	entry = in.resumed(entry, group.Leader.UID)
 	incarnation := in.Incarnations[group.Index]
@@ -180,8 +181,8 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	}
 }
 
-// resumed returns the entry of a group that had no restarts left. It starts over if somebody deleted its leader, and goes on
-// if somebody raised the limit.
+// resumed returns the entry of a group that had no restarts left. It starts over if somebody deleted its leader, and
+// goes on if somebody raised the limit.
 func (in *Input) resumed(entry Entry, leader types.UID) Entry {
 	switch {
 	case entry.Exhausted == "":
@@ -216,8 +217,8 @@ func (in *Input) crash(group snapshot.Group, verdict verdict) Crash {
 	return crash
 }
 
-// record adds the record to a decision, if it differs: at once when a group is restarted or all groups are complete, else
-// after an interval.
+// record adds the record to a decision, if it differs: at once when a group is restarted or all groups are complete,
+// else after an interval.
 func (in *Input) record(decision Decision, next Record) Decision {
 	recorded := next
 	if !maps.Equal(in.Record, next) {

@@ -19,13 +19,14 @@ import (
 // replacedMeanwhile is the failure of a group that differs from the record.
 const replacedMeanwhile = "a pod was deleted or replaced, or had a container restart, while the operator wasn't running"
 
-// Observe follows the incarnation of a group: it takes what this process knew of it, adds what the pass observes, and says
-// whether the group has failed. recorded is the group's fingerprint in the record, for an incarnation that this process
-// doesn't know.
+// Observe follows the incarnation of a group: it takes what this process knew of it, adds what the pass observes, and
+// says whether the group has failed. recorded is the group's fingerprint in the record, for an incarnation that this
+// process doesn't know.
 //
-// A failure is a pod that is deleted, or about to be. It is known by its UID, so that a pod that was replaced between two
-// passes counts. A failure is also a pod in phase Failed, or a container restart since the group was complete. Pods of
-// earlier incarnations don't count. Nothing counts while the whole group is deleted, or under the restart policy None.
+// A failure is a pod that is deleted, or about to be. It is known by its UID, so that a pod that was replaced between
+// two passes counts. A failure is also a pod in phase Failed, or a container restart since the group was complete. Pods
+// of earlier incarnations don't count. Nothing counts while the whole group is deleted, or under the restart policy
+// None.
 func Observe(known Incarnation, recorded string, members *snapshot.GroupMembers) Incarnation {
 	if isDeleted(members) || members.LWS.RestartPolicy() == leaderworkersetv1.NoneRestartPolicy {
 		return Incarnation{}
@@ -44,8 +45,8 @@ func Observe(known Incarnation, recorded string, members *snapshot.GroupMembers)
 	return incarnation
 }
 
-// isDeleted reports whether there is no group whose pods could fail: there is no leader, or it is deleted, alone or with its
-// set.
+// isDeleted reports whether there is no group whose pods could fail: there is no leader, or it is deleted, alone or
+// with its set.
 func isDeleted(m *snapshot.GroupMembers) bool {
 	return m.Leader == nil || m.Leader.DeletionTimestamp != nil ||
 		!m.Belongs() || m.LWS.DeletionTimestamp != nil || m.Leaders.DeletionTimestamp != nil
@@ -66,8 +67,8 @@ func ownPods(m *snapshot.GroupMembers) map[int32]*corev1.Pod {
 	return pods
 }
 
-// begin returns the incarnation of a leader that this process doesn't know. If the record says that it was complete, its pods
-// have to be the same still.
+// begin returns the incarnation of a leader that this process doesn't know. If the record says that it was complete,
+// its pods have to be the same still.
 func begin(m *snapshot.GroupMembers, pods map[int32]*corev1.Pod, recorded string) Incarnation {
 	incarnation := Incarnation{Leader: m.Leader.UID}
 	if !isOfLeader(recorded, m.Leader.UID) {
@@ -82,7 +83,9 @@ func begin(m *snapshot.GroupMembers, pods map[int32]*corev1.Pod, recorded string
 }
 
 // failure returns why the group has to be restarted, and whether it crashed; empty if it hasn't failed.
-func failure(incarnation *Incarnation, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers) (why string, crashed bool) {
+func failure(
+	incarnation *Incarnation, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers,
+) (why string, crashed bool) {
 	if !incarnation.Complete() && m.LWS.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart {
 		return "", false
 	}
@@ -120,8 +123,8 @@ func remains(known Member, m *snapshot.GroupMembers) bool {
 	})
 }
 
-// grown returns the incarnation with the pods that exist now. It is complete when all exist and, where the policy waits for
-// that, have started.
+// grown returns the incarnation with the pods that exist now. It is complete when all exist and, where the policy waits
+// for that, have started.
 func grown(incarnation Incarnation, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers) Incarnation {
 	incarnation.Members = membersOf(pods)
 	complete := len(pods) == int(snapshot.LeaderSize(m.Leader))

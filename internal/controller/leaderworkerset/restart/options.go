@@ -22,13 +22,14 @@ type Options struct {
 	HealthyAfter time.Duration
 
 	// RecordInterval is how often the record is written while groups come and go. A failure that follows its group's
-	// completion by less, while no operator runs, goes unnoticed. The record is always written when all groups are complete,
-	// before the status says so.
+	// completion by less, while no operator runs, goes unnoticed. The record is always written when all groups are
+	// complete, before the status says so.
 	RecordInterval write.Interval
 }
 
-// DefaultOptions returns the delays of the kubelet for containers that crash: none, then 10 s, 20 s, 40 s, … up to 5 min, and
-// a count that starts over after 10 min. The record is written every 2 s for up to 200 groups, every 5 s for 500.
+// DefaultOptions returns the delays of the kubelet for containers that crash: none, then 10 s, 20 s, 40 s, … up to 5
+// min, and a count that starts over after 10 min. The record is written every 2 s for up to 200 groups, every 5 s for
+// 500.
 func DefaultOptions() Options {
 	return Options{
 		BaseDelay:      10 * time.Second,
@@ -38,7 +39,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// delay returns how long after its last restart a group may be restarted: 0, 10 s, 20 s, 40 s, 80 s, 160 s, 300 s, 300 s, …
+// delay returns how long after its last restart a group may be restarted: 0, 10 s, 20 s, 40 s, 80 s, 160 s, 300 s, 300
+// s, …
 func (o *Options) delay(restarts int32) time.Duration {
 	if restarts == 0 {
 		return 0

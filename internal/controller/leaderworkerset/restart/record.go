@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxRecordSize bounds the record, in bytes. The API server takes 262144 bytes for all annotations of an object; this leaves
-// room for those of users. Groups beyond it, from about 4,500 on, aren't recorded: their failures are noticed only while the
-// operator runs.
+// maxRecordSize bounds the record, in bytes. The API server takes 262144 bytes for all annotations of an object; this
+// leaves room for those of users. Groups beyond it, from about 4,500 on, aren't recorded: their failures are noticed
+// only while the operator runs.
 const maxRecordSize = 180_000
 
 // Record is what the operator remembers of groups while it isn't running, by index. It is an annotation of the leader
@@ -44,8 +44,9 @@ type StoredRecord struct {
 	Entries Record
 }
 
-// ReadRecord reads the annotation. Parsing takes time for many groups, and most passes find the text of the last one: then
-// its entries, which are read-only, are returned again. Text that is no record is like an empty one, and is written anew.
+// ReadRecord reads the annotation. Parsing takes time for many groups, and most passes find the text of the last one:
+// then its entries, which are read-only, are returned again. Text that is no record is like an empty one, and is
+// written anew.
 func ReadRecord(annotation string, last StoredRecord) StoredRecord {
 	if annotation == last.Text {
 		return last
@@ -57,8 +58,8 @@ func ReadRecord(annotation string, last StoredRecord) StoredRecord {
 	return read
 }
 
-// Format returns the annotation: the groups in the order of their index, as far as they fit in. It is empty if nothing has
-// to be remembered.
+// Format returns the annotation: the groups in the order of their index, as far as they fit in. It is empty if nothing
+// has to be remembered.
 func (r Record) Format() string {
 	kept, size := Record{}, 0
 	for _, index := range slices.Sorted(maps.Keys(r)) {

@@ -12,9 +12,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// fillIn fills in everything below a value that the API server fills in in pod templates and claims: written out or left out, it makes the
-// same pods. LeaderWorkerSets mostly leave it out; but CRDs have the API server fill in some of it, and which part depends on the version
-// of Kubernetes that they were generated from.
+// fillIn fills in, everywhere below a value, the defaults of the API server for pod templates and claims. Pods are the
+// same whether a default is written out or left out. LeaderWorkerSets mostly leave defaults out. The API server fills
+// in some of them for CRDs; which ones depends on the version of Kubernetes that the CRD was generated from.
 func fillIn(value reflect.Value) {
 	switch value.Kind() { //nolint:exhaustive // Nothing is below the others, or nothing that has defaults.
 	case reflect.Pointer:
@@ -35,8 +35,8 @@ func fillIn(value reflect.Value) {
 	}
 }
 
-// setDefaults sets the defaults of one object, those of Kubernetes 1.36: not of what is in it. A v1 API may get more of them, for new
-// fields, and can't change these.
+// setDefaults sets the defaults of one object, but not of the objects in it: those of Kubernetes 1.36. A v1 API may add
+// defaults for new fields, and can't change these.
 func setDefaults(object any) {
 	switch o := object.(type) {
 	case *corev1.PodSpec:
@@ -44,7 +44,8 @@ func setDefaults(object any) {
 		o.RestartPolicy = cmp.Or(o.RestartPolicy, corev1.RestartPolicyAlways)
 		o.SchedulerName = cmp.Or(o.SchedulerName, corev1.DefaultSchedulerName)
 		o.SecurityContext = cmp.Or(o.SecurityContext, &corev1.PodSecurityContext{})
-		o.TerminationGracePeriodSeconds = cmp.Or(o.TerminationGracePeriodSeconds, ptr.To[int64](corev1.DefaultTerminationGracePeriodSeconds))
+		gracePeriod := ptr.To[int64](corev1.DefaultTerminationGracePeriodSeconds)
+		o.TerminationGracePeriodSeconds = cmp.Or(o.TerminationGracePeriodSeconds, gracePeriod)
 		o.ServiceAccountName = cmp.Or(o.ServiceAccountName, o.DeprecatedServiceAccount)
 		o.DeprecatedServiceAccount = o.ServiceAccountName
 	case *corev1.Container:
@@ -111,7 +112,8 @@ func setVolumeDefaults(source any) {
 	}
 }
 
-// pullPolicy is when an image is pulled unless the template says so: always if its tag is latest, or if it has neither tag nor digest.
+// pullPolicy returns when an image is pulled unless the template says so: always if its tag is latest, or if it has
+// neither tag nor digest.
 func pullPolicy(image string) corev1.PullPolicy {
 	name, _, pinned := strings.Cut(image, "@")
 	_, tag, tagged := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")

@@ -1,9 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package revision turns what a rollout changes of a LeaderWorkerSet, its templates and network configuration, into
-// ControllerRevisions and back. Revisions are compared by what they mean, never by their bytes: other controllers, and other versions
-// of this one, write the same templates in other words.
+// Package revision writes the parts of a LeaderWorkerSet that a rollout changes, its templates and network
+// configuration, as ControllerRevisions, and reads them back. Revisions are compared by their meaning, never by their
+// bytes: other controllers, and other versions of this one, write the same templates in other words.
 package revision
 
 import (
@@ -24,18 +24,19 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// Template is the part of a LeaderWorkerSet whose change is a new revision.
+// Template is the part of a LeaderWorkerSet whose change makes a new revision.
 type Template struct {
 	LeaderWorkerTemplate leaderworkersetv1.LeaderWorkerTemplate
 	NetworkConfig        leaderworkersetv1.NetworkConfig
 }
 
-// Of is the template that the set asks for, with defaults filled in.
+// Of returns the template that the set asks for, with defaults filled in.
 func Of(lws *leaderworkersetv1.LeaderWorkerSet) Template {
 	return defaulted(&lws.Spec.LeaderWorkerTemplate, lws.Spec.NetworkConfig)
 }
 
-// Parse reads the template back from a revision, with defaults filled in. It fails for data that isn't a patch of a LeaderWorkerSet.
+// Parse reads the template of a revision, with defaults filled in. It fails for data that isn't a patch of a
+// LeaderWorkerSet.
 func Parse(revision *appsv1.ControllerRevision) (Template, error) {
 	var data struct {
 		Spec struct {
@@ -52,7 +53,7 @@ func Parse(revision *appsv1.ControllerRevision) (Template, error) {
 	return defaulted(data.Spec.LeaderWorkerTemplate, data.Spec.NetworkConfig), nil
 }
 
-// Leader is the template of the leader pods.
+// Leader returns the template of the leader pods.
 func (t *Template) Leader() *corev1.PodTemplateSpec {
 	if t.LeaderWorkerTemplate.LeaderTemplate != nil {
 		return t.LeaderWorkerTemplate.LeaderTemplate
@@ -60,23 +61,24 @@ func (t *Template) Leader() *corev1.PodTemplateSpec {
 	return &t.LeaderWorkerTemplate.WorkerTemplate
 }
 
-// Subdomain is the policy that names the groups' headless Services.
+// Subdomain returns the policy that names the groups' headless Services.
 func (t *Template) Subdomain() leaderworkersetv1.SubdomainPolicy {
 	return *t.NetworkConfig.SubdomainPolicy
 }
 
-// Equal says whether pods made from either template are the same: defaults may be written out in one of them. restartPolicy,
-// maxGroupRestarts and persistentVolumeClaimRetentionPolicy say how pods are treated, not what they are, and don't count.
+// Equal reports whether both templates make the same pods: defaults may be written out in one of them.
+// restartPolicy, maxGroupRestarts and persistentVolumeClaimRetentionPolicy don't count. They say how pods are treated,
+// not what they are.
 func (t Template) Equal(other Template) bool {
 	return equality.Semantic.DeepEqual(t.meaning(), other.meaning())
 }
 
-// Key is the value of the label template-revision-hash of the revision.
+// Key returns the revision's label template-revision-hash.
 func Key(revision *appsv1.ControllerRevision) string {
 	return revision.Labels[leaderworkersetv1.RevisionLabelKey]
 }
 
-// Find is the revision with that key, nil if there is none.
+// Find returns the revision with that key; nil if there is none.
 func Find(revisions []*appsv1.ControllerRevision, key string) *appsv1.ControllerRevision {
 	i := slices.IndexFunc(revisions, func(r *appsv1.ControllerRevision) bool { return Key(r) == key })
 	if i < 0 {
@@ -85,8 +87,8 @@ func Find(revisions []*appsv1.ControllerRevision, key string) *appsv1.Controller
 	return revisions[i]
 }
 
-// Equivalent is the newest of the set's revisions, given oldest first, that means what the set asks for; nil if there is none.
-// Those that can't be read are passed over: nothing is equal to them.
+// Equivalent returns the newest of the set's revisions that means what the set asks for; nil if there is none. The
+// revisions are given oldest first. Those that can't be read are skipped.
 func Equivalent(lws *leaderworkersetv1.LeaderWorkerSet, owned []*appsv1.ControllerRevision) *appsv1.ControllerRevision {
 	wanted := Of(lws)
 	for _, revision := range slices.Backward(owned) {
@@ -97,8 +99,11 @@ func Equivalent(lws *leaderworkersetv1.LeaderWorkerSet, owned []*appsv1.Controll
 	return nil
 }
 
-// New is a revision of what the set asks for, numbered after all those that carry the set's name, with a key that none of them has.
-func New(lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision) (*appsv1.ControllerRevision, error) {
+// New returns a revision of what the set asks for. Its number follows those of all revisions that carry the set's
+// name, and none of them has its key.
+func New(
+	lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision,
+) (*appsv1.ControllerRevision, error) {
 	template := Of(lws)
 	data, err := template.patch()
 	if err != nil {
@@ -126,7 +131,7 @@ func New(lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevis
 	}, nil
 }
 
-// Latest is the highest number among the revisions, 0 if there are none.
+// Latest returns the highest number among the revisions; 0 if there are none.
 func Latest(revisions []*appsv1.ControllerRevision) int64 {
 	latest := int64(0)
 	for _, revision := range revisions {
@@ -135,10 +140,13 @@ func Latest(revisions []*appsv1.ControllerRevision) int64 {
 	return latest
 }
 
-// Surplus are the revisions to delete so that no more than limit unused ones remain: the oldest ones whose key inUse doesn't know. Of
-// several of one key, which a late view has had created, the newest is used.
+// Surplus returns the revisions to delete so that at most limit unused ones remain, oldest first. A revision is in
+// use if inUse knows its key. Of several with one key, which a late view may have created, the newest is in use.
 func Surplus(owned []*appsv1.ControllerRevision, inUse func(key string) bool, limit int) []*appsv1.ControllerRevision {
-	oldestFirst := slices.SortedStableFunc(slices.Values(owned), func(a, b *appsv1.ControllerRevision) int { return cmp.Compare(a.Revision, b.Revision) })
+	oldestFirst := slices.Clone(owned)
+	slices.SortStableFunc(oldestFirst, func(a, b *appsv1.ControllerRevision) int {
+		return cmp.Compare(a.Revision, b.Revision)
+	})
 	var unused []*appsv1.ControllerRevision
 	for i, revision := range oldestFirst {
 		if !inUse(Key(revision)) || Find(oldestFirst[i+1:], Key(revision)) != nil {
@@ -158,8 +166,8 @@ func defaulted(template *leaderworkersetv1.LeaderWorkerTemplate, network *leader
 	return Template{LeaderWorkerTemplate: lws.Spec.LeaderWorkerTemplate, NetworkConfig: *lws.Spec.NetworkConfig}
 }
 
-// meaning is the template in the one form that equal templates share: the leader's template and all defaults written out, what only steers
-// behavior left out.
+// meaning returns the template in the one form that equal templates share: with the leader's template and all defaults
+// written out, and without the fields that only steer behavior.
 func (t Template) meaning() Template {
 	t.LeaderWorkerTemplate = *t.LeaderWorkerTemplate.DeepCopy()
 	t.LeaderWorkerTemplate.LeaderTemplate = t.Leader()
@@ -168,13 +176,15 @@ func (t Template) meaning() Template {
 	t.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil
 	for i := range t.LeaderWorkerTemplate.VolumeClaimTemplates {
 		claim := &t.LeaderWorkerTemplate.VolumeClaimTemplates[i]
-		claim.TypeMeta, claim.Status = metav1.TypeMeta{}, corev1.PersistentVolumeClaimStatus{} // All claims are that; new ones have no status.
+		// Every claim has this type, and a new one has no status.
+		claim.TypeMeta, claim.Status = metav1.TypeMeta{}, corev1.PersistentVolumeClaimStatus{}
 	}
 	fillIn(reflect.ValueOf(&t.LeaderWorkerTemplate))
 	return t
 }
 
-// patch writes the template in the contract's form: a strategic merge patch of a LeaderWorkerSet that replaces both parts.
+// patch returns the template in the contract's form: a strategic merge patch of a LeaderWorkerSet that replaces both
+// parts.
 func (t Template) patch() ([]byte, error) {
 	template, err := replacement(&t.LeaderWorkerTemplate)
 	if err != nil {
@@ -196,8 +206,8 @@ func replacement(part any) (map[string]any, error) {
 	return fields, nil
 }
 
-// unusedKey hashes the template's meaning into 32 bits, as StatefulSets and Deployments do, and hashes again with a count when
-// another template's revision already has that key.
+// unusedKey hashes the template's meaning into 32 bits, as StatefulSets and Deployments do. While another template's
+// revision has that key, it adds a count and hashes again.
 func (t Template) unusedKey(named []*appsv1.ControllerRevision) (string, error) {
 	meaning, err := json.Marshal(t.meaning())
 	if err != nil {

@@ -172,7 +172,7 @@ func onTheirWay(in rollout.Input, decision rollout.Decision) int32 {
 
 // readyGroupGoes says whether a ready group is replaced, or is of a surge that is reclaimed. Groups that a user scaled down don't count.
 func readyGroupGoes(in rollout.Input, decision rollout.Decision) bool {
-	for index := range min(int32(len(in.Groups)), in.Replicas+in.MaxSurge) {
+	for index := range min(int32(len(in.Groups)), in.Replicas+in.MaxSurge) { //nolint:gosec // A few groups.
 		if in.Groups[index].Ready && goes(decision, index) {
 			return true
 		}

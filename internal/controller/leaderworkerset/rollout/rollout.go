@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package rollout is the arithmetic of a rolling update over groups: which partition and how many replicas the leader
-// StatefulSet gets next, which groups below the partition are released as well, and which are replaced now. Integers only;
-// it knows neither Kubernetes nor time.
+// StatefulSet gets next, which groups below the partition are released as well, and which are replaced now. Integers
+// only; it knows neither Kubernetes nor time.
 package rollout
 
 import "slices"
@@ -43,8 +43,8 @@ type Group struct {
 	UpToDate bool
 }
 
-// Step is how far a rollout is. Groups from index Partition on are created at the current revision, those below at their
-// previous one. Replicas groups exist, surge included.
+// Step is how far a rollout is. Groups from index Partition on are created at the current revision, those below at
+// their previous one. Replicas groups exist, surge included.
 type Step struct {
 	Partition, Replicas int32
 }
@@ -82,16 +82,16 @@ type Decision struct {
 	Reason Reason
 }
 
-// Next decides one step. Repeated on the result of the step before, it ends with all groups from UserPartition on up to date,
-// if updated groups become ready.
+// Next decides one step. Repeated on the result of the step before, it ends with all groups from UserPartition on up to
+// date, if updated groups become ready.
 //
-// Worked example: 5 groups, all ready and of an earlier revision, MaxUnavailable 2, no surge. 5 are ready, 3 have to stay:
-// groups 4 and 3 are replaced, the partition is 3. When group 4 is ready again, 4 are ready, one more may be replaced: group 2,
-// partition 2. And so on to 0.
+// Worked example: 5 groups, all ready and of an earlier revision, MaxUnavailable 2, no surge. 5 are ready, 3 have to
+// stay: groups 4 and 3 are replaced, the partition is 3. When group 4 is ready again, 4 are ready, one more may be
+// replaced: group 2, partition 2. And so on to 0.
 //
-// Another one, with group 0 broken: 4 are ready, 3 have to stay, so one may be replaced; the broken group takes the second of
-// the two turns. The partition can't reach it, since it falls group by group from the highest. So group 4 is replaced, the
-// partition is 4, and group 0 is released as well.
+// Another one, with group 0 broken: 4 are ready, 3 have to stay, so one may be replaced; the broken group takes the
+// second of the two turns. The partition can't reach it, since it falls group by group from the highest. So group 4 is
+// replaced, the partition is 4, and group 0 is released as well.
 func Next(in Input) Decision {
 	replicas := in.Replicas + in.surge()
 	replaced := in.choose(replicas)
@@ -110,11 +110,11 @@ func Next(in Input) Decision {
 	return decision
 }
 
-// surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to finish,
-// within MaxSurge.
+// surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
+// finish, within MaxSurge.
 //
-// None are added once no group is left to update: a group that fails later doesn't bring the surge back. A ready surge group
-// stays while it stands in for another group: one that the partition protects, or a surge group that failed.
+// None are added once no group is left to update: a group that fails later doesn't bring the surge back. A ready surge
+// group stays while it stands in for another group: one that the partition protects, or a surge group that failed.
 func (in *Input) surge() int32 {
 	limit := in.MaxSurge
 	kept := min(limit, max(in.Current.Replicas-in.Replicas, 0))
@@ -134,8 +134,8 @@ func (in *Input) surge() int32 {
 	return max(kept, wanted)
 }
 
-// isNeeded reports whether the highest group is ready, and too few others are ready and stay. A released group may be deleted
-// at any time.
+// isNeeded reports whether the highest group is ready, and too few others are ready and stay. A released group may be
+// deleted at any time.
 func (in *Input) isNeeded(highest int32) bool {
 	staying := int32(0)
 	for index := range highest {
@@ -148,13 +148,13 @@ func (in *Input) isNeeded(highest int32) bool {
 
 // choose returns which groups of an earlier revision are replaced now.
 //
-// A ready group is replaced only while Replicas - MaxUnavailable others remain ready. One that isn't ready costs nothing. But
-// until one group of the current revision is ready, no more groups move to it at a time than may be surge or unavailable.
-// Otherwise a revision that never becomes ready would spread over every group that restarts for another reason. Groups that
-// aren't ready have the first turns.
+// A ready group is replaced only while Replicas - MaxUnavailable others remain ready. One that isn't ready costs
+// nothing. But until one group of the current revision is ready, no more groups move to it at a time than may be surge
+// or unavailable. Otherwise a revision that never becomes ready would spread over every group that restarts for another
+// reason. Groups that aren't ready have the first turns.
 //
-// Worked example: 5 groups, MaxUnavailable 2, group 4 updated and not ready yet, group 1 broken. 3 are ready, and 3 have to
-// stay: no ready group may be replaced. One group is moving, and one more may: group 1 is replaced.
+// Worked example: 5 groups, MaxUnavailable 2, group 4 updated and not ready yet, group 1 broken. 3 are ready, and 3
+// have to stay: no ready group may be replaced. One group is moving, and one more may: group 1 is replaced.
 func (in *Input) choose(replicas int32) map[int32]bool {
 	replaced := map[int32]bool{}
 	spare := in.count(replicas, isReady) - (in.Replicas - in.MaxUnavailable)
@@ -196,8 +196,8 @@ func (in *Input) lower(replicas int32, replaced map[int32]bool) int32 {
 	return partition
 }
 
-// also returns the groups below the partition that are replaced, and those that were released before: they stay released
-// until the partition has come down to them.
+// also returns the groups below the partition that are replaced, and those that were released before: they stay
+// released until the partition has come down to them.
 func (in *Input) also(partition, replicas int32, replaced map[int32]bool) []int32 {
 	var also []int32
 	for index := min(partition, replicas) - 1; index >= in.UserPartition; index-- {

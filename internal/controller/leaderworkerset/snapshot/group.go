@@ -13,8 +13,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
-// GroupMembers is what a pass over one group looks at: every object that has the group's name, of this incarnation and of
-// earlier ones.
+// GroupMembers is what a pass over one group looks at: every object that has the group's name, of this incarnation and
+// of earlier ones.
 type GroupMembers struct {
 	// LWS is the LeaderWorkerSet, with its defaults filled in; nil if it was deleted.
 	LWS *leaderworkersetv1.LeaderWorkerSet
@@ -47,8 +47,8 @@ type GroupMembers struct {
 	Node *metav1.PartialObjectMetadata
 }
 
-// Belongs reports whether the leader pod is part of the LeaderWorkerSet as it is now: the leader StatefulSet controls the
-// pod, and the LeaderWorkerSet that StatefulSet.
+// Belongs reports whether the leader pod is part of the LeaderWorkerSet as it is now: the leader StatefulSet controls
+// the pod, and the LeaderWorkerSet that StatefulSet.
 func (m *GroupMembers) Belongs() bool {
 	return m.LWS != nil && m.Leaders != nil && m.Leader != nil &&
 		metav1.IsControlledBy(m.Leaders, m.LWS) && metav1.IsControlledBy(m.Leader, m.Leaders)
@@ -62,8 +62,8 @@ func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
 	return m.Workers
 }
 
-// UnseenWorkers returns the UID of the worker StatefulSet that the worker pods belong to, if the cache doesn't show it. It
-// was deleted just before, or has lost its labels. The UID is empty if there is none. Terminating pods don't count.
+// UnseenWorkers returns the UID of the worker StatefulSet that the worker pods belong to, if the cache doesn't show it.
+// It was deleted just before, or has lost its labels. The UID is empty if there is none. Terminating pods don't count.
 func (m *GroupMembers) UnseenWorkers() types.UID {
 	if m.Workers != nil || m.Leader == nil {
 		return ""
@@ -77,8 +77,8 @@ func (m *GroupMembers) UnseenWorkers() types.UID {
 	return ""
 }
 
-// Orphans returns the worker pods that nobody controls, such as those of a StatefulSet that was deleted without them. Only
-// pods that were created for this group count.
+// Orphans returns the worker pods that nobody controls, such as those of a StatefulSet that was deleted without them.
+// Only pods that were created for this group count.
 func (m *GroupMembers) Orphans() []*corev1.Pod {
 	if m.Leader == nil {
 		return nil

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package snapshot holds what one pass may look at: the objects that the cache had when the pass began, and facts derived
-// from them. Plain values, read-only.
+// Package snapshot holds what one pass may look at: the objects that the cache had when the pass began, and facts
+// derived from them. Plain values, read-only.
 package snapshot
 
 import (
@@ -61,13 +61,15 @@ type Group struct {
 	Workers *appsv1.StatefulSet
 }
 
-// NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone else.
+// NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone
+// else.
 func NameTaken(kind, name string) string {
 	return fmt.Sprintf("%s %q exists and does not belong to this LeaderWorkerSet", kind, name)
 }
 
-// OwnedGroups puts the leader pods and worker StatefulSets of a LeaderWorkerSet together. An object counts only if the right
-// object controls it: the LeaderWorkerSet the leader StatefulSet, that the leader pods, and each pod its worker StatefulSet.
+// OwnedGroups puts the leader pods and worker StatefulSets of a LeaderWorkerSet together. An object counts only if the
+// right object controls it: the LeaderWorkerSet the leader StatefulSet, that the leader pods, and each pod its worker
+// StatefulSet.
 func OwnedGroups(
 	lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, pods []*corev1.Pod, workers []*appsv1.StatefulSet,
 ) []Group {
@@ -132,7 +134,8 @@ func (g Group) Ready() bool {
 		g.Workers.Status.ReadyReplicas == wanted)
 }
 
-// LeaderSize returns the number of pods in the group of a leader, from the leader's annotation; 1 if that can't be read.
+// LeaderSize returns the number of pods in the group of a leader, from the leader's annotation; 1 if that can't be
+// read.
 func LeaderSize(leader *corev1.Pod) int32 {
 	if size, ok := identity.ParseIndex(leader.Annotations[leaderworkersetv1.SizeAnnotationKey]); ok && size > 0 {
 		return size
@@ -140,8 +143,8 @@ func LeaderSize(leader *corev1.Pod) int32 {
 	return 1
 }
 
-// Unschedulable returns the scheduler's message if no node can take the pod. It is empty if one can, or if the scheduler
-// hasn't tried yet.
+// Unschedulable returns the scheduler's message if no node can take the pod. It is empty if one can, or if the
+// scheduler hasn't tried yet.
 func Unschedulable(pod *corev1.Pod) string {
 	for i := range pod.Status.Conditions {
 		if condition := &pod.Status.Conditions[i]; IsUnschedulable(condition) {
@@ -157,7 +160,8 @@ func IsUnschedulable(condition *corev1.PodCondition) bool {
 		condition.Reason == corev1.PodReasonUnschedulable
 }
 
-// WaitsForPreviousGroup reports whether the leader is gated until the pods of its group's previous incarnation are deleted.
+// WaitsForPreviousGroup reports whether the leader is gated until the pods of its group's previous incarnation are
+// deleted.
 func WaitsForPreviousGroup(leader *corev1.Pod) bool {
 	return slices.ContainsFunc(leader.Spec.SchedulingGates, IsPreviousGroupGate)
 }

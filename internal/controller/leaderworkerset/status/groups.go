@@ -12,7 +12,7 @@ import (
 // maxRanges bounds how many ranges a message names.
 const maxRanges = 10
 
-// Groups names groups in a message: "group 3", "groups 3-17, 19". Long lists end in "and <n> more".
+// Groups returns the groups' names for a message: "group 3", "groups 3-17, 19". Long lists end in "and <n> more".
 func Groups(indices []int32) string {
 	indices = slices.Compact(slices.Sorted(slices.Values(indices)))
 	if len(indices) == 1 {

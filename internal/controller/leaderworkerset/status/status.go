@@ -84,14 +84,15 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
 	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
-	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionFailed, leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
+	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionFailed,
+		leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	return next, events(before.Conditions, next.Conditions)
 }
 
-// Unchanged returns the status as it was, but for obstacles, and the events of that. It is for a pass that can't say the rest
-// yet.
+// Unchanged returns the status as it was, but for obstacles, and the events of that. It is for a pass that can't say
+// the rest yet.
 func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	next := *in.Set.LWS.Status.DeepCopy()
 	reason, message := replicaFailure(in.Obstacles)
@@ -99,8 +100,8 @@ func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
 }
 
-// IsUrgent reports whether a status has to be written at once: it is of another generation, or differs in more than numbers.
-// The messages of conditions can wait, but for those of failures.
+// IsUrgent reports whether a status has to be written at once: it is of another generation, or differs in more than
+// numbers. The messages of conditions can wait, but for those of failures.
 func IsUrgent(before, next *leaderworkersetv1.LeaderWorkerSetStatus) bool {
 	state := func(conditions []metav1.Condition) map[string]string {
 		states := map[string]string{}
@@ -112,7 +113,8 @@ func IsUrgent(before, next *leaderworkersetv1.LeaderWorkerSetStatus) bool {
 		}
 		return states
 	}
-	return before.ObservedGeneration != next.ObservedGeneration || !maps.Equal(state(before.Conditions), state(next.Conditions))
+	return before.ObservedGeneration != next.ObservedGeneration ||
+		!maps.Equal(state(before.Conditions), state(next.Conditions))
 }
 
 // counts are numbers of groups.
@@ -145,9 +147,9 @@ type progress struct {
 	reason   rollout.Reason
 }
 
-// progressOf returns the decision on the rolling update as the status reports it. A terminating group still is outdated, though
-// its successor won't be. So is one that is missing in the middle of a rollout. And the partition holds nothing in a set whose
-// first groups are yet to be created.
+// progressOf returns the decision on the rolling update as the status reports it. A terminating group still is
+// outdated, though its successor won't be. So is one that is missing in the middle of a rollout. And the partition
+// holds nothing in a set whose first groups are yet to be created.
 func progressOf(in Input) progress {
 	replicas, partition := *in.Set.LWS.Spec.Replicas, *in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition
 	reported := progress{outdated: in.Release.Outdated, reason: in.Release.Progress}
@@ -177,8 +179,8 @@ func progressOf(in Input) progress {
 	return reported
 }
 
-// conditions returns those that are always there. Available waits for the end of the rollout as well: in its middle, all
-// groups are ready for a short time after each step, and the condition would flap.
+// conditions returns those that are always there. Available waits for the end of the rollout as well: in its middle,
+// all groups are ready for a short time after each step, and the condition would flap.
 func conditions(in Input, c counts, p progress) []metav1.Condition {
 	updating := p.outdated > 0
 	was := meta.IsStatusConditionTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable)
@@ -200,8 +202,8 @@ func conditions(in Input, c counts, p progress) []metav1.Condition {
 	}
 }
 
-// rolloutMessage says how far the rollout is, and what it waits for: "17 of 20 groups have to be updated, waiting for groups
-// 17-18; 2 may be unavailable".
+// rolloutMessage says how far the rollout is, and what it waits for: "17 of 20 groups have to be updated, waiting for
+// groups 17-18; 2 may be unavailable".
 func rolloutMessage(in Input, c counts, p progress) string {
 	switch p.reason {
 	case rollout.HeldByPartition:
@@ -274,8 +276,8 @@ func replicaFailure(obstacles []Obstacle) (reason, message string) {
 	return obstacles[0].Reason, obstacleMessage(obstacles)
 }
 
-// maxMessage bounds what the condition's message quotes, in bytes. With the text around it, it fits into the 1024 bytes that
-// the note of an event may have.
+// maxMessage bounds what the condition's message quotes, in bytes. With the text around it, it fits into the 1024 bytes
+// that the note of an event may have.
 const maxMessage = 900
 
 func obstacleMessage(obstacles []Obstacle) string {
@@ -298,8 +300,8 @@ func shortened(message string, limit int) string {
 	return strings.ToValidUTF8(message[:limit], "") + "…"
 }
 
-// events returns an event for each condition that has just become True, for a partition that a rollout has come down to, and
-// for each new failure.
+// events returns an event for each condition that has just become True, for a partition that a rollout has come down
+// to, and for each new failure.
 func events(before, after []metav1.Condition) []write.Event {
 	var recorded []write.Event
 	for _, condition := range after {
@@ -335,7 +337,8 @@ func eventType(previous *metav1.Condition, condition metav1.Condition) string {
 
 // isFailure reports whether a condition exists only while something is wrong, which its message describes.
 func isFailure(condition metav1.Condition) bool {
-	return condition.Type == leaderworkersetv1.ConditionReplicaFailure || condition.Type == leaderworkersetv1.ConditionFailed
+	return condition.Type == leaderworkersetv1.ConditionReplicaFailure ||
+		condition.Type == leaderworkersetv1.ConditionFailed
 }
 
 func rank(event write.Event) int {

@@ -47,7 +47,7 @@ func newInput(replicas int32, groups string) status.Input {
 		if kind == 't' {
 			leader.DeletionTimestamp = &now
 		}
-		in.Set.Groups = append(in.Set.Groups, snapshot.Group{Index: int32(index), Leader: leader})
+		in.Set.Groups = append(in.Set.Groups, snapshot.Group{Index: int32(index), Leader: leader}) //nolint:gosec // An index.
 	}
 	return in
 }

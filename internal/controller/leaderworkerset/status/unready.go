@@ -49,7 +49,9 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 }
 
 // why returns why a group isn't ready; no reason if it is.
-func why(in Input, index int32, existing map[int32]snapshot.Group) (reason leaderworkersetv1.UnreadyReason, message string) {
+func why(
+	in Input, index int32, existing map[int32]snapshot.Group,
+) (reason leaderworkersetv1.UnreadyReason, message string) {
 	group, exists := existing[index]
 	crashed := in.Crashes[index]
 	blocked := slices.IndexFunc(in.Obstacles, func(obstacle Obstacle) bool { return obstacle.Group == index })
@@ -67,7 +69,8 @@ func why(in Input, index int32, existing map[int32]snapshot.Group) (reason leade
 	case group.Ready():
 		return "", ""
 	case snapshot.WaitsForPreviousGroup(group.Leader):
-		return leaderworkersetv1.UnreadyPreviousGroup, "the leader pod waits for the pods of the group's previous incarnation to be gone"
+		return leaderworkersetv1.UnreadyPreviousGroup,
+			"the leader pod waits for the pods of the group's previous incarnation to be gone"
 	case snapshot.Unschedulable(group.Leader) != "":
 		return leaderworkersetv1.UnreadyUnschedulable, snapshot.Unschedulable(group.Leader)
 	case !snapshot.PodReady(group.Leader):
@@ -95,6 +98,7 @@ func failedMessage(in Input) string {
 	slices.Sort(failed)
 	first := in.Crashes[failed[0]]
 	text := Groups(failed)
+	leader := identity.Leader(in.Set.LWS.Name, failed[0])
 	return fmt.Sprintf("%s: no restarts left after %d; %s. To try again, delete pod %s",
-		strings.ToUpper(text[:1])+text[1:], first.Restarts, shortened(first.Exhausted, maxMessage/2), identity.Leader(in.Set.LWS.Name, failed[0]))
+		strings.ToUpper(text[:1])+text[1:], first.Restarts, shortened(first.Exhausted, maxMessage/2), leader)
 }

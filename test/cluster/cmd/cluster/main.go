@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command cluster starts and stops a small Kubernetes cluster on this machine; see the README beside the cluster package.
+// Command cluster starts and stops a small Kubernetes cluster on this machine. The README of the cluster package
+// describes it.
 package main
 
 import (
@@ -20,17 +21,17 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-const usage = `Runs a small Kubernetes cluster on this machine: a real control plane with simulated nodes.
-Pods are scheduled, become ready and terminate as objects; no container runs.
+const usage = `Runs a small Kubernetes cluster on this machine, with a real control plane and simulated nodes.
+Pods are scheduled, become ready and terminate as objects, but no container runs.
 
 Usage:
   go run ./test/cluster/cmd/cluster <command> [flags]
 
 Commands:
-  build   make the programs, kubectl too, and put them into bin/cluster
-  start   bring up a cluster in the background and print how to reach it
-  run     keep a cluster up until Ctrl-C
-  stop    end the cluster in --dir and remove its files
+  build   build the programs, including kubectl, into bin/cluster
+  start   start a cluster in the background and print how to reach it
+  run     run a cluster until Ctrl-C
+  stop    stop the cluster in --dir and remove its files
 
 Flags:
 `
@@ -42,7 +43,7 @@ func main() {
 	}
 }
 
-// run runs one command, until it is done or interrupted.
+// run runs one command until it has ended or is interrupted.
 func run(args []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -57,7 +58,7 @@ func run(args []string) error {
 	}
 	if flags.NArg() != 1 {
 		flags.Usage()
-		return errors.New("which command?")
+		return errors.New("want one command; --help lists the commands")
 	}
 	switch command := flags.Arg(0); command {
 	case "build":
@@ -74,25 +75,27 @@ func run(args []string) error {
 	case "stop":
 		return stop(ctx, options.Dir)
 	default:
-		return fmt.Errorf("%q is no command; --help names them", command)
+		return fmt.Errorf("unknown command %q; --help lists the commands", command)
 	}
 }
 
-// newFlags returns the flags that fill the options.
+// newFlags returns the flags that set the options.
 func newFlags(o *cluster.Options, root string) *pflag.FlagSet {
 	flags := pflag.NewFlagSet("cluster", pflag.ContinueOnError)
 	flags.SortFlags = false
 	flags.Usage = func() {
 		fmt.Fprint(os.Stderr, usage, flags.FlagUsages())
 	}
-	flags.StringVar(&o.Dir, "dir", filepath.Join(root, "bin", "run", "cluster"), "directory of the cluster's data and kubeconfig; one per cluster")
+	flags.StringVar(&o.Dir, "dir", filepath.Join(root, "bin", "run", "cluster"),
+		"directory of the cluster's data and kubeconfig; one per cluster")
 	flags.IntVar(&o.Nodes, "nodes", 8, "number of simulated nodes")
 	flags.IntVar(&o.Racks, "racks", 4, `number of racks, values of the node label "rack"`)
 	flags.IntVar(&o.Zones, "zones", 2, `number of zones, values of the node label "topology.kubernetes.io/zone"`)
 	flags.StringSliceVar(&o.CRDs, "crds", nil, "files and directories of CustomResourceDefinitions to install")
 	flags.Var(switches{&o.FeatureGates}, "feature-gates", "feature gates of the control plane, like A=true,B=false")
-	flags.Var(switches{&o.RuntimeConfig}, "runtime-config", "API versions to turn on and off, like scheduling.k8s.io/v1alpha2=true")
-	flags.BoolVar(&o.Audit, "audit", false, "write a line about every request to audit.log in --dir")
+	flags.Var(switches{&o.RuntimeConfig}, "runtime-config",
+		"API versions to enable or disable, like scheduling.k8s.io/v1alpha2=true")
+	flags.BoolVar(&o.Audit, "audit", false, "log every request to audit.log in --dir")
 	return flags
 }
 
@@ -105,7 +108,7 @@ func (s switches) Type() string { return "name=bool,..." }
 
 func (s switches) String() string { return "" }
 
-// Set parses one value of the flag, which may be given several times.
+// Set parses one value of the flag, which may be repeated.
 func (s switches) Set(list string) error {
 	if *s.values == nil {
 		*s.values = map[string]bool{}
@@ -121,7 +124,7 @@ func (s switches) Set(list string) error {
 	return nil
 }
 
-// start starts a cluster that outlives this program. Its output can be evaluated by a shell.
+// start starts a cluster that outlives this program. A shell can evaluate the output.
 func start(ctx context.Context, root string, options cluster.Options) error {
 	options.Detached = true
 	c, err := buildAndStart(ctx, root, options)
@@ -130,7 +133,7 @@ func start(ctx context.Context, root string, options cluster.Options) error {
 	}
 	fmt.Printf("export KUBECONFIG='%s'\n", c.Kubeconfig())
 	fmt.Printf("# kubectl: %s\n", filepath.Join(root, "bin", "cluster", "kubectl"))
-	fmt.Printf("# to stop it: go run ./test/cluster/cmd/cluster stop --dir '%s'\n", c.Dir())
+	fmt.Printf("# To stop the cluster: go run ./test/cluster/cmd/cluster stop --dir '%s'\n", c.Dir())
 	return nil
 }
 
@@ -145,7 +148,7 @@ func foreground(ctx context.Context, root string, options cluster.Options) error
 	return errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
 }
 
-// buildAndStart starts a cluster, after it has built what is missing.
+// buildAndStart builds the programs, if they aren't up to date, and starts a cluster.
 func buildAndStart(ctx context.Context, root string, options cluster.Options) (*cluster.Cluster, error) {
 	bin, err := cluster.Build(ctx, root, os.Stderr)
 	if err != nil {

@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command nodes starts and stops a Kubernetes cluster with real nodes on this machine; see the README of the nodes package.
+// Command nodes starts and stops a Kubernetes cluster with real nodes on this machine. The README of the nodes package
+// describes it.
 package main
 
 import (
@@ -27,25 +28,25 @@ import (
 )
 
 const usage = `Runs a Kubernetes cluster with real nodes on this machine: kubelets, containerd, an image registry, DNS.
-Needs Linux, and root for everything but build and push.
+It needs Linux. All commands but build, packages and push need root.
 
 Usage:
   nodes <command> [flags]
 
 Commands:
-  build                       make the programs, and put them into bin/nodes
-  packages                    print the Debian packages that are needed
+  build                       build the programs into bin/nodes
+  packages                    print the Debian packages that the build and the cluster need
   up                          start a cluster and print how to reach it
-  down                        stop it and remove everything it had on this machine
-  node stop <node>            take a node from the power: node-2, or just 2
-  node start <node>           turn it on again
+  down                        stop the cluster and remove everything that it had on this machine
+  node stop <node>            cut the power of a node: node-2, or just 2
+  node start <node>           turn a node on again
   olm                         build the Operator Lifecycle Manager, and install it in the cluster
   push <program> <reference>  make an image of a static executable, like 10.200.0.1:5000/server:v1, and push it
 
 Flags:
 `
 
-// settings are the values of the flags.
+// settings has the values of the flags.
 type settings struct {
 	root, dir string
 	nodes     int
@@ -61,7 +62,7 @@ func main() {
 	}
 }
 
-// run runs one command, until it is done or interrupted.
+// run runs one command until it has ended or is interrupted.
 func run(args []string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -73,7 +74,8 @@ func run(args []string) error {
 	flags := pflag.NewFlagSet("nodes", pflag.ContinueOnError)
 	flags.SortFlags = false
 	flags.Usage = func() { fmt.Fprint(os.Stderr, usage, flags.FlagUsages()) }
-	flags.StringVar(&s.dir, "dir", filepath.Join(root, "bin", "run", "nodes"), "directory of the cluster's data and kubeconfig")
+	flags.StringVar(&s.dir, "dir", filepath.Join(root, "bin", "run", "nodes"),
+		"directory of the cluster's data and kubeconfig")
 	flags.IntVar(&s.nodes, "nodes", 3, "number of nodes")
 	flags.StringSliceVar(&s.crds, "crds", nil, "files and directories of CustomResourceDefinitions to install")
 	flags.IntVar(&s.user, "user", 65532, "number of the user that a pushed image runs as")
@@ -100,11 +102,11 @@ func run(args []string) error {
 		return s.push(ctx, flags.Arg(1), flags.Arg(2))
 	default:
 		flags.Usage()
-		return fmt.Errorf("%q with %q is no command", name, rest)
+		return fmt.Errorf("unknown command %q with arguments %q", name, rest)
 	}
 }
 
-// up starts a cluster that outlives this program. Its output can be evaluated by a shell.
+// up starts a cluster that outlives this program. A shell can evaluate the output.
 func (s settings) up(ctx context.Context) error {
 	c, err := nodes.Start(ctx, nodes.Options{
 		Dir:      s.dir,
@@ -130,19 +132,19 @@ func (s settings) down(ctx context.Context) error {
 }
 
 // power turns a node off or on.
-func (s settings) power(ctx context.Context, what, name string) error {
+func (s settings) power(ctx context.Context, action, name string) error {
 	c, err := s.load()
 	if err != nil {
 		return err
 	}
 	name = "node-" + strings.TrimPrefix(name, "node-")
-	switch what {
+	switch action {
 	case "stop":
 		return c.PowerOff(ctx, name)
 	case "start":
 		return c.PowerOn(name)
 	default:
-		return fmt.Errorf("node %s: stop or start?", what)
+		return fmt.Errorf("unknown command node %s; want stop or start", action)
 	}
 }
 
@@ -167,7 +169,7 @@ func (s settings) installOLM(ctx context.Context) error {
 	return olm.Install(ctx, admin, nodes.Registry, olm.Programs{OLM: programs, OPM: filepath.Join(s.root, "bin", "opm")})
 }
 
-// push makes and pushes an image, and prints its name by digest.
+// push makes and pushes an image, and prints its name with the digest.
 func (s settings) push(ctx context.Context, program, reference string) error {
 	pushed, err := image.Push(ctx, reference, image.Of(program, s.user))
 	if err == nil {

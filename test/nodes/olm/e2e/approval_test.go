@@ -18,7 +18,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// With manual approval, the first version and each later one waits until somebody approves it.
+// TestApproval checks that each version waits for its approval, if approval is manual.
 func TestApproval(t *testing.T) {
 	subscribe(t, published.prepared(), func(subscription *operatorsv1alpha1.Subscription) {
 		subscription.Spec.InstallPlanApproval = operatorsv1alpha1.ApprovalManual
@@ -29,18 +29,18 @@ func TestApproval(t *testing.T) {
 		var early operatorsv1alpha1.ClusterServiceVersion
 		err := suite.Client.Get(t.Context(), client.ObjectKey{Namespace: operator.Namespace, Name: csv(version)}, &early)
 		if !apierrors.IsNotFound(err) {
-			t.Errorf("%s is there before it is approved: %v", csv(version), err)
+			t.Errorf("%s exists before it is approved: %v", csv(version), err)
 		}
 		approved := plan.DeepCopy()
 		approved.Spec.Approved = true
 		if err := suite.Client.Patch(t.Context(), approved, client.MergeFrom(plan)); err != nil {
 			t.Fatal(err)
 		}
-		bed.Eventually(t, func(ctx context.Context) error { return settled(ctx, version) })
+		bed.Eventually(t, func(ctx context.Context) error { return completed(ctx, version) })
 	}
 }
 
-// untilPlanned waits for the InstallPlan of a version that wants approval.
+// untilPlanned waits for an InstallPlan of a version that requires approval.
 func untilPlanned(t *testing.T, version string) *operatorsv1alpha1.InstallPlan {
 	t.Helper()
 	var plan *operatorsv1alpha1.InstallPlan

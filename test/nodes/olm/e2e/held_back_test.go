@@ -21,11 +21,11 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// permit is the label of the nodes that the test lets new pods on.
+// permit is the label of nodes that accept the new pods of the rollout.
 const permit = "lws-operator-test/permit"
 
-// While a set is in the middle of a rollout, a new version in the catalog waits. It is installed when the rollout is over, and no pod is
-// refused at any time.
+// TestUpgradeWaitsForRollout checks that a new version in the catalog waits while a set is in a rollout. OLM installs
+// the version after the rollout. The API server refuses no pod at any time.
 func TestUpgradeWaitsForRollout(t *testing.T) {
 	s := subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())
@@ -55,19 +55,21 @@ func TestUpgradeWaitsForRollout(t *testing.T) {
 	line.checkBudgets(t)
 }
 
-// heldBack returns an error unless a version is there, and waits for the operator to allow it.
+// heldBack returns an error unless a version exists, and waits until the operator allows the upgrade.
 func heldBack(ctx context.Context, version string) error {
 	var current operatorsv1alpha1.ClusterServiceVersion
-	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: csv(version)}, &current); err != nil {
+	key := client.ObjectKey{Namespace: operator.Namespace, Name: csv(version)}
+	if err := suite.Client.Get(ctx, key, &current); err != nil {
 		return err
 	}
-	if current.Status.Phase != operatorsv1alpha1.CSVPhasePending || current.Status.Reason != operatorsv1alpha1.CSVReasonOperatorConditionNotUpgradeable {
+	if current.Status.Phase != operatorsv1alpha1.CSVPhasePending ||
+		current.Status.Reason != operatorsv1alpha1.CSVReasonOperatorConditionNotUpgradeable {
 		return fmt.Errorf("%s is %q because of %q", current.Name, current.Status.Phase, current.Status.Reason)
 	}
 	return nil
 }
 
-// permitPods lets pods that wait for it on all nodes, until the end of the test.
+// permitPods labels all nodes, so that they accept the waiting pods. The end of the test removes the label.
 func permitPods(t *testing.T, value string) {
 	t.Helper()
 	label := func(ctx context.Context, patch string) error {
@@ -85,7 +87,8 @@ func permitPods(t *testing.T, value string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := label(context.WithoutCancel(t.Context()), fmt.Sprintf(`{"metadata":{"labels":{%q:null}}}`, permit)); err != nil {
+		ctx := context.WithoutCancel(t.Context())
+		if err := label(ctx, fmt.Sprintf(`{"metadata":{"labels":{%q:null}}}`, permit)); err != nil {
 			t.Error(err)
 		}
 	})

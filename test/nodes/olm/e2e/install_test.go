@@ -29,27 +29,28 @@ import (
 const (
 	// crd is the name of the CustomResourceDefinition.
 	crd = "leaderworkersets.leaderworkerset.x-k8s.io"
-	// service and secret are what OLM calls the webhooks' Service and the Secret with its certificate, after the Deployment.
-	service, secret = "lws-controller-manager-service", "lws-controller-manager-service-cert"
-	// caHash is the annotation in which OLM keeps the hash of the authority that it has made.
+	// service and secret are OLM's names of the webhooks' Service and of the Secret with its certificate. OLM derives them
+	// from the name of the Deployment.
+	service, secret = "lws-controller-manager-service", "lws-controller-manager-service-cert" //nolint:gosec // A name.
+	// caHash is the annotation with the hash of the authority that OLM has made.
 	caHash = "olmcahash"
-	// pollInterval is how often OLM looks for a new catalog.
+	// pollInterval is how often OLM pulls the catalog's image.
 	pollInterval = "10s"
 )
 
-// subscription is the operator as OLM installs it.
+// subscription is an installation of the operator by OLM.
 type subscription struct {
-	// catalog is the name of its own catalog, and part of that of the catalog's image.
+	// catalog is the name of the CatalogSource, and part of the name of the catalog's image.
 	catalog string
-	// objects are those that somebody who installs it creates.
+	// objects are the objects that an administrator creates to install the operator.
 	objects []client.Object
 }
 
-// subscribe has OLM install the operator from a catalog of the versions up to one, with the manifests of config/olm, and each change. It is
-// uninstalled when the test is over.
+// subscribe lets OLM install the operator by the manifests of config/olm, with the changes. The catalog has the
+// versions up to head. The end of the test uninstalls the operator.
 func subscribe(t *testing.T, head string, changes ...func(*operatorsv1alpha1.Subscription)) *subscription {
 	t.Helper()
-	// OLM remembers for a while what a catalog had, by its name.
+	// OLM caches the content of a catalog by its name, so each test has a catalog with another name.
 	name := strings.ToLower(t.Name()) + "-" + rand.String(5)
 	image, err := published.publishCatalog(t.Context(), name, head)
 	if err != nil {
@@ -101,12 +102,12 @@ func typed(manifest *unstructured.Unstructured) (client.Object, error) {
 	}
 	object, ok := created.(client.Object)
 	if !ok {
-		return nil, fmt.Errorf("%T is no object", created)
+		return nil, fmt.Errorf("%T isn't an object", created)
 	}
 	return object, runtime.DefaultUnstructuredConverter.FromUnstructured(manifest.Object, object)
 }
 
-// move has the catalog go on to a version, under the same name, as when a release is published.
+// move publishes a catalog with the versions up to head, under the same name. A real release does the same.
 func (s *subscription) move(t *testing.T, head string) {
 	t.Helper()
 	if _, err := published.publishCatalog(t.Context(), s.catalog, head); err != nil {
@@ -114,28 +115,30 @@ func (s *subscription) move(t *testing.T, head string) {
 	}
 }
 
-// untilInstalled waits until a version is installed, and nothing is left to do.
+// untilInstalled waits until a version is completely installed.
 func untilInstalled(t *testing.T, version string) {
 	t.Helper()
 	bed.Eventually(t, func(ctx context.Context) error { return installed(ctx, version) })
 }
 
-// installed returns an error unless a version is installed, all that was there of others is gone, and nothing is left to do. That a
-// ClusterServiceVersion has succeeded isn't all: OLM may still have to make a certificate again, and roll out the Deployment for that.
+// installed returns an error unless a version is completely installed, and nothing of other versions is left. A
+// ClusterServiceVersion in the phase Succeeded isn't enough: OLM may still renew the certificate, and roll out the
+// Deployment for that.
 func installed(ctx context.Context, version string) error {
 	var current operatorsv1alpha1.Subscription
-	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: packageName}, &current); err != nil {
+	key := client.ObjectKey{Namespace: operator.Namespace, Name: packageName}
+	if err := suite.Client.Get(ctx, key, &current); err != nil {
 		return err
 	}
 	if current.Status.State != operatorsv1alpha1.SubscriptionStateAtLatest || current.Status.InstalledCSV != csv(version) {
 		return fmt.Errorf("the Subscription is %q with %q", current.Status.State, current.Status.InstalledCSV)
 	}
-	return settled(ctx, version)
+	return completed(ctx, version)
 }
 
-// settled returns an error unless the ClusterServiceVersion of a version is the only one, has succeeded, and owns the certificate that the
-// operator serves with.
-func settled(ctx context.Context, version string) error {
+// completed returns an error unless the ClusterServiceVersion of a version is the only one, has succeeded, and is the
+// only owner of the certificate. It also checks that the operator's Deployment uses that certificate and is rolled out.
+func completed(ctx context.Context, version string) error {
 	var versions operatorsv1alpha1.ClusterServiceVersionList
 	if err := suite.Client.List(ctx, &versions, client.InNamespace(operator.Namespace)); err != nil {
 		return err
@@ -148,7 +151,8 @@ func settled(ctx context.Context, version string) error {
 		return fmt.Errorf("%s is %q: %s", current.Name, current.Status.Phase, current.Status.Message)
 	}
 	var certificate corev1.Secret
-	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: secret}, &certificate); err != nil {
+	key := client.ObjectKey{Namespace: operator.Namespace, Name: secret}
+	if err := suite.Client.Get(ctx, key, &certificate); err != nil {
 		return err
 	}
 	if owners := certificate.OwnerReferences; len(owners) != 1 || owners[0].UID != current.UID {
@@ -159,27 +163,28 @@ func settled(ctx context.Context, version string) error {
 		return err
 	}
 	if want, got := certificate.Annotations[caHash], deployment.Spec.Template.Annotations[caHash]; got != want {
-		return fmt.Errorf("the Deployment is for the authority %q, and the certificate is by %q", got, want)
+		return fmt.Errorf("the Deployment has the authority %q, and the certificate has %q", got, want)
 	}
 	return bed.RolledOut(deployment)
 }
 
-// uninstall deletes what docs/olm.md says, and waits until the operator is gone.
+// uninstall deletes the objects that docs/olm.md names, and waits until OLM has removed the operator.
 func uninstall(ctx context.Context) error {
 	label := client.HasLabels{"operators.coreos.com/" + packageName + "." + operator.Namespace}
 	var subscription operatorsv1alpha1.Subscription
 	subscription.Namespace, subscription.Name = operator.Namespace, packageName
+	namespace := client.InNamespace(operator.Namespace)
 	err := errors.Join(
 		client.IgnoreNotFound(suite.Client.Delete(ctx, &subscription)),
-		suite.Client.DeleteAllOf(ctx, &operatorsv1alpha1.ClusterServiceVersion{}, client.InNamespace(operator.Namespace), label))
+		suite.Client.DeleteAllOf(ctx, &operatorsv1alpha1.ClusterServiceVersion{}, namespace, label))
 	if err != nil {
 		return err
 	}
-	return bed.Until(ctx, gone)
+	return bed.Until(ctx, removed)
 }
 
-// gone returns an error while something of the operator is there that OLM made for it.
-func gone(ctx context.Context) error {
+// removed returns an error until no object exists that OLM made for the operator.
+func removed(ctx context.Context) error {
 	for name, object := range map[string]client.Object{
 		"lws-controller-manager": &appsv1.Deployment{},
 		service:                  &corev1.Service{},
@@ -187,48 +192,49 @@ func gone(ctx context.Context) error {
 	} {
 		err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: name}, object)
 		if err == nil {
-			return fmt.Errorf("%T %s is still there", object, name)
+			return fmt.Errorf("%T %s still exists", object, name)
 		} else if !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
 	hooks, err := webhooks(ctx)
 	if err == nil && len(hooks) > 0 {
-		return fmt.Errorf("webhooks are still there: %q", hooks)
+		return fmt.Errorf("webhooks still exist: %q", hooks)
 	}
 	return err
 }
 
-// webhooks are the names of the webhook configurations that call the operator.
+// webhooks returns the names of the webhook configurations that call the operator.
 func webhooks(ctx context.Context) ([]string, error) {
 	var names []string
-	mutating, err := suite.Clientset.AdmissionregistrationV1().MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+	registrations := suite.Clientset.AdmissionregistrationV1()
+	mutating, err := registrations.MutatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
 	for _, configuration := range mutating.Items {
-		if isOurs(&configuration) {
+		if madeForOperator(&configuration) {
 			names = append(names, configuration.Name)
 		}
 	}
-	validating, err := suite.Clientset.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
+	validating, err := registrations.ValidatingWebhookConfigurations().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
 	for _, configuration := range validating.Items {
-		if isOurs(&configuration) {
+		if madeForOperator(&configuration) {
 			names = append(names, configuration.Name)
 		}
 	}
 	return names, nil
 }
 
-// isOurs says whether OLM made a cluster-wide object for the operator.
-func isOurs(object client.Object) bool {
+// madeForOperator reports whether OLM made a cluster-wide object for the operator.
+func madeForOperator(object client.Object) bool {
 	return object.GetLabels()["olm.owner.namespace"] == operator.Namespace
 }
 
-// cleanUp removes all that the test has installed, and the sets of the tests with it.
+// cleanUp removes everything that the test has installed, and the CRD together with all sets.
 func (s *subscription) cleanUp(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -240,14 +246,15 @@ func (s *subscription) cleanUp(t *testing.T) {
 	}
 	definition := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: crd}}
 	for _, object := range append(s.objects, definition) {
-		if err := client.IgnoreNotFound(suite.Client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationForeground))); err != nil {
+		err := suite.Client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		if client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
 	}
 	err := bed.Until(ctx, func(ctx context.Context) error {
 		for _, object := range append(s.objects, definition) {
 			if err := suite.Client.Get(ctx, client.ObjectKeyFromObject(object), object); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%T %s is still there: %w", object, object.GetName(), err)
+				return fmt.Errorf("%T %s still exists: %w", object, object.GetName(), err)
 			}
 		}
 		return nil

@@ -23,7 +23,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
-// What all tests share. TestMain sets it before the first one.
+// The common test bed and the published releases. TestMain sets them before the first test.
 var (
 	suite     *bed.Bed
 	published *releases
@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 
 // run publishes the releases and runs the tests.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
-	suite, err = bed.Open(ctx, operatorsv1.AddToScheme, operatorsv1alpha1.AddToScheme, operatorsv2.AddToScheme, apiextensionsv1.AddToScheme)
+	suite, err = bed.Open(ctx,
+		operatorsv1.AddToScheme, operatorsv1alpha1.AddToScheme, operatorsv2.AddToScheme, apiextensionsv1.AddToScheme)
 	if err != nil {
 		return 0, err
 	}

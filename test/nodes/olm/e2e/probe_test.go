@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	// probeInterval is the time between two pods that are tried.
+	// probeInterval is the time between the starts of two probes.
 	probeInterval = 50 * time.Millisecond
-	// probeTimeout is as long as the API server waits for a webhook, and a bit.
+	// probeTimeout is a little longer than the API server's timeout for webhooks.
 	probeTimeout = 15 * time.Second
 )
 
-// prober tries to create a pod that the operator's webhook has to admit, again and again, each one whatever became of those before. None of
-// them is kept.
+// prober repeatedly creates a pod, by dry run, that the operator's webhook has to admit. A probe starts even if earlier
+// ones haven't ended.
 type prober struct {
 	pod    *corev1.Pod
 	cancel context.CancelFunc
@@ -38,13 +38,13 @@ type prober struct {
 	probes []probe
 }
 
-// probe is one try.
+// probe is one attempt to create a pod.
 type probe struct {
 	at  time.Time
 	err error
 }
 
-// startProbing starts to try pods in a namespace.
+// startProbing starts probes in a namespace.
 func startProbing(t *testing.T, namespace string) *prober {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -63,25 +63,25 @@ func startProbing(t *testing.T, namespace string) *prober {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				p.ended.Go(func() { p.try(context.WithoutCancel(ctx)) })
+				p.ended.Go(func() { p.probe(context.WithoutCancel(ctx)) })
 			}
 		}
 	})
 	return p
 }
 
-// try tries a pod.
-func (p *prober) try(ctx context.Context) {
+// probe makes one probe.
+func (p *prober) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	tried := probe{at: time.Now()}
-	tried.err = suite.Client.Create(ctx, p.pod.DeepCopy(), client.DryRunAll)
+	result := probe{at: time.Now()}
+	result.err = suite.Client.Create(ctx, p.pod.DeepCopy(), client.DryRunAll)
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	p.probes = append(p.probes, tried)
+	p.probes = append(p.probes, result)
 }
 
-// stop ends the tries, and returns them by the time that they began at.
+// stop ends the probes, and returns them sorted by their start.
 func (p *prober) stop() []probe {
 	p.cancel()
 	p.ended.Wait()
@@ -89,14 +89,14 @@ func (p *prober) stop() []probe {
 	return p.probes
 }
 
-// refusals are probes in a row that were refused for one reason.
+// refusals are consecutive probes that the API server refused for the same reason.
 type refusals struct {
 	reason      string
 	first, last time.Time
 	count       int
 }
 
-// refused finds the times in which pods were refused.
+// refused returns the periods in which the API server refused pods.
 func refused(probes []probe) []refusals {
 	var found []refusals
 	var current string
@@ -115,7 +115,7 @@ func refused(probes []probe) []refusals {
 	return found
 }
 
-// reason is the end of an error that says why a call failed, nothing if it didn't.
+// reason returns the end of an error, which has the reason of the refusal. It returns "" for no error.
 func reason(err error) string {
 	if err == nil {
 		return ""
@@ -127,19 +127,20 @@ func reason(err error) string {
 	return text
 }
 
-// report adds what came of the probes to the time line, and logs all of it.
+// report adds the refusals of the probes to the timeline, and logs the timeline.
 func (l *timeline) report(t *testing.T, probes []probe) {
 	t.Helper()
 	count := 0
 	for _, r := range refused(probes) {
 		count += r.count
 		l.note(r.first, "probe", "refused: "+r.reason)
-		l.note(r.last, "probe", fmt.Sprintf("the last of %d that were refused in %.2f s", r.count, (r.last.Sub(r.first)+probeInterval).Seconds()))
+		duration := (r.last.Sub(r.first) + probeInterval).Seconds()
+		l.note(r.last, "probe", fmt.Sprintf("the last of %d refusals in %.2f s", r.count, duration))
 	}
 	t.Logf("%d of %d probes refused\n%s", count, len(probes), l)
 }
 
-// checkAdmitted reports why pods were refused, unless a reason begins with something that is expected.
+// checkAdmitted reports refusals whose reason has none of the expected prefixes.
 func checkAdmitted(t *testing.T, probes []probe, expected ...string) {
 	t.Helper()
 	for _, r := range refused(probes) {

@@ -25,40 +25,40 @@ import (
 )
 
 const (
-	// packageName is what the catalog calls the operator.
+	// packageName is the operator's name in the catalog.
 	packageName = "lws-operator"
-	// repository is what the names of published images begin with.
+	// repository is the prefix of the names of published images.
 	repository = "ghcr.io/leaderworkerset/lws-operator"
-	// candidates is the channel that has the version that is prepared, channel the one that the tests subscribe to.
+	// candidates is the channel with the prepared version. channel is the channel that the tests subscribe to.
 	candidates, channel = "candidate-v0", "stable-v0"
-	// successor is a version after all others. It is the one that is prepared, under another number.
+	// successor is a version after all others. It is the prepared version under another number.
 	successor = "9.9.9"
 )
 
-// releases are the versions of the operator that are installed. Their images are in the registry, made from the same files, and by the same
-// program, as those of releases are, under names of this run.
+// releases are the versions of the operator that the tests install. The same program makes their images from the same
+// files as those of real releases. Their names in the registry are new in each run.
 type releases struct {
 	bed *bed.Bed
 	dir string
-	// repository is what the names of the images of this run begin with.
+	// repository is the prefix of the names of this run's images.
 	repository string
-	// entries are those of the channel, oldest first: the published ones, the one that is prepared, and its successor.
+	// entries are the entries of the channel, oldest first: the published versions, the prepared one, and its successor.
 	entries []map[string]any
 }
 
-// previous is the version before the one that is prepared, and prepared is that one.
+// previous returns the version before the prepared one. prepared returns the version that the working tree prepares.
 func (r *releases) previous() string { return r.version(len(r.entries) - 3) }
 func (r *releases) prepared() string { return r.version(len(r.entries) - 2) }
 
-// version is that of an entry of the channel.
+// version returns the version of an entry of the channel.
 func (r *releases) version(entry int) string {
 	return strings.TrimPrefix(fmt.Sprint(r.entries[entry]["name"]), packageName+".v")
 }
 
-// csv is the name of a version's ClusterServiceVersion.
+// csv returns the name of a version's ClusterServiceVersion.
 func csv(version string) string { return packageName + ".v" + version }
 
-// publish makes the images of three releases, and pushes them. What it needs for catalogs stays in the directory.
+// publish makes and pushes the images of three releases. The files for catalogs stay in the directory.
 func publish(ctx context.Context, b *bed.Bed, dir string) (*releases, error) {
 	r := &releases{bed: b, dir: dir, repository: b.Repository + "/lws-operator"}
 	if err := r.readChannel(); err != nil {
@@ -71,7 +71,7 @@ func publish(ctx context.Context, b *bed.Bed, dir string) (*releases, error) {
 		return nil, err
 	}
 	for _, version := range []string{r.prepared(), successor} {
-		// What is in the working tree, as both.
+		// Both are made from the working tree.
 		if err := r.publishBundle(ctx, version, "bundle", "operator", "bundle", "scorecard"); err != nil {
 			return nil, err
 		}
@@ -79,7 +79,7 @@ func publish(ctx context.Context, b *bed.Bed, dir string) (*releases, error) {
 	return r, nil
 }
 
-// readChannel reads which version replaces which one.
+// readChannel reads the entries of the channel, and adds the successor.
 func (r *releases) readChannel() error {
 	data, err := os.ReadFile(filepath.Join(r.bed.Root, "catalog", packageName, "channels.yaml"))
 	if err != nil {
@@ -89,7 +89,9 @@ func (r *releases) readChannel() error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(channels, func(channel *unstructured.Unstructured) bool { return channel.Object["name"] == candidates })
+	i := slices.IndexFunc(channels, func(channel *unstructured.Unstructured) bool {
+		return channel.Object["name"] == candidates
+	})
 	if i < 0 {
 		return fmt.Errorf("the catalog has no channel %s", candidates)
 	}
@@ -102,7 +104,7 @@ func (r *releases) readChannel() error {
 		r.entries = append(r.entries, fields)
 	}
 	if len(r.entries) < 2 {
-		return fmt.Errorf("the channel %s has %d versions: there is nothing to upgrade", candidates, len(r.entries))
+		return fmt.Errorf("the channel %s has %d versions; an upgrade needs two", candidates, len(r.entries))
 	}
 	next := maps.Clone(r.entries[len(r.entries)-1])
 	next["replaces"], next["name"] = next["name"], csv(successor)
@@ -111,15 +113,16 @@ func (r *releases) readChannel() error {
 	return nil
 }
 
-// programs is the directory of the programs of a release.
+// programs returns the directory of the programs of a release.
 func (r *releases) programs(version string) string { return filepath.Join(r.dir, "programs-"+version) }
 
-// buildTools compiles what is in the images beside the operator. opm is built already.
+// buildTools compiles the programs of the images, including the prepared operator. make has already built opm.
 func (r *releases) buildTools(ctx context.Context) error {
 	programs := r.programs(r.prepared())
 	err := errors.Join(
 		bed.Build(ctx, filepath.Join(r.bed.Root, "scorecard"), ".", filepath.Join(programs, "scorecard")),
-		bed.Build(ctx, filepath.Join(r.bed.Root, "tools", "olm"), "./healthprobe", filepath.Join(programs, "grpc_health_probe")),
+		bed.Build(ctx, filepath.Join(r.bed.Root, "tools", "olm"), "github.com/grpc-ecosystem/grpc-health-probe",
+			filepath.Join(programs, "grpc_health_probe")),
 		bed.Build(ctx, r.bed.Root, ".", filepath.Join(programs, "manager"), "main.version="+r.prepared()))
 	if err != nil {
 		return err
@@ -134,7 +137,7 @@ func (r *releases) buildTools(ctx context.Context) error {
 	return os.Symlink(programs, r.programs(successor))
 }
 
-// publishPrevious publishes the version before: its frozen bundle, and the operator of the commit that froze it.
+// publishPrevious publishes the previous version: its frozen bundle, and the operator of the commit that froze it.
 func (r *releases) publishPrevious(ctx context.Context) error {
 	version := r.previous()
 	frozen := filepath.Join("releases", version)
@@ -152,13 +155,14 @@ func (r *releases) publishPrevious(ctx context.Context) error {
 	if _, err := output(exec.CommandContext(ctx, "tar", "-xf", archive, "-C", source)); err != nil {
 		return err
 	}
-	if err := bed.Build(ctx, source, ".", filepath.Join(r.programs(version), "manager"), "main.version="+version); err != nil {
+	program := filepath.Join(r.programs(version), "manager")
+	if err := bed.Build(ctx, source, ".", program, "main.version="+version); err != nil {
 		return err
 	}
 	return r.publishBundle(ctx, version, frozen, "operator", "bundle")
 }
 
-// lastChange is the commit that changed a path last.
+// lastChange returns the last commit that changed a path.
 func (r *releases) lastChange(ctx context.Context, path string) (string, error) {
 	shallow, err := r.git(ctx, "rev-parse", "--is-shallow-repository")
 	if err != nil {
@@ -169,12 +173,12 @@ func (r *releases) lastChange(ctx context.Context, path string) (string, error) 
 		return "", err
 	}
 	if shallow == "true" || commit == "" {
-		return "", fmt.Errorf("the history of this clone doesn't tell which commit %s is from", path)
+		return "", fmt.Errorf("the history of this clone doesn't have the commit of %s", path)
 	}
 	return commit, nil
 }
 
-// publishBundle makes images of a version with the bundle in a directory, and pushes them.
+// publishBundle makes and pushes images of a version, with the bundle in a directory.
 func (r *releases) publishBundle(ctx context.Context, version, bundle string, images ...string) error {
 	root := filepath.Join(r.dir, "release-"+version)
 	if err := r.copyTree(version, bundle, filepath.Join(root, "bundle")); err != nil {
@@ -187,12 +191,13 @@ func (r *releases) publishBundle(ctx context.Context, version, bundle string, im
 	return r.push(ctx, r.bed.Repository, archives...)
 }
 
-// bundle is the directory of a version's bundle.
+// bundle returns the directory of a version's bundle.
 func (r *releases) bundle(version string) string {
 	return filepath.Join(r.dir, "release-"+version, "bundle")
 }
 
-// publishCatalog pushes a catalog that ends with a version, as the latest one of a name, and returns the image's name.
+// publishCatalog pushes a catalog with the versions up to head, as the latest image of a name, and returns the image's
+// name.
 func (r *releases) publishCatalog(ctx context.Context, name, head string) (string, error) {
 	root := filepath.Join(r.dir, "catalog-"+head)
 	archives := []string{filepath.Join(root, "catalog.tar")}
@@ -208,7 +213,7 @@ func (r *releases) publishCatalog(ctx context.Context, name, head string) (strin
 	return target + "/lws-operator-catalog:latest", r.push(ctx, target, archives...)
 }
 
-// writeCatalog makes a catalog of the versions up to one.
+// writeCatalog writes a catalog with the versions up to head.
 func (r *releases) writeCatalog(root, head string) error {
 	source := filepath.Join("catalog", packageName)
 	target := filepath.Join(root, source)
@@ -227,20 +232,24 @@ func (r *releases) writeCatalog(root, head string) error {
 			return err
 		}
 	}
-	channels, err := yaml.Marshal(map[string]any{"schema": "olm.channel", "package": packageName, "name": channel, "entries": r.entries[:last+1]})
+	channels, err := yaml.Marshal(map[string]any{
+		"schema": "olm.channel", "package": packageName, "name": channel, "entries": r.entries[:last+1],
+	})
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(target, "channels.yaml"), channels, 0o600)
 }
 
-// build makes images from a directory like the root of the repository, and returns the archives that they are in.
+// build makes images from a directory with the layout of the repository, and returns their archives.
 func (r *releases) build(ctx context.Context, root, version string, images ...string) ([]string, error) {
 	if err := r.copyTree("", "LICENSE", filepath.Join(root, "LICENSE")); err != nil {
 		return nil, err
 	}
-	arguments := []string{"build", "-root", root, "-programs", r.programs(version), "-repository", r.repository, "-version", version,
-		"-created", "2026-01-31T00:00:00Z", "-architectures", runtime.GOARCH, "-output", root}
+	arguments := []string{
+		"build", "-root", root, "-programs", r.programs(version), "-repository", r.repository, "-version", version,
+		"-created", "2026-01-31T00:00:00Z", "-architectures", runtime.GOARCH, "-output", root,
+	}
 	var archives []string
 	for _, image := range images {
 		archives = append(archives, filepath.Join(root, image+".tar"))
@@ -248,21 +257,25 @@ func (r *releases) build(ctx context.Context, root, version string, images ...st
 	return archives, r.images(ctx, append(arguments, images...)...)
 }
 
-// push pushes the images in archives to a registry, and path in it.
+// push pushes the images in archives. The target is a registry and a path in it.
 func (r *releases) push(ctx context.Context, target string, archives ...string) error {
 	return r.images(ctx, append([]string{"push", "-registry", target}, archives...)...)
 }
 
 // images runs the program that makes the project's images.
 func (r *releases) images(ctx context.Context, arguments ...string) error {
-	_, err := output(exec.CommandContext(ctx, "go", append([]string{"-C", filepath.Join(r.bed.Root, "tools", "images"), "run", "."}, arguments...)...))
+	run := []string{"-C", filepath.Join(r.bed.Root, "tools", "images"), "run", "."}
+	_, err := output(exec.CommandContext(ctx, "go", append(run, arguments...)...))
 	return err
 }
 
-// copyTree copies a file, or the files in a directory, of the repository. The images that they name become those of this run, and the
-// version that is prepared becomes the successor in the successor's files.
+// copyTree copies a file of the repository, or the files in a directory. In the copies, it replaces the names of images
+// by those of this run. For the successor, it also replaces the prepared version by the successor.
 func (r *releases) copyTree(version, source, target string) error {
-	renames := []string{repository, r.repository, "quay.io/operator-framework/scorecard-test", r.bed.Repository + "/scorecard-test"}
+	renames := []string{
+		repository, r.repository,
+		"quay.io/operator-framework/scorecard-test", r.bed.Repository + "/scorecard-test",
+	}
 	if version == successor {
 		renames = append(renames, r.prepared(), successor)
 	}
@@ -288,13 +301,13 @@ func (r *releases) copyTree(version, source, target string) error {
 	})
 }
 
-// git runs git in the repository, and returns what it printed.
+// git runs git in the repository, and returns its output.
 func (r *releases) git(ctx context.Context, arguments ...string) (string, error) {
 	text, err := output(exec.CommandContext(ctx, "git", append([]string{"-C", r.bed.Root}, arguments...)...))
 	return strings.TrimSpace(string(text)), err
 }
 
-// output runs a command and returns what it printed, or an error with what it said.
+// output runs a command and returns its standard output. If the command fails, the error has all output.
 func output(command *exec.Cmd) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr

@@ -24,7 +24,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// All tests that the bundle's scorecard configuration names pass in pods, restricted ones.
+// TestScorecard runs all tests of the bundle's scorecard configuration, in pods under restricted pod security.
 func TestScorecard(t *testing.T) {
 	subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())
@@ -36,13 +36,14 @@ func TestScorecard(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	command := exec.CommandContext(t.Context(), filepath.Join(suite.Root, "bin", "operator-sdk"), "scorecard", published.bundle(published.prepared()),
+	command := exec.CommandContext(t.Context(),
+		filepath.Join(suite.Root, "bin", "operator-sdk"), "scorecard", published.bundle(published.prepared()),
 		"--kubeconfig", flag.Lookup("kubeconfig").Value.String(), "--namespace", namespace, "--service-account", account,
 		"--pod-security", "restricted", "--untar-image", untar, "--wait-time", "10m", "--output", "json")
-	command.Dir = t.TempDir() // it leaves a directory behind
+	command.Dir = t.TempDir() // The command leaves a directory behind.
 	text, err := output(command)
 	if err != nil {
-		t.Error(err) // the results say more, if there are any
+		t.Error(err) // The results, if any, have the details.
 	}
 	var tests v1alpha3.TestList
 	if err := json.Unmarshal(text, &tests); err != nil {
@@ -58,7 +59,7 @@ func TestScorecard(t *testing.T) {
 	}
 }
 
-// pushBuiltInTests pushes the image of the scorecard's built-in tests, under the name that the bundle's configuration has for it.
+// pushBuiltInTests pushes the image of the scorecard's built-in tests, under its name in the bundle's configuration.
 func pushBuiltInTests(t *testing.T) {
 	t.Helper()
 	const program = "scorecard-test"
@@ -89,7 +90,8 @@ func pushBuiltInTests(t *testing.T) {
 	}
 }
 
-// allowScorecard makes a service account for the scorecard, with the rights that its tests need, and returns its name.
+// allowScorecard makes a service account for the scorecard, with the permissions that its tests need, and returns its
+// name.
 func allowScorecard(t *testing.T, namespace string) string {
 	t.Helper()
 	const account = "scorecard"

@@ -29,36 +29,36 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// timeline is what was seen to happen.
+// timeline records state changes of objects.
 type timeline struct {
 	began time.Time
 	mutex sync.Mutex
 	rows  []row
-	// last is what was seen last, by what it is about.
+	// last has the last state of each subject.
 	last map[string]string
-	// unready are the largest numbers of a set's groups that weren't ready at a time, by its name.
+	// unready has the largest number of groups that weren't ready at the same time, by the name of the set.
 	unready map[string]int32
 }
 
-// row is one thing that happened.
+// row is one state change.
 type row struct {
 	at time.Time
-	// about is what it happened to, and now what that is like since then.
-	about, now string
+	// subject is the object that changed, and state is its new state.
+	subject, state string
 }
 
-// note adds what something is like now, unless it was the same before.
-func (l *timeline) note(at time.Time, about, now string) {
+// note adds a state change, unless the subject already has that state.
+func (l *timeline) note(at time.Time, subject, state string) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if l.last[about] == now {
+	if l.last[subject] == state {
 		return
 	}
-	l.last[about] = now
-	l.rows = append(l.rows, row{at: at, about: about, now: now})
+	l.last[subject] = state
+	l.rows = append(l.rows, row{at: at, subject: subject, state: state})
 }
 
-// String is a table of all of it, by time.
+// String returns a table of all state changes, sorted by time.
 func (l *timeline) String() string {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
@@ -66,13 +66,13 @@ func (l *timeline) String() string {
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, r := range l.rows {
-		_, _ = fmt.Fprintf(table, "%6.2fs\t%s\t%s\n", r.at.Sub(l.began).Seconds(), r.about, r.now)
+		_, _ = fmt.Fprintf(table, "%6.2fs\t%s\t%s\n", r.at.Sub(l.began).Seconds(), r.subject, r.state)
 	}
-	_ = table.Flush() // into memory
+	_ = table.Flush() // Writing to memory never fails.
 	return text.String()
 }
 
-// observe records, until the end of the test, what happens to the operator and to the sets in a namespace.
+// observe records state changes of the operator, and of the sets in a namespace, until the end of the test.
 func observe(t *testing.T, namespace string) *timeline {
 	t.Helper()
 	l := &timeline{began: time.Now(), last: map[string]string{}, unready: map[string]int32{}}
@@ -85,7 +85,8 @@ func observe(t *testing.T, namespace string) *timeline {
 	}
 	for _, object := range []client.Object{
 		&operatorsv1alpha1.ClusterServiceVersion{}, &operatorsv1alpha1.Subscription{}, &operatorsv1alpha1.InstallPlan{},
-		&operatorsv2.OperatorCondition{}, &corev1.Secret{}, &appsv1.Deployment{}, &admissionregistrationv1.MutatingWebhookConfiguration{},
+		&operatorsv2.OperatorCondition{}, &corev1.Secret{}, &appsv1.Deployment{},
+		&admissionregistrationv1.MutatingWebhookConfiguration{},
 		&leaderworkersetv1.LeaderWorkerSet{},
 	} {
 		informer, err := watched.GetInformer(t.Context(), object, cache.BlockUntilSynced(false))
@@ -105,17 +106,17 @@ func observe(t *testing.T, namespace string) *timeline {
 	})
 	t.Cleanup(func() { cancel(); ended.Wait() })
 	if !watched.WaitForCacheSync(t.Context()) {
-		t.Fatal("the watches don't start")
+		t.Fatal("the caches didn't sync")
 	}
 	return l
 }
 
-// handler notes what an informer tells.
+// handler returns a handler that notes the events of an informer.
 func (l *timeline) handler() toolscache.ResourceEventHandler {
-	see := func(object any) {
-		about, now := describe(object)
-		if about != "" {
-			l.note(time.Now(), about, now)
+	noteState := func(object any) {
+		subject, state := describe(object)
+		if subject != "" {
+			l.note(time.Now(), subject, state)
 		}
 		if lws, isSet := object.(*leaderworkersetv1.LeaderWorkerSet); isSet {
 			l.mutex.Lock()
@@ -124,25 +125,27 @@ func (l *timeline) handler() toolscache.ResourceEventHandler {
 		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    see,
-		UpdateFunc: func(_, object any) { see(object) },
+		AddFunc:    noteState,
+		UpdateFunc: func(_, object any) { noteState(object) },
 		DeleteFunc: func(object any) {
 			if last, unknown := object.(toolscache.DeletedFinalStateUnknown); unknown {
 				object = last.Obj
 			}
-			if about, _ := describe(object); about != "" {
-				l.note(time.Now(), about, "gone")
+			if subject, _ := describe(object); subject != "" {
+				l.note(time.Now(), subject, "deleted")
 			}
 		},
 	}
 }
 
-// describe says what an object is called, and what it is like. It has no name if it doesn't matter.
-func describe(object any) (about, now string) {
+// describe returns the name and the state of an object for the timeline. The name is empty if the timeline ignores the
+// object.
+func describe(object any) (subject, state string) {
 	switch o := object.(type) {
 	case *operatorsv1alpha1.ClusterServiceVersion:
-		if o.Namespace == operator.Namespace { // not one of the copies that OLM makes in all others
-			return "CSV " + o.Name, strings.TrimSuffix(fmt.Sprintf("%s, %s", cmp.Or(string(o.Status.Phase), "new"), o.Status.Reason), ", ")
+		if o.Namespace == operator.Namespace { // OLM makes copies in all other namespaces.
+			state := fmt.Sprintf("%s, %s", cmp.Or(string(o.Status.Phase), "new"), o.Status.Reason)
+			return "CSV " + o.Name, strings.TrimSuffix(state, ", ")
 		}
 	case *operatorsv1alpha1.Subscription:
 		return "Subscription", fmt.Sprintf("%s, %s installed", o.Status.State, o.Status.InstalledCSV)
@@ -158,19 +161,21 @@ func describe(object any) (about, now string) {
 		}
 	case *appsv1.Deployment:
 		status := o.Status
-		return "Deployment", fmt.Sprintf("%s, authority %s, generation %d: %d of %d updated, %d available", path.Base(o.Spec.Template.Spec.Containers[0].Image),
-			abbreviated(o.Spec.Template.Annotations[caHash]), o.Generation, status.UpdatedReplicas, *o.Spec.Replicas, status.AvailableReplicas)
+		return "Deployment", fmt.Sprintf("%s, authority %s, generation %d: %d of %d updated, %d available",
+			path.Base(o.Spec.Template.Spec.Containers[0].Image), abbreviated(o.Spec.Template.Annotations[caHash]),
+			o.Generation, status.UpdatedReplicas, *o.Spec.Replicas, status.AvailableReplicas)
 	case *admissionregistrationv1.MutatingWebhookConfiguration:
-		if isOurs(o) && strings.HasPrefix(o.Name, "mpod") {
+		if madeForOperator(o) && strings.HasPrefix(o.Name, "mpod") {
 			return "webhook " + o.Name, "of " + o.Labels["olm.owner"]
 		}
 	case *leaderworkersetv1.LeaderWorkerSet:
-		return "set " + o.Name, fmt.Sprintf("%d of %d groups updated, %d ready", o.Status.UpdatedReplicas, *o.Spec.Replicas, o.Status.ReadyReplicas)
+		return "set " + o.Name, fmt.Sprintf("%d of %d groups updated, %d ready",
+			o.Status.UpdatedReplicas, *o.Spec.Replicas, o.Status.ReadyReplicas)
 	}
 	return "", ""
 }
 
-// owners are the names of an object's owners.
+// owners returns the names of an object's owners.
 func owners(object client.Object) string {
 	var names []string
 	for _, owner := range object.GetOwnerReferences() {
@@ -179,5 +184,5 @@ func owners(object client.Object) string {
 	return strings.Join(names, " and ")
 }
 
-// abbreviated is enough of a hash to tell it from others.
+// abbreviated returns the start of a hash, which is enough to distinguish hashes.
 func abbreviated(hash string) string { return hash[:min(len(hash), 8)] }

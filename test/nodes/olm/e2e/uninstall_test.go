@@ -16,7 +16,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 )
 
-// Who uninstalls the operator keeps the sets and their pods, until the CRD is deleted.
+// TestUninstall checks that sets and their pods stay after the operator is uninstalled, until the CRD is deleted.
 func TestUninstall(t *testing.T) {
 	subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())
@@ -28,7 +28,8 @@ func TestUninstall(t *testing.T) {
 	if err := uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := suite.Client.Get(t.Context(), client.ObjectKeyFromObject(lws), lws); err != nil || lws.DeletionTimestamp != nil {
+	err := suite.Client.Get(t.Context(), client.ObjectKeyFromObject(lws), lws)
+	if err != nil || lws.DeletionTimestamp != nil {
 		t.Errorf("the set was deleted: %v", err)
 	}
 	checkKept(t, lws, before)
@@ -39,7 +40,7 @@ func TestUninstall(t *testing.T) {
 		var pods corev1.PodList
 		err := suite.Client.List(ctx, &pods, client.InNamespace(lws.Namespace))
 		if err == nil && len(pods.Items) > 0 {
-			return fmt.Errorf("%d pods are still there", len(pods.Items))
+			return fmt.Errorf("%d pods still exist", len(pods.Items))
 		}
 		return err
 	})

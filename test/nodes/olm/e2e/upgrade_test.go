@@ -20,15 +20,17 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// drain is how long pods take to end that are replaced, which makes a rollout take longer than an upgrade of the operator's Deployment.
+// drain is how long replaced pods take to end. It makes a rollout longer than an upgrade of the operator's Deployment.
 const drain = 4 * time.Second
 
-// connectionLost are what refusals begin with where a replica has gone that was called. Those of 0.1.0 don't wait until nobody calls them
-// any more.
-var connectionLost = []string{"dial tcp", "read tcp", "write tcp", "http: server closed idle connection", "EOF", "unexpected EOF"}
+// connectionLost are the prefixes of refusals by calls of a replica that has ended. Replicas of 0.1.0 end while API
+// servers still call them.
+var connectionLost = []string{
+	"dial tcp", "read tcp", "write tcp", "http: server closed idle connection", "EOF", "unexpected EOF",
+}
 
-// A new version in the catalog is installed by OLM, without a pod of a group being lost, while groups run and while one set is in the
-// middle of a rollout, which goes on.
+// TestUpgrade publishes a new version while groups run and one set is in a rollout. OLM installs the version, no group
+// loses a pod by the upgrade, and the rollout continues.
 func TestUpgrade(t *testing.T) {
 	s := subscribe(t, published.previous())
 	untilInstalled(t, published.previous())
@@ -61,10 +63,11 @@ func TestUpgrade(t *testing.T) {
 	line.checkBudgets(t)
 }
 
-// installing returns an error until OLM replaces the operator by a version.
+// installing returns an error until OLM has started to install a version.
 func installing(ctx context.Context, version string) error {
 	var current operatorsv1alpha1.ClusterServiceVersion
-	if err := suite.Client.Get(ctx, client.ObjectKey{Namespace: operator.Namespace, Name: csv(version)}, &current); err != nil {
+	key := client.ObjectKey{Namespace: operator.Namespace, Name: csv(version)}
+	if err := suite.Client.Get(ctx, key, &current); err != nil {
 		return err
 	}
 	switch current.Status.Phase {
@@ -75,7 +78,7 @@ func installing(ctx context.Context, version string) error {
 	}
 }
 
-// roll changes the template of a set, which has it replace all its groups.
+// roll changes the template of a set, which starts a rollout of all its groups.
 func roll(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, change func(*leaderworkersetv1.LeaderWorkerSet)) {
 	t.Helper()
 	bed.Eventually(t, func(ctx context.Context) error {
@@ -87,18 +90,18 @@ func roll(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, change func(*lea
 	})
 }
 
-// updated returns an error unless all groups of a set are of its latest revision, and ready.
+// updated returns an error unless all groups of a set have its latest revision and are ready.
 func updated(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	if err := suite.Available(ctx, lws); err != nil {
 		return err
 	}
 	if meta.IsStatusConditionTrue(lws.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress) {
-		return errors.New("groups have to be replaced")
+		return errors.New("the rollout is in progress")
 	}
 	return nil
 }
 
-// checkKept reports pods of a set that aren't the same, and still in their first life.
+// checkKept reports pods of a set that were replaced or whose containers restarted.
 func checkKept(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, before map[string]*corev1.Pod) {
 	t.Helper()
 	after := suite.Pods(t, lws)
@@ -110,7 +113,7 @@ func checkKept(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, before map[
 	checkNoRestarts(t, after)
 }
 
-// checkReplaced reports pods of a set that was updated which aren't new, and in their first life.
+// checkReplaced reports pods of a set that weren't replaced, and new pods whose containers restarted.
 func checkReplaced(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, before map[string]*corev1.Pod) {
 	t.Helper()
 	after := suite.Pods(t, lws)
@@ -122,24 +125,24 @@ func checkReplaced(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, before 
 	checkNoRestarts(t, after)
 }
 
-// checkNoRestarts reports containers that have been restarted.
+// checkNoRestarts reports containers that have restarted.
 func checkNoRestarts(t *testing.T, pods map[string]*corev1.Pod) {
 	t.Helper()
 	for name, pod := range pods {
 		if count := pod.Status.ContainerStatuses[0].RestartCount; count > 0 {
-			t.Errorf("the container of %s was restarted %d times", name, count)
+			t.Errorf("the container of %s has restarted %d times", name, count)
 		}
 	}
 }
 
-// checkBudgets reports sets of which more than one group, their budget, wasn't ready at a time.
+// checkBudgets reports sets with more than one unready group at the same time. Their budget is one.
 func (l *timeline) checkBudgets(t *testing.T) {
 	t.Helper()
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	for name, count := range l.unready {
 		if count > 1 {
-			t.Errorf("%d groups of the set %s weren't ready at a time", count, name)
+			t.Errorf("%d groups of the set %s weren't ready at the same time", count, name)
 		}
 	}
 }

@@ -1,9 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubernetes is the programs of Kubernetes that run on a node, the kubelet and kube-proxy, in one binary. The name it is called
-// by, through a link, selects the program. It is a module of its own, apart from the control plane's, because most developers and most
-// tests never need a real node.
+// Command kubernetes has the programs of Kubernetes that run on a node, the kubelet and kube-proxy, in one binary. The
+// name of the link that starts it selects the program. Its module differs from the control plane's, because most
+// developers and most tests never need a real node.
 package main
 
 import (

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command cp copies one file, as OLM asks the image that it runs from to do: /bin/cp -Rv <source> <target>. That image has no shell and no other
-// tools.
+// Command cp copies one file. OLM runs it in its own image as /bin/cp -Rv <source> <target>. That image has no shell
+// and no other tools.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "cp: which file, and where to?")
+		fmt.Fprintln(os.Stderr, "cp: want a source and a target")
 		os.Exit(2)
 	}
 	paths := os.Args[len(os.Args)-2:]
@@ -40,7 +40,7 @@ func copyFile(source, target string) error {
 		return err
 	}
 	if _, err := io.Copy(out, in); err != nil {
-		_ = out.Close() // it is incomplete anyway
+		_ = out.Close() // The file is incomplete anyway.
 		return err
 	}
 	return out.Close()

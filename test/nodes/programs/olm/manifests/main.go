@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manifests prints the objects of the Operator Lifecycle Manager, from the Helm chart in its module, as YAML documents: its
-// CustomResourceDefinitions first, then the others in the order of the chart's files.
+// Command manifests prints the objects of the Operator Lifecycle Manager as YAML documents, from the Helm chart in its
+// module. The CustomResourceDefinitions come first, then the other objects in the order of the chart's files.
 package main
 
 import (
@@ -35,7 +35,7 @@ func main() {
 // run prints the objects.
 func run(dir, olm, opm string) error {
 	if dir == "" || olm == "" || opm == "" {
-		return errors.New("all flags are needed")
+		return errors.New("all flags are required")
 	}
 	loaded, err := loader.Load(dir)
 	if err != nil {
@@ -47,7 +47,8 @@ func run(dir, olm, opm string) error {
 	return printTemplates(loaded, values(olm, opm))
 }
 
-// values are those that differ from the chart's, or that it expects without having them: namespaces like in a release of OLM, and the images.
+// values returns the values that differ from the chart's defaults, or that have no default: the namespaces of a release
+// of OLM, and the images.
 func values(olm, opm string) chartutil.Values {
 	image := map[string]any{"ref": olm, "pullPolicy": "IfNotPresent"}
 	return chartutil.Values{
@@ -66,7 +67,7 @@ func values(olm, opm string) chartutil.Values {
 	}
 }
 
-// printTemplates prints what the chart's templates make of the values.
+// printTemplates renders the chart's templates with the values, and prints the result.
 func printTemplates(loaded *chart.Chart, values chartutil.Values) error {
 	complete, err := chartutil.ToRenderValues(loaded, values, chartutil.ReleaseOptions{Name: "olm", Namespace: "olm"}, nil)
 	if err != nil {
@@ -84,7 +85,7 @@ func printTemplates(loaded *chart.Chart, values chartutil.Values) error {
 	return nil
 }
 
-// printDocument prints a YAML document, or several, unless there is nothing in it.
+// printDocument prints one or more YAML documents, unless the text is empty.
 func printDocument(text string) {
 	if strings.TrimSpace(text) != "" {
 		fmt.Printf("---\n%s\n", strings.TrimSpace(text))
