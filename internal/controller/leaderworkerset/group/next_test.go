@@ -116,8 +116,10 @@ func TestNext(t *testing.T) {
 			group.Wait, "there is no leader pod",
 		},
 
-		{"leader terminates", unchanged, func(m *members) { m.Leader.DeletionTimestamp = deleted }, group.Wait,
-			"the leader pod is terminating"},
+		{
+			"leader terminates", unchanged, func(m *members) { m.Leader.DeletionTimestamp = deleted }, group.Wait,
+			"the leader pod is terminating",
+		},
 		{
 			"leader terminates, workers exist", unchanged,
 			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("leader") },
@@ -160,8 +162,10 @@ func TestNext(t *testing.T) {
 		{"set terminates", unchanged, func(m *members) { m.LWS.DeletionTimestamp = deleted }, group.Wait, notOwned},
 		{"set is another one of the same name", unchanged, func(m *members) { m.LWS.UID = "new" }, group.Wait, notOwned},
 		{"leader StatefulSet was deleted", unchanged, func(m *members) { m.Leaders = nil }, group.Wait, notOwned},
-		{"leader StatefulSet terminates", unchanged, func(m *members) { m.Leaders.DeletionTimestamp = deleted }, group.Wait,
-			notOwned},
+		{
+			"leader StatefulSet terminates", unchanged, func(m *members) { m.Leaders.DeletionTimestamp = deleted }, group.Wait,
+			notOwned,
+		},
 		{"leader was orphaned", unchanged, func(m *members) { m.Leader.OwnerReferences = nil }, group.Wait, notOwned},
 
 		{
@@ -229,8 +233,10 @@ func TestNext(t *testing.T) {
 			func(m *members) { m.Service = serviceOf(""); m.Service.OwnerReferences = nil },
 			group.Blocked, `Service "llama-1" exists and does not belong to this LeaderWorkerSet`,
 		},
-		{"own Service exists", ownService, func(m *members) { m.Service = serviceOf("leader") }, group.CreateWorkers,
-			"the workers are missing"},
+		{
+			"own Service exists", ownService, func(m *members) { m.Service = serviceOf("leader") }, group.CreateWorkers,
+			"the workers are missing",
+		},
 		{
 			"own Service of a group of 1",
 			func(lws *leaderworkersetv1.LeaderWorkerSet) { size1(lws); ownService(lws) },
@@ -253,8 +259,10 @@ func TestNext(t *testing.T) {
 			group.Nothing, "the group is its leader alone",
 		},
 
-		{"workers exist", unchanged, func(m *members) { m.Workers = workersOf("leader") }, group.UpdateWorkers,
-			"the workers are there"},
+		{
+			"workers exist", unchanged, func(m *members) { m.Workers = workersOf("leader") }, group.UpdateWorkers,
+			"the workers are there",
+		},
 		{
 			"workers exist, of a leader that is no longer ready", leaderReady,
 			func(m *members) { m.Workers = workersOf("leader") },
@@ -294,8 +302,10 @@ func TestNext(t *testing.T) {
 			group.RelabelWorkers, "worker pods are there, and their StatefulSet isn't seen",
 		},
 
-		{"leader has to be ready", leaderReady, func(*members) {}, group.Wait,
-			"the leader pod isn't ready, which startupPolicy LeaderReady waits for"},
+		{
+			"leader has to be ready", leaderReady, func(*members) {}, group.Wait,
+			"the leader pod isn't ready, which startupPolicy LeaderReady waits for",
+		},
 		{
 			"leader is ready", leaderReady,
 			func(m *members) {
@@ -305,15 +315,19 @@ func TestNext(t *testing.T) {
 		},
 
 		{"leader isn't scheduled", unchanged, exclusive("", nil), group.Wait, "the leader pod isn't scheduled"},
-		{"node was deleted", unchanged, exclusive("n1", nil), group.BlockedUnwatched,
-			"node n1 of leader pod llama-1 doesn't exist"},
+		{
+			"node was deleted", unchanged, exclusive("n1", nil), group.BlockedUnwatched,
+			"node n1 of leader pod llama-1 doesn't exist",
+		},
 		{
 			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.BlockedUnwatched,
 			"node n1 of leader pod llama-1 has no label example.com/rack, " +
 				"which leaderworkerset.sigs.k8s.io/exclusive-topology asks for",
 		},
-		{"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers,
-			"the workers are missing"},
+		{
+			"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers,
+			"the workers are missing",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newMembers(t, tc.set)
@@ -397,8 +411,10 @@ func TestOrder(t *testing.T) {
 		{"there is no leader pod", func() { m.Leader = leader }},
 		{"the leader pod is terminating", func() { leader.DeletionTimestamp = nil }},
 		{notOwned, func() { m.LWS = lws }},
-		{`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`,
-			func() { m.Revisions = revisions }},
+		{
+			`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`,
+			func() { m.Revisions = revisions },
+		},
 		{"the group's Service is missing", func() { m.Service = serviceOf("leader") }},
 		{"the previous workers outlived their leader", func() { m.Workers = nil }},
 		{"1 previous workers are still there", func() { m.WorkerPods = nil }},

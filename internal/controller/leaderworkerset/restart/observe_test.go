@@ -129,13 +129,17 @@ func TestObserve(t *testing.T) {
 				m.WorkerPods = append(m.WorkerPods, pod)
 			},
 		},
-		{what: "the leader terminates",
-			change: func(m *snapshot.GroupMembers) { m.Leader.DeletionTimestamp = deleting; m.WorkerPods = nil }},
+		{
+			what:   "the leader terminates",
+			change: func(m *snapshot.GroupMembers) { m.Leader.DeletionTimestamp = deleting; m.WorkerPods = nil },
+		},
 		{what: "the leader was deleted", change: func(m *snapshot.GroupMembers) { m.Leader = nil; m.WorkerPods = nil }},
 		{what: "the leader is another one", change: func(m *snapshot.GroupMembers) { m.Leader.UID = "another" }},
 		{what: "the set was deleted", change: func(m *snapshot.GroupMembers) { m.LWS = nil; m.WorkerPods = nil }},
-		{what: "the set terminates",
-			change: func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = deleting; m.WorkerPods = nil }},
+		{
+			what:   "the set terminates",
+			change: func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = deleting; m.WorkerPods = nil },
+		},
 		{what: "policy None", change: func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = nil }},
 	} {
 		known := restart.Observe(restart.Incarnation{}, "", running(nil))
@@ -201,8 +205,10 @@ func TestObserveBeforeComplete(t *testing.T) {
 	}{
 		{"a worker is deleted while others are missing", incomplete, deleted, false, true},
 		{"containers restart while others are missing", incomplete, restarted, true, false},
-		{"after start: a worker is deleted before all have run", both(afterStart, pending), both(afterStart, incomplete),
-			false, false},
+		{
+			"after start: a worker is deleted before all have run", both(afterStart, pending), both(afterStart, incomplete),
+			false, false,
+		},
 		{"after start: a worker is deleted after all have run", afterStart, both(afterStart, incomplete), true, true},
 		{"after start: all pods exist and one is pending", afterStart, both(afterStart, pending), true, false},
 	} {
