@@ -53,8 +53,8 @@ func controlled(meta metav1.ObjectMeta, uid, ownerUID string) metav1.ObjectMeta 
 	return meta
 }
 
-// newCache returns a cache with the set "llama", its groups 0 and 1 of 2 pods, objects of other sets, and objects that
-// only have the name of the set.
+// newCache returns a cache with the set "llama" and its groups 0 and 1 of 2 pods. It also has objects of other sets,
+// and objects that only have the name of the set.
 func newCache(t *testing.T) client.WithWatch {
 	t.Helper()
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: part("llama")}

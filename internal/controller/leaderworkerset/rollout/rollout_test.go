@@ -11,8 +11,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-// groups returns a group for each character, by index: o is outdated and ready, x outdated and not ready, n updated and
-// ready, w updated and not ready.
+// groups returns a group for each character, by index. Outdated groups are o if ready, else x. Updated groups are n if
+// ready, else w.
 func groups(kinds string) []rollout.Group {
 	all := make([]rollout.Group, 0, len(kinds))
 	for _, kind := range kinds {

@@ -29,8 +29,8 @@ var (
 	now    = metav1.NewTime(before.Add(time.Hour))
 )
 
-// newInput returns a set of that many replicas and its groups, a character each: n new and ready, w new and not ready,
-// o outdated and ready, x outdated and not ready, t new and terminating.
+// newInput returns a set of that many replicas and its groups, a character each. Updated groups are n if ready, else w,
+// or t if terminating. Outdated groups are o if ready, else x.
 func newInput(replicas int32, groups string) status.Input {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Generation: 7}}
 	lws.Spec.Replicas = ptr.To(replicas)
