@@ -51,8 +51,8 @@ func newStatefulSetController(world *World) *statefulSetController {
 	return c
 }
 
-// watch marks the StatefulSets that a change concerns: that of a pod by its name, since it may wait for the deletion of
-// another owner's pod, and those that may wait for the deletion of an earlier pod's claim.
+// watch marks the StatefulSets that a change concerns. A pod concerns the StatefulSet of its name, which may wait for
+// the deletion of another owner's pod. The deletion of a claim concerns all StatefulSets with claims.
 func (c *statefulSetController) watch(change Change) {
 	object := change.New
 	if object == nil {
