@@ -5,6 +5,8 @@ package integration
 
 import (
 	"testing"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
 // Claims in the form that most manifests have.
@@ -145,5 +147,21 @@ func TestOtherQuantitiesOfClaims(t *testing.T) {
 	switchTo(t, namespace, webhooksDown)
 	if err := edit(t, set, withClaims(quantities("2Gi", "2Gi"))); err == nil {
 		t.Error("accepted while the webhook is unreachable")
+	}
+}
+
+// TestClaimsRewrittenByTheWebhook stores a set without webhooks. When the webhook then replaces a deprecated value, it
+// writes empty fields into the claims as well. That is no change of the claims.
+func TestClaimsRewrittenByTheWebhook(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOff)
+	set := create(t, namespace, "set",
+		`{leaderWorkerTemplate: {restartPolicy: Default, volumeClaimTemplates: [`+claim+`]}}`)
+	switchTo(t, namespace, webhooksOn)
+	if err := suite.client.Patch(t.Context(), set, merge(t, `metadata: {labels: {a: b}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if policy := read(t, set).Spec.LeaderWorkerTemplate.RestartPolicy; policy != leaderworkersetv1.NoneRestartPolicy {
+		t.Errorf("restartPolicy is %s; want the webhook to replace it", policy)
 	}
 }

@@ -198,8 +198,8 @@ func TestRefusedSpecs(t *testing.T) {
 	}
 }
 
-// TestRefusedUndecodableSpecs checks specs that the operator's types can't hold. The mutating webhook, which runs before
-// the schema validation, can't decode them. It admits them, so that the schema refuses them and names the field.
+// TestRefusedUndecodableSpecs checks specs that the operator's types can't hold. The mutating webhook, which runs
+// before the schema validation, can't decode them. It admits them, so that the schema refuses them and names the field.
 func TestRefusedUndecodableSpecs(t *testing.T) {
 	tests := []struct {
 		spec string

@@ -188,7 +188,9 @@ func checkUnconcerned(t *testing.T, set *unstructured.Unstructured) {
 	if err := suite.client.Status().Patch(t.Context(), set, statusOf(t, `{readyReplicas: 1}`)); err != nil {
 		t.Errorf("status: %v", err)
 	}
-	for _, metadata := range []string{`labels: {a: b}`, `annotations: {a: b}`, `finalizers: [example.com/wait, example.com/a]`} {
+	for _, metadata := range []string{
+		`labels: {a: b}`, `annotations: {a: b}`, `finalizers: [example.com/wait, example.com/a]`,
+	} {
 		if err := suite.client.Patch(t.Context(), set, merge(t, `metadata: {`+metadata+`}`)); err != nil {
 			t.Errorf("%s: %v", metadata, err)
 		}

@@ -66,7 +66,7 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	return nil, w.checkChildren(ctx, lws)
 }
 
-// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it. An update of a set that is being
+// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other claims. An update of a set that is being
 // deleted always passes, since it may remove finalizers.
 func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
