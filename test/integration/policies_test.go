@@ -79,7 +79,7 @@ func enforce(t *testing.T, namespace, expression string) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			if err := suite.client.Delete(context.Background(), object); err != nil { //nolint:usetesting // The test has ended.
+			if err := suite.client.Delete(context.Background(), object); err != nil {
 				t.Error(err)
 			}
 		})

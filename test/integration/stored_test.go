@@ -259,7 +259,7 @@ func installOlderCRD(t *testing.T) (crd *unstructured.Unstructured, group string
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := suite.client.Delete(context.Background(), older); err != nil { //nolint:usetesting // The test has ended.
+		if err := suite.client.Delete(context.Background(), older); err != nil {
 			t.Error(err)
 		}
 	})

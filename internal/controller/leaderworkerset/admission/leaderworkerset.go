@@ -66,8 +66,8 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	return nil, w.checkChildren(ctx, lws)
 }
 
-// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other claims. An update of a set that is being
-// deleted always passes, since it may remove finalizers.
+// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other volume claim templates.
+// An update of a set that is being deleted always passes, since it may remove finalizers.
 func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
 ) (ctrladmission.Warnings, error) {
