@@ -62,12 +62,12 @@ func both(first, second change) change {
 	}
 }
 
-// TestRandomWorldsWithoutRoom rolls out random sets in random worlds that have room for exactly the groups that are asked
-// for. Other revisions are pushed meanwhile, and leaders are deleted if there is no surge. Every rollout ends, as that of
-// a Deployment does.
+// TestRandomWorldsWithoutRoom rolls out random sets in random worlds that have room for exactly the groups that are
+// asked for. Other revisions are pushed meanwhile, and leaders are deleted if there is no surge. Every rollout ends, as
+// that of a Deployment does.
 //
-// With surge, one that is ready may have to stay for maxUnavailable, while two groups that somebody has deleted share the
-// room of one.
+// With surge, one that is ready may have to stay for maxUnavailable, while two groups that somebody has deleted share
+// the room of one.
 func TestRandomWorldsWithoutRoom(t *testing.T) {
 	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
 		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
