@@ -95,6 +95,7 @@ func (w *World) followWorkers(change Change) {
 func (w *World) followPod(change Change) {
 	if pod, ok := change.New.(*corev1.Pod); ok && change.Old == nil {
 		w.lives.add(pod)
+		w.createdWithoutWebhook(pod)
 	}
 	object := change.New
 	if object == nil {

@@ -178,7 +178,7 @@ func TestObserveFailsAsAWhole(t *testing.T) {
 		reads   int
 		observe func() error
 	}{
-		"set": {7, func() error {
+		"set": {8, func() error {
 			_, err := o.set(t.Context(), llama)
 			return err
 		}},
