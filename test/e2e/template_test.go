@@ -84,7 +84,7 @@ func checkExclusive(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, leader
 }
 
 // TestRolloutRestart restarts the leader StatefulSet as kubectl does. The operator undoes that: no more than one group
-// is restarted.
+// is restarted. The same annotation in the set's template restarts all groups, by a rollout.
 func TestRolloutRestart(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 4, 2
@@ -116,4 +116,18 @@ func TestRolloutRestart(t *testing.T) {
 		}
 	}
 	check(t, "revisions", 1, len(revisionsOf(t, lws)))
+
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
+		*template = annotated(*template, restartedAt, "2026-03-01T13:00:00Z")
+	})
+	untilAvailable(t, lws)
+	for name, count := range film.pods.incarnations(t) {
+		if count <= incarnations[name] {
+			t.Errorf("%s isn't restarted with its template", name)
+		}
+	}
+	if fewest := film.fewestReady(t); fewest < replicas-1 {
+		t.Errorf("only %d groups were ready at a time, want %d", fewest, replicas-1)
+	}
 }

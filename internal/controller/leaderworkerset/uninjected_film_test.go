@@ -107,7 +107,13 @@ func TestRandomUninjected(t *testing.T) {
 		t.Helper()
 		random := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // Not a secret: it has to repeat.
 		s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed)}
-		s.creates("groups", newSet(1+random.Int32N(3), 1+random.Int32N(4)))
+		policies := []leaderworkersetv1.RestartPolicyType{
+			leaderworkersetv1.RecreateGroupOnPodRestart, leaderworkersetv1.RecreateGroupAfterStart,
+			leaderworkersetv1.NoneRestartPolicy,
+		}
+		policy := policies[random.IntN(len(policies))]
+		lws := newSet(1+random.Int32N(3), 1+random.Int32N(4), withPolicy(policy))
+		s.creates(string(policy), lws)
 		for range 2 + random.IntN(3) {
 			s.pass(random)
 			s.withoutWebhook(time.Duration(random.Int64N(int64(time.Minute))), func() { s.strikes(random) })
