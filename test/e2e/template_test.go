@@ -19,8 +19,8 @@ import (
 
 // The tests of this file change annotations of pods within one revision.
 
-// TestLocalExclusiveLater requests exclusive placement for a set that exists, and withdraws the request. Groups that are
-// created from then on follow; groups that exist stay.
+// TestLocalExclusiveLater requests exclusive placement for a set that exists, and withdraws the request. Groups that
+// are created from then on follow; groups that exist stay.
 func TestLocalExclusiveLater(t *testing.T) {
 	t.Parallel()
 	const key = leaderworkersetv1.ExclusiveKeyAnnotationKey

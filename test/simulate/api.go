@@ -151,8 +151,11 @@ func (a *API) admit(object client.Object) error {
 		}
 	case *corev1.Pod:
 		object.Status.Phase = corev1.PodPending
+		if a.noWebhook {
+			return nil
+		}
 		owner := metav1.GetControllerOf(object)
-		if !a.noWebhook && owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
+		if owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
 			leaders := getOf[*appsv1.StatefulSet](a, kindStatefulSet, at(object, owner.Name))
 			if reason := release.Refusal(leaders, object); reason != "" {
 				return errors.New(reason)

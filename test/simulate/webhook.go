@@ -20,11 +20,11 @@ func (w *World) RestoreWebhook() {
 	w.User("creates the MutatingWebhookConfiguration", func() error { w.API.noWebhook = false; return nil })
 }
 
-// createdWithoutWebhook: a group with a pod that a StatefulSet created without the webhook may be recreated, under every
-// restart policy.
+// createdWithoutWebhook: a group with a pod that a StatefulSet created without the webhook may be recreated, under
+// every restart policy.
 func (w *World) createdWithoutWebhook(pod *corev1.Pod) {
-	life := w.lives.byPod[pod.UID]
-	if owner := metav1.GetControllerOf(pod); !w.API.noWebhook || owner == nil || owner.Kind != kindStatefulSet || life == nil {
+	owner, life := metav1.GetControllerOf(pod), w.lives.byPod[pod.UID]
+	if !w.API.noWebhook || owner == nil || owner.Kind != kindStatefulSet || life == nil {
 		return
 	}
 	w.API.uninjected[pod.UID] = true

@@ -36,9 +36,9 @@ const restartedAt = "kubectl.kubernetes.io/restartedAt"
 
 // AdjustLeaders does what Adjust does for the leader StatefulSet, and two things more.
 //
-// It withdraws requests for exclusive placement that the set no longer has. And it undoes kubectl rollout restart, which
-// would replace the leaders one after the other without regard to their groups. No other change of the pod template
-// within a revision is undone: it can't be told apart from the same template in other words.
+// It withdraws requests for exclusive placement that the set no longer has. And it undoes kubectl rollout restart,
+// which would replace the leaders one after the other without regard to their groups. No other change of the pod
+// template within a revision is undone: it can't be told apart from the same template in other words.
 func AdjustLeaders(existing, wanted *appsv1.StatefulSet, newRevision bool) *appsv1.StatefulSet {
 	result := Adjust(existing, wanted, newRevision)
 	withdrawPlacement(result, wanted)

@@ -91,14 +91,16 @@ func TestAdjustLeaders(t *testing.T) {
 			wantAnnotations: annotations{key: ""}, wantPodTemplate: annotations{key: "rack"},
 		},
 		{
-			what: "withdrawn with a new revision", existing: annotations{key: "rack"}, existingTemplate: annotations{key: "rack"},
+			what:     "withdrawn with a new revision",
+			existing: annotations{key: "rack"}, existingTemplate: annotations{key: "rack"},
 			newRevision: true, wantAnnotations: annotations{key: ""},
 		},
 		{what: "never requested"},
 		{what: "kubectl rollout restart", existingTemplate: annotations{restartedAt: "now"}, wantPodTemplate: annotations{}},
 		{
-			what: "kubectl rollout restart of a template that has the annotation", existingTemplate: annotations{restartedAt: "now"},
-			wantedTemplate: annotations{restartedAt: "before"}, wantPodTemplate: annotations{restartedAt: "before"},
+			what:             "kubectl rollout restart of a template that has the annotation",
+			existingTemplate: annotations{restartedAt: "now"},
+			wantedTemplate:   annotations{restartedAt: "before"}, wantPodTemplate: annotations{restartedAt: "before"},
 		},
 		{
 			what: "the template has the annotation", existingTemplate: annotations{restartedAt: "before"},

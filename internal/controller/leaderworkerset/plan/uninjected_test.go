@@ -76,8 +76,8 @@ func TestRolloutRestartIsUndone(t *testing.T) {
 	}
 }
 
-// TestPlacementWithinARevision checks that the leader StatefulSet requests exclusive placement as the set does, and that
-// its pod template stays.
+// TestPlacementWithinARevision checks that the leader StatefulSet requests exclusive placement as the set does, and
+// that its pod template stays.
 func TestPlacementWithinARevision(t *testing.T) {
 	const key = leaderworkersetv1.ExclusiveKeyAnnotationKey
 	observed := settled(t, newSet())

@@ -20,8 +20,8 @@ import (
 
 var createdAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-// uninjected is the input of a decision on a set of 1 group of 1, whose leader was created without the webhook that long
-// ago.
+// uninjected is the input of a decision on a set of 1 group of 1, whose leader was created without the webhook that
+// long ago.
 func uninjected(age time.Duration, entry restart.Entry, change func(*restart.Input)) restart.Input {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "set"}}
 	lws.Default()
