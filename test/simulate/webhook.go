@@ -20,16 +20,16 @@ func (w *World) RestoreWebhook() {
 	w.User("creates the MutatingWebhookConfiguration", func() error { w.API.noWebhook = false; return nil })
 }
 
-// createdWithoutWebhook: a group with a pod that a StatefulSet created without the webhook may be recreated, under
-// every restart policy.
-func (w *World) createdWithoutWebhook(pod *corev1.Pod) {
-	owner, life := metav1.GetControllerOf(pod), w.lives.byPod[pod.UID]
-	if !w.API.noWebhook || owner == nil || owner.Kind != kindStatefulSet || life == nil {
+// addUninjected adds the failure of a pod that a StatefulSet creates without the webhook: its group may be restarted,
+// under every restart policy.
+func (w *World) addUninjected(pod *corev1.Pod) {
+	owner, incarnation := metav1.GetControllerOf(pod), w.incarnations.byPod[pod.UID]
+	if !w.API.noWebhook || owner == nil || owner.Kind != kindStatefulSet || incarnation == nil {
 		return
 	}
 	w.API.uninjected[pod.UID] = true
-	if life.failure == "" {
-		life.failure = "pod " + pod.Name + " was created without the webhook"
+	if incarnation.failure == "" {
+		incarnation.failure = "pod " + pod.Name + " was created without the webhook"
 	}
 }
 

@@ -26,39 +26,39 @@ func (s scene) withoutWebhook(duration time.Duration, happens func()) {
 // becomesInjected checks that the set is as it should be, and that no pod is left that the webhook never saw.
 func (s scene) becomesInjected() {
 	s.Helper()
-	s.heals()
+	s.recovers()
 	s.CheckInjected()
 }
 
-// uninjectedFilms are plays of pods that are created while the webhook's configuration is missing.
+// uninjectedFilms are films of pods that are created while the webhook's configuration is missing.
 var uninjectedFilms = map[string]func(scene){
 	"leader": func(s scene) {
-		s.runs("2 groups of 2", newSet(2, 2))
+		s.starts("2 groups of 2", newSet(2, 2))
 		s.withoutWebhook(16*time.Second, func() { s.KillPod(pod("a-0")) })
 		s.becomesInjected()
 	},
 	"soon-back": func(s scene) { // The group is recreated once.
-		s.runs("1 group of 1", newSet(1, 1))
+		s.starts("1 group of 1", newSet(1, 1))
 		s.withoutWebhook(6*time.Second, func() { s.KillPod(pod("a-0")) })
 		s.becomesInjected()
 	},
 	"unique-per-replica": func(s scene) {
-		s.runs("1 group of 2, each with its subdomain", newSet(1, 2, uniquePerReplica))
+		s.starts("1 group of 2, each with its subdomain", newSet(1, 2, uniquePerReplica))
 		s.withoutWebhook(6*time.Second, func() { s.KillPod(pod("a-0")) })
 		s.becomesInjected()
 	},
 	"worker-policy-none": func(s scene) {
-		s.runs("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
+		s.starts("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
 		s.withoutWebhook(6*time.Second, func() { s.KillPod(pod("a-0-1")) })
 		s.becomesInjected()
 	},
 	"no-restarts": func(s scene) { // They count only crashes.
-		s.runs("1 group of 2, at most 0 restarts", newSet(1, 2, withMaxRestarts(0)))
+		s.starts("1 group of 2, at most 0 restarts", newSet(1, 2, withMaxRestarts(0)))
 		s.withoutWebhook(6*time.Second, func() { s.KillPod(pod("a-0")) })
 		s.becomesInjected()
 	},
 	"long-away": func(s scene) { // The delay grows.
-		s.runs("1 group of 1", newSet(1, 1))
+		s.starts("1 group of 1", newSet(1, 1))
 		s.withoutWebhook(5*time.Minute, func() { s.KillPod(pod("a-0")) })
 		s.becomesInjected()
 	},
@@ -67,7 +67,7 @@ var uninjectedFilms = map[string]func(scene){
 		s.becomesInjected()
 	},
 	"operator-away": func(s scene) {
-		s.runs("1 group of 2", newSet(1, 2))
+		s.starts("1 group of 2", newSet(1, 2))
 		s.Stop()
 		s.withoutWebhook(6*time.Second, func() { s.DeletePod(pod("a-0"), metav1.DeletePropagationBackground) })
 		s.Start()
@@ -115,9 +115,9 @@ func TestRandomUninjected(t *testing.T) {
 		lws := newSet(1+random.Int32N(3), 1+random.Int32N(4), withPolicy(policy))
 		s.creates(string(policy), lws)
 		for range 2 + random.IntN(3) {
-			s.pass(random)
-			s.withoutWebhook(time.Duration(random.Int64N(int64(time.Minute))), func() { s.strikes(random) })
-			s.strikes(random)
+			s.stepsRandomly(random)
+			s.withoutWebhook(time.Duration(random.Int64N(int64(time.Minute))), func() { s.accidents(random) })
+			s.accidents(random)
 		}
 		s.FindNode("node-1")
 		s.becomesInjected()

@@ -18,7 +18,7 @@ import (
 // webhook: the first one reports it, and a later one recreates its group.
 func TestUninjectedPodsAreReported(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
+	complete(observed)
 	carryOut(observed, forSet(t, observed))
 	observed.Groups[1].Uninjected = observed.Groups[1].Leader
 	observed.Groups[1].Leader.CreationTimestamp = now

@@ -25,10 +25,8 @@ var createdAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 func uninjected(age time.Duration, entry restart.Entry, change func(*restart.Input)) restart.Input {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "set"}}
 	lws.Default()
-	leaders := &appsv1.StatefulSet{
-		ObjectMeta: owned("a", "leaders", lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet")),
-	}
-	leader := &corev1.Pod{ObjectMeta: owned("a-0", "leader", leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	leaders := &appsv1.StatefulSet{ObjectMeta: owned("a", "leaders", lws, "LeaderWorkerSet")}
+	leader := &corev1.Pod{ObjectMeta: owned("a-0", "leader", leaders, "StatefulSet")}
 	leader.CreationTimestamp = metav1.NewTime(createdAt)
 	leader.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	in := restart.Input{
