@@ -122,8 +122,8 @@ func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
 
 // leaderIsTerminating stops the workers together with the leader, so that the whole group stops within one termination
 // grace period, whatever its size. The garbage collector would begin only once the leader is deleted. With the default
-// limits of kube-controller-manager it deletes 20 pods a second at most. And it never deletes workers that were orphaned,
-// which the next leader can't use.
+// limits of kube-controller-manager it deletes 20 pods a second at most. And it never deletes workers that were
+// orphaned, which the next leader can't use.
 //
 // The StatefulSet is deleted before its pods: its controller creates no other ones then.
 func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
@@ -141,8 +141,8 @@ func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	return verdict
 }
 
-// runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the leader
-// terminates, none of them is of the next incarnation.
+// runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the
+// leader terminates, none of them is of the next incarnation.
 func runningWorkers(m *snapshot.GroupMembers) []write.Object {
 	var pods []write.Object
 	for _, pod := range m.WorkerPods {

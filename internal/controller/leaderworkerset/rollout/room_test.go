@@ -49,7 +49,7 @@ func checkRolloutWithoutRoom(t *testing.T, push int, in rollout.Input) {
 			in = pushed(in)
 		}
 		decision := rollout.Next(in)
-		if problem := broken(in, decision); problem != "" {
+		if problem := violation(in, decision); problem != "" {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
 		next := afterWithoutRoom(in, decision)
@@ -97,12 +97,12 @@ func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input
 // ready, or begin to if they were just created. Otherwise each gets a part of what it needs, and none is complete.
 func allocated(groups []rollout.Group, room int32, created map[int]bool) []rollout.Group {
 	groups = slices.Clone(groups)
-	complete := int32(len(groups)) - countWaiting(groups)
+	complete := int32(len(groups)) - countWaiting(groups) //nolint:gosec // A few groups.
 	fit := countWaiting(groups) <= room-complete
 	for index, group := range groups {
 		if isWaiting(group) {
 			groups[index].LacksRoom = !fit
-			groups[index].Ready = fit && !(created[index] && group.UpToDate)
+			groups[index].Ready = fit && (!created[index] || !group.UpToDate)
 		}
 	}
 	return groups
