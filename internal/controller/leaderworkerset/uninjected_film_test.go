@@ -119,7 +119,7 @@ func TestRandomUninjected(t *testing.T) {
 			s.withoutWebhook(time.Duration(random.Int64N(int64(time.Minute))), func() { s.accidents(random) })
 			s.accidents(random)
 		}
-		s.FindNode("node-1")
+		s.RecoverNode("node-1")
 		s.becomesInjected()
 		return s.Film()
 	})
