@@ -64,6 +64,9 @@ type API struct {
 	objects map[string]map[types.NamespacedName]client.Object
 	history map[string][]Change
 	watches []func(Change)
+
+	noWebhook  bool               // the webhook's configuration is deleted
+	uninjected map[types.UID]bool // pods that were created meanwhile
 }
 
 func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
@@ -72,6 +75,8 @@ func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
 		clock:   clock,
 		objects: map[string]map[types.NamespacedName]client.Object{},
 		history: map[string][]Change{},
+
+		uninjected: map[types.UID]bool{},
 	}
 	for _, kind := range kinds {
 		api.objects[kind] = map[types.NamespacedName]client.Object{}
@@ -156,11 +161,17 @@ func (a *API) admit(object client.Object) error {
 		}
 	case *corev1.Pod:
 		object.Status.Phase = corev1.PodPending
+		if a.noWebhook {
+			return nil
+		}
 		owner := metav1.GetControllerOf(object)
 		if owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
 			leaders := getOf[*appsv1.StatefulSet](a, kindStatefulSet, at(object, owner.Name))
 			if reason := release.Refusal(leaders, object); reason != "" {
 				return errors.New(reason)
+			}
+			if object.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" {
+				desired.UpdatePlacement(object, leaders)
 			}
 			_, err := desired.Inject(object)
 			return err

@@ -101,6 +101,7 @@ func (w *World) followWorkers(change Change) {
 func (w *World) followPod(change Change) {
 	if pod, ok := change.New.(*corev1.Pod); ok && change.Old == nil {
 		w.incarnations.add(pod)
+		w.addUninjected(pod)
 	}
 	object := change.New
 	if object == nil {

@@ -61,6 +61,8 @@ const (
 	workersOfGroup = "workersOfGroup" // worker pods by leader pod
 	claimsOfGroup  = "claimsOfGroup"  // volume claims of workers by leader pod
 	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
+
+	uninjectedOfSet = "uninjectedOfSet" // pods that were created without the webhook, by LeaderWorkerSet
 )
 
 // addIndexes adds the field indexes that passes and handlers list by.
@@ -72,6 +74,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&corev1.Pod{}, leadersOfSet, indexLeadersOfSet},
 		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
+		{&corev1.Pod{}, uninjectedOfSet, indexUninjectedOfSet},
 		{&corev1.PersistentVolumeClaim{}, claimsOfGroup, indexByGroup},
 		{&appsv1.StatefulSet{}, workersOfSet, indexWorkersOfSet},
 		{&appsv1.ControllerRevision{}, revisionsOfSet, indexRevisionsOfSet},
@@ -102,6 +105,13 @@ func indexWorkersOfGroup(object client.Object) []string {
 		return nil
 	}
 	return indexByGroup(object)
+}
+
+func indexUninjectedOfSet(object client.Object) []string {
+	if pod, ok := object.(*corev1.Pod); !ok || !snapshot.Uninjected(pod) {
+		return nil
+	}
+	return indexBySet(object)
 }
 
 func indexRevisionsOfSet(object client.Object) []string {
@@ -159,6 +169,7 @@ func trimPod(object any) (any, error) {
 		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = revision
 	}
 	trimmed.Spec.SchedulingGates = pod.Spec.SchedulingGates
+	trimmed.Spec.Containers = snapshot.ProofOfInjection(pod)
 	if pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != "" {
 		trimmed.Spec.NodeName = pod.Spec.NodeName
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -66,7 +67,7 @@ func toSet(_ context.Context, object client.Object) []types.NamespacedName {
 	return []types.NamespacedName{setOf(object)}
 }
 
-// toGroup maps an object to the group of its labels, if they name one.
+// toGroup maps an object to its group, if it is one of a group.
 func toGroup(_ context.Context, object client.Object) []types.NamespacedName {
 	if group, ok := groupOf(object); ok {
 		return []types.NamespacedName{group}
@@ -147,13 +148,22 @@ func setOf(object client.Object) types.NamespacedName {
 	return types.NamespacedName{Namespace: object.GetNamespace(), Name: name}
 }
 
-// groupOf returns the key of the group that an object is labeled with: the key of its leader pod. ok reports whether
-// the labels name a group.
+// groupOf returns the key of the group that an object is labeled with: the key of its leader pod. A pod that was
+// created without the webhook lacks labels: its name or that of its StatefulSet names its group. ok reports whether the
+// object is one of a group.
 func groupOf(object client.Object) (group types.NamespacedName, ok bool) {
 	set := setOf(object)
-	index, ok := identity.ParseIndex(object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey])
-	if !ok {
+	if index, ok := identity.ParseIndex(object.GetLabels()[leaderworkersetv1.GroupIndexLabelKey]); ok {
+		return at(set, identity.Leader(set.Name, index)), true
+	}
+	owner := metav1.GetControllerOf(object)
+	if _, isPod := object.(*corev1.Pod); !isPod || owner == nil || owner.Kind != "StatefulSet" {
 		return types.NamespacedName{}, false
 	}
-	return at(set, identity.Leader(set.Name, index)), true
+	name := owner.Name // The worker StatefulSet of a group has the name of the leader.
+	if isLeader(object) {
+		name = object.GetName()
+	}
+	parent, _, ok := identity.Parse(name)
+	return at(set, name), ok && parent == set.Name
 }

@@ -65,7 +65,14 @@ func (o *observer) groups(
 	if err != nil {
 		return nil, fmt.Errorf("worker StatefulSets: %w", err)
 	}
-	return snapshot.OwnedGroups(lws, leaders, pointers(pods.Items), pointers(workers.Items)), nil
+	var uninjected corev1.PodList
+	err = o.List(ctx, &uninjected, client.InNamespace(lws.Namespace), client.MatchingFields{uninjectedOfSet: lws.Name})
+	if err != nil {
+		return nil, fmt.Errorf("pods created without the webhook: %w", err)
+	}
+	groups := snapshot.OwnedGroups(lws, leaders, pointers(pods.Items), pointers(workers.Items))
+	snapshot.MarkUninjected(groups, pointers(uninjected.Items))
+	return groups, nil
 }
 
 // group observes what a pass over one group looks at. key names its leader pod.

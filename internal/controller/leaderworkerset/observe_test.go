@@ -192,7 +192,7 @@ func TestObserveFailsWithAnyRead(t *testing.T) {
 		reads   int
 		observe func() error
 	}{
-		"set": {7, func() error {
+		"set": {8, func() error {
 			_, err := o.set(t.Context(), llama)
 			return err
 		}},

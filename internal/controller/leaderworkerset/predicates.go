@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
 // contentChanged drops updates that change only the resource version: resyncs, and changes of fields that the cache
@@ -118,6 +119,11 @@ func leadersOnly() predicate.TypedPredicate[*corev1.Pod] {
 // workersOnly passes the events of worker pods.
 func workersOnly() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.Not(leadersOnly())
+}
+
+// uninjectedPodsOnly passes the events of pods that were created without the webhook.
+func uninjectedPodsOnly() predicate.TypedPredicate[*corev1.Pod] {
+	return predicate.NewTypedPredicateFuncs(snapshot.Uninjected)
 }
 
 // failedPodsOnly passes the events of pods that have failed.

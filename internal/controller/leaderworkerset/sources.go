@@ -34,8 +34,10 @@ func setSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		// A rollout waits until the StatefulSet controller has observed the last change of the leader StatefulSet.
 		watch(cached, &appsv1.StatefulSet{}, toSet, immediately, generationObserved()),
 
-		// Leaders become ready, fail and disappear. Passes over groups report on workers, by the setQueue.
-		watch(cached, &corev1.Pod{}, toSet, afterBatch, leadersOnly(), podChanged()),
+		// Leaders become ready, fail and disappear. Passes over groups report on workers, by the setQueue. Only those that
+		// were created without the webhook concern the set.
+		watch(cached, &corev1.Pod{}, toSet, afterBatch,
+			predicate.Or(leadersOnly(), uninjectedPodsOnly()), podChanged()),
 
 		// The set owns a shared Service and ControllerRevisions.
 		watch(cached, &corev1.Service{}, toSet, afterBatch, contentChanged[corev1.Service]()),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"gomodules.xyz/jsonpatch/v2"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -76,31 +77,43 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	if owner == nil || owner.Kind != "StatefulSet" || pod.Labels[leaderworkersetv1.SetNameLabelKey] == "" {
 		return nil, nil
 	}
+	if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != identity.FormatIndex(0) {
+		return inject(pod)
+	}
+	placement, err := w.checkLeader(ctx, pod, owner.Name)
+	if err != nil {
+		return nil, err
+	}
+	patch, err := inject(pod)
+	if err != nil {
+		return nil, err
+	}
+	gate, err := w.gateUntilPreviousGroupGone(ctx, pod)
+	return slices.Concat(placement, patch, gate), err
+}
+
+// inject injects the pod. A pod that doesn't say where it belongs is rejected.
+func inject(pod *corev1.Pod) ([]jsonpatch.Operation, error) {
 	patch, err := desired.Inject(pod)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
-	if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != identity.FormatIndex(0) {
-		return patch, nil
-	}
-	if err := w.checkRelease(ctx, pod, owner.Name); err != nil {
-		return nil, err
-	}
-	gate, err := w.gateUntilPreviousGroupGone(ctx, pod)
-	return append(patch, gate...), err
+	return patch, nil
 }
 
-// checkRelease rejects a leader whose revision isn't the one that its group has next. The StatefulSet controller tries
-// again.
-func (w podWebhook) checkRelease(ctx context.Context, leader *corev1.Pod, name string) error {
+// checkLeader rejects a leader whose revision isn't the one that its group has next. The StatefulSet controller tries
+// again. It brings the placement of any other leader up to date.
+func (w podWebhook) checkLeader(
+	ctx context.Context, leader *corev1.Pod, name string,
+) ([]jsonpatch.Operation, error) {
 	leaders, err := w.leaderStatefulSet(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name})
 	if err != nil {
-		return client.IgnoreNotFound(err)
+		return nil, client.IgnoreNotFound(err)
 	}
 	if reason := release.Refusal(leaders, leader); reason != "" {
-		return apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
+		return nil, apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
 	}
-	return nil
+	return desired.UpdatePlacement(leader, leaders), nil
 }
 
 // leaderStatefulSet returns the leader StatefulSet with the last release that the operator wrote.

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Adjust returns an existing StatefulSet with everything that a change of the LeaderWorkerSet may change of it.
@@ -25,6 +26,27 @@ func Adjust(existing, wanted *appsv1.StatefulSet, newRevision bool) *appsv1.Stat
 	}
 	if newRevision {
 		result.Spec.Template = wanted.Spec.Template
+	}
+	return result
+}
+
+// restartedAt is the annotation that kubectl rollout restart sets in the pod template of a workload. From
+// k8s.io/kubectl, package pkg/polymorphichelpers.
+const restartedAt = "kubectl.kubernetes.io/restartedAt"
+
+// AdjustLeaders does what Adjust does for the leader StatefulSet, and two things more.
+//
+// It withdraws requests for exclusive placement that the set no longer has. And it undoes kubectl rollout restart,
+// which would replace the leaders one after the other without regard to their groups. No other change of the pod
+// template within a revision is undone: it can't be told apart from the same template in other words.
+func AdjustLeaders(existing, wanted *appsv1.StatefulSet, newRevision bool) *appsv1.StatefulSet {
+	result := Adjust(existing, wanted, newRevision)
+	withdrawPlacement(result, wanted)
+	template := &result.Spec.Template.ObjectMeta
+	if value, requested := wanted.Spec.Template.Annotations[restartedAt]; requested {
+		metav1.SetMetaDataAnnotation(template, restartedAt, value)
+	} else {
+		delete(template.Annotations, restartedAt)
 	}
 	return result
 }

@@ -41,6 +41,23 @@ func (e *editor) setLabel(key, value string) {
 	e.add("/metadata/labels/"+escapePointer.Replace(key), value)
 }
 
+// setAnnotation sets an annotation of a pod that has other annotations.
+func (e *editor) setAnnotation(key, value string) {
+	if current, found := e.pod.Annotations[key]; found && current == value {
+		return
+	}
+	e.pod.Annotations[key] = value
+	e.add("/metadata/annotations/"+escapePointer.Replace(key), value)
+}
+
+// removeAnnotation removes an annotation of a pod.
+func (e *editor) removeAnnotation(key string) {
+	if _, found := e.pod.Annotations[key]; found {
+		delete(e.pod.Annotations, key)
+		e.remove("/metadata/annotations/" + escapePointer.Replace(key))
+	}
+}
+
 // escapePointer escapes one segment of a JSON pointer (RFC 6901).
 var escapePointer = strings.NewReplacer("~", "~0", "/", "~1")
 

@@ -223,19 +223,6 @@ func podTemplate(
 	return pod
 }
 
-// topologyAnnotations returns the annotations of a set or a leader that request exclusive placement.
-func topologyAnnotations(from map[string]string) map[string]string {
-	annotations := map[string]string{}
-	for _, key := range []string{
-		leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey,
-	} {
-		if value := from[key]; value != "" {
-			annotations[key] = value
-		}
-	}
-	return annotations
-}
-
 // withoutOwnLabels returns the labels without the operator's own, which say where an object belongs. A user's label
 // worker-index: "0" would turn all workers into leaders.
 func withoutOwnLabels(labels map[string]string) map[string]string {

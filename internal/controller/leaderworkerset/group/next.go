@@ -82,6 +82,7 @@ func next(m *snapshot.GroupMembers) Verdict {
 		leaderIsMissing,
 		leaderIsTerminating,
 		setIsDeleted,
+		leaderIsUninjected,
 		leaderHasWaited,
 	} {
 		if verdict := check(m); verdict != nil {
@@ -160,6 +161,14 @@ func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
 		return nil
 	}
 	return wait("the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted")
+}
+
+// leaderIsUninjected creates nothing for a leader that was created without the webhook: the group is restarted.
+func leaderIsUninjected(m *snapshot.GroupMembers) *Verdict {
+	if !snapshot.Uninjected(m.Leader) {
+		return nil
+	}
+	return wait(snapshot.CreatedWithoutWebhook(m.Leader))
 }
 
 // leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation. While their StatefulSet

@@ -107,7 +107,7 @@ func leaderWrites(
 		return nil, nil
 	}
 	newRevision := existing.Labels[leaderworkersetv1.RevisionLabelKey] != current.key
-	updated := desired.Adjust(existing, wanted, newRevision)
+	updated := desired.AdjustLeaders(existing, wanted, newRevision)
 	if released.Annotation == "" {
 		delete(updated.Annotations, leaderworkersetv1.AheadAnnotationKey)
 	}
@@ -164,6 +164,9 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 		reasons = append(reasons, "the lowest missing group is released below the partition")
 	default:
 		reasons = append(reasons, "no group that is released below the partition is missing")
+	}
+	if !newRevision && !equality.Semantic.DeepEqual(existing.Spec.Template, updated.Spec.Template) {
+		reasons = append(reasons, "kubectl rollout restart is undone, as it knows no groups")
 	}
 	if existing.Annotations[record] != updated.Annotations[record] {
 		reasons = append(reasons, "the record of groups has changed")

@@ -126,7 +126,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Set:           set,
 		Revision:      current.key,
 		Release:       released,
-		Obstacles:     slices.Concat(memory.Obstacles, children.obstacles),
+		Obstacles:     slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
 		Crashes:       restarts.Crashes,
 		Unschedulable: memory.Unschedulable,
 		Unrecorded:    restarts.Unrecorded,
@@ -190,6 +190,21 @@ func childrenOf(
 		writes:    slices.Concat(current.writes, checked, leaders, deleted, surplus, service),
 		obstacles: slices.Concat(leadersTaken, serviceTaken),
 	}
+}
+
+// uninjectedPods reports the groups that wait for their restart because a pod was created without the webhook.
+func uninjectedPods(set *snapshot.Set) []status.Obstacle {
+	var obstacles []status.Obstacle
+	for _, group := range set.Groups {
+		if pod := group.Uninjected; pod != nil && !group.Terminating() {
+			obstacles = append(obstacles, status.Obstacle{
+				Group:   group.Index,
+				Reason:  leaderworkersetv1.ReasonFailedCreate,
+				Message: fmt.Sprintf("group %d: %s; the group is recreated", group.Index, snapshot.CreatedWithoutWebhook(pod)),
+			})
+		}
+	}
+	return obstacles
 }
 
 // checks returns the check that has to succeed before groups are replaced.

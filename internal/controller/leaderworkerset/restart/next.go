@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -106,8 +107,7 @@ func Next(in Input) Decision {
 			decision.Crashes[group.Index] = crash
 		}
 		if verdict.restart {
-			reason := in.Incarnations[group.Index].Failure
-			decision.Restarts = append(decision.Restarts, Restart{Group: group, Reason: reason})
+			decision.Restarts = append(decision.Restarts, Restart{Group: group, Reason: in.reason(group)})
 		}
 		decision.RequeueAfter = Earlier(decision.RequeueAfter, verdict.wait)
 	}
@@ -130,10 +130,14 @@ func Earlier(a, b time.Duration) time.Duration {
 func (in *Input) nextRecord() Record {
 	next := Record{}
 	for index, entry := range in.Record {
-		if index < in.Replicas && in.Set.LWS.RestartPolicy() != leaderworkersetv1.NoneRestartPolicy {
+		if in.Set.LWS.RestartPolicy() == leaderworkersetv1.NoneRestartPolicy {
+			entry = Entry{Uninjected: entry.Uninjected}
+		}
+		if index < in.Replicas && entry != (Entry{}) {
 			next[index] = entry
 		}
 	}
+	in.forgetUninjected(next)
 	for index, incarnation := range in.Incarnations {
 		if index < in.Replicas && incarnation.Complete() && incarnation.Failure == "" {
 			entry := next[index]
@@ -142,6 +146,29 @@ func (in *Input) nextRecord() Record {
 		}
 	}
 	return next
+}
+
+// forgetUninjected removes the count of restarts for uninjected pods from groups that are ready now.
+func (in *Input) forgetUninjected(record Record) {
+	for _, group := range in.Set.Groups {
+		entry := record[group.Index]
+		if entry.Uninjected == 0 || !group.Ready() {
+			continue
+		}
+		entry.Uninjected = 0
+		record[group.Index] = entry
+		if entry == (Entry{}) {
+			delete(record, group.Index)
+		}
+	}
+}
+
+// reason returns why a group is restarted.
+func (in *Input) reason(group snapshot.Group) string {
+	if group.Uninjected != nil {
+		return snapshot.CreatedWithoutWebhook(group.Uninjected)
+	}
+	return in.Incarnations[group.Index].Failure
 }
 
 // verdict is what happens to one group.
@@ -154,6 +181,9 @@ type verdict struct {
 // decide returns what happens to a group: nothing unless it has failed; else it is restarted, now or later, or it has
 // no restarts left.
 func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
+	if group.Uninjected != nil {
+		return in.decideUninjected(group.Uninjected, entry)
+	}
 	entry = in.resumed(entry, group.Leader.UID)
 	incarnation := in.Incarnations[group.Index]
 	if entry.Exhausted != "" || !incarnation.failedAs(group.Leader.UID) {
@@ -181,6 +211,20 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	}
 }
 
+// decideUninjected returns what happens to a group with a pod that was created without the webhook: it is restarted,
+// whatever else has failed. The restart is no crash, and doesn't count against maxGroupRestarts.
+//
+// It waits from the creation of the pod, the first time as well: the configuration of the webhook mostly comes back
+// soon, and then one restart is enough. The delay grows: the webhook may be kept from the namespace for good.
+func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
+	wait := in.Options.delay(entry.Uninjected+1) - in.Now.Sub(pod.CreationTimestamp.Time)
+	if wait > 0 {
+		return verdict{entry: entry, wait: wait}
+	}
+	entry.Uninjected++
+	return verdict{entry: entry, restart: true}
+}
+
 // resumed returns the entry of a group that had no restarts left. It starts over if somebody deleted its leader, and
 // goes on if somebody raised the limit.
 func (in *Input) resumed(entry Entry, leader types.UID) Entry {
@@ -204,7 +248,7 @@ func (in *Input) mayRestart(entry Entry) bool {
 // crash returns what the status reports of a group that crashed; the zero value for any other.
 func (in *Input) crash(group snapshot.Group, verdict verdict) Crash {
 	var crash Crash
-	if verdict.wait > 0 {
+	if verdict.wait > 0 && group.Uninjected == nil {
 		crash.Waiting = in.Incarnations[group.Index].Failure
 	}
 	if verdict.entry.Exhausted != "" {

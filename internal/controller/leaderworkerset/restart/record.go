@@ -36,6 +36,9 @@ type Entry struct {
 
 	// Exhausted is the leader pod of the incarnation that had no restarts left when it crashed; empty while some are left.
 	Exhausted types.UID `json:"failed,omitempty"`
+
+	// Uninjected is how often in a row the group was restarted because a pod was created without the webhook.
+	Uninjected int32 `json:"uninjected,omitempty"`
 }
 
 // StoredRecord is a record as it is stored, and as it was read.

@@ -59,6 +59,9 @@ type Group struct {
 
 	// Workers is the group's worker StatefulSet, which Leader owns. Nil if there is none, or if an earlier leader owns it.
 	Workers *appsv1.StatefulSet
+
+	// Uninjected is a pod of the group that was created without the webhook; nil if there is none.
+	Uninjected *corev1.Pod
 }
 
 // NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone
@@ -120,9 +123,9 @@ func (g Group) Revision() string { return g.Leader.Labels[leaderworkersetv1.Revi
 func (g Group) Terminating() bool { return g.Leader.DeletionTimestamp != nil }
 
 // Ready reports whether all pods of the group are ready and belong together: the leader, and size-1 workers of its own
-// revision.
+// revision. A pod that was created without the webhook can't find the others.
 func (g Group) Ready() bool {
-	if g.Terminating() || !PodReady(g.Leader) {
+	if g.Uninjected != nil || g.Terminating() || !PodReady(g.Leader) {
 		return false
 	}
 	wanted := g.Size() - 1

@@ -1,0 +1,115 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package restart_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+var createdAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// uninjected is the input of a decision on a set of 1 group of 1, whose leader was created without the webhook that
+// long ago.
+func uninjected(age time.Duration, entry restart.Entry, change func(*restart.Input)) restart.Input {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "set"}}
+	lws.Default()
+	leaders := &appsv1.StatefulSet{ObjectMeta: owned("a", "leaders", lws, "LeaderWorkerSet")}
+	leader := &corev1.Pod{ObjectMeta: owned("a-0", "leader", leaders, "StatefulSet")}
+	leader.CreationTimestamp = metav1.NewTime(createdAt)
+	leader.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	in := restart.Input{
+		Set: &snapshot.Set{
+			LWS: lws, Leaders: leaders, Groups: []snapshot.Group{{Leader: leader, Uninjected: leader}},
+		},
+		Replicas: 1, Record: restart.Record{0: entry}, Now: createdAt.Add(age), Options: restart.DefaultOptions(),
+	}
+	change(&in)
+	return in
+}
+
+func TestNextUninjected(t *testing.T) {
+	none := func(in *restart.Input) {
+		in.Set.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
+	}
+	noRestarts := func(in *restart.Input) {
+		in.Set.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](0)
+	}
+	crashed := func(in *restart.Input) {
+		in.Incarnations = map[int32]restart.Incarnation{0: {Leader: "leader", Failure: "it crashed", Crashed: true}}
+	}
+	for _, tc := range []struct {
+		what   string
+		age    time.Duration
+		before int32
+		change func(*restart.Input)
+		wait   time.Duration // 0 for a restart now
+	}{
+		{"soon back", 3 * time.Second, 0, func(*restart.Input) {}, 7 * time.Second},
+		{"the first time", 10 * time.Second, 0, func(*restart.Input) {}, 0},
+		{"the second time, too early", 10 * time.Second, 1, func(*restart.Input) {}, 10 * time.Second},
+		{"the second time", 20 * time.Second, 1, func(*restart.Input) {}, 0},
+		{"for days", 10 * time.Second, 1000, func(*restart.Input) {}, 290 * time.Second},
+		{"policy None", 10 * time.Second, 0, none, 0},
+		{"policy None, the second time", 10 * time.Second, 1, none, 10 * time.Second},
+		{"no restarts for crashes", 10 * time.Second, 0, noRestarts, 0},
+		{"it crashes as well", 3 * time.Second, 0, crashed, 7 * time.Second},
+		{"it has crashed as well", 10 * time.Second, 0, crashed, 0},
+	} {
+		before := restart.Entry{Uninjected: tc.before}
+		decision := restart.Next(uninjected(tc.age, before, tc.change))
+		if decision.RequeueAfter != tc.wait || len(decision.Crashes) > 0 {
+			t.Errorf("%s: requeued after %s with crashes %v, want %s and none",
+				tc.what, decision.RequeueAfter, decision.Crashes, tc.wait)
+		}
+		var want []string
+		if tc.wait == 0 {
+			want = []string{"pod a-0 was created without the webhook"}
+			recorded := restart.ReadRecord(decision.Record, restart.StoredRecord{}).Entries
+			after := restart.Record{0: {Uninjected: tc.before + 1}}
+			if diff := cmp.Diff(after, recorded); diff != "" || !decision.WriteRecord {
+				t.Errorf("%s: record (-want +got):\n%s", tc.what, diff)
+			}
+		}
+		var got []string
+		for _, restart := range decision.Restarts {
+			got = append(got, restart.Reason)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: restarts (-want +got):\n%s", tc.what, diff)
+		}
+	}
+}
+
+// TestNextForgetsUninjected checks that the delay starts over once the group is ready, and that the rest of the entry
+// stays.
+func TestNextForgetsUninjected(t *testing.T) {
+	for _, policy := range []leaderworkersetv1.RestartPolicyType{
+		leaderworkersetv1.NoneRestartPolicy, leaderworkersetv1.RecreateGroupOnPodRestart,
+	} {
+		in := uninjected(time.Hour, restart.Entry{Uninjected: 3}, func(in *restart.Input) {
+			in.Set.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = policy
+			in.Set.Groups[0].Uninjected = nil
+		})
+		if decision := restart.Next(in); !decision.WriteRecord || decision.Record != "" || len(decision.Restarts) > 0 {
+			t.Errorf("%s: got %+v, want an empty record", policy, decision)
+		}
+	}
+	in := uninjected(time.Hour, restart.Entry{Uninjected: 3, Restarts: 2}, func(in *restart.Input) {
+		in.Set.Groups[0].Uninjected = nil
+	})
+	if got := restart.Next(in).Record; got != `{"0":{"restarts":2}}` {
+		t.Errorf("got record %s, want that of the crashes", got)
+	}
+}
