@@ -131,7 +131,7 @@ func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 // created and ready.
 func settle(observed *world) {
 	leaders := observed.Leaders
-	leaders.Status.ObservedGeneration = leaders.Generation
+	leaders.Status.ObservedGeneration, leaders.Status.Replicas = leaders.Generation, *leaders.Spec.Replicas
 	for index := range *leaders.Spec.Replicas {
 		if !slices.ContainsFunc(observed.Groups, func(g snapshot.Group) bool { return g.Index == index }) {
 			key := leaders.Labels[leaderworkersetv1.RevisionLabelKey]
@@ -157,7 +157,7 @@ func readyGroup(
 	template := revision.Of(lws)
 	workers := desired.WorkerStatefulSet(lws, &template, key, desired.Group{Index: index, Leader: leader})
 	workers.UID = types.UID(fmt.Sprintf("workers-%d-%s", index, key))
-	workers.Status.ReadyReplicas = *workers.Spec.Replicas
+	workers.Status.Replicas, workers.Status.ReadyReplicas = *workers.Spec.Replicas, *workers.Spec.Replicas
 	return snapshot.Group{Index: index, Leader: leader, Workers: workers}
 }
 
