@@ -136,13 +136,14 @@ func differences(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.Statef
 	return fields
 }
 
-// equalClaim compares templates of volume claims, without what the API server adds to those of a StatefulSet.
+// equalClaim compares templates of volume claims, without what the API server adds to those of a StatefulSet, and without
+// their namespace, which is that of the StatefulSet whether it is written or not.
 func equalClaim(a, b corev1.PersistentVolumeClaim) bool {
 	return equality.Semantic.DeepEqual(claimMeaning(a), claimMeaning(b))
 }
 
 func claimMeaning(claim corev1.PersistentVolumeClaim) corev1.PersistentVolumeClaim {
-	claim.TypeMeta, claim.CreationTimestamp = metav1.TypeMeta{}, metav1.Time{}
+	claim.TypeMeta, claim.CreationTimestamp, claim.Namespace = metav1.TypeMeta{}, metav1.Time{}, ""
 	claim.Status = corev1.PersistentVolumeClaimStatus{}
 	claim.Spec.VolumeMode = ptr.To(ptr.Deref(claim.Spec.VolumeMode, corev1.PersistentVolumeFilesystem))
 	return claim
