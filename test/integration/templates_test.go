@@ -188,6 +188,18 @@ func TestChecksCreateNothing(t *testing.T) {
 func TestQuotaDoesNotRefuse(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
+	exhaustQuota(t, namespace)
+	create(t, namespace, "set", `{}`)
+
+	err := suite.client.Create(t.Context(), newSet(t, namespace, "unfit", invalidTemplates[0].spec))
+	if !apierrors.IsInvalid(err) {
+		t.Errorf("an invalid template while the quota is exceeded: %v; want it refused", err)
+	}
+}
+
+// exhaustQuota gives a namespace a quota of no StatefulSets, and waits until the quota is in force.
+func exhaustQuota(t *testing.T, namespace string) {
+	t.Helper()
 	none := corev1.ResourceList{"count/statefulsets.apps": resource.MustParse("0")}
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "none"},
@@ -205,12 +217,6 @@ func TestQuotaDoesNotRefuse(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatalf("the quota isn't in force: %v", err)
-	}
-	create(t, namespace, "set", `{}`)
-
-	err = suite.client.Create(t.Context(), newSet(t, namespace, "unfit", invalidTemplates[0].spec))
-	if !apierrors.IsInvalid(err) {
-		t.Errorf("an invalid template while the quota is exceeded: %v; want it refused", err)
 	}
 }
 

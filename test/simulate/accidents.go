@@ -11,17 +11,18 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// What follows happens to pods. Nothing happens to one that isn't there.
+// Each accident happens to a pod. Without the pod, nothing happens.
 
-// DeletePod has a user delete a pod, which takes its grace period.
+// DeletePod deletes a pod as a user. The pod gets its grace period.
 func (w *World) DeletePod(key types.NamespacedName, policy metav1.DeletionPropagation) {
 	w.t.Helper()
 	if w.API.Get(kindPod, key) != nil {
-		w.User("deletes pod "+key.Name+", propagation "+string(policy), func() error { return w.API.Delete(kindPod, key, nil, policy) })
+		what := "deletes pod " + key.Name + ", propagation " + string(policy)
+		w.User(what, func() error { return w.API.Delete(kindPod, key, nil, policy) })
 	}
 }
 
-// KillPod has a user delete a pod by force.
+// KillPod deletes a pod as a user, without a grace period.
 func (w *World) KillPod(key types.NamespacedName) {
 	w.t.Helper()
 	if w.API.Get(kindPod, key) != nil {
@@ -29,32 +30,34 @@ func (w *World) KillPod(key types.NamespacedName) {
 	}
 }
 
-// RestartContainer has the container of a pod end, and be started again.
+// RestartContainer ends the container of a pod, and the kubelet starts it again.
 func (w *World) RestartContainer(key types.NamespacedName) {
-	w.befall("restarts the container of pod", key, func(pod *corev1.Pod) {
+	w.changePod("restarts the container of pod", key, func(pod *corev1.Pod) {
 		pod.Status.ContainerStatuses = restarted(pod.Status.ContainerStatuses, "main")
 	})
 }
 
-// RestartInitContainer has the init container of a pod end, and be started again.
+// RestartInitContainer ends the init container of a pod, and the kubelet starts it again.
 func (w *World) RestartInitContainer(key types.NamespacedName) {
-	w.befall("restarts the init container of pod", key, func(pod *corev1.Pod) {
+	w.changePod("restarts the init container of pod", key, func(pod *corev1.Pod) {
 		pod.Status.InitContainerStatuses = restarted(pod.Status.InitContainerStatuses, "init")
 	})
 }
 
-// FailPod has a pod fail for a reason, such as Evicted; without one, all its containers have ended for good.
+// FailPod sets the phase of a pod to Failed, for a reason such as Evicted. Without a reason, all its containers ended.
 func (w *World) FailPod(key types.NamespacedName, reason string) {
-	w.befall("has failed pod", key, func(pod *corev1.Pod) { pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, reason })
+	w.changePod("has failed pod", key, func(pod *corev1.Pod) {
+		pod.Status.Phase, pod.Status.Reason = corev1.PodFailed, reason
+	})
 }
 
-// befall has the kubelet report a change of a pod, which isn't ready afterwards.
-func (w *World) befall(what string, key types.NamespacedName, change func(*corev1.Pod)) {
+// changePod changes a pod as its kubelet, after which the pod isn't ready.
+func (w *World) changePod(what string, key types.NamespacedName, change func(*corev1.Pod)) {
 	pod := getOf[*corev1.Pod](w.API, kindPod, key)
 	if pod == nil || pod.Spec.NodeName == "" || w.nodeIsLost(pod.Spec.NodeName) {
 		return
 	}
-	w.tell("kubelet", what, pod.Name)
+	w.record("kubelet", what, pod.Name)
 	w.accident(func() {
 		update(w.API, pod, func(pod *corev1.Pod) {
 			change(pod)
@@ -63,14 +66,14 @@ func (w *World) befall(what string, key types.NamespacedName, change func(*corev
 	})
 }
 
-// accident has something happen that the operator can't foresee.
+// accident makes a change that the operator can't foresee.
 func (w *World) accident(do func()) {
 	w.accidental = true
 	do()
 	w.accidental = false
 }
 
-// restarted has the container of that name restarted once more.
+// restarted returns the statuses after another restart of the container of that name.
 func restarted(statuses []corev1.ContainerStatus, name string) []corev1.ContainerStatus {
 	result := slices.Clone(statuses)
 	for i := range result {

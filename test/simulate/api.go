@@ -41,23 +41,25 @@ const (
 	kindNode               = "Node"
 )
 
-// kinds are all kinds, in the order in which the world looks at them.
-var kinds = []string{kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode}
+// kinds are all kinds, in the order in which the world handles them.
+var kinds = []string{
+	kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode,
+}
 
-// Change is what a write did to one object: Old is nil for one that was created, New for one that is gone.
+// Change is the change of one object by a write: Old is nil for a created object, New for a deleted one.
 type Change struct {
 	Kind     string
 	Old, New client.Object
 }
 
-// API is the API server and its storage. Stored objects are never changed, only replaced: whoever reads one may keep it.
+// API is the API server and its storage. Stored objects are never changed, only replaced: a reader may keep them.
 //
-// It is here, not the fake client of controller-runtime, because the operator's safety rests on what that leaves out: UIDs and their
-// preconditions, generations, grace periods, dependents, and a clock that tests set.
+// The fake client of controller-runtime would not do. It leaves out what the operator's safety depends on: UIDs and
+// their preconditions, generations, grace periods, dependents, and a clock that tests set.
 type API struct {
 	scheme  *runtime.Scheme
 	clock   clock.PassiveClock
-	count   int // of writes and objects: the next version, or UID
+	count   int // of writes and objects: the next version or UID
 	objects map[string]map[types.NamespacedName]client.Object
 	history map[string][]Change
 	watches []func(Change)
@@ -76,28 +78,32 @@ func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
 	return api
 }
 
-// kindOf is the kind of an object, also of one that is metadata only.
+// kindOf returns the kind of an object, which may be metadata only.
 func (a *API) kindOf(object runtime.Object) schema.GroupVersionKind {
 	gvk, err := apiutil.GVKForObject(object, a.scheme)
 	if err != nil {
-		panic(err) // The world knows all kinds that anyone in it uses.
+		panic(err) // The scheme has all kinds of the world.
 	}
 	return gvk
 }
 
-// Get is the object as it is now; nil if there is none.
+// Get returns the object as it is now; nil if there is none.
 func (a *API) Get(kind string, key types.NamespacedName) client.Object { return a.objects[kind][key] }
 
-// List are the objects of a kind, by name.
+// List returns the objects of a kind, by name.
 func (a *API) List(kind string) []client.Object {
 	return slices.SortedFunc(maps.Values(a.objects[kind]), byName)
 }
 
 func byName(x, y client.Object) int {
-	return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(len(x.GetName()), len(y.GetName())), cmp.Compare(x.GetName(), y.GetName()))
+	return cmp.Or(
+		cmp.Compare(x.GetNamespace(), y.GetNamespace()),
+		cmp.Compare(len(x.GetName()), len(y.GetName())),
+		cmp.Compare(x.GetName(), y.GetName()),
+	)
 }
 
-// listOf are the objects of a kind by their type, by name.
+// listOf returns the objects of a kind by their type, by name.
 func listOf[T client.Object](a *API, kind string) []T {
 	all := a.List(kind)
 	result := make([]T, 0, len(all))
@@ -109,13 +115,13 @@ func listOf[T client.Object](a *API, kind string) []T {
 	return result
 }
 
-// getOf is the object by its type; the zero value if there is none.
+// getOf returns the object by its type; the zero value if there is none.
 func getOf[T client.Object](a *API, kind string, key types.NamespacedName) T {
 	object, _ := a.Get(kind, key).(T)
 	return object
 }
 
-// Create stores an object after admission, and completes the one that was passed with what the server adds.
+// Create stores an object after admission, and adds the fields that the server sets to the object that was passed.
 func (a *API) Create(object client.Object) error {
 	gvk := a.kindOf(object)
 	key := client.ObjectKeyFromObject(object)
@@ -134,7 +140,7 @@ func (a *API) Create(object client.Object) error {
 	return nil
 }
 
-// admit does what webhooks, and the server's own defaults, do to new objects.
+// admit changes new objects as the webhooks and the server's defaults do, or refuses them.
 func (a *API) admit(object client.Object) error {
 	switch object := object.(type) {
 	case *leaderworkersetv1.LeaderWorkerSet:
@@ -159,7 +165,7 @@ func (a *API) admit(object client.Object) error {
 	return nil
 }
 
-// update changes the object that has the UID as the function says, whatever its version; an object that is gone stays so.
+// update changes the object of that UID, whatever its version. It does nothing if the object was deleted.
 func update[T client.Object](a *API, object T, change func(T)) {
 	current, ok := a.current(object)
 	if !ok {
@@ -173,7 +179,7 @@ func update[T client.Object](a *API, object T, change func(T)) {
 	a.replace(current, updated)
 }
 
-// Update changes a LeaderWorkerSet as its user would, who always knows the latest version. One that is gone stays so.
+// Update changes the latest version of a LeaderWorkerSet, as a user. It does nothing if the set was deleted.
 func (a *API) Update(key types.NamespacedName, change func(*leaderworkersetv1.LeaderWorkerSet)) {
 	if lws := getOf[*leaderworkersetv1.LeaderWorkerSet](a, kindLeaderWorkerSet, key); lws != nil {
 		update(a, lws, change)
@@ -185,17 +191,19 @@ func (a *API) current(object client.Object) (client.Object, bool) {
 	return current, current != nil && current.GetUID() == object.GetUID()
 }
 
-// replace stores a new state of an object: a new version if anything changed, a new generation if its spec did. An object that was only
-// kept by finalizers, or by its grace period, is gone with the last of them. It says whether anything changed.
+// replace stores a new state of an object, and reports whether it differs. It sets a new version, and a new generation
+// if the spec changed. A terminating object is deleted once its last finalizer is removed and its grace period is over.
 func (a *API) replace(old, updated client.Object) bool {
 	if equality.Semantic.DeepEqual(old, updated) {
 		return false
 	}
 	kind := a.kindOf(old).Kind
-	if specChanged(old, updated) || (old.GetDeletionTimestamp() == nil) != (updated.GetDeletionTimestamp() == nil) {
+	terminating := updated.GetDeletionTimestamp() != nil
+	if specChanged(old, updated) || (old.GetDeletionTimestamp() != nil) != terminating {
 		updated.SetGeneration(old.GetGeneration() + 1)
 	}
-	if updated.GetDeletionTimestamp() != nil && len(updated.GetFinalizers()) == 0 && ptr.Deref(updated.GetDeletionGracePeriodSeconds(), 0) == 0 {
+	stopped := ptr.Deref(updated.GetDeletionGracePeriodSeconds(), 0) == 0
+	if terminating && stopped && len(updated.GetFinalizers()) == 0 {
 		updated = nil
 	}
 	a.store(Change{Kind: kind, Old: old, New: updated})
@@ -215,7 +223,7 @@ func specChanged(old, updated client.Object) bool {
 	}
 }
 
-// store carries a change out and tells everyone who watches.
+// store stores a change and calls all watches.
 func (a *API) store(change Change) {
 	a.count++
 	if change.New != nil {
@@ -230,19 +238,21 @@ func (a *API) store(change Change) {
 	}
 }
 
-// Delete deletes an object. uid, if there is one, must be that of the object. A pod that runs somewhere gets its grace period; foreground
-// and orphan deletion leave the object to the garbage collector first.
+// Delete deletes an object. uid, if there is one, must be that of the object. A pod that has a node gets its grace
+// period. After foreground and orphan deletion, the garbage collector removes the object.
 func (a *API) Delete(kind string, key types.NamespacedName, uid *types.UID, policy metav1.DeletionPropagation) error {
 	return a.delete(kind, key, uid, policy, nil)
 }
 
-// Kill deletes a pod without a grace period: its name is free at once, whatever may still run on its node.
+// Kill deletes a pod without a grace period: its name is free at once, though its containers may still run.
 func (a *API) Kill(key types.NamespacedName) error {
 	return a.delete(kindPod, key, nil, metav1.DeletePropagationBackground, ptr.To[int64](0))
 }
 
-// delete deletes an object within a grace period in seconds; nil for its own.
-func (a *API) delete(kind string, key types.NamespacedName, uid *types.UID, policy metav1.DeletionPropagation, grace *int64) error {
+// delete deletes an object with a grace period in seconds; nil for its own.
+func (a *API) delete(
+	kind string, key types.NamespacedName, uid *types.UID, policy metav1.DeletionPropagation, grace *int64,
+) error {
 	current := a.Get(kind, key)
 	switch {
 	case current == nil:
@@ -263,7 +273,8 @@ func (a *API) delete(kind string, key types.NamespacedName, uid *types.UID, poli
 	return nil
 }
 
-// finalizersFor are an object's finalizers once it is deleted in that way. Its last deletion says how.
+// finalizersFor returns the finalizers of an object after a deletion with that policy, which replaces an earlier
+// policy.
 func finalizersFor(policy metav1.DeletionPropagation, existing []string) []string {
 	var kept []string
 	for _, finalizer := range existing {
@@ -281,7 +292,7 @@ func finalizersFor(policy metav1.DeletionPropagation, existing []string) []strin
 	}
 }
 
-// graceOf is how many seconds an object may take to go: a pod that nobody has started yet, or that has ended, needs none.
+// graceOf returns the grace period of an object, in seconds. A pod without a node, or that has failed, needs none.
 func graceOf(object client.Object) int64 {
 	if pod, ok := object.(*corev1.Pod); ok && pod.Spec.NodeName != "" && pod.Status.Phase != corev1.PodFailed {
 		return ptr.Deref(pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
@@ -296,7 +307,7 @@ func resource(kind string) schema.GroupResource {
 func deepCopy(object client.Object) client.Object {
 	copied, ok := object.DeepCopyObject().(client.Object)
 	if !ok {
-		panic(fmt.Sprintf("a copy of %T is no object", object))
+		panic(fmt.Sprintf("the copy of %T isn't an object", object))
 	}
 	return copied
 }

@@ -24,9 +24,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllertest"
 )
 
-// lateCache is a cache whose kinds each show an older state of the API, and catch up change by change. It selects and trims
-// objects as the operator's own cache does, and tells the operator's watches of what it has caught up with. Readers share
-// its objects, and must not change them.
+// lateCache is a cache that shows an older state of the API for each kind, and catches up change by change. It selects
+// and trims objects as the operator's own cache does, and passes each change on to the operator's watches. Readers
+// share its objects, and must not change them.
 type lateCache struct {
 	informertest.FakeInformers
 	api     *API
@@ -50,13 +50,14 @@ func (s sharedObject) difference() string {
 type view struct {
 	selector  labels.Selector
 	transform toolscache.TransformFunc
-	seen      int       // changes of the API's history
-	stalled   time.Time // until when it sees nothing
+	seen      int       // the number of changes of the API's history that it shows
+	stalled   time.Time // until when it gets no changes
 	objects   map[types.NamespacedName]client.Object
 	originals map[types.NamespacedName]client.Object // deep copies of the objects
 }
 
-// newLateCache is a cache that has just been filled. It starts to lag from here: the first lists and watches of informers are consistent.
+// newLateCache returns a cache that has just been filled, and isn't late yet: the first lists and watches of informers
+// are consistent.
 func newLateCache(api *API, options cache.Options) *lateCache {
 	c := &lateCache{
 		FakeInformers: informertest.FakeInformers{Scheme: api.scheme},
@@ -89,7 +90,7 @@ func newLateCache(api *API, options cache.Options) *lateCache {
 	return c
 }
 
-// next catches up with one change, and says what it means for what is selected: before and after are nil for nothing.
+// next catches up with one change, and returns the object before and after, each nil if it isn't selected.
 func (v *view) next(history []Change) (before, after client.Object) {
 	change := history[v.seen]
 	v.seen++
@@ -123,17 +124,17 @@ func (v *view) trimmed(object client.Object) client.Object {
 
 func (c *lateCache) behind(kind string) bool { return c.views[kind].seen < len(c.api.history[kind]) }
 
-// watched are the kinds that have something new to see, and aren't stalled.
-func (c *lateCache) watched() []string {
+// pending returns the kinds that are behind and not stalled.
+func (c *lateCache) pending() []string {
 	return slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool {
 		return !c.behind(kind) || c.views[kind].stalled.After(c.api.clock.Now())
 	})
 }
 
-// stall has a kind see nothing for some time.
+// stall stops the changes of a kind for some time.
 func (c *lateCache) stall(kind string, until time.Time) { c.views[kind].stalled = until }
 
-// next is when the next kind that is stalled, and has something new to see, goes on; the zero time if there is none.
+// next returns when the next stalled kind that is behind continues; the zero time if there is none.
 func (c *lateCache) next() time.Time {
 	var next time.Time
 	for _, kind := range kinds {
@@ -144,14 +145,14 @@ func (c *lateCache) next() time.Time {
 	return next
 }
 
-// catchUp has a kind see its next change, and the watches told.
+// catchUp adds the next change of a kind, and notifies the watches.
 func (c *lateCache) catchUp(kind string) {
 	before, after := c.views[kind].next(c.api.history[kind])
 	c.notify(kind, before, after)
 }
 
-// relist has a kind see everything that has changed at once, as after a watch that broke: of an object that went and came back, watches
-// see one change.
+// relist adds all changes of a kind at once, as after a broken watch. Watches get one change of an object that was
+// deleted and created again.
 func (c *lateCache) relist(kind string) {
 	v := c.views[kind]
 	before := maps.Clone(v.objects)
@@ -180,7 +181,7 @@ func (c *lateCache) notify(kind string, before, after client.Object) {
 	}
 }
 
-// announce tells the watches of everything that is there, as when the operator starts.
+// announce passes all objects on to the watches, as when the operator starts.
 func (c *lateCache) announce() {
 	for _, kind := range kinds {
 		for _, object := range slices.SortedFunc(maps.Values(c.views[kind].objects), byName) {
@@ -189,7 +190,7 @@ func (c *lateCache) announce() {
 	}
 }
 
-// informer is the one that the watches of a kind have asked for; one that nobody listens to if there are none.
+// informer returns the informer of the watches of a kind; one without listeners if there are none.
 func (c *lateCache) informer(kind string) *controllertest.FakeInformer {
 	for gvk, informer := range c.InformersByGVK {
 		if fake, ok := informer.(*controllertest.FakeInformer); ok && gvk.Kind == kind {
@@ -219,7 +220,7 @@ func (c *lateCache) record(kind string, key types.NamespacedName) {
 	}
 }
 
-// List implements [cache.Cache]. It knows namespaces, and fields that are indexed.
+// List implements [cache.Cache], for namespaces and indexed fields.
 func (c *lateCache) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
 	kind := c.api.kindOf(list).Kind
 	kind = kind[:len(kind)-len("List")]

@@ -18,12 +18,12 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// The StatefulSet controller makes the volume claims of a pod before the pod, and finds those again that are there. Those of a pod that
-// doesn't run yet it makes again if they are gone. It owns them as far as the retention policy has them go: with the StatefulSet, or
-// with a pod that is scaled away. No volumes are bound, and nothing protects a claim that is in use: one that goes too early is gone,
-// for the invariants to see.
+// The StatefulSet controller creates the volume claims of a pod before the pod, and reuses those that exist. It creates
+// deleted claims of a pod that doesn't run yet once more. The retention policy says who owns the claims: the
+// StatefulSet, or a pod that is scaled down. No volumes are bound, and a claim in use isn't protected: the invariants
+// find one that is deleted too early.
 
-// claimsFor are the claims of the pod with that ordinal, as they are wished for.
+// claimsFor returns the desired claims of the pod with that ordinal.
 func claimsFor(set *appsv1.StatefulSet, ordinal int) []*corev1.PersistentVolumeClaim {
 	var claims []*corev1.PersistentVolumeClaim
 	for i := range set.Spec.VolumeClaimTemplates {
@@ -38,15 +38,15 @@ func claimsFor(set *appsv1.StatefulSet, ordinal int) []*corev1.PersistentVolumeC
 	return claims
 }
 
-// claimed is a step that has a missing pod's claims be there before the pod is created. A claim that waits to go with an earlier pod of the name
-// holds the new one up: the StatefulSet is looked at again when it is gone.
-func (c *statefulSetController) claimed(set *appsv1.StatefulSet, place int, create func() error) func() error {
+// claimed returns a step that creates the claims of a missing pod, the i-th of the set, and then the pod. A claim that
+// is deleted with an earlier pod of the name delays the new pod: the deletion of the claim starts another pass.
+func (c *statefulSetController) claimed(set *appsv1.StatefulSet, i int, create func() error) func() error {
 	return func() error {
-		wanted := claimsFor(set, start(set)+place)
-		if slices.ContainsFunc(wanted, c.goesWithPod) {
+		wanted := claimsFor(set, start(set)+i)
+		if slices.ContainsFunc(wanted, c.isDeletedWithPod) {
 			return nil
 		}
-		c.makeClaims(wanted)
+		c.createClaims(wanted)
 		if err := create(); err != nil {
 			return err
 		}
@@ -54,25 +54,27 @@ func (c *statefulSetController) claimed(set *appsv1.StatefulSet, place int, crea
 	}
 }
 
-// goesWithPod says whether the claim is there and waits to go with a pod.
-func (c *statefulSetController) goesWithPod(claim *corev1.PersistentVolumeClaim) bool {
+// isDeletedWithPod reports whether the claim exists and is deleted together with a pod.
+func (c *statefulSetController) isDeletedWithPod(claim *corev1.PersistentVolumeClaim) bool {
 	existing := getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(claim))
 	return existing != nil && slices.ContainsFunc(existing.OwnerReferences, isPodOf(existing))
 }
 
-// makeClaims creates those claims that aren't there.
-func (c *statefulSetController) makeClaims(claims []*corev1.PersistentVolumeClaim) {
+// createClaims creates the claims that don't exist.
+func (c *statefulSetController) createClaims(claims []*corev1.PersistentVolumeClaim) {
 	for _, claim := range claims {
 		if getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(claim)) == nil {
 			c.world.must(c.world.API.Create(claim))
-			c.world.tell("statefulset controller", "creates "+noun(claim), claim.Name)
+			c.world.record("statefulset controller", "creates "+noun(claim), claim.Name)
 		}
 	}
 }
 
-// ownClaims has claims owned as the retention policy asks for: by the pod, if they are those of one that is scaled away, or by the
-// StatefulSet. Claims that were owned by another StatefulSet of the name are left alone.
-func (c *statefulSetController) ownClaims(set *appsv1.StatefulSet, claims []*corev1.PersistentVolumeClaim, scaledAway *corev1.Pod) error {
+// ownClaims sets the owners of claims by the retention policy: the pod that is scaled down, if there is one, or the
+// StatefulSet. It skips claims that another StatefulSet of the name owned.
+func (c *statefulSetController) ownClaims(
+	set *appsv1.StatefulSet, claims []*corev1.PersistentVolumeClaim, scaledDown *corev1.Pod,
+) error {
 	for _, wanted := range claims {
 		claim := getOf[*corev1.PersistentVolumeClaim](c.world.API, kindClaim, client.ObjectKeyFromObject(wanted))
 		if claim == nil || slices.ContainsFunc(claim.OwnerReferences, func(owner metav1.OwnerReference) bool {
@@ -85,8 +87,8 @@ func (c *statefulSetController) ownClaims(set *appsv1.StatefulSet, claims []*cor
 		})
 		policy := retentionOf(set)
 		switch {
-		case scaledAway != nil && policy.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType:
-			owners = append(owners, *metav1.NewControllerRef(scaledAway, corev1.SchemeGroupVersion.WithKind("Pod")))
+		case scaledDown != nil && policy.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType:
+			owners = append(owners, *metav1.NewControllerRef(scaledDown, corev1.SchemeGroupVersion.WithKind("Pod")))
 		case policy.WhenDeleted == appsv1.DeletePersistentVolumeClaimRetentionPolicyType:
 			owners = append(owners, *metav1.NewControllerRef(set, appsv1.SchemeGroupVersion.WithKind(kindStatefulSet)))
 		}
@@ -97,19 +99,18 @@ func (c *statefulSetController) ownClaims(set *appsv1.StatefulSet, claims []*cor
 	return nil
 }
 
-// claimKeeping are the steps that have the claims of pods that wait to run, and keep the owners of existing pods' claims as the retention
-// policy asks for.
-func (c *statefulSetController) claimKeeping(set *appsv1.StatefulSet, replicas, condemned []*corev1.Pod) []func() error {
+// claimSteps returns the steps that create missing claims of pending pods, and set the owners of existing pods' claims.
+func (c *statefulSetController) claimSteps(set *appsv1.StatefulSet, replicas, condemned []*corev1.Pod) []func() error {
 	if len(set.Spec.VolumeClaimTemplates) == 0 {
 		return nil
 	}
 	var steps []func() error
-	for place, pod := range replicas {
+	for i, pod := range replicas {
 		if pod != nil {
 			if pod.Status.Phase == corev1.PodPending {
-				steps = append(steps, func() error { c.makeClaims(claimsFor(set, start(set)+place)); return nil })
+				steps = append(steps, func() error { c.createClaims(claimsFor(set, start(set)+i)); return nil })
 			}
-			steps = append(steps, func() error { return c.ownClaims(set, claimsFor(set, start(set)+place), nil) })
+			steps = append(steps, func() error { return c.ownClaims(set, claimsFor(set, start(set)+i), nil) })
 		}
 	}
 	for _, pod := range condemned {
@@ -118,14 +119,14 @@ func (c *statefulSetController) claimKeeping(set *appsv1.StatefulSet, replicas, 
 	return steps
 }
 
-// isPodOf says of an owner whether it is the pod that the claim was made for.
+// isPodOf returns a function that reports whether an owner is the pod that the claim was created for.
 func isPodOf(claim *corev1.PersistentVolumeClaim) func(metav1.OwnerReference) bool {
 	return func(owner metav1.OwnerReference) bool {
 		return owner.Kind == kindPod && strings.HasSuffix(claim.Name, "-"+owner.Name)
 	}
 }
 
-// retentionOf is the retention policy of a StatefulSet's claims.
+// retentionOf returns the retention policy of a StatefulSet's claims.
 func retentionOf(set *appsv1.StatefulSet) appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
 	if set.Spec.PersistentVolumeClaimRetentionPolicy == nil {
 		return appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{}
@@ -133,23 +134,24 @@ func retentionOf(set *appsv1.StatefulSet) appsv1.StatefulSetPersistentVolumeClai
 	return *set.Spec.PersistentVolumeClaimRetentionPolicy
 }
 
-// checkClaim: a claim goes with its LeaderWorkerSet, or after its pod was scaled away, if the retention policy says so. It never goes while
-// its pod is there.
+// checkClaim: a claim is deleted only with its LeaderWorkerSet or after its pod was scaled down, and only if the
+// retention policy says so. It is never deleted while its pod exists.
 func (w *World) checkClaim(claim *corev1.PersistentVolumeClaim) {
 	w.t.Helper()
-	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, at(claim, claim.Labels[leaderworkersetv1.SetNameLabelKey]))
+	set := at(claim, claim.Labels[leaderworkersetv1.SetNameLabelKey])
+	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, set)
 	if lws == nil || lws.DeletionTimestamp != nil {
 		return
 	}
 	for _, pod := range listOf[*corev1.Pod](w.API, kindPod) {
 		for i := range lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates {
 			if claim.Name == lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates[i].Name+"-"+pod.Name {
-				w.fail("claim %s goes while its pod is there", claim.Name)
+				w.fail("claim %s is deleted while its pod exists", claim.Name)
 			}
 		}
 	}
 	policy := lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy
 	if policy == nil || policy.WhenScaled != appsv1.DeletePersistentVolumeClaimRetentionPolicyType {
-		w.fail("claim %s goes, which has to be retained", claim.Name)
+		w.fail("claim %s is deleted, and has to be retained", claim.Name)
 	}
 }

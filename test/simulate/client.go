@@ -24,10 +24,10 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// operatorClient is the client of one run of the operator: it reads from the cache and writes to the API. Other things may happen before
-// each write, and a write may fail.
+// operatorClient is the client of one run of the operator. It reads from the cache and writes to the API. Other actors
+// may act before each write, and a write may fail.
 type operatorClient struct {
-	// What isn't overridden is not called, and would panic.
+	// A method that isn't overridden would panic. None is called.
 	client.Client
 
 	world *World
@@ -38,7 +38,9 @@ type operatorClient struct {
 func (c *operatorClient) Scheme() *runtime.Scheme { return c.world.API.scheme }
 
 // Get implements [client.Reader].
-func (c *operatorClient) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
+func (c *operatorClient) Get(
+	ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption,
+) error {
 	return c.run.cache.Get(ctx, key, into, options...)
 }
 
@@ -53,7 +55,7 @@ func (c *operatorClient) Create(_ context.Context, object client.Object, _ ...cl
 	return c.write(func() error {
 		err := c.world.API.Create(object)
 		if err == nil {
-			c.world.tellWhy(c.run.name(), "creates "+noun(object), c.world.described(object), reason)
+			c.world.recordWhy(c.run.name(), "creates "+noun(object), c.world.described(object), reason)
 		}
 		return err
 	})
@@ -71,14 +73,16 @@ func (c *operatorClient) Delete(_ context.Context, object client.Object, options
 		before := c.world.API.count
 		err := c.world.API.Delete(c.world.API.kindOf(object).Kind, client.ObjectKeyFromObject(object), uid, policy)
 		if c.world.API.count > before {
-			c.world.tellWhy(c.run.name(), "deletes "+noun(object), nameOf(object), reason)
+			c.world.recordWhy(c.run.name(), "deletes "+noun(object), nameOf(object), reason)
 		}
 		return err
 	})
 }
 
 // Patch implements [client.Writer], for merge and JSON patches.
-func (c *operatorClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+func (c *operatorClient) Patch(
+	_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption,
+) error {
 	reason := c.run.takeReason()
 	return c.write(func() error {
 		old, patched, err := c.patched(object, patch)
@@ -86,7 +90,7 @@ func (c *operatorClient) Patch(_ context.Context, object client.Object, patch cl
 			return err
 		}
 		if c.world.API.replace(old, patched) {
-			c.world.tellWhy(c.run.name(), "changes "+noun(patched), c.world.difference(old, patched), reason)
+			c.world.recordWhy(c.run.name(), "changes "+noun(patched), c.world.difference(old, patched), reason)
 		}
 		copyInto(object, patched)
 		return nil
@@ -98,14 +102,16 @@ func (c *operatorClient) Status() client.SubResourceWriter { return &statusClien
 
 // statusClient writes the status of LeaderWorkerSets.
 type statusClient struct {
-	// What isn't overridden is not called, and would panic.
+	// A method that isn't overridden would panic. None is called.
 	client.SubResourceWriter
 
 	operatorClient *operatorClient
 }
 
 // Patch implements [client.SubResourceWriter], for merge patches.
-func (s *statusClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+func (s *statusClient) Patch(
+	_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption,
+) error {
 	c := s.operatorClient
 	return c.write(func() error {
 		old, patched, err := c.patched(object, patch)
@@ -115,18 +121,18 @@ func (s *statusClient) Patch(_ context.Context, object client.Object, patch clie
 		before, isSet := old.(*leaderworkersetv1.LeaderWorkerSet)
 		after, isStillSet := patched.(*leaderworkersetv1.LeaderWorkerSet)
 		if !isSet || !isStillSet {
-			return fmt.Errorf("the status of %T is none of the operator's business", old)
+			return fmt.Errorf("the operator must not write the status of %T", old)
 		}
 		updated := before.DeepCopy()
 		updated.Status = after.Status
 		c.world.API.replace(old, updated)
-		c.world.tell(c.run.name(), "status", statusWords(&updated.Status))
+		c.world.record(c.run.name(), "status", statusWords(&updated.Status))
 		copyInto(object, updated)
 		return nil
 	})
 }
 
-// applied is an object after a patch. A JSON patch that tests for something else than there is fails as it does in a real API server.
+// applied returns an object after a patch. A JSON patch whose test fails is an error, the same as a real API server's.
 func applied(kind types.PatchType, before, data []byte) ([]byte, error) {
 	if kind != types.JSONPatchType {
 		return jsonpatch.MergePatch(before, data)
@@ -137,12 +143,13 @@ func applied(kind types.PatchType, before, data []byte) ([]byte, error) {
 	}
 	after, err := patch.Apply(before)
 	if err != nil {
-		return nil, apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+		return nil, apierrors.NewGenericServerResponse(
+			http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
 	}
 	return after, nil
 }
 
-// patched is an object as it is now, and after a patch. A resource version that the patch names has to be the object's.
+// patched returns an object as it is now, and after a patch. A resource version in the patch has to be the object's.
 func (c *operatorClient) patched(object client.Object, patch client.Patch) (old, patched client.Object, err error) {
 	kind := c.world.API.kindOf(object).Kind
 	old = c.world.API.Get(kind, client.ObjectKeyFromObject(object))
@@ -172,7 +179,7 @@ func (c *operatorClient) patched(object client.Object, patch client.Patch) (old,
 	return old, patched, nil
 }
 
-// write lets others go first, and the write itself fail, as far as the world is like that.
+// write writes. In a random world, other actors may act before, the write may fail, or its answer may be lost.
 func (c *operatorClient) write(do func() error) error {
 	c.world.interrupt()
 	switch {
@@ -190,9 +197,9 @@ func (c *operatorClient) write(do func() error) error {
 	return err
 }
 
-// liveReader reads past the cache.
+// liveReader reads from the API, not from the cache.
 type liveReader struct {
-	// What isn't overridden is not called, and would panic.
+	// A method that isn't overridden would panic. None is called.
 	client.Reader
 
 	api *API
@@ -204,7 +211,7 @@ func (r *liveReader) Get(_ context.Context, key client.ObjectKey, into client.Ob
 	return read(r.api.Get(kind, key), kind, key, into)
 }
 
-// copyInto has an object be another one, or its metadata. Both then share what they point to.
+// copyInto sets an object, or its metadata, to another one. Both share what they point to.
 func copyInto(into, object client.Object) {
 	if partial, ok := into.(*metav1.PartialObjectMetadata); ok {
 		partial.ObjectMeta = meta.AsPartialObjectMetadata(object).ObjectMeta

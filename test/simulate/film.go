@@ -15,23 +15,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 )
 
 // film is what has happened so far.
 type film struct {
 	lines []line
 
-	// revisions are the numbers of revisions by key: what a key is changes with the version of Kubernetes' types.
+	// revisions are the numbers of revisions by key. Films show numbers, as keys change with the version of Kubernetes'
+	// types.
 	revisions map[string]int64
 }
 
-// line is one or more things of the same kind that happened one after the other.
+// line is one event, or several of the same kind in a row.
 type line struct {
 	at          time.Duration
 	actor, verb string
 	objects     []string
-	reason      string // of what the operator writes; empty for others
+	reason      string // of the operator's write; empty for others
 }
 
 // String is the line as people read it.
@@ -43,11 +43,11 @@ func (l line) String() string {
 	return strings.TrimRight(text, " ")
 }
 
-// tell adds to the film.
-func (w *World) tell(actor, verb, object string) { w.tellWhy(actor, verb, object, "") }
+// record adds an event to the film.
+func (w *World) record(actor, verb, object string) { w.recordWhy(actor, verb, object, "") }
 
-// tellWhy adds to the film something that the operator writes for a reason.
-func (w *World) tellWhy(actor, verb, object, reason string) {
+// recordWhy adds a write of the operator to the film, with its reason.
+func (w *World) recordWhy(actor, verb, object, reason string) {
 	now := w.clock.Since(w.began)
 	next := line{at: now, actor: actor, verb: verb, objects: []string{object}, reason: w.film.withoutKeys(reason)}
 	if last := len(w.film.lines) - 1; last >= 0 && object != "" {
@@ -64,17 +64,17 @@ func (l *line) continuedBy(next *line) bool {
 	return l.at == next.at && l.actor == next.actor && l.verb == next.verb && l.reason == next.reason
 }
 
-// User has a user do something, and says what.
+// User makes a change as a user. what describes the change in the film.
 func (w *World) User(what string, do func() error) {
 	w.t.Helper()
-	w.tell("user", what, "")
+	w.record("user", what, "")
 	w.accident(func() { w.must(do()) })
 }
 
-// Film is everything that happened, one line for each thing.
+// Film returns all that happened, a line for each event.
 func (w *World) Film() string { return w.film.text(0) }
 
-// end is the last part of the film.
+// end returns the last part of the film.
 func (f *film) end() string { return f.text(max(len(f.lines)-150, 0)) }
 
 func (f *film) text(from int) string {
@@ -85,13 +85,13 @@ func (f *film) text(from int) string {
 	return text.String()
 }
 
-// watch learns the numbers of revisions.
+// watch records the numbers of new revisions.
 func (f *film) watch(change Change) {
 	revision, ok := change.New.(*appsv1.ControllerRevision)
 	if !ok {
 		return
 	}
-	if key := revision.Labels[leaderworkersetv1.RevisionLabelKey]; key != "" && revision.Revision > 0 && f.revisions[key] == 0 {
+	if key := revisionOf(revision); key != "" && revision.Revision > 0 && f.revisions[key] == 0 {
 		if f.revisions == nil {
 			f.revisions = map[string]int64{}
 		}
@@ -99,7 +99,7 @@ func (f *film) watch(change Change) {
 	}
 }
 
-// noun is what films call the kind of an object.
+// noun returns the word of films for the kind of an object.
 func noun(object client.Object) string {
 	kind := fmt.Sprintf("%T", object)
 	kind = kind[strings.LastIndex(kind, ".")+1:]
@@ -109,7 +109,7 @@ func noun(object client.Object) string {
 	return kind
 }
 
-// nameOf is what films call an object: revisions by their number, those of StatefulSets by whose they are.
+// nameOf returns the name of an object in films: the number of a revision, and the owner of a StatefulSet's revision.
 func nameOf(object client.Object) string {
 	revision, ok := object.(*appsv1.ControllerRevision)
 	switch {
@@ -123,7 +123,7 @@ func nameOf(object client.Object) string {
 	}
 }
 
-// described is an object's name, and what is worth to be known of a new one.
+// described returns the name of a new object, and its facts.
 func (w *World) described(object client.Object) string {
 	if sts, ok := object.(*appsv1.StatefulSet); ok {
 		return fmt.Sprintf("%s (%s)", sts.Name, strings.Join(w.facts(sts), ", "))
@@ -131,22 +131,22 @@ func (w *World) described(object client.Object) string {
 	return nameOf(object)
 }
 
-// facts are what films tell of a StatefulSet, always in the same order.
+// facts returns the facts of a StatefulSet that films show, always in the same order.
 func (w *World) facts(sts *appsv1.StatefulSet) []string {
 	facts := []string{fmt.Sprintf("replicas %d", ptr.Deref(sts.Spec.Replicas, 1))}
 	if isLeaders(sts) {
-		facts = append(facts, fmt.Sprintf("partition %d", release.Of(sts).Partition))
+		facts = append(facts, fmt.Sprintf("partition %d", releaseOf(sts).Partition))
 	}
-	return append(facts, fmt.Sprintf("revision %d", w.film.revisions[sts.Labels[leaderworkersetv1.RevisionLabelKey]]))
+	return append(facts, fmt.Sprintf("revision %d", w.film.revisions[revisionOf(sts)]))
 }
 
-// allFacts are those, and what they tell of a StatefulSet only when it changes.
+// allFacts returns those, and the facts that films show only when they change.
 func (w *World) allFacts(sts *appsv1.StatefulSet) []string {
-	also := strings.Trim(fmt.Sprint(release.Of(sts).Also), "[]")
+	also := strings.Trim(fmt.Sprint(releaseOf(sts).Also), "[]")
 	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type), "also "+cmp.Or(also, "none"))
 }
 
-// difference is an object's name and what has changed.
+// difference returns the name of an object, and its changes.
 func (w *World) difference(old, updated client.Object) string {
 	before, isSet := old.(*appsv1.StatefulSet)
 	after, isStillSet := updated.(*appsv1.StatefulSet)
@@ -154,33 +154,33 @@ func (w *World) difference(old, updated client.Object) string {
 		return nameOf(updated)
 	}
 	var changes []string
-	was := w.allFacts(before)
-	for i, is := range w.allFacts(after) {
-		if _, value, _ := strings.Cut(is, " "); is != was[i] {
-			changes = append(changes, was[i]+" to "+value)
+	earlier := w.allFacts(before)
+	for i, fact := range w.allFacts(after) {
+		if _, value, _ := strings.Cut(fact, " "); fact != earlier[i] {
+			changes = append(changes, earlier[i]+" to "+value)
 		}
 	}
 	return fmt.Sprintf("%s (%s)", after.Name, cmp.Or(strings.Join(changes, ", "), "metadata"))
 }
 
-// isLeaders says whether a StatefulSet of a LeaderWorkerSet is the one of its leaders.
+// isLeaders reports whether a StatefulSet is the leader StatefulSet of a LeaderWorkerSet.
 func isLeaders(sts *appsv1.StatefulSet) bool {
 	return sts.Labels[leaderworkersetv1.SetNameLabelKey] != "" && sts.Labels[leaderworkersetv1.GroupIndexLabelKey] == ""
 }
 
-// statusWords are the counts, and the conditions that hold.
+// statusWords returns the counts of a status, and the conditions that are True.
 func statusWords(status *leaderworkersetv1.LeaderWorkerSetStatus) string {
-	var holding []string
+	var conditions []string
 	for _, condition := range status.Conditions {
 		if condition.Status == metav1.ConditionTrue {
-			holding = append(holding, condition.Type)
+			conditions = append(conditions, condition.Type)
 		}
 	}
 	return fmt.Sprintf("replicas %d, ready %d, updated %d; %s",
-		status.Replicas, status.ReadyReplicas, status.UpdatedReplicas, strings.Join(holding, " "))
+		status.Replicas, status.ReadyReplicas, status.UpdatedReplicas, strings.Join(conditions, " "))
 }
 
-// withoutKeys has revisions' keys in a text replaced by their numbers.
+// withoutKeys returns a text with the numbers of revisions instead of their keys.
 func (f *film) withoutKeys(text string) string {
 	for key, number := range f.revisions {
 		text = strings.ReplaceAll(text, key, fmt.Sprintf("<%d>", number))

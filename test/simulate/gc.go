@@ -12,20 +12,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// garbageCollector deletes objects whose owners are all gone, and does what foreground and orphan deletion ask for before an owner goes.
+// garbageCollector deletes objects whose owners are all deleted, and completes foreground and orphan deletions.
 type garbageCollector struct {
 	world *World
 
-	// found is what there was to do at a version of the world.
-	found []action
-	at    int
+	found []action // at the version of the API that seen says
+	seen  int
 }
 
 func (g *garbageCollector) actions() []action {
-	if g.at == g.world.API.count {
+	if g.seen == g.world.API.count {
 		return g.found
 	}
-	g.found, g.at = nil, g.world.API.count
+	g.found, g.seen = nil, g.world.API.count
 	owners := g.owners()
 	for _, kind := range kinds {
 		for _, object := range g.world.API.List(kind) {
@@ -37,17 +36,17 @@ func (g *garbageCollector) actions() []action {
 	return g.found
 }
 
-// ownership is who exists, and what depends on whom.
+// ownership has all objects, and their dependents, by UID.
 type ownership struct {
-	exists     map[types.UID]client.Object
+	objects    map[types.UID]client.Object
 	dependents map[types.UID][]client.Object
 }
 
 func (g *garbageCollector) owners() ownership {
-	all := ownership{exists: map[types.UID]client.Object{}, dependents: map[types.UID][]client.Object{}}
+	all := ownership{objects: map[types.UID]client.Object{}, dependents: map[types.UID][]client.Object{}}
 	for _, kind := range kinds {
 		for _, object := range g.world.API.List(kind) {
-			all.exists[object.GetUID()] = object
+			all.objects[object.GetUID()] = object
 			for _, owner := range object.GetOwnerReferences() {
 				all.dependents[owner.UID] = append(all.dependents[owner.UID], object)
 			}
@@ -56,21 +55,22 @@ func (g *garbageCollector) owners() ownership {
 	return all
 }
 
-// need is what an object needs now; nil for nothing.
+// need returns the next action for an object; nil if there is none.
 func (g *garbageCollector) need(object client.Object, all ownership) action {
 	dependents := all.dependents[object.GetUID()]
-	deleted := object.GetDeletionTimestamp() != nil
+	terminating, finalizers := object.GetDeletionTimestamp() != nil, object.GetFinalizers()
+	foreground := slices.Contains(finalizers, metav1.FinalizerDeleteDependents)
 	switch {
-	case deleted && slices.Contains(object.GetFinalizers(), metav1.FinalizerOrphanDependents):
+	case terminating && slices.Contains(finalizers, metav1.FinalizerOrphanDependents):
 		return func() { g.orphan(object, dependents) }
-	case deleted && slices.Contains(object.GetFinalizers(), metav1.FinalizerDeleteDependents) && !blocked(object, dependents):
-		return func() { g.release(object, metav1.FinalizerDeleteDependents) }
-	case deleted || len(object.GetOwnerReferences()) == 0:
+	case terminating && foreground && !blocked(object, dependents):
+		return func() { g.removeFinalizer(object, metav1.FinalizerDeleteDependents) }
+	case terminating || len(object.GetOwnerReferences()) == 0:
 		return nil
 	}
 	waiting := false
 	for _, reference := range object.GetOwnerReferences() {
-		owner := all.exists[reference.UID]
+		owner := all.objects[reference.UID]
 		switch {
 		case owner == nil:
 		case owner.GetDeletionTimestamp() != nil && slices.Contains(owner.GetFinalizers(), metav1.FinalizerDeleteDependents):
@@ -86,7 +86,7 @@ func (g *garbageCollector) need(object client.Object, all ownership) action {
 	return func() { g.collect(object, policy) }
 }
 
-// blocked says whether a foreground deletion has to wait for one of the dependents.
+// blocked reports whether a foreground deletion has to wait for one of the dependents.
 func blocked(owner client.Object, dependents []client.Object) bool {
 	return slices.ContainsFunc(dependents, func(dependent client.Object) bool {
 		return slices.ContainsFunc(dependent.GetOwnerReferences(), func(reference metav1.OwnerReference) bool {
@@ -97,27 +97,27 @@ func blocked(owner client.Object, dependents []client.Object) bool {
 
 func (g *garbageCollector) collect(object client.Object, policy metav1.DeletionPropagation) {
 	kind := g.world.API.kindOf(object).Kind
-	g.world.tell("garbage collector", "deletes "+noun(object), nameOf(object))
+	g.world.record("garbage collector", "deletes "+noun(object), nameOf(object))
 	if err := g.world.API.Delete(kind, client.ObjectKeyFromObject(object), ptr.To(object.GetUID()), policy); err != nil {
-		panic(err) // It was there a moment ago.
+		panic(err) // It exists, as nothing happened since.
 	}
 }
 
-// release takes a finalizer off: with the last one, the object is gone.
-func (g *garbageCollector) release(object client.Object, finalizer string) {
-	g.world.tell("garbage collector", "lets go of "+noun(object), nameOf(object))
+// removeFinalizer removes a finalizer. Without the last one, the object is deleted.
+func (g *garbageCollector) removeFinalizer(object client.Object, finalizer string) {
+	g.world.record("garbage collector", "lets go of "+noun(object), nameOf(object))
 	update(g.world.API, object, func(object client.Object) {
-		object.SetFinalizers(slices.DeleteFunc(slices.Clone(object.GetFinalizers()), func(f string) bool { return f == finalizer }))
+		isRemoved := func(other string) bool { return other == finalizer }
+		object.SetFinalizers(slices.DeleteFunc(slices.Clone(object.GetFinalizers()), isRemoved))
 	})
 }
 
 func (g *garbageCollector) orphan(owner client.Object, dependents []client.Object) {
+	isOwner := func(reference metav1.OwnerReference) bool { return reference.UID == owner.GetUID() }
 	for _, dependent := range dependents {
 		update(g.world.API, dependent, func(object client.Object) {
-			object.SetOwnerReferences(slices.DeleteFunc(slices.Clone(object.GetOwnerReferences()), func(reference metav1.OwnerReference) bool {
-				return reference.UID == owner.GetUID()
-			}))
+			object.SetOwnerReferences(slices.DeleteFunc(slices.Clone(object.GetOwnerReferences()), isOwner))
 		})
 	}
-	g.release(owner, metav1.FinalizerOrphanDependents)
+	g.removeFinalizer(owner, metav1.FinalizerOrphanDependents)
 }

@@ -24,17 +24,17 @@ import (
 
 // Operator is the operator under test.
 type Operator struct {
-	// Scheme knows the types it reads and writes.
+	// Scheme has the types that the operator reads and writes.
 	Scheme *runtime.Scheme
 
-	// Cache selects and trims what it sees.
+	// Cache selects and trims the objects of its cache.
 	Cache cache.Options
 
-	// Start begins a run of it. Nothing that it keeps in memory may come from an earlier run.
+	// Start begins a run. Nothing in its memory may come from an earlier run.
 	Start func(Environment) ([]Controller, error)
 }
 
-// Environment is what a run of the operator gets.
+// Environment has the dependencies of a run of the operator.
 type Environment struct {
 	Cache    cache.Cache
 	Client   client.Client
@@ -48,9 +48,9 @@ type Recorder interface {
 	Eventf(regarding, related runtime.Object, kind, reason, action, note string, args ...any)
 }
 
-// Controller is one of the operator's reconcilers, and what starts its passes.
+// Controller is one of the operator's reconcilers, and the sources that start its passes.
 type Controller struct {
-	// Name is what films call it, such as "set".
+	// Name is its name in films, such as "set".
 	Name string
 
 	Reconciler reconcile.Reconciler
@@ -63,10 +63,10 @@ type run struct {
 	world       *World
 	cache       *lateCache
 	controllers []controller
-	passes      []*pass // that have begun, the one that does something now last
+	passes      []*pass // that have begun, the present one last
 	ended       bool
 
-	// reason is why the next write is made, as the operator logs it.
+	// reason is the reason of the next write, as the operator logs it.
 	reason string
 }
 
@@ -80,14 +80,14 @@ type pass struct {
 	name    string
 	request reconcile.Request
 
-	// saw are the groups of the set that were ready in the cache when it began.
-	saw readyGroups
+	// ready are the groups of the set that were ready in the cache when the pass began.
+	ready readyGroups
 
-	// read are the objects of the cache that it has read, in worlds that check them.
+	// read are the objects of the cache that the pass has read, in worlds that check them.
 	read map[client.Object]sharedObject
 }
 
-// begin starts the operator: it fills its cache, and is told of everything that is there.
+// begin starts the operator: its cache fills, and its watches get all objects.
 func begin(world *World, operator Operator) (*run, error) {
 	r := &run{world: world, cache: newLateCache(world.API, operator.Cache)}
 	if world.checksCache {
@@ -127,21 +127,22 @@ func startSource(ctx context.Context, s source.Source, q *queue) error {
 	return nil
 }
 
-// actions are the passes whose time has come. No two of one controller are for the same request.
+// actions returns the passes that are due. A controller makes no two passes for the same request at a time.
 func (r *run) actions() []action {
 	var actions []action
 	for _, c := range r.controllers {
 		for _, request := range c.queue.ready() {
 			name := "operator, " + c.Name + " " + request.Name
 			if !slices.ContainsFunc(r.passes, func(p *pass) bool { return p.name == name && p.request == request }) {
-				actions = append(actions, func() { r.reconcile(c, &pass{name: name, request: request, read: map[client.Object]sharedObject{}}) })
+				next := &pass{name: name, request: request, read: map[client.Object]sharedObject{}}
+				actions = append(actions, func() { r.reconcile(c, next) })
 			}
 		}
 	}
 	return actions
 }
 
-// next is when the next pass is due.
+// next returns when the next pass is due.
 func (r *run) next() time.Time {
 	var next time.Time
 	for _, c := range r.controllers {
@@ -150,10 +151,10 @@ func (r *run) next() time.Time {
 	return next
 }
 
-// reconcile makes one pass, and asks for another one if it has to.
+// reconcile makes one pass, and requeues the request if the pass asks for it.
 func (r *run) reconcile(c controller, p *pass) {
 	delete(c.queue.due, p.request)
-	p.saw = readyInCache(r.cache, p.request.NamespacedName)
+	p.ready = readyInCache(r.cache, p.request.NamespacedName)
 	r.passes = append(r.passes, p)
 	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.New(&reasons{run: r})), p.request)
 	r.passes = r.passes[:len(r.passes)-1]
@@ -171,7 +172,7 @@ func (r *run) reconcile(c controller, p *pass) {
 	}
 }
 
-// record keeps an object that the current pass reads from the cache.
+// record records an object that the current pass reads from the cache.
 func (r *run) record(shared sharedObject) {
 	if p := r.current(); p != nil {
 		p.read[shared.object] = shared
@@ -188,7 +189,7 @@ func (r *run) checkUnchanged(p *pass) {
 	}
 }
 
-// current is the pass that does something now; nil if none does.
+// current returns the pass that is running now; nil if none is.
 func (r *run) current() *pass {
 	if len(r.passes) == 0 {
 		return nil
@@ -198,7 +199,7 @@ func (r *run) current() *pass {
 
 func (r *run) name() string { return r.current().name }
 
-// recorder has events told.
+// recorder adds the operator's events to the film.
 type recorder struct{ run *run }
 
 // Eventf implements [Recorder].
@@ -207,10 +208,10 @@ func (r *recorder) Eventf(_, _ runtime.Object, kind, reason, _, note string, arg
 	if kind == corev1.EventTypeWarning {
 		verb = "warning " + reason + ":"
 	}
-	r.run.world.tell(r.run.name(), verb, r.run.world.film.withoutKeys(fmt.Sprintf(note, args...)))
+	r.run.world.record(r.run.name(), verb, r.run.world.film.withoutKeys(fmt.Sprintf(note, args...)))
 }
 
-// reasons is a log that keeps the reason of the next write, for the film.
+// reasons is a log sink that keeps the reason of the next write, for the film.
 type reasons struct{ run *run }
 
 var _ logr.LogSink = &reasons{}
@@ -239,8 +240,8 @@ func (r *reasons) WithValues(...any) logr.LogSink { return r }
 // WithName implements [logr.LogSink].
 func (r *reasons) WithName(string) logr.LogSink { return r }
 
-// takeReason returns why a write is made, before other passes log theirs. What follows without a reason of its own, such as
-// the relabeling of an object that exists, has none.
+// takeReason returns the reason of a write, before other passes log theirs. A write that follows without a reason of
+// its own, such as the relabeling of an object that exists, has none.
 func (r *run) takeReason() string {
 	reason := r.reason
 	r.reason = ""

@@ -25,7 +25,7 @@ import (
 
 type set = leaderworkersetv1.LeaderWorkerSet
 
-// fatalRecorder records that a world fails, and lets its test go on.
+// fatalRecorder records the failure of a world, and doesn't end the test.
 type fatalRecorder struct {
 	testing.TB
 
@@ -38,7 +38,7 @@ func (f *fatalRecorder) Logf(string, ...any) {}
 
 func (f *fatalRecorder) Fatalf(format string, args ...any) { f.message = fmt.Sprintf(format, args...) }
 
-// TestPassMustNotChangeTheCache runs passes that change what they read, or a copy of it.
+// TestPassMustNotChangeTheCache runs passes that change the objects they read, or copies.
 func TestPassMustNotChangeTheCache(t *testing.T) {
 	const want = "operator, set a changed LeaderWorkerSet a in the cache"
 	for _, tc := range []struct {

@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// queue is a controller's work queue by the world's clock: each request is in it once, with the earliest time at which it was asked
-// for.
+// queue is a controller's work queue, by the world's clock. Each request is in it once, with the earliest time at which
+// it was asked for.
 type queue struct {
-	// What isn't overridden is not called, and would panic.
+	// A method that isn't overridden would panic. None is called.
 	workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 	clock   clock.PassiveClock
@@ -24,23 +24,23 @@ type queue struct {
 	due     map[reconcile.Request]time.Time
 }
 
-// Add asks for a pass now.
+// Add enqueues a request now.
 func (q *queue) Add(request reconcile.Request) { q.AddAfter(request, 0) }
 
-// AddAfter asks for a pass in some time.
+// AddAfter enqueues a request after a delay.
 func (q *queue) AddAfter(request reconcile.Request, delay time.Duration) {
 	q.due[request] = earlier(q.due[request], q.clock.Now().Add(delay))
 }
 
-// AddRateLimited asks for another attempt, the later the more have failed.
+// AddRateLimited enqueues another attempt after a delay that grows with each failure.
 func (q *queue) AddRateLimited(request reconcile.Request) {
 	q.AddAfter(request, q.limiter.When(request))
 }
 
-// Forget says that an attempt has succeeded.
+// Forget resets the delay after an attempt that succeeded.
 func (q *queue) Forget(request reconcile.Request) { q.limiter.Forget(request) }
 
-// ready are the requests whose time has come, in a fixed order.
+// ready returns the requests that are due, in a fixed order.
 func (q *queue) ready() []reconcile.Request {
 	now := q.clock.Now()
 	var ready []reconcile.Request
@@ -54,5 +54,5 @@ func (q *queue) ready() []reconcile.Request {
 	return ready
 }
 
-// next is when the next request is due; the zero time if the queue is empty.
+// next returns when the next request is due; the zero time if the queue is empty.
 func (q *queue) next() time.Time { return earliest(q.due) }

@@ -16,18 +16,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// CheckGranted fails the test unless the world, which has settled, is exactly what the LeaderWorkerSet asks for: its pods, all ready and
-// of the latest template, its StatefulSets and Services, its status. It also has the operator look at everything again, which must
-// not write anything.
-func (w *World) CheckGranted(key types.NamespacedName) {
+// CheckReconciled fails the test unless the world, which is at rest, is exactly what the LeaderWorkerSet asks for: its
+// StatefulSets, Services and status, and its pods, all ready and of the latest template. It also restarts the operator,
+// which must write nothing.
+func (w *World) CheckReconciled(key types.NamespacedName) {
 	w.t.Helper()
 	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, key)
 	if lws == nil {
-		w.fail("LeaderWorkerSet %s is gone", key)
+		w.fail("LeaderWorkerSet %s doesn't exist", key)
 	}
 	w.compare("objects", wanted(lws), w.present())
 	w.compare("status", wantedStatus(lws), actualStatus(lws))
@@ -35,30 +33,30 @@ func (w *World) CheckGranted(key types.NamespacedName) {
 	w.checkIdle()
 }
 
-// CheckRolledOut fails the test if a group of an earlier revision is left in the world, which has settled, unless a group of the latest
-// one isn't ready: then as many may be down as the budget allows, and nothing can be done about that.
+// CheckRolledOut fails the test if a group of an earlier revision is left in the world, which is at rest. Earlier
+// groups may be left if a group of the latest revision isn't ready: that group can use up the budget.
 func (w *World) CheckRolledOut(key types.NamespacedName) {
 	w.t.Helper()
 	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, key)
-	var old []string
+	var outdated []string
 	for _, group := range w.groupsOf(leaders) {
 		switch latest := revisionOf(group.leader) == revisionOf(leaders); {
 		case latest && !group.ready:
 			return
 		case !latest:
-			old = append(old, group.leader.Name)
+			outdated = append(outdated, group.leader.Name)
 		}
 	}
-	w.compare("old groups", []string(nil), old)
+	w.compare("outdated groups", []string(nil), outdated)
 }
 
-// CheckGone fails the test unless nothing is left of any LeaderWorkerSet in the world, which has settled.
-func (w *World) CheckGone() {
+// CheckDeleted fails the test if an object of a LeaderWorkerSet is left in the world, which is at rest.
+func (w *World) CheckDeleted() {
 	w.t.Helper()
 	w.compare("objects", []string(nil), w.present())
 }
 
-// CheckHistory fails the test if there are more revisions of a LeaderWorkerSet than those that are used and its history.
+// CheckHistory fails the test if a LeaderWorkerSet has more revisions than those in use and its history limit.
 func (w *World) CheckHistory(key types.NamespacedName) {
 	w.t.Helper()
 	used, revisions, latest := map[string]bool{}, 0, &appsv1.ControllerRevision{}
@@ -80,11 +78,11 @@ func (w *World) CheckHistory(key types.NamespacedName) {
 	}
 	used[revisionOf(latest)] = true
 	if most := int(*lws.Spec.RevisionHistoryLimit) + len(used); revisions > most {
-		w.fail("%d revisions, want no more than %d and the %d that are used", revisions, *lws.Spec.RevisionHistoryLimit, len(used))
+		w.fail("%d revisions, want no more than %d and the %d in use", revisions, *lws.Spec.RevisionHistoryLimit, len(used))
 	}
 }
 
-// checkIdle has a new run of the operator look at everything, as it is. An unchanged world gives no write.
+// checkIdle restarts the operator, which must write nothing: an unchanged world gives no write.
 func (w *World) checkIdle() {
 	w.t.Helper()
 	before := w.API.count
@@ -105,7 +103,7 @@ func (w *World) compare(what string, want, got any) {
 	}
 }
 
-// present are all objects of LeaderWorkerSets in words, but for nodes and revisions.
+// present returns all StatefulSets, Services and pods, in words.
 func (w *World) present() []string {
 	var present []string
 	for _, kind := range []string{kindStatefulSet, kindService, kindPod} {
@@ -123,7 +121,7 @@ func words(object client.Object) string {
 	case *appsv1.StatefulSet:
 		words += fmt.Sprintf(", replicas %d, partition %d", *object.Spec.Replicas, partitionOf(object))
 	case *corev1.Pod:
-		words += fmt.Sprintf(", image %s, ready %t", object.Spec.Containers[0].Image, snapshot.PodReady(object))
+		words += fmt.Sprintf(", image %s, ready %t", object.Spec.Containers[0].Image, podIsReady(object))
 	}
 	if object.GetDeletionTimestamp() != nil {
 		words += ", terminating"
@@ -131,13 +129,10 @@ func words(object client.Object) string {
 	return words
 }
 
-// wanted are the objects of a set, in the same words.
+// wanted returns the objects of a set, in the same words.
 func wanted(lws *leaderworkersetv1.LeaderWorkerSet) []string {
 	template := lws.Spec.LeaderWorkerTemplate
-	leader := template.LeaderTemplate
-	if leader == nil {
-		leader = &template.WorkerTemplate
-	}
+	leader := leaderTemplateOf(&template)
 	shared := *lws.Spec.NetworkConfig.SubdomainPolicy == leaderworkersetv1.SubdomainShared
 	wanted := []string{fmt.Sprintf("StatefulSet %s, replicas %d, partition %d",
 		lws.Name, *lws.Spec.Replicas, *lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition)}
@@ -145,7 +140,7 @@ func wanted(lws *leaderworkersetv1.LeaderWorkerSet) []string {
 		wanted = append(wanted, "Service "+lws.Name)
 	}
 	for group := range *lws.Spec.Replicas {
-		name := identity.Leader(lws.Name, group)
+		name := joined(lws.Name, group)
 		wanted = append(wanted, wantedPod(name, leader))
 		if *template.Size > 1 {
 			wanted = append(wanted, fmt.Sprintf("StatefulSet %s, replicas %d, partition 0", name, *template.Size-1))
@@ -154,7 +149,7 @@ func wanted(lws *leaderworkersetv1.LeaderWorkerSet) []string {
 			wanted = append(wanted, "Service "+name)
 		}
 		for worker := int32(1); worker < *template.Size; worker++ {
-			wanted = append(wanted, wantedPod(identity.Worker(name, worker), &template.WorkerTemplate))
+			wanted = append(wanted, wantedPod(joined(name, worker), &template.WorkerTemplate))
 		}
 	}
 	slices.Sort(wanted)
@@ -165,7 +160,7 @@ func wantedPod(name string, template *corev1.PodTemplateSpec) string {
 	return fmt.Sprintf("pod %s, image %s, ready true", name, template.Spec.Containers[0].Image)
 }
 
-// statusFacts are the parts of a status that the wish alone determines.
+// statusFacts are the parts of a status that follow from the spec alone.
 type statusFacts struct {
 	Observed                         int64
 	Replicas, Ready, Updated         int32

@@ -9,8 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// scheduler gives each pod the node with the fewest pods among those that its nodeSelector and the required terms of its pod affinity and
-// anti-affinity allow, and the anti-affinity of the pods that are there. Pods that terminate still count, as for the real one.
+// scheduler binds each pod to the node with the fewest pods among the feasible ones. It respects the nodeSelector, the
+// required terms of pod affinity and anti-affinity, and the anti-affinity of existing pods. Terminating pods count, as
+// for the real one.
 type scheduler struct{ world *World }
 
 func (s *scheduler) actions() []action {
@@ -27,41 +28,43 @@ func (s *scheduler) actions() []action {
 }
 
 func (s *scheduler) bind(pod *corev1.Pod, node string) {
-	s.world.tell("scheduler", "places pod", pod.Name+" on "+node)
+	s.world.record("scheduler", "places pod", pod.Name+" on "+node)
 	update(s.world.API, pod, func(pod *corev1.Pod) { pod.Spec.NodeName = node })
 }
 
 func (s *scheduler) nodeFor(pod *corev1.Pod) string {
-	taken := map[string]int{}
+	podsOn := map[string]int{}
 	for _, other := range listOf[*corev1.Pod](s.world.API, kindPod) {
-		taken[other.Spec.NodeName]++
+		podsOn[other.Spec.NodeName]++
 	}
 	best := ""
 	for _, node := range listOf[*corev1.Node](s.world.API, kindNode) {
-		fits := !isLost(node) && labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels)) && s.affine(pod, node)
-		if fits && (best == "" || taken[node.Name] < taken[best]) {
+		selected := labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels))
+		feasible := selected && !isLost(node) && s.affine(pod, node)
+		if feasible && (best == "" || podsOn[node.Name] < podsOn[best]) {
 			best = node.Name
 		}
 	}
 	return best
 }
 
-// affine says whether required affinity and anti-affinity let a pod run on a node. A pod that asks for company like itself may be the first.
+// affine reports whether required affinity and anti-affinity allow a pod on a node. A pod whose affinity matches the
+// pod itself may be the first.
 func (s *scheduler) affine(pod *corev1.Pod, node *corev1.Node) bool {
 	for _, term := range affinityOf(pod) {
-		everywhere, nearby := s.company(&term, func(other *corev1.Pod) bool { return matches(&term, other) }, node)
+		everywhere, nearby := s.count(&term, func(other *corev1.Pod) bool { return matches(&term, other) }, node)
 		if node.Labels[term.TopologyKey] == "" || (nearby == 0 && (everywhere > 0 || !matches(&term, pod))) {
 			return false
 		}
 	}
 	for _, term := range antiAffinityOf(pod) {
-		if _, nearby := s.company(&term, func(other *corev1.Pod) bool { return matches(&term, other) }, node); nearby > 0 {
+		if _, nearby := s.count(&term, func(other *corev1.Pod) bool { return matches(&term, other) }, node); nearby > 0 {
 			return false
 		}
 	}
 	for _, other := range listOf[*corev1.Pod](s.world.API, kindPod) {
 		for _, term := range antiAffinityOf(other) {
-			_, nearby := s.company(&term, func(candidate *corev1.Pod) bool { return candidate == other }, node)
+			_, nearby := s.count(&term, func(candidate *corev1.Pod) bool { return candidate == other }, node)
 			if nearby > 0 && matches(&term, pod) {
 				return false
 			}
@@ -70,8 +73,10 @@ func (s *scheduler) affine(pod *corev1.Pod, node *corev1.Node) bool {
 	return true
 }
 
-// company counts the pods that have a node and are wanted: on all nodes, and on those of the node's topology.
-func (s *scheduler) company(term *corev1.PodAffinityTerm, wanted func(*corev1.Pod) bool, node *corev1.Node) (everywhere, nearby int) {
+// count counts the wanted pods on all nodes, and on the nodes of the same topology domain.
+func (s *scheduler) count(
+	term *corev1.PodAffinityTerm, wanted func(*corev1.Pod) bool, node *corev1.Node,
+) (everywhere, nearby int) {
 	for _, pod := range listOf[*corev1.Pod](s.world.API, kindPod) {
 		host := s.world.node(pod.Spec.NodeName)
 		if host == nil || !wanted(pod) {
@@ -102,7 +107,7 @@ func antiAffinityOf(pod *corev1.Pod) []corev1.PodAffinityTerm {
 func matches(term *corev1.PodAffinityTerm, pod *corev1.Pod) bool {
 	selector, err := metav1.LabelSelectorAsSelector(term.LabelSelector)
 	if err != nil {
-		panic(err) // The API server would have refused it.
+		panic(err) // An API server refuses such a selector.
 	}
 	return selector.Matches(labels.Set(pod.Labels))
 }

@@ -10,6 +10,7 @@ import (
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,25 +23,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// retry is how long the StatefulSet controller waits after an attempt that failed. The real one waits longer each time.
+// retry is the delay after a pass of the StatefulSet controller that failed. The delay of the real one grows.
 const retry = time.Second
 
-// statefulSetController makes pods of StatefulSets, as the real one does with parallel pod management: pods
-// that have failed are deleted, pods below the partition come back at the current revision, those from it on are replaced one by one,
-// and the status is written at the end of a pass, for the state at its beginning. Other things happen between the steps of a pass.
+// statefulSetController creates the pods of StatefulSets as the real one does with parallel pod management. It deletes
+// pods that have failed. It creates pods below the partition at the current revision, and replaces those from the
+// partition on one by one. At the end of a pass, it writes the status for the state at its beginning. Other actors act
+// between the steps of a pass.
 type statefulSetController struct {
 	world *World
 
-	// changed are StatefulSets with news since their last pass began; passes are what is left of passes that have begun; retries are
-	// when another pass follows one that failed.
-	changed map[types.NamespacedName]bool
-	passes  map[types.NamespacedName][]func() error
-	retries map[types.NamespacedName]time.Time
+	changed map[types.NamespacedName]bool           // StatefulSets that have changed since their last pass began
+	passes  map[types.NamespacedName][]func() error // the steps left of passes that have begun
+	retries map[types.NamespacedName]time.Time      // when another pass follows one that failed
 }
 
 func newStatefulSetController(world *World) *statefulSetController {
@@ -54,8 +51,8 @@ func newStatefulSetController(world *World) *statefulSetController {
 	return c
 }
 
-// watch notes the StatefulSet, or the one whose pod it is by name: also one that waits for a stranger's pod,
-// or for an earlier pod's claim, to go.
+// watch marks the StatefulSets that a change concerns: that of a pod by its name, since it may wait for the deletion of
+// another owner's pod, and those that may wait for the deletion of an earlier pod's claim.
 func (c *statefulSetController) watch(change Change) {
 	object := change.New
 	if object == nil {
@@ -65,7 +62,7 @@ func (c *statefulSetController) watch(change Change) {
 	case kindStatefulSet:
 		c.changed[client.ObjectKeyFromObject(object)] = true
 	case kindPod:
-		if parent, _, ok := identity.Parse(object.GetName()); ok {
+		if parent, _, ok := split(object.GetName()); ok {
 			c.changed[at(object, parent)] = true
 		}
 	case kindClaim:
@@ -94,10 +91,11 @@ func (c *statefulSetController) actions() []action {
 	return actions
 }
 
-// next is when the next attempt follows one that failed.
+// next returns when the next pass follows one that failed.
 func (c *statefulSetController) next() time.Time { return earliest(c.retries) }
 
-// step begins a pass, and takes its next step. After one that fails, only the last one is left: the status.
+// step begins a pass if none has begun, and takes its next step. After a step that fails, only the last one is left:
+// the status.
 func (c *statefulSetController) step(key types.NamespacedName) {
 	if len(c.passes[key]) == 0 {
 		delete(c.changed, key)
@@ -108,7 +106,7 @@ func (c *statefulSetController) step(key types.NamespacedName) {
 		c.passes[key] = steps[1:]
 		if err := steps[0](); err != nil {
 			c.passes[key] = steps[len(steps)-1:]
-			if !apierrors.IsAlreadyExists(err) { // When the name is free again, the watch says so.
+			if !apierrors.IsAlreadyExists(err) { // The watch reports when the name is free.
 				c.retries[key] = c.world.clock.Now().Add(retry)
 			}
 		}
@@ -118,7 +116,7 @@ func (c *statefulSetController) step(key types.NamespacedName) {
 	}
 }
 
-// begin looks at everything once, and plans the steps of a pass. A set that is being deleted only has its status kept up to date.
+// begin reads the pods once, and plans the steps of a pass. For a terminating set, it only writes the status.
 func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 	set := getOf[*appsv1.StatefulSet](c.world.API, kindStatefulSet, key)
 	if set == nil {
@@ -128,11 +126,12 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 	replicas, condemned := c.pods(set)
 	if set.DeletionTimestamp != nil {
 		status := statusOf(set, append(replicas, condemned...), set.Status.CurrentRevision, set.Status.UpdateRevision)
-		return []func() error{func() error { return c.report(set, status) }}
+		return []func() error{func() error { return c.writeStatus(set, status) }}
 	}
 	latest := c.revision(set)
 	current := latest
-	if known := getOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision, at(set, set.Status.CurrentRevision)); known != nil {
+	known := getOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision, at(set, set.Status.CurrentRevision))
+	if known != nil {
 		current = known
 	}
 	var steps []func() error
@@ -144,7 +143,7 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 			steps = append(steps, func() error { return c.remove(pod) })
 		}
 	}
-	steps = append(steps, c.claimKeeping(set, replicas, condemned)...)
+	steps = append(steps, c.claimSteps(set, replicas, condemned)...)
 	for _, pod := range condemned {
 		if pod.DeletionTimestamp == nil {
 			steps = append(steps, func() error { return c.remove(pod) })
@@ -154,18 +153,18 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 		steps = append(steps, func() error { return c.remove(pod) })
 	}
 	status := statusOf(set, append(replicas, condemned...), current.Name, latest.Name)
-	return append(steps, func() error { return c.report(set, status) })
+	return append(steps, func() error { return c.writeStatus(set, status) })
 }
 
-// pods are those of the set by ordinal, with nil for those that are missing, and those with an ordinal beyond.
+// pods returns the pods of the set by ordinal, nil for a missing one, and the pods whose ordinal is out of range.
 func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemned []*corev1.Pod) {
 	replicas = make([]*corev1.Pod, ptr.Deref(set.Spec.Replicas, 1))
 	for _, pod := range listOf[*corev1.Pod](c.world.API, kindPod) {
 		if !metav1.IsControlledBy(pod, set) {
 			continue
 		}
-		if place := ordinalOf(pod) - start(set); place >= 0 && place < len(replicas) {
-			replicas[place] = pod
+		if i := ordinalOf(pod) - start(set); i >= 0 && i < len(replicas) {
+			replicas[i] = pod
 		} else {
 			condemned = append(condemned, pod)
 		}
@@ -173,10 +172,14 @@ func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemn
 	return replicas, condemned
 }
 
-// nextToUpdate is the pod with the highest ordinal, down to the partition, that isn't of the latest revision; none while one above it
-// isn't ready, nor by the strategy OnDelete. With the feature gate, none while any pod isn't ready: maxUnavailable is 1, its default.
-func (c *statefulSetController) nextToUpdate(set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string) *corev1.Pod {
-	if set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || (c.world.gate && slices.ContainsFunc(replicas, isUnavailable)) {
+// nextToUpdate returns the pod with the highest ordinal, down to the partition, that isn't of the latest revision. It
+// returns none with the strategy OnDelete, and none while a pod above isn't ready. With the feature gate, it returns
+// none while any pod isn't ready: maxUnavailable is 1, its default.
+func (c *statefulSetController) nextToUpdate(
+	set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string,
+) *corev1.Pod {
+	onDelete := set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
+	if onDelete || (c.world.gate && slices.ContainsFunc(replicas, isUnavailable)) {
 		return nil
 	}
 	for i := len(replicas) - 1; i >= int(partitionOf(set)); i-- {
@@ -192,20 +195,23 @@ func (c *statefulSetController) nextToUpdate(set *appsv1.StatefulSet, replicas [
 }
 
 func isUnavailable(pod *corev1.Pod) bool {
-	return pod == nil || pod.DeletionTimestamp != nil || !snapshot.PodReady(pod)
+	return pod == nil || pod.DeletionTimestamp != nil || !podIsReady(pod)
 }
 
-// create makes a pod that is missing. Below the partition it is of the current revision; by the strategy OnDelete there is none.
-func (c *statefulSetController) create(set *appsv1.StatefulSet, place int, current, latest *appsv1.ControllerRevision) error {
+// create creates a missing pod, the i-th of the set. Below the partition, which OnDelete doesn't have, it is of the
+// current revision.
+func (c *statefulSetController) create(
+	set *appsv1.StatefulSet, i int, current, latest *appsv1.ControllerRevision,
+) error {
 	revision := latest
-	if place < int(partitionOf(set)) {
+	if i < int(partitionOf(set)) {
 		revision = current
 	}
 	var template corev1.PodTemplateSpec
 	if err := json.Unmarshal(revision.Data.Raw, &template); err != nil {
 		return err
 	}
-	ordinal := int32(start(set) + place) //nolint:gosec // Ordinals are int32.
+	ordinal := int32(start(set) + i) //nolint:gosec // Ordinals are int32.
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            fmt.Sprintf("%s-%d", set.Name, ordinal),
@@ -218,35 +224,37 @@ func (c *statefulSetController) create(set *appsv1.StatefulSet, place int, curre
 	}
 	pod.Labels[appsv1.StatefulSetRevisionLabel] = revision.Name
 	pod.Labels[appsv1.StatefulSetPodNameLabel] = pod.Name
-	pod.Labels[appsv1.PodIndexLabel] = identity.FormatIndex(ordinal)
+	pod.Labels[appsv1.PodIndexLabel] = strconv.Itoa(int(ordinal))
 	pod.Spec.Hostname, pod.Spec.Subdomain = pod.Name, set.Spec.ServiceName
 	if err := c.world.API.Create(pod); err != nil {
 		return err
 	}
-	c.world.tell("statefulset controller", "creates pod", pod.Name)
+	c.world.record("statefulset controller", "creates pod", pod.Name)
 	return nil
 }
 
 func (c *statefulSetController) remove(pod *corev1.Pod) error {
-	c.world.tell("statefulset controller", "deletes pod", pod.Name)
+	c.world.record("statefulset controller", "deletes pod", pod.Name)
 	return c.world.API.Delete(kindPod, client.ObjectKeyFromObject(pod), &pod.UID, metav1.DeletePropagationBackground)
 }
 
-func (c *statefulSetController) report(set *appsv1.StatefulSet, status appsv1.StatefulSetStatus) error {
+func (c *statefulSetController) writeStatus(set *appsv1.StatefulSet, status appsv1.StatefulSetStatus) error {
 	update(c.world.API, set, func(updated *appsv1.StatefulSet) { updated.Status = status })
 	return nil
 }
 
-// statusOf is the status for the pods, of which some may be nil. When all are of the latest revision and ready, that is the current
-// one.
+// statusOf returns the status for the pods, of which some may be nil. When all are ready and of the latest revision,
+// that becomes the current one.
 func statusOf(set *appsv1.StatefulSet, pods []*corev1.Pod, current, latest string) appsv1.StatefulSetStatus {
-	status := appsv1.StatefulSetStatus{ObservedGeneration: set.Generation, CurrentRevision: current, UpdateRevision: latest}
+	status := appsv1.StatefulSetStatus{
+		ObservedGeneration: set.Generation, CurrentRevision: current, UpdateRevision: latest,
+	}
 	for _, pod := range pods {
 		if pod == nil {
 			continue
 		}
 		status.Replicas++
-		if snapshot.PodReady(pod) {
+		if podIsReady(pod) {
 			status.ReadyReplicas++
 		}
 		switch revision := pod.Labels[appsv1.StatefulSetRevisionLabel]; {
@@ -264,12 +272,12 @@ func statusOf(set *appsv1.StatefulSet, pods []*corev1.Pod, current, latest strin
 	return status
 }
 
-// revision is the set's own ControllerRevision of its template as it is now. Its name has a hash of the set's UID in it, so that the
-// one of an earlier set of the same name isn't in the way.
+// revision returns the ControllerRevision of the set's present template. A hash of the set's UID is part of its name,
+// which so differs from that of an earlier set of the same name.
 func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.ControllerRevision {
 	data, err := json.Marshal(set.Spec.Template)
 	if err != nil {
-		panic(err) // It came as JSON.
+		panic(err) // A template can always be written.
 	}
 	hash := fnv.New32a()
 	hash.Write(data)
@@ -294,31 +302,33 @@ func (c *statefulSetController) revision(set *appsv1.StatefulSet) *appsv1.Contro
 		Data: runtime.RawExtension{Raw: data},
 	}
 	if err := c.world.API.Create(revision); err != nil {
-		panic(err) // Nobody else has such a name.
+		panic(err) // The name is free.
 	}
 	return revision
 }
 
-// adopt has pods that belong to nobody, and are what the set would make, belong to it.
+// adopt makes the set the owner of pods without an owner that match its selector and its name.
 func (c *statefulSetController) adopt(set *appsv1.StatefulSet) {
 	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
 	c.world.must(err)
 	for _, pod := range listOf[*corev1.Pod](c.world.API, kindPod) {
-		parent, _, _ := identity.Parse(pod.Name)
+		parent, _, _ := split(pod.Name)
 		free := metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil && set.DeletionTimestamp == nil
 		if free && parent == set.Name && selector.Matches(labels.Set(pod.Labels)) {
-			c.world.tell("statefulset controller", "adopts pod", pod.Name)
+			c.world.record("statefulset controller", "adopts pod", pod.Name)
 			update(c.world.API, pod, func(pod *corev1.Pod) { pod.OwnerReferences = controlledBy(set) })
 		}
 	}
 }
 
-// orphanedRevision is the revision of an earlier set that is the same, and belongs to the set from now on; nil if there is none.
+// orphanedRevision adopts and returns an equal revision of an earlier set; nil if there is none.
 func (c *statefulSetController) orphanedRevision(set *appsv1.StatefulSet, data []byte) *appsv1.ControllerRevision {
 	for _, candidate := range listOf[*appsv1.ControllerRevision](c.world.API, kindControllerRevision) {
 		owner := metav1.GetControllerOf(candidate)
 		if bytes.Equal(candidate.Data.Raw, data) && (owner == nil || owner.UID == set.UID) {
-			update(c.world.API, candidate, func(revision *appsv1.ControllerRevision) { revision.OwnerReferences = controlledBy(set) })
+			update(c.world.API, candidate, func(revision *appsv1.ControllerRevision) {
+				revision.OwnerReferences = controlledBy(set)
+			})
 			return candidate
 		}
 	}
@@ -330,8 +340,7 @@ func controlledBy(set *appsv1.StatefulSet) []metav1.OwnerReference {
 }
 
 func ordinalOf(pod *corev1.Pod) int {
-	_, ordinal, _ := identity.Parse(pod.Name)
-	return int(ordinal)
+	return int(indexOf(pod))
 }
 
 func start(set *appsv1.StatefulSet) int {

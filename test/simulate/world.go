@@ -16,34 +16,34 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// What random worlds are like. Each is the chance, of 100, that it happens at an opportunity.
+// The chances of random worlds, in percent of the opportunities.
 const (
-	interruptions = 30 // something else happens before a write of the operator
+	interruptions = 30 // another action happens before a write of the operator
 	refusedWrites = 1  // a write of the operator fails
-	lostAnswers   = 1  // a write of the operator is carried out, and it is told otherwise
-	stalls        = 3  // the cache stops seeing changes of a kind for a while
-	relists       = 5  // the cache sees everything at once instead of one change
-	waits         = 2  // time passes although there is something to do
-	restarts      = 1  // the operator ends, in the middle of what it does, and starts again
-	absences      = 50 // it doesn't start again at once
+	lostAnswers   = 1  // a write of the operator succeeds, and the answer says that it failed
+	stalls        = 3  // the cache gets no changes of a kind for a while
+	relists       = 5  // the cache gets all changes of a kind at once
+	waits         = 2  // time passes although actors have actions left
+	restarts      = 1  // the operator ends in the middle of a pass and starts again
+	absences      = 50 // it starts again later
 )
 
 const (
-	// maxRestarts bounds the restarts of a random world, so that it comes to rest.
+	// maxRestarts bounds the operator's restarts in a random world, so that it comes to rest.
 	maxRestarts = 5
 
-	// maxDepth bounds how many things happen within each other.
+	// maxDepth bounds how many actions happen within each other.
 	maxDepth = 3
 
-	// maxSteps is after how many steps a world that should have come to rest is taken to be restless.
+	// maxSteps is the number of steps after which a world that has not come to rest fails.
 	maxSteps = 20000
 
-	// cacheChecks is one in how many random worlds checks the shared objects of the cache after each pass. That takes
-	// half as much time again.
+	// cacheChecks says that one of so many random worlds checks the shared objects of the cache after each pass. The
+	// checks make a world take half as much time again.
 	cacheChecks = 10
 )
 
-// span is how long something takes: orderly in orderly worlds, up to random in others.
+// span is a duration: orderly in orderly worlds, up to random in random worlds.
 type span struct{ orderly, random time.Duration }
 
 var (
@@ -53,55 +53,57 @@ var (
 	absence  = span{random: 60 * time.Second}
 )
 
-// action is one thing that can happen.
+// action is one step of an actor.
 type action func()
 
-// actor is someone in the world.
+// actor is a component of the cluster that acts on the API.
 type actor interface {
-	// actions are what can happen now, in a fixed order.
+	// actions returns the actions that are possible now, in a fixed order.
 	actions() []action
 }
 
-// waiter is an actor that the passing of time alone gives something to do.
+// waiter is an actor that acts after some time, without a change.
 type waiter interface {
-	// next is when; the zero time for never.
+	// next returns the time of its next action; the zero time for never.
 	next() time.Time
 }
 
-// World is an API server and everyone who works with it.
+// World is an API server and all actors that use it.
 type World struct {
-	// API is where tests make changes, as users and failures would.
+	// API takes the changes that tests make, as users and failures would.
 	API *API
 
 	t          testing.TB
 	operator   Operator
 	random     *rand.Rand // nil in an orderly world
-	gate       bool       // MaxUnavailableStatefulSet, of the StatefulSet controller
+	gate       bool       // whether the StatefulSet controller has the feature MaxUnavailableStatefulSet
 	clock      *testingclock.FakeClock
 	began      time.Time
-	actors     []actor   // but for the operator
+	actors     []actor   // without the operator
 	run        *run      // nil while the operator isn't running
-	returns    time.Time // when an operator that isn't running starts by itself; the zero time for never
+	returns    time.Time // when the operator starts again; the zero time for never
 	restarts   int
 	depth      int
-	writing    *pass // of the operator, while it writes
-	accidental bool  // what happens now isn't anyone's reaction
+	writing    *pass // the operator's pass that writes now; nil if none does
+	accidental bool  // whether the present change is an accident or a user's
 	film       film
 	rules      invariants
-	lives      lives
+
+	incarnations incarnations
 
 	// checksCache is whether each pass must leave the shared objects of the cache unchanged.
 	checksCache bool
 }
 
-// New is an orderly world with the operator in it: the first thing that can happen does, in a fixed order; nothing lags and nothing
-// fails.
+// New returns an orderly world with the operator in it. The first possible action happens, in a fixed order. Nothing is
+// late and nothing fails.
 func New(tb testing.TB, operator Operator) *World {
 	tb.Helper()
 	return newWorld(tb, operator, nil, true)
 }
 
-// NewRandom is a random world, the same for the same seed. In half of them the feature gate MaxUnavailableStatefulSet is on.
+// NewRandom returns a random world, the same for the same seed. In half of them the feature MaxUnavailableStatefulSet
+// is on.
 func NewRandom(tb testing.TB, operator Operator, seed uint64) *World {
 	tb.Helper()
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // Not a secret: it has to repeat.
@@ -112,13 +114,16 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	tb.Helper()
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	w := &World{
-		t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began, lives: newLives(),
-		checksCache: checksCache,
+		t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began,
+		incarnations: newIncarnations(), checksCache: checksCache,
 	}
 	w.gate = w.chance(50)
 	w.API = newAPI(operator.Scheme, w.clock)
 	w.API.watches = append(w.API.watches, w.film.watch, w.check)
-	w.actors = []actor{newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w}, &garbageCollector{world: w}}
+	w.actors = []actor{
+		newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w},
+		&garbageCollector{world: w},
+	}
 	for _, name := range []string{"node-1", "node-2"} {
 		w.must(w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 	}
@@ -126,24 +131,24 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	return w
 }
 
-// Restart ends the operator, whatever it is doing, and starts it again.
+// Restart ends the operator, also in the middle of a pass, and starts it again.
 func (w *World) Restart() {
 	w.t.Helper()
-	w.tell("operator", "restarts", "")
+	w.record("operator", "restarts", "")
 	w.end()
 	w.begin()
 }
 
-// Stop ends the operator, whatever it is doing, until it is started.
+// Stop ends the operator, also in the middle of a pass, until [World.Start].
 func (w *World) Stop() {
-	w.tell("operator", "stops", "")
+	w.record("operator", "stops", "")
 	w.end()
 }
 
-// Start starts the operator, which was stopped.
+// Start starts the operator after [World.Stop].
 func (w *World) Start() {
 	w.t.Helper()
-	w.tell("operator", "starts", "")
+	w.record("operator", "starts", "")
 	w.begin()
 }
 
@@ -161,7 +166,7 @@ func (w *World) end() {
 	w.run, w.returns = nil, time.Time{}
 }
 
-// restart is a restart as it happens in random worlds: the operator is away for a while, or not at all.
+// restart restarts the operator of a random world, at once or after a while.
 func (w *World) restart() {
 	w.t.Helper()
 	w.restarts++
@@ -173,20 +178,20 @@ func (w *World) restart() {
 	w.returns = w.clock.Now().Add(w.duration(absence))
 }
 
-// Settle has things happen until nothing is left to happen, ever.
+// Settle takes steps until no action is left, now or later.
 func (w *World) Settle() {
 	w.t.Helper()
 	for range maxSteps {
 		if !w.Step() {
-			w.checkLives()
-			w.rules.rest(w.API)
+			w.checkIncarnations()
+			w.rules.reset(w.API)
 			return
 		}
 	}
 	w.fail("the world doesn't come to rest in %d steps", maxSteps)
 }
 
-// Elapse has things happen for some time, or a little more: time moves on to when something happens.
+// Elapse takes steps for some time. It may take a little longer, as time moves on to the next action.
 func (w *World) Elapse(duration time.Duration) {
 	w.t.Helper()
 	end := w.clock.Now().Add(duration)
@@ -202,7 +207,8 @@ func (w *World) Elapse(duration time.Duration) {
 	w.fail("the world takes more than %d steps for %s", maxSteps, duration)
 }
 
-// Step has one thing happen, or else time pass until one can. It says whether there was, or will be, any.
+// Step takes one action or, if none is possible, lets time pass until one is. It reports whether there was or will be
+// one.
 func (w *World) Step() bool {
 	if w.chance(restarts) && w.restarts < maxRestarts && w.run != nil {
 		w.restart()
@@ -216,7 +222,7 @@ func (w *World) Step() bool {
 	return true
 }
 
-// interrupt may have something else happen in the middle of what the operator does.
+// interrupt may take another action in the middle of the operator's pass.
 func (w *World) interrupt() {
 	if w.depth < maxDepth && w.chance(interruptions) {
 		w.depth++
@@ -225,9 +231,9 @@ func (w *World) interrupt() {
 	}
 }
 
-// actions are what can happen now: in an orderly world the operator sees at once what changes, and acts after everyone else.
+// actions returns all possible actions. In an orderly world, the operator sees each change at once and acts last.
 func (w *World) actions() []action {
-	actions := w.sights()
+	actions := w.cacheUpdates()
 	for _, actor := range w.actors {
 		actions = append(actions, actor.actions()...)
 	}
@@ -241,13 +247,13 @@ func (w *World) actions() []action {
 	}
 }
 
-// sights have the cache catch up.
-func (w *World) sights() []action {
+// cacheUpdates returns the actions that update the cache.
+func (w *World) cacheUpdates() []action {
 	if w.run == nil {
 		return nil
 	}
 	var actions []action
-	for _, kind := range w.run.cache.watched() {
+	for _, kind := range w.run.cache.pending() {
 		actions = append(actions, func() {
 			switch {
 			case w.chance(stalls):
@@ -262,7 +268,7 @@ func (w *World) sights() []action {
 	return actions
 }
 
-// wait has time pass until something can happen. It says whether something will.
+// wait lets time pass until an action is possible. It reports whether one will be.
 func (w *World) wait() bool {
 	next := w.next()
 	if next.After(w.clock.Now()) {
@@ -284,10 +290,10 @@ func (w *World) next() time.Time {
 	return next
 }
 
-// chance says whether something happens that does so in percent of the cases; never in an orderly world.
+// chance returns true in percent of the cases; never in an orderly world.
 func (w *World) chance(percent int) bool { return w.random != nil && w.random.IntN(100) < percent }
 
-// below is a number below the limit; 0 in an orderly world.
+// below returns a number below the limit; 0 in an orderly world.
 func (w *World) below(limit int) int {
 	if w.random == nil {
 		return 0
@@ -309,7 +315,7 @@ func (w *World) must(err error) {
 	}
 }
 
-// fail ends the test, with the end of the film.
+// fail ends the test and logs the end of the film.
 func (w *World) fail(format string, args ...any) {
 	w.t.Helper()
 	w.t.Logf("the end of the film:\n%s", w.film.end())
@@ -320,12 +326,12 @@ func compareKeys(a, b types.NamespacedName) int {
 	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
-// at is a name in the namespace of the object.
+// at returns the key of a name in the namespace of the object.
 func at(object client.Object, name string) types.NamespacedName {
 	return types.NamespacedName{Namespace: object.GetNamespace(), Name: name}
 }
 
-// earlier is the earlier one of two times, where the zero time is never.
+// earlier returns the earlier of two times, where the zero time is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b
@@ -333,7 +339,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// earliest is the earliest of the times; the zero time if there are none.
+// earliest returns the earliest of the times; the zero time if there are none.
 func earliest[K comparable](times map[K]time.Time) time.Time {
 	var first time.Time
 	for _, at := range times {

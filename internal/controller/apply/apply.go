@@ -217,11 +217,15 @@ func (a *Applier) delete(ctx context.Context, object write.Object) error {
 	return refused(VerbDelete, err)
 }
 
-// Status writes the status of an object. The write fails with a conflict if the object has changed since it was
-// observed.
+// Status writes the status of an object. The write fails with a conflict if the object has changed or was deleted since
+// it was observed.
 func (a *Applier) Status(ctx context.Context, observed, updated client.Object) error {
 	patch := client.MergeFromWithOptions(observed, client.MergeFromWithOptimisticLock{})
-	if err := a.Client.Status().Patch(ctx, updated, patch); err != nil {
+	err := a.Client.Status().Patch(ctx, updated, patch)
+	if apierrors.IsNotFound(err) {
+		err = conflict(updated, err)
+	}
+	if err != nil {
 		return fmt.Errorf("status: %w", err)
 	}
 	return nil

@@ -355,6 +355,30 @@ func TestPreconditions(t *testing.T) {
 	}
 }
 
+// TestPreconditionsOfDeleted writes an object that was deleted after it was observed.
+func TestPreconditionsOfDeleted(t *testing.T) {
+	observed := newStatefulSet("a", "me")
+	changed := observed.DeepCopy()
+	changed.Labels = map[string]string{"team": "inference"}
+	patch := &write.Patch{From: observed, To: changed}
+	for _, tc := range []struct {
+		name     string
+		write    write.Write
+		conflict bool
+	}{
+		{"exists", write.Write{Patch: patch, If: write.Exists}, true},
+		{"the same UID", write.Write{Patch: patch, If: write.SameUID}, false},
+		{"the same spec", write.Write{Patch: patch, If: write.SameSpec}, true},
+		{"the same version", write.Write{Patch: patch, If: write.SameVersion}, true},
+		{"check", write.Write{Check: observed}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{})
+			wantConflict(t, applier.Writes(t.Context(), []write.Write{tc.write}), tc.conflict)
+		})
+	}
+}
+
 // TestCheck asks whether an object still is as it was observed, but for its status.
 func TestCheck(t *testing.T) {
 	for _, tc := range []struct {
@@ -527,6 +551,12 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%s: status.replicas is %d, want 3", tc.name, got)
 		}
 	}
+	if err := applier.Client.Delete(t.Context(), set.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	if err := applier.Status(t.Context(), observed, observed.DeepCopy()); !apierrors.IsConflict(err) {
+		t.Errorf("on what was deleted: got %v, want a conflict", err)
+	}
 }
 
 func TestRecord(t *testing.T) {
@@ -630,17 +660,21 @@ func labelsOf(t *testing.T, applier *apply.Applier, name string) map[string]stri
 
 // TestRelabel carries the UID: what has the name by now may be something else, or nothing.
 func TestRelabel(t *testing.T) {
-	unseen := newStatefulSet("a", "")
+	unseen, another := newStatefulSet("a", ""), newStatefulSet("a", "")
+	another.UID = "another"
+	invalid := apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "a", nil)
 	var sent string
 	for _, tc := range []struct {
 		name   string
+		actual client.Object
 		answer error
 		fails  bool
 	}{
-		{"it is there", nil, false},
-		{"it is gone", apierrors.NewNotFound(statefulSets, "a"), false},
-		{"it is another one", apierrors.NewConflict(statefulSets, "a", errors.New("the UID is another one")), false},
-		{"the server is away", errors.New("connection refused"), true},
+		{"it is there", unseen, nil, false},
+		{"it was deleted", another, apierrors.NewNotFound(statefulSets, "a"), false},
+		{"it is another one", another, invalid, false},
+		{"it is invalid", unseen, invalid, true},
+		{"the server is away", unseen, errors.New("connection refused"), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{
@@ -649,7 +683,7 @@ func TestRelabel(t *testing.T) {
 					sent = string(data)
 					return errors.Join(err, tc.answer)
 				},
-			})
+			}, tc.actual)
 			if err := applier.Writes(t.Context(), []write.Write{relabeling(unseen)}); (err != nil) != tc.fails {
 				t.Errorf("got %v, want an error: %t", err, tc.fails)
 			}

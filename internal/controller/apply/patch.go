@@ -31,13 +31,17 @@ func (a *Applier) patch(ctx context.Context, change *write.Patch, precondition w
 	}
 	err = a.Client.Patch(ctx, change.To, patch)
 	switch {
-	case precondition == write.SameUID && (apierrors.IsNotFound(err) || apierrors.IsConflict(err)):
-		return nil
-	case precondition == write.SameSpec && apierrors.IsInvalid(err):
-		return a.explainInvalid(ctx, change.From, err)
+	case apierrors.IsInvalid(err) && (precondition == write.SameSpec || precondition == write.SameUID):
+		err = a.explainInvalid(ctx, change.From, precondition, err)
+	case apierrors.IsNotFound(err):
+		err = conflict(change.From, err)
 	default:
-		return refused(VerbPatch, err)
+		err = refused(VerbPatch, err)
 	}
+	if precondition == write.SameUID && apierrors.IsConflict(err) {
+		return nil // Another object has its name by now, or none.
+	}
+	return err
 }
 
 // patchOf writes a change and its precondition as a patch.
@@ -52,7 +56,7 @@ func patchOf(change *write.Patch, precondition write.Precondition) (client.Patch
 		if err != nil {
 			return nil, err
 		}
-		from.SetUID("") // Then the patch names the UID, and the API server compares it.
+		from.SetUID("") // Then the patch names the UID. The API server refuses to change that of another object.
 		return client.MergeFrom(from), nil
 	default:
 		return client.MergeFrom(change.From), nil
@@ -82,19 +86,28 @@ func patchOfSpec(change *write.Patch) (client.Patch, error) {
 	return client.RawPatch(types.JSONPatchType, data), err
 }
 
-// explainInvalid tells a JSON patch whose test failed from one whose result is invalid. The API server answers both
-// with 422 Unprocessable Entity, and documents nothing else to tell them apart. So the object itself is compared.
-func (a *Applier) explainInvalid(ctx context.Context, observed write.Object, invalid error) error {
+// explainInvalid distinguishes a patch whose precondition doesn't hold from one whose result is invalid, or denied as
+// invalid. The API server answers both with 422 Unprocessable Entity, and documents nothing that distinguishes them. So
+// explainInvalid compares the object itself.
+func (a *Applier) explainInvalid(
+	ctx context.Context, observed write.Object, precondition write.Precondition, invalid error,
+) error {
 	actual, err := a.live(ctx, observed)
 	switch {
-	case err != nil && !apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err):
+		return conflict(observed, err)
+	case err != nil:
 		return errors.Join(invalid, err)
-	case err != nil, actual.UID != observed.GetUID(), actual.Generation != observed.GetGeneration(),
-		!equality.Semantic.DeepEqual(actual.Annotations, observed.GetAnnotations()):
+	case actual.UID != observed.GetUID(), precondition == write.SameSpec && !sameSpec(actual, observed):
 		return conflict(observed, errors.New("it has changed since it was observed"))
 	default:
 		return refused(VerbPatch, invalid)
 	}
+}
+
+// sameSpec reports whether two states of an object have the same generation and annotations.
+func sameSpec(a, b metav1.Object) bool {
+	return a.GetGeneration() == b.GetGeneration() && equality.Semantic.DeepEqual(a.GetAnnotations(), b.GetAnnotations())
 }
 
 // check fails with a conflict unless the object still is as it was observed, but for its status.

@@ -186,7 +186,7 @@ func (s scene) runs(what string, lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
 	s.creates(what, lws)
 	s.Settle()
-	s.CheckGranted(theSet)
+	s.CheckReconciled(theSet)
 }
 
 // becomes has the set changed, and everything happen until it is so.
@@ -194,7 +194,7 @@ func (s scene) becomes(what string, change change) {
 	s.Helper()
 	s.changes(what, change)
 	s.Settle()
-	s.CheckGranted(theSet)
+	s.CheckReconciled(theSet)
 }
 
 // TestFilms compares what happens in an orderly world with what people have read and found good.
@@ -219,13 +219,13 @@ func TestFilms(t *testing.T) {
 			s.runs("2 groups of 3", newSet(2, 3))
 			s.deletes(metav1.DeletePropagationBackground)
 			s.Settle()
-			s.CheckGone()
+			s.CheckDeleted()
 		},
 		"delete-foreground": func(s scene) {
 			s.runs("2 groups of 3", newSet(2, 3))
 			s.deletes(metav1.DeletePropagationForeground)
 			s.Settle()
-			s.CheckGone()
+			s.CheckDeleted()
 		},
 		"recreate": func(s scene) {
 			s.runs("2 groups of 2", newSet(2, 2))
@@ -249,7 +249,7 @@ func TestFilms(t *testing.T) {
 			s.runs("2 groups of 2", newSet(2, 2))
 			s.removes("a-1")
 			s.Settle()
-			s.CheckGranted(theSet)
+			s.CheckReconciled(theSet)
 		},
 		"foreign-statefulset": playForeignStatefulSet,
 		"update-1": func(s scene) {
@@ -282,7 +282,7 @@ func TestFilms(t *testing.T) {
 			s.Elapse(time.Second)
 			s.removes("a-1")
 			s.Settle()
-			s.CheckGranted(theSet)
+			s.CheckReconciled(theSet)
 		},
 		"update-all-broken": func(s scene) {
 			s.creates("4 groups of 2, an image that doesn't work", newSet(4, 2, withBudget(1, 0), withBrokenImage))
@@ -327,7 +327,7 @@ func playForeignStatefulSet(s scene) {
 		return s.API.Delete("StatefulSet", theSet, nil, metav1.DeletePropagationBackground)
 	})
 	s.Settle()
-	s.CheckGranted(theSet)
+	s.CheckReconciled(theSet)
 }
 
 // sibling is the key of a set whose leader StatefulSet has the name of the worker StatefulSet of a group of the set.
@@ -353,7 +353,7 @@ func playSiblingInTheWay(s scene) {
 		return s.API.Delete("LeaderWorkerSet", sibling(2), nil, metav1.DeletePropagationBackground)
 	})
 	s.Settle()
-	s.CheckGranted(theSet)
+	s.CheckReconciled(theSet)
 }
 
 // playSiblingTooEarly has a sibling come while a group of the set, which goes, still has its name.
@@ -362,7 +362,7 @@ func playSiblingTooEarly(s scene) {
 	s.deletes(metav1.DeletePropagationForeground)
 	s.createsSibling(0)
 	s.Settle()
-	s.CheckGranted(sibling(0))
+	s.CheckReconciled(sibling(0))
 }
 
 func checkFilm(t *testing.T, name, film string) {
@@ -450,7 +450,7 @@ func TestOldGroupsComeBackOld(t *testing.T) {
 				s.removes(identity.Leader(theSet.Name, random.Int32N(most)))
 			}
 			s.Settle()
-			s.CheckGranted(theSet)
+			s.CheckReconciled(theSet)
 		})
 	}
 }
@@ -472,7 +472,7 @@ func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
 		}
 	}
 	s.Settle()
-	s.CheckGranted(theSet)
+	s.CheckReconciled(theSet)
 }
 
 // pass has a random number of things happen, or everything until the world is at rest.

@@ -35,7 +35,7 @@ func TestHistory(t *testing.T) {
 					s.Elapse(time.Second / 2)
 				}
 				s.Settle()
-				s.CheckGranted(theSet)
+				s.CheckReconciled(theSet)
 			})
 		}
 	}

@@ -50,7 +50,7 @@ func pod(name string) types.NamespacedName { return at(theSet, name) }
 func (s scene) heals() {
 	s.Helper()
 	s.Settle()
-	s.CheckGranted(theSet)
+	s.CheckReconciled(theSet)
 }
 
 // restartFilms are plays of groups that fail.
@@ -242,7 +242,7 @@ func playRestartsRandomly(t *testing.T, seed uint64) string {
 			s.strikes(random)
 		}
 	}
-	s.FindNode("node-1")
+	s.RecoverNode("node-1")
 	s.becomesGood(lws)
 	return s.Film()
 }
@@ -276,7 +276,7 @@ func (s scene) strikesOnce(random *rand.Rand) {
 	case 9:
 		s.LoseNode("node-1")
 	case 10:
-		s.FindNode("node-1")
+		s.RecoverNode("node-1")
 	default:
 		s.DeletePod(victim, metav1.DeletePropagationBackground)
 	}
@@ -343,7 +343,7 @@ func playVolumesRetained(s scene) {
 	s.checkClaims(2, before)
 	s.deletes(metav1.DeletePropagationForeground)
 	s.Settle()
-	s.CheckGone()
+	s.CheckDeleted()
 	s.checkClaims(2, before)
 }
 
@@ -360,7 +360,7 @@ func playVolumesDeleted(s scene) {
 	s.checkClaims(1, before)
 	s.deletes(metav1.DeletePropagationBackground)
 	s.Settle()
-	s.CheckGone()
+	s.CheckDeleted()
 	s.checkClaims(0, nil)
 }
 
@@ -379,7 +379,7 @@ func playVolumesOfWaitingPods(s scene) {
 	s.waitsWithVolumes()
 	s.deletes(metav1.DeletePropagationBackground)
 	s.Settle()
-	s.CheckGone()
+	s.CheckDeleted()
 	s.checkClaims(0, nil)
 }
 
