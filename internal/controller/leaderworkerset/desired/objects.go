@@ -129,22 +129,6 @@ func WorkerStatefulSet(
 	}
 }
 
-// SharedService returns the headless Service through which the pods of all groups find each other.
-func SharedService(lws *leaderworkersetv1.LeaderWorkerSet) *corev1.Service {
-	return headlessService(lws, lws.Name, controlledBySet(lws), map[string]string{
-		leaderworkersetv1.SetNameLabelKey: lws.Name,
-	})
-}
-
-// GroupService returns the headless Service through which the pods of one group find each other.
-func GroupService(lws *leaderworkersetv1.LeaderWorkerSet, group Group) *corev1.Service {
-	name := identity.Service(lws.Name, group.Index, leaderworkersetv1.SubdomainUniquePerReplica)
-	return headlessService(lws, name, controlledByLeader(group.Leader), map[string]string{
-		leaderworkersetv1.SetNameLabelKey:    lws.Name,
-		leaderworkersetv1.GroupIndexLabelKey: identity.FormatIndex(group.Index),
-	})
-}
-
 // ClaimRetention returns the retention policy of the set's claims. It fills in the defaults that the API server adds to
 // StatefulSets, so that both compare equal.
 func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
@@ -198,24 +182,6 @@ func retainClaims() *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
 	return &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 		WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 		WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
-	}
-}
-
-func headlessService(
-	lws *leaderworkersetv1.LeaderWorkerSet, name string, owners []metav1.OwnerReference, selector map[string]string,
-) *corev1.Service {
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            name,
-			Namespace:       lws.Namespace,
-			Labels:          maps.Clone(selector),
-			OwnerReferences: owners,
-		},
-		Spec: corev1.ServiceSpec{
-			ClusterIP:                corev1.ClusterIPNone,
-			Selector:                 selector,
-			PublishNotReadyAddresses: true, // Pods find each other while they start, before any is ready.
-		},
 	}
 }
 

@@ -269,8 +269,6 @@ func claims(size string) []corev1.PersistentVolumeClaim {
 
 func TestServiceIsNotAdopted(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Service){
-		"a stranger's":      func(s *corev1.Service) { s.OwnerReferences = controlledBy("Other", "llama") },
-		"without the name":  func(s *corev1.Service) { s.Labels = nil },
 		"not headless":      func(s *corev1.Service) { s.Spec.ClusterIP = "10.0.0.1" },
 		"of other pods":     func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
 		"of fewer pods too": func(s *corev1.Service) { s.Spec.Selector["app"] = "x" },

@@ -71,7 +71,9 @@ func creation(child write.Object, selectedBy map[string]string, reason string) w
 	}
 }
 
-// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone.
+// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone. A Service of
+// somebody else serves as well if the pods find each other through it: it is left alone. Pods don't need the Service to
+// exist: if it can't be created, that is reported, and stops nothing else.
 func serviceWrites(
 	set *snapshot.Set, template *revision.Template, released *release.Decision,
 ) ([]write.Write, []status.Obstacle) {
@@ -84,8 +86,10 @@ func serviceWrites(
 		return []write.Write{{Delete: []write.Object{service}, Reason: "each group has a Service of its own"}}, nil
 	case service == nil:
 		wanted := desired.SharedService(set.LWS)
-		return []write.Write{creation(wanted, wanted.Labels, "the pods find each other through it")}, nil
-	case !metav1.IsControlledBy(service, set.LWS):
+		created := creation(wanted, wanted.Labels, "the pods find each other through it")
+		created.Optional = true
+		return []write.Write{created}, nil
+	case !metav1.IsControlledBy(service, set.LWS) && !desired.ServesSet(service, set.LWS, template):
 		return nil, nameTaken(set.LWS, "Service", service, "")
 	}
 	return nil, nil

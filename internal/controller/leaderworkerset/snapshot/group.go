@@ -133,9 +133,6 @@ func (m *GroupMembers) isWorkerName(name string) bool {
 
 // workerIndex returns the worker index in the name of a pod. ok is false for a name that no worker of the group has.
 func (m *GroupMembers) workerIndex(name string) (worker int32, ok bool) {
-	if m.Leader == nil {
-		return 0, false
-	}
 	leader, worker, ok := identity.Parse(name)
-	return worker, ok && worker > 0 && leader == m.Leader.Name
+	return worker, ok && worker > 0 && (m.Leader == nil || leader == m.Leader.Name)
 }
