@@ -33,7 +33,7 @@ type revisionDecision struct {
 }
 
 // currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set
-// returns to becomes the newest again.
+// returns to becomes the newest again. One that somebody deleted is created again with its key, and no group restarts.
 func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 	template, owned := revision.Of(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
 	if current := equivalentRevision(set, owned); current != nil {
@@ -47,14 +47,14 @@ func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 		}
 		return decision, nil
 	}
-	created, err := revision.New(set.LWS, set.Revisions)
+	created, reason, err := newRevision(set, &template)
 	if err != nil {
 		return revisionDecision{}, err
 	}
 	key := revision.Key(created)
 	return revisionDecision{
 		key: key, template: template,
-		writes: []write.Write{creation(created, created.Labels, "the set has no revision of this template")},
+		writes: []write.Write{creation(created, created.Labels, reason)},
 		events: []write.Event{{
 			Type:   corev1.EventTypeNormal,
 			Reason: leaderworkersetv1.ReasonCreatingRevision,
@@ -62,6 +62,18 @@ func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 			Note:   fmt.Sprintf("Created revision %d, key %s", created.Revision, key),
 		}},
 	}, nil
+}
+
+// newRevision returns the revision to create for what the set asks for, and why.
+func newRevision(
+	set *snapshot.Set, template *revision.Template,
+) (created *appsv1.ControllerRevision, reason string, err error) {
+	if key := set.LostKey(); key != "" && areMadeFrom(set, template, key) {
+		created, err = revision.Restored(set.LWS, set.Revisions, key)
+		return created, "the revision of the groups was deleted", err
+	}
+	created, err = revision.New(set.LWS, set.Revisions)
+	return created, "the set has no revision of this template", err
 }
 
 // creation creates a child that the set controls, if the set still exists.
