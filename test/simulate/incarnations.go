@@ -120,7 +120,8 @@ func (w *World) followPod(change Change) {
 	incarnation.complete = incarnation.complete || w.isComplete(incarnation)
 }
 
-// add adds a new pod to its incarnation. A leader begins one. A pod with an ordinal that no worker has is a copy of one.
+// add adds a new pod to its incarnation. A leader begins one. A pod with an ordinal that no worker has is a copy of
+// one.
 func (i *incarnations) add(pod *corev1.Pod) {
 	owner := metav1.GetControllerOf(pod)
 	set := pod.Labels[leaderworkersetv1.SetNameLabelKey]

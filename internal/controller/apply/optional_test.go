@@ -26,12 +26,13 @@ func TestOptionalWrites(t *testing.T) {
 		name     string
 		answer   error // to the creation of b
 		optional bool
+		refusal  bool
 		want     []string
 	}{
-		{"refused", quota, true, []string{"a", "c"}},
-		{"refused, and needed", quota, false, []string{"a"}},
-		{"the server is away", away, true, []string{"a"}},
-		{"made", nil, true, []string{"a", "b", "c"}},
+		{"refused", quota, true, true, []string{"a", "c"}},
+		{"refused, and needed", quota, false, true, []string{"a"}},
+		{"the server is away", away, true, false, []string{"a"}},
+		{"made", nil, true, false, []string{"a", "b", "c"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{
@@ -50,7 +51,7 @@ func TestOptionalWrites(t *testing.T) {
 			if !errors.Is(err, tc.answer) {
 				t.Errorf("got error %v, want %v", err, tc.answer)
 			}
-			if _, refused := errors.AsType[*apply.RefusedError](err); refused != (tc.answer == quota) {
+			if _, refused := errors.AsType[*apply.RefusedError](err); refused != tc.refusal {
 				t.Errorf("it is a refusal: %t", refused)
 			}
 			if diff := cmp.Diff(tc.want, names(t, applier)); diff != "" {

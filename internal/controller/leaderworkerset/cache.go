@@ -29,8 +29,8 @@ const statefulSetRevisionLabel = "controller.kubernetes.io/hash"
 // CacheByObject limits the cache to objects that are labeled as part of a LeaderWorkerSet, and to the fields that
 // passes read. It selects all LeaderWorkerSets and fills in their defaults. The StatefulSet controller's own revisions
 // have the labels of their pods. The cache leaves out those of worker StatefulSets, which are one for each group. It
-// selects all Services, of which it keeps little: a Service that has the name of a set's own may be the user's, and have
-// no labels. Readers share the objects of the cache and must not change them.
+// selects all Services, of which it keeps little: a Service that has the name of a set's own may be the user's, and
+// have no labels. Readers share the objects of the cache and must not change them.
 func CacheByObject() map[client.Object]cache.ByObject {
 	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
 	revision := part.Add(requirement(leaderworkersetv1.GroupIndexLabelKey, selection.DoesNotExist))
@@ -236,8 +236,8 @@ func trimRevision(object any) (any, error) {
 	return trimmed, nil
 }
 
-// trimService keeps the owners of a Service, which pods it resolves, and its ports, which the operator's own has none of.
-// Of a Service without the label of a set, it drops labels and annotations as well. Passes never update the spec.
+// trimService keeps the owners of a Service, which pods it resolves, and its ports, which the operator's own has none
+// of. Of a Service without the label of a set, it drops labels and annotations as well. Passes never update the spec.
 func trimService(object any) (any, error) {
 	service, ok := object.(*corev1.Service)
 	if !ok {

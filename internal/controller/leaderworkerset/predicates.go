@@ -114,8 +114,8 @@ func restartDependsOnStart(reader client.Reader, pod *corev1.Pod) bool {
 }
 
 // mayBeOfSet passes the events of Services that are labeled as part of a set, or have the name that a set or a group
-// needs. The cache has all Services, and most concern no set. An event that comes before the set is no loss: the set's own
-// events start the passes that look at the Service.
+// needs. The cache has all Services, and most concern no set. An event that comes before the set is no loss: the set's
+// own events start the passes that look at the Service.
 func mayBeOfSet(reader client.Reader) predicate.TypedPredicate[*corev1.Service] {
 	return predicate.NewTypedPredicateFuncs(func(service *corev1.Service) bool {
 		key := client.ObjectKeyFromObject(service)

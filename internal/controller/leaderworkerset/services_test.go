@@ -22,25 +22,29 @@ func unlabeled(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: "default"}
 }
 
-// TestMayBeOfSet checks which Services of a cluster start passes: those of sets, and those that have the name of a child.
+// TestMayBeOfSet checks which Services of a cluster start passes: those of sets, and those that have the name of a
+// child.
 func TestMayBeOfSet(t *testing.T) {
 	passes := mayBeOfSet(cacheOf(t, setOfSize(2, 2)))
 	elsewhere := unlabeled("llama")
 	elsewhere.Namespace = "other"
+	stranger := part("stranger")
+	stranger.Labels[leaderworkersetv1.SetNameLabelKey] = "stranger"
 	for _, tc := range []struct {
 		name string
 		meta metav1.ObjectMeta
 		want bool
 	}{
 		{"of a set", part("llama"), true},
-		{"of a set that doesn't exist", metav1.ObjectMeta{Labels: map[string]string{leaderworkersetv1.SetNameLabelKey: "x"}}, true},
+		{"of a set that doesn't exist", stranger, true},
 		{"named as the set", unlabeled("llama"), true},
 		{"named as a group", unlabeled("llama-1"), true},
 		{"named as a set elsewhere", elsewhere, false},
 		{"named otherwise", unlabeled("web"), false},
 		{"named otherwise, with a number", unlabeled("web-1"), false},
 	} {
-		if got := passes.Create(event.TypedCreateEvent[*corev1.Service]{Object: &corev1.Service{ObjectMeta: tc.meta}}); got != tc.want {
+		created := event.TypedCreateEvent[*corev1.Service]{Object: &corev1.Service{ObjectMeta: tc.meta}}
+		if got := passes.Create(created); got != tc.want {
 			t.Errorf("%s: passes %t, want %t", tc.name, got, tc.want)
 		}
 	}
@@ -111,14 +115,15 @@ func TestObserveLostWorkers(t *testing.T) {
 		{"there are no workers", []client.Object{lws, leader, leaders}, []client.Object{whole}, false},
 		{"the workers were replaced", []client.Object{lws, leader, leaders, workers}, []client.Object{replaced}, false},
 		{"the workers were deleted", []client.Object{lws, leader, leaders, workers}, nil, false},
-		{"the set is another one's", []client.Object{setOfSize(2, 2), leader, leaders, workers}, []client.Object{whole}, false},
+		{"it is another set's", []client.Object{setOfSize(2, 2), leader, leaders, workers}, []client.Object{whole}, false},
 	} {
 		observed, err := (&observer{Reader: cacheOf(t, tc.cached...), live: cacheOf(t, tc.live...)}).set(t.Context(), llama)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := observed.LostWorkers != nil; got != tc.want || got && observed.LostWorkers.Spec.Template.Spec.NodeName != "n1" {
-			t.Errorf("%s: got %v", tc.name, observed.LostWorkers)
+		got := observed.LostWorkers
+		if (got != nil) != tc.want || (got != nil && got.Spec.Template.Spec.NodeName != "n1") {
+			t.Errorf("%s: got %v", tc.name, got)
 		}
 	}
 }

@@ -141,9 +141,11 @@ func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetP
 }
 
 // claimTemplates returns the user's templates of volume claims with the namespace of the set. StatefulSets ignore the
-// namespace. Other LeaderWorkerSet controllers write it, and claim templates can't be changed: without the namespace, none
-// of them could take the set over.
-func claimTemplates(lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template) []corev1.PersistentVolumeClaim {
+// namespace. Other LeaderWorkerSet controllers write it, and claim templates can't be changed: without the namespace,
+// none of them could take the set over.
+func claimTemplates(
+	lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template,
+) []corev1.PersistentVolumeClaim {
 	templates := slices.Clone(template.LeaderWorkerTemplate.VolumeClaimTemplates)
 	for i := range templates {
 		templates[i].Namespace = lws.Namespace

@@ -203,8 +203,8 @@ func previousServiceRemains(m *snapshot.GroupMembers, template *revision.Templat
 	return wait("the Service of the group's previous leader is still there")
 }
 
-// withService adds to the verdict on the pods the creation of the group's own Service, unless one serves. Pods don't need
-// the Service to exist: if it can't be created, that is reported, and stops nothing else.
+// withService adds to the verdict on the pods the creation of the group's own Service, unless one serves. Pods don't
+// need the Service to exist: if it can't be created, that is reported, and stops nothing else.
 func withService(m *snapshot.GroupMembers, template *revision.Template, verdict Verdict) Verdict {
 	of := desired.Group{Index: m.Index, Leader: m.Leader}
 	switch service := m.Service; {

@@ -20,6 +20,8 @@ func TestServiceOfSomebodyElse(t *testing.T) {
 	const inTheWay = `Service "llama-1" exists and does not belong to this LeaderWorkerSet`
 	const name, index, key = leaderworkersetv1.SetNameLabelKey, leaderworkersetv1.GroupIndexLabelKey,
 		leaderworkersetv1.GroupUniqueHashLabelKey
+	notHeadless := headless(map[string]string{name: "llama"})
+	notHeadless.ClusterIP = "10.0.0.1"
 	for _, tc := range []struct {
 		name     string
 		service  corev1.ServiceSpec
@@ -31,7 +33,7 @@ func TestServiceOfSomebodyElse(t *testing.T) {
 		{"it selects another group", headless(map[string]string{name: "llama", index: "2"}), inTheWay},
 		{"it selects other pods", headless(map[string]string{"app": "other"}), inTheWay},
 		{"it selects nothing", headless(nil), inTheWay},
-		{"it isn't headless", corev1.ServiceSpec{ClusterIP: "10.0.0.1", Selector: map[string]string{name: "llama"}}, inTheWay},
+		{"it isn't headless", notHeadless, inTheWay},
 	} {
 		m := newMembers(t, ownService)
 		m.Service = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "users"}, Spec: tc.service}

@@ -83,9 +83,9 @@ func creation(child write.Object, selectedBy map[string]string, reason string) w
 	}
 }
 
-// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone. A Service of
-// somebody else serves as well if the pods find each other through it: it is left alone. Pods don't need the Service to
-// exist: if it can't be created, that is reported, and stops nothing else.
+// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone. A Service
+// of somebody else serves as well if the pods find each other through it: it is left alone. Pods don't need the Service
+// to exist: if it can't be created, that is reported, and stops nothing else.
 func serviceWrites(
 	set *snapshot.Set, template *revision.Template, released *release.Decision,
 ) ([]write.Write, []status.Obstacle) {

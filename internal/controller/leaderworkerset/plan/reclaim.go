@@ -138,8 +138,8 @@ func differences(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.Statef
 	return fields
 }
 
-// equalClaim compares templates of volume claims, without what the API server adds to those of a StatefulSet, and without
-// their namespace, which is that of the StatefulSet whether it is written or not.
+// equalClaim compares templates of volume claims, without what the API server adds to those of a StatefulSet, and
+// without their namespace, which is that of the StatefulSet whether it is written or not.
 func equalClaim(a, b corev1.PersistentVolumeClaim) bool {
 	return equality.Semantic.DeepEqual(claimMeaning(a), claimMeaning(b))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -19,8 +20,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// areMadeFrom reports whether the StatefulSets of the revision with this key are made from a template, in whatever words.
-// Other controllers write the same template in other words, and compute other keys.
+// areMadeFrom reports whether the StatefulSets of the revision with this key are made from a template, in whatever
+// words. Other controllers write the same template in other words, and compute other keys.
 func areMadeFrom(set *snapshot.Set, template *revision.Template, key string) bool {
 	leaders := set.OwnLeaders()
 	wanted := desired.LeaderStatefulSet(set.LWS, template, key, rollout.Step{})
@@ -54,23 +55,15 @@ func fromRevision(template *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	isOwn := func(key, _ string) bool { return strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) }
 	maps.DeleteFunc(part.Labels, isOwn)
 	maps.DeleteFunc(part.Annotations, isOwn)
+	for _, key := range []string{
+		leaderworkersetv1.SizeAnnotationKey, leaderworkersetv1.SubdomainPolicyAnnotationKey,
+		leaderworkersetv1.SubGroupSizeAnnotationKey,
+	} {
+		metav1.SetMetaDataAnnotation(&part.ObjectMeta, key, template.Annotations[key])
+	}
+	metav1.SetMetaDataAnnotation(&part.ObjectMeta, leaderworkersetv1.SubGroupPolicyTypeAnnotationKey, cmp.Or(
+		template.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey],
+		string(leaderworkersetv1.SubGroupPolicyTypeLeaderWorker)))
 	delete(part.Spec.NodeSelector, template.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey])
-	kept := map[string]string{
-		leaderworkersetv1.SizeAnnotationKey:            "",
-		leaderworkersetv1.SubdomainPolicyAnnotationKey: "",
-		leaderworkersetv1.SubGroupSizeAnnotationKey:    "",
-	}
-	for key := range kept {
-		kept[key] = template.Annotations[key]
-	}
-	if kept[leaderworkersetv1.SubGroupSizeAnnotationKey] != "" {
-		kept[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey] = cmp.Or(
-			template.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey],
-			string(leaderworkersetv1.SubGroupPolicyTypeLeaderWorker))
-	}
-	if part.Annotations == nil {
-		part.Annotations = map[string]string{}
-	}
-	maps.Copy(part.Annotations, kept)
 	return part
 }

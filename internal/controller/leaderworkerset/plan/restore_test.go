@@ -37,7 +37,8 @@ func withoutRevision(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *worl
 		group.Leader.Labels = maps.Clone(group.Leader.Labels)
 		group.Leader.Labels[leaderworkersetv1.RevisionLabelKey] = othersKey
 		template := revision.Of(lws)
-		workers := desired.WorkerStatefulSet(lws, &template, othersKey, desired.Group{Index: group.Index, Leader: group.Leader})
+		of := desired.Group{Index: group.Index, Leader: group.Leader}
+		workers := desired.WorkerStatefulSet(lws, &template, othersKey, of)
 		workers.UID, workers.Status = group.Workers.UID, group.Workers.Status
 		observed.Groups[i].Workers = workers
 	}
@@ -60,8 +61,8 @@ func asOthersWrite(template *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
 	return written
 }
 
-// TestRestoreDeletedRevision checks that the revision of groups that are what the set asks for is created with their key,
-// and that nothing restarts.
+// TestRestoreDeletedRevision checks that the revision of groups that are what the set asks for is created with their
+// key, and that nothing restarts.
 func TestRestoreDeletedRevision(t *testing.T) {
 	withSubGroups := func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		lws.Spec.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{SubGroupSize: ptr.To[int32](1)}

@@ -29,8 +29,8 @@ func usersService(selector map[string]string) *corev1.Service {
 	}
 }
 
-// TestServiceOfSomebodyElse checks that a Service that serves is used as it is, and that one that doesn't is reported and
-// delays neither the first pods nor an update.
+// TestServiceOfSomebodyElse checks that a Service that serves is used as it is, and that one that doesn't is reported
+// and delays neither the first pods nor an update.
 func TestServiceOfSomebodyElse(t *testing.T) {
 	const inTheWay = `Service "llama" exists and does not belong to this LeaderWorkerSet`
 	labeled := func(lws *leaderworkersetv1.LeaderWorkerSet) {
@@ -50,7 +50,10 @@ func TestServiceOfSomebodyElse(t *testing.T) {
 		{"it selects by a label of all pods", map[string]string{"app": "chat"}, func(*corev1.Service) {}, ""},
 		{"it publishes only ready pods", serving, func(s *corev1.Service) { s.Spec.PublishNotReadyAddresses = false }, ""},
 		{"it has the label of the set", serving, func(s *corev1.Service) { s.Labels = serving }, ""},
-		{"another object controls it", serving, func(s *corev1.Service) { s.OwnerReferences = controlledBy("Other", "llama") }, ""},
+		{
+			"another object controls it", serving,
+			func(s *corev1.Service) { s.OwnerReferences = controlledBy("Other", "llama") }, "",
+		},
 		{"it selects leaders alone", map[string]string{"role": "leader"}, func(*corev1.Service) {}, inTheWay},
 		{"it selects other pods", map[string]string{"app": "other"}, func(*corev1.Service) {}, inTheWay},
 		{"it selects nothing", nil, func(*corev1.Service) {}, inTheWay},
@@ -140,7 +143,8 @@ func TestUsersServiceIsNotAdopted(t *testing.T) {
 func wantFailure(t *testing.T, status leaderworkersetv1.LeaderWorkerSetStatus, want string) {
 	t.Helper()
 	got := ""
-	if condition := meta.FindStatusCondition(status.Conditions, leaderworkersetv1.ConditionReplicaFailure); condition != nil {
+	condition := meta.FindStatusCondition(status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
+	if condition != nil {
 		got = condition.Message
 	}
 	if got != want {

@@ -31,11 +31,13 @@ func TestCopiesAreNoMembers(t *testing.T) {
 				m.WorkerPods = append(m.WorkerPods, pod)
 			})
 			if got := restart.Observe(known, "", copied); got.Failure != "" || got.Fingerprint != known.Fingerprint {
-				t.Errorf("copy %d %s: failure %q, fingerprint %q; want none and that of the group", index, what, got.Failure, got.Fingerprint)
+				t.Errorf("copy %d %s: failure %q, fingerprint %q; want none and that of the group",
+					index, what, got.Failure, got.Fingerprint)
 			}
 			began := restart.Observe(restart.Incarnation{}, known.Fingerprint, copied)
 			if began.Failure != "" || len(began.Members) != 3 {
-				t.Errorf("copy %d %s: an operator that starts has failure %q and %d members", index, what, began.Failure, len(began.Members))
+				t.Errorf("copy %d %s: an operator that starts has failure %q and %d members",
+					index, what, began.Failure, len(began.Members))
 			}
 			if got := restart.Observe(known, "", running(nil)); got.Failure != "" {
 				t.Errorf("copy %d %s, and later doesn't exist: failure %q", index, what, got.Failure)

@@ -94,8 +94,8 @@ func (m *GroupMembers) Orphans() []*corev1.Pod {
 	return orphans
 }
 
-// PreviousWorkers counts the worker pods of earlier incarnations of the group: those that have the name of a worker, and
-// that the worker StatefulSet of the present leader pod doesn't control.
+// PreviousWorkers counts the worker pods of earlier incarnations of the group: those that have the name of a worker,
+// and that the worker StatefulSet of the present leader pod doesn't control.
 func (m *GroupMembers) PreviousWorkers() int {
 	workers := m.OwnWorkers()
 	count := 0
@@ -107,9 +107,9 @@ func (m *GroupMembers) PreviousWorkers() int {
 	return count
 }
 
-// Members returns the pods of the group's present incarnation, by worker index. Other pods may have their labels: kubectl
-// debug can copy a pod with its labels. The worker StatefulSet adopts such a copy if its name ends in a number, and
-// deletes it if that is no index of a worker.
+// Members returns the pods of the group's present incarnation, by worker index. Other pods may have their labels:
+// kubectl debug can copy a pod with its labels. The worker StatefulSet adopts such a copy if its name ends in a number,
+// and deletes it if that is no index of a worker.
 func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	members := map[int32]*corev1.Pod{0: m.Leader}
 	workers, size := m.OwnWorkers(), LeaderSize(m.Leader)
@@ -124,8 +124,8 @@ func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	return members
 }
 
-// isWorkerName reports whether a worker of the group may have this name, in this incarnation or in an earlier one, which
-// may have been larger.
+// isWorkerName reports whether a worker of the group may have this name, in this incarnation or in an earlier one,
+// which may have been larger.
 func (m *GroupMembers) isWorkerName(name string) bool {
 	_, ok := m.workerIndex(name)
 	return ok
