@@ -4,6 +4,7 @@
 package simulate
 
 import (
+	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,4 +84,14 @@ func restarted(statuses []corev1.ContainerStatus, name string) []corev1.Containe
 		}
 	}
 	return append(result, corev1.ContainerStatus{Name: name, RestartCount: 1})
+}
+
+// LimitNodes limits each of the two nodes to a number of pods, terminating ones included.
+func (w *World) LimitNodes(pods int) {
+	w.User(fmt.Sprintf("limits each node to %d pods", pods), func() error { w.room = pods; return nil })
+}
+
+// LimitPods limits the pods that may exist, terminating ones included, as a quota does.
+func (w *World) LimitPods(pods int) {
+	w.User(fmt.Sprintf("limits the quota to %d pods", pods), func() error { w.API.quota = pods; return nil })
 }

@@ -1,9 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package simulate is a world for tests: an API server, the controllers and kubelets that turn StatefulSets into
-// running pods, and a cache that is late. The operator's real reconcilers run in it, and the real watches start their
-// passes.
+// Package simulate is a world for tests. It has an API server, controllers and kubelets that turn StatefulSets into
+// running pods, and a late cache. The operator's real reconcilers run in it, and the real watches start their passes.
 //
 // One action happens at a time. The clock only moves when no actor has an action left. An orderly world takes the first
 // action in a fixed order, for films that people read. A random world chooses by a seed, and the same seed gives the

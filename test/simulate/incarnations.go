@@ -25,9 +25,9 @@ import (
 //     incarnation has ended by then. This holds at every step, however late the cache is.
 //   - At least once: no failed incarnation, and no pod of one, is left when the world is at rest. The operator can't
 //     know of a group that it hasn't seen complete, though: a pod may be replaced before the operator looks. So this
-//     counts from when users can rely on it: once a status, from a view in which the group was ready, says that all
-//     groups are ready. From then on every failure counts, even if the operator ends right then and stays away. It also
-//     counts once the world has been at rest.
+//     counts from when users can rely on it. That is once a status says that all groups are ready, from a view in which
+//     the group was ready. From then on every failure counts, even if the operator ends right then and stays away. It
+//     also counts once the world has been at rest.
 //
 // A group that has no restarts left stays as it is, and the condition Failed says so.
 type incarnations struct {

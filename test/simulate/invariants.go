@@ -184,7 +184,7 @@ func (w *World) disturbedUnseen(leaders *appsv1.StatefulSet) int32 {
 }
 
 // checkDeletion: the operator deletes only groups that are released, that have failed in this incarnation, or that
-// terminate already. leader is the leader as it was before the deletion of object.
+// terminate already. The leader is passed as it was before the deletion of object.
 func (w *World) checkDeletion(leader *corev1.Pod, object client.Object) {
 	w.t.Helper()
 	leaders := w.leadersOf(object)

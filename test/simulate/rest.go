@@ -18,9 +18,9 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// CheckReconciled fails the test unless the world, which is at rest, is exactly what the LeaderWorkerSet asks for: its
-// StatefulSets, Services and status, and its pods, all ready and of the latest template. It also restarts the operator,
-// which must write nothing.
+// CheckReconciled fails the test unless the world, which is at rest, is exactly what the LeaderWorkerSet asks for. It
+// compares the StatefulSets, the Services, the status, and the pods, which are ready and of the latest template. It
+// also restarts the operator, which must write nothing.
 func (w *World) CheckReconciled(key types.NamespacedName) {
 	w.t.Helper()
 	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, key)

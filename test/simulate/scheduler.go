@@ -4,6 +4,8 @@
 package simulate
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -11,7 +13,7 @@ import (
 
 // scheduler binds each pod to the node with the fewest pods among the feasible ones. It respects the nodeSelector, the
 // required terms of pod affinity and anti-affinity, and the anti-affinity of existing pods. Terminating pods count, as
-// for the real one.
+// for the real one. It reports a pod that no node can take, and tries again after each change.
 type scheduler struct{ world *World }
 
 func (s *scheduler) actions() []action {
@@ -20,8 +22,12 @@ func (s *scheduler) actions() []action {
 		if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
 			continue
 		}
-		if node := s.nodeFor(pod); node != "" {
+		node := s.nodeFor(pod)
+		switch {
+		case node != "":
 			actions = append(actions, func() { s.bind(pod, node) })
+		case s.world.room > 0 && len(pod.Spec.SchedulingGates) == 0 && !isUnschedulable(pod):
+			actions = append(actions, func() { s.report(pod) })
 		}
 	}
 	return actions
@@ -29,7 +35,26 @@ func (s *scheduler) actions() []action {
 
 func (s *scheduler) bind(pod *corev1.Pod, node string) {
 	s.world.record("scheduler", "places pod", pod.Name+" on "+node)
-	update(s.world.API, pod, func(pod *corev1.Pod) { pod.Spec.NodeName = node })
+	update(s.world.API, pod, func(pod *corev1.Pod) {
+		pod.Spec.NodeName = node
+		pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, isScheduling)
+	})
+}
+
+func (s *scheduler) report(pod *corev1.Pod) {
+	s.world.record("scheduler", "has no node for pod", pod.Name)
+	update(s.world.API, pod, func(pod *corev1.Pod) {
+		pod.Status.Conditions = append(slices.DeleteFunc(pod.Status.Conditions, isScheduling), corev1.PodCondition{
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
+			Message: "0/2 nodes are available: 2 Too many pods.",
+		})
+	})
+}
+
+func isScheduling(condition corev1.PodCondition) bool { return condition.Type == corev1.PodScheduled }
+
+func isUnschedulable(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, isScheduling)
 }
 
 func (s *scheduler) nodeFor(pod *corev1.Pod) string {
@@ -40,7 +65,8 @@ func (s *scheduler) nodeFor(pod *corev1.Pod) string {
 	best := ""
 	for _, node := range listOf[*corev1.Node](s.world.API, kindNode) {
 		selected := labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels))
-		feasible := selected && !isLost(node) && s.affine(pod, node)
+		full := s.world.room > 0 && podsOn[node.Name] >= s.world.room
+		feasible := selected && !isLost(node) && !full && s.affine(pod, node)
 		if feasible && (best == "" || podsOn[node.Name] < podsOn[best]) {
 			best = node.Name
 		}

@@ -51,8 +51,8 @@ func newStatefulSetController(world *World) *statefulSetController {
 	return c
 }
 
-// watch marks the StatefulSets that a change concerns: that of a pod by its name, since it may wait for the deletion of
-// another owner's pod, and those that may wait for the deletion of an earlier pod's claim.
+// watch marks the StatefulSets that a change concerns. A pod concerns the StatefulSet of its name, which may wait for
+// the deletion of another owner's pod. The deletion of a claim concerns all StatefulSets with claims.
 func (c *statefulSetController) watch(change Change) {
 	object := change.New
 	if object == nil {
@@ -134,11 +134,18 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 	if known != nil {
 		current = known
 	}
+	status := statusOf(set, append(replicas, condemned...), current.Name, latest.Name)
 	var steps []func() error
 	for i, pod := range replicas {
 		switch {
 		case pod == nil:
-			steps = append(steps, c.claimed(set, i, func() error { return c.create(set, i, current, latest) }))
+			steps = append(steps, c.claimed(set, i, func() error {
+				err := c.create(set, i, current, latest)
+				if err == nil {
+					status.Replicas++ // The status that ends the pass counts the pods that the pass has created.
+				}
+				return err
+			}))
 		case pod.Status.Phase == corev1.PodFailed && pod.DeletionTimestamp == nil:
 			steps = append(steps, func() error { return c.remove(pod) })
 		}
@@ -152,7 +159,6 @@ func (c *statefulSetController) begin(key types.NamespacedName) []func() error {
 	if pod := c.nextToUpdate(set, replicas, latest.Name); pod != nil {
 		steps = append(steps, func() error { return c.remove(pod) })
 	}
-	status := statusOf(set, append(replicas, condemned...), current.Name, latest.Name)
 	return append(steps, func() error { return c.writeStatus(set, status) })
 }
 

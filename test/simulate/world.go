@@ -84,6 +84,7 @@ type World struct {
 	returns    time.Time // when the operator starts again; the zero time for never
 	restarts   int
 	depth      int
+	room       int   // how many pods a node takes; 0 if any number
 	writing    *pass // the operator's pass that writes now; nil if none does
 	accidental bool  // whether the present change is an accident or a user's
 	film       film

@@ -36,10 +36,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// statefulSets is what errors of the API server are about.
+// statefulSets is the resource in errors of the API server.
 var statefulSets = schema.GroupResource{Group: "apps", Resource: "statefulsets"}
 
-// newApplier writes to an API server that holds the objects and answers as the interceptors say.
+// newApplier returns an applier for an API server that holds the objects. The interceptors replace its answers.
 func newApplier(t *testing.T, answers interceptor.Funcs, objects ...client.Object) *apply.Applier {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -54,28 +54,37 @@ func newApplier(t *testing.T, answers interceptor.Funcs, objects ...client.Objec
 	return &apply.Applier{Client: c, Live: c}
 }
 
-// patchLikeAPIServer answers a JSON patch whose test fails as an API server does.
-func patchLikeAPIServer(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+// patchLikeAPIServer answers a JSON patch whose test fails with the error of a real API server.
+func patchLikeAPIServer(
+	ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption,
+) error {
 	err := c.Patch(ctx, object, patch, options...)
 	if err != nil && patch.Type() == types.JSONPatchType && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown {
-		return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+		return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(),
+			0, false)
 	}
 	return err
 }
 
 func newStatefulSet(name, ownerUID string) *appsv1.StatefulSet {
-	sts := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of " + name), Generation: 1}}
+	sts := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: "default", UID: types.UID("uid of " + name), Generation: 1,
+	}}
 	if ownerUID != "" {
-		sts.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "x", UID: types.UID(ownerUID), Controller: ptr.To(true)}}
+		sts.OwnerReferences = []metav1.OwnerReference{{
+			APIVersion: "v1", Kind: "Pod", Name: "x", UID: types.UID(ownerUID), Controller: ptr.To(true),
+		}}
 	}
 	return sts
 }
 
 func newPod(name string) *corev1.Pod {
-	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID("uid of pod " + name)}}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Namespace: "default", UID: types.UID("uid of pod " + name),
+	}}
 }
 
-// names are the StatefulSets that exist.
+// names returns the names of all StatefulSets.
 func names(t *testing.T, applier *apply.Applier) []string {
 	t.Helper()
 	var list appsv1.StatefulSetList
@@ -89,9 +98,9 @@ func names(t *testing.T, applier *apply.Applier) []string {
 	return all
 }
 
-func TestWritesCarriesOutInOrder(t *testing.T) {
-	existing, doomed := newStatefulSet("existing", "me"), newStatefulSet("doomed", "me")
-	applier := newApplier(t, interceptor.Funcs{}, existing, doomed)
+func TestWritesInOrder(t *testing.T) {
+	existing, deleted := newStatefulSet("existing", "me"), newStatefulSet("deleted", "me")
+	applier := newApplier(t, interceptor.Funcs{}, existing, deleted)
 	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(existing), existing); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +109,7 @@ func TestWritesCarriesOutInOrder(t *testing.T) {
 	err := applier.Writes(t.Context(), []write.Write{
 		{Create: newStatefulSet("new", "me")},
 		{Patch: &write.Patch{From: existing, To: changed}, If: write.SameSpec},
-		{Delete: []write.Object{doomed}},
+		{Delete: []write.Object{deleted}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -108,12 +117,13 @@ func TestWritesCarriesOutInOrder(t *testing.T) {
 	if diff := cmp.Diff([]string{"existing", "new"}, names(t, applier)); diff != "" {
 		t.Errorf("StatefulSets (-want +got):\n%s", diff)
 	}
-	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(existing), existing); err != nil || *existing.Spec.Replicas != 7 {
+	err = applier.Client.Get(t.Context(), client.ObjectKeyFromObject(existing), existing)
+	if err != nil || *existing.Spec.Replicas != 7 {
 		t.Errorf("got %v replicas and error %v, want 7", existing.Spec.Replicas, err)
 	}
 }
 
-func TestWritesStopsAtTheFirstError(t *testing.T) {
+func TestWritesStopAtTheFirstError(t *testing.T) {
 	applier := newApplier(t, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
 			if object.GetName() == "b" {
@@ -133,8 +143,8 @@ func TestWritesStopsAtTheFirstError(t *testing.T) {
 	}
 }
 
-// TestWritesDeletesTogether has every deletion take a second of a clock that waits for nobody.
-func TestWritesDeletesTogether(t *testing.T) {
+// TestDeletionsInParallel makes every deletion take a second of a fake clock.
+func TestDeletionsInParallel(t *testing.T) {
 	writes := []write.Write{
 		{Delete: []write.Object{newPod("a"), newPod("b"), newPod("c")}},
 		{Delete: []write.Object{newStatefulSet("a", "me"), newStatefulSet("b", "me")}},
@@ -154,21 +164,24 @@ func TestWritesDeletesTogether(t *testing.T) {
 		{
 			name: "one at a time",
 			want: []string{
-				"0s delete *v1.Pod a", "1s delete *v1.Pod b", "2s delete *v1.Pod c", "3s delete *v1.StatefulSet a", "4s delete *v1.StatefulSet b",
+				"0s delete *v1.Pod a", "1s delete *v1.Pod b", "2s delete *v1.Pod c", "3s delete *v1.StatefulSet a",
+				"4s delete *v1.StatefulSet b",
 				"5s create *v1.StatefulSet new", "5s delete *v1.StatefulSet c",
 			},
 		},
 		{
 			name: "two at a time", deletions: 2,
 			want: []string{
-				"0s delete *v1.Pod a", "0s delete *v1.Pod b", "1s delete *v1.Pod c", "2s delete *v1.StatefulSet a", "2s delete *v1.StatefulSet b",
+				"0s delete *v1.Pod a", "0s delete *v1.Pod b", "1s delete *v1.Pod c", "2s delete *v1.StatefulSet a",
+				"2s delete *v1.StatefulSet b",
 				"3s create *v1.StatefulSet new", "3s delete *v1.StatefulSet c",
 			},
 		},
 		{
-			name: "more than there are", deletions: 16,
+			name: "more than objects", deletions: 16,
 			want: []string{
-				"0s delete *v1.Pod a", "0s delete *v1.Pod b", "0s delete *v1.Pod c", "1s delete *v1.StatefulSet a", "1s delete *v1.StatefulSet b",
+				"0s delete *v1.Pod a", "0s delete *v1.Pod b", "0s delete *v1.Pod c", "1s delete *v1.StatefulSet a",
+				"1s delete *v1.StatefulSet b",
 				"2s create *v1.StatefulSet new", "2s delete *v1.StatefulSet c",
 			},
 		},
@@ -188,19 +201,19 @@ func TestWritesDeletesTogether(t *testing.T) {
 				var mutex sync.Mutex
 				var got []string
 				began := time.Now()
-				note := func(what string, object client.Object) {
+				record := func(what string, object client.Object) {
 					mutex.Lock()
 					defer mutex.Unlock()
 					got = append(got, fmt.Sprintf("%s %s %T %s", time.Since(began), what, object, object.GetName()))
 				}
 				applier := newApplier(t, interceptor.Funcs{
 					Create: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.CreateOption) error {
-						note("create", object)
+						record("create", object)
 						return nil
 					},
 					Delete: func(_ context.Context, _ client.WithWatch, object client.Object, _ ...client.DeleteOption) error {
-						note("delete", object)
-						time.Sleep(time.Second) //nolint:forbidigo // Of a clock that waits for nobody.
+						record("delete", object)
+						time.Sleep(time.Second) //nolint:forbidigo // Of a fake clock.
 						if slices.Contains(tc.failing, object.GetName()) {
 							return forbidden(object.GetName())
 						}
@@ -212,7 +225,7 @@ func TestWritesDeletesTogether(t *testing.T) {
 				if (err == nil) != (tc.wantError == nil) || (err != nil && err.Error() != tc.wantError.Error()) {
 					t.Errorf("got error %v, want %v", err, tc.wantError)
 				}
-				slices.Sort(got) // Those of a moment have no order.
+				slices.Sort(got) // Writes at the same time have no order.
 				if diff := cmp.Diff(tc.want, got); diff != "" {
 					t.Errorf("writes (-want +got):\n%s", diff)
 				}
@@ -221,27 +234,33 @@ func TestWritesDeletesTogether(t *testing.T) {
 	}
 }
 
-func TestWritesMarksWhatTheUserHasToKnow(t *testing.T) {
+func TestRefusedErrors(t *testing.T) {
 	terminating := apierrors.NewForbidden(statefulSets, "a", errors.New("namespace is being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 	for _, tc := range []struct {
-		name            string
-		err             error
-		refused, passes bool
+		name             string
+		err              error
+		refused, ignored bool
 	}{
 		{name: "forbidden", err: apierrors.NewForbidden(statefulSets, "a", errors.New("quota")), refused: true},
-		{name: "invalid", err: apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "a", nil), refused: true},
-		{name: "can't be decoded", err: apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.TypeInvalid(field.NewPath("patch"), "{}", "no")}), refused: true},
+		{
+			name: "invalid", refused: true,
+			err: apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "a", nil),
+		},
+		{name: "can't be decoded", err: apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{
+			field.TypeInvalid(field.NewPath("patch"), "{}", "no"),
+		}), refused: true},
 		{name: "a webhook that says it is invalid", err: &apierrors.StatusError{ErrStatus: metav1.Status{
-			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Message: `admission webhook "policy" denied the request: no`,
+			Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity,
+			Message: `admission webhook "policy" denied the request: no`,
 		}}, refused: true},
 		{name: "bad request", err: apierrors.NewBadRequest("no"), refused: true},
 		{name: "a webhook that fails", err: apierrors.NewInternalError(errors.New("no")), refused: true},
 		{name: "too large", err: apierrors.NewRequestEntityTooLargeError("no"), refused: true},
-		{name: "namespace terminating", err: terminating, passes: true},
+		{name: "namespace terminating", err: terminating, ignored: true},
 		{name: "overload", err: apierrors.NewTooManyRequests("later", 1)},
 		{name: "timeout", err: apierrors.NewTimeoutError("later", 1)},
-		{name: "server away", err: errors.New("connection refused")},
+		{name: "API server out of reach", err: errors.New("connection refused")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{
@@ -258,19 +277,19 @@ func TestWritesMarksWhatTheUserHasToKnow(t *testing.T) {
 				apply.VerbDelete: {Delete: []write.Object{sts}},
 			} {
 				err := applier.Writes(t.Context(), []write.Write{planned})
-				checkRefusal(t, err, verb, tc.err, tc.refused, tc.passes)
+				checkRefusal(t, err, verb, tc.err, tc.refused, tc.ignored)
 			}
 		})
 	}
 }
 
-func checkRefusal(t *testing.T, got error, verb apply.Verb, cause error, refused, passes bool) {
+func checkRefusal(t *testing.T, got error, verb apply.Verb, cause error, refused, ignored bool) {
 	t.Helper()
 	var refusal *apply.RefusedError
 	switch {
-	case passes && got != nil:
+	case ignored && got != nil:
 		t.Errorf("got %v, want no error", got)
-	case !passes && !errors.Is(got, cause):
+	case !ignored && !errors.Is(got, cause):
 		t.Errorf("got %v, want %v", got, cause)
 	case errors.As(got, &refusal) != refused:
 		t.Errorf("%v is marked as refused: %t, want %t", got, !refused, refused)
@@ -279,24 +298,27 @@ func checkRefusal(t *testing.T, got error, verb apply.Verb, cause error, refused
 	}
 }
 
-func TestCreateWhatExists(t *testing.T) {
+func TestCreateExisting(t *testing.T) {
 	for _, tc := range []struct {
 		name, owner string
-		want        string // What the user is told.
+		want        string // the error that users see; empty for none
 	}{
-		{"an earlier creation of ours", "me", ""},
-		{"a stranger's", "stranger", `StatefulSet "a" exists and belongs to somebody else`},
-		{"nobody's", "", `StatefulSet "a" exists and belongs to somebody else`},
+		{"the same owner: an earlier creation", "me", ""},
+		{"another owner", "another", `StatefulSet "a" exists and belongs to somebody else`},
+		{"no owner", "", `StatefulSet "a" exists and belongs to somebody else`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", tc.owner))
-			err := applier.Writes(t.Context(), []write.Write{{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")}})
+			err := applier.Writes(t.Context(), []write.Write{
+				{Create: newStatefulSet("a", "me")}, {Create: newStatefulSet("b", "me")},
+			})
 			var refusal *apply.RefusedError
 			switch {
 			case tc.want == "" && err != nil:
 				t.Errorf("got %v, want no error", err)
-			case tc.want != "" && (!errors.As(err, &refusal) || refusal.Error() != tc.want || refusal.Verb != apply.VerbCreate):
-				t.Errorf("got %v, want to be refused: %q", err, tc.want)
+			case tc.want != "" && (!errors.As(err, &refusal) || refusal.Error() != tc.want ||
+				refusal.Verb != apply.VerbCreate):
+				t.Errorf("got %v, want a refusal: %q", err, tc.want)
 			}
 			if got, want := slices.Contains(names(t, applier), "b"), tc.want == ""; got != want {
 				t.Errorf("the next write was made: %t, want %t", got, want)
@@ -305,8 +327,8 @@ func TestCreateWhatExists(t *testing.T) {
 	}
 }
 
-// TestCreateWhatExistedAMomentAgo has the object in the way go before it is looked at: trying again helps.
-func TestCreateWhatExistedAMomentAgo(t *testing.T) {
+// TestCreateDeletedMeanwhile deletes the existing object before the applier reads it: another attempt helps.
+func TestCreateDeletedMeanwhile(t *testing.T) {
 	applier := newApplier(t, interceptor.Funcs{
 		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
 			return apierrors.NewAlreadyExists(statefulSets, "a")
@@ -315,11 +337,11 @@ func TestCreateWhatExistedAMomentAgo(t *testing.T) {
 	err := applier.Writes(t.Context(), []write.Write{{Create: newStatefulSet("a", "me")}})
 	var refusal *apply.RefusedError
 	if err == nil || errors.As(err, &refusal) {
-		t.Errorf("got %v, want an error that isn't told", err)
+		t.Errorf("got %v, want an error that isn't refused", err)
 	}
 }
 
-// TestPreconditions patches an object that has changed since it was observed.
+// TestPreconditions patches an object that may have changed since it was observed.
 func TestPreconditions(t *testing.T) {
 	type sts = appsv1.StatefulSet
 	scaled := func(s *sts) { s.Spec.Replicas, s.Generation = ptr.To[int32](3), s.Generation+1 }
@@ -340,9 +362,9 @@ func TestPreconditions(t *testing.T) {
 		{"the same spec, after another spec", scaled, renamed, write.SameSpec, true},
 		{"the same spec, after another status", ready, renamed, write.SameSpec, false},
 		{"the same spec, after another annotation", annotated, renamed, write.SameSpec, true},
-		{"the same spec, nothing has changed", unchanged, annotated, write.SameSpec, false},
+		{"the same spec, unchanged", unchanged, annotated, write.SameSpec, false},
 		{"the same version, after another status", ready, owned, write.SameVersion, true},
-		{"the same version, nothing has changed", unchanged, owned, write.SameVersion, false},
+		{"the same version, unchanged", unchanged, owned, write.SameVersion, false},
 		{"exists, after another spec", scaled, labeled, write.Exists, false},
 		{"the same UID, after another spec", scaled, labeled, write.SameUID, false},
 	} {
@@ -379,17 +401,17 @@ func TestPreconditionsOfDeleted(t *testing.T) {
 	}
 }
 
-// TestCheck asks whether an object still is as it was observed, but for its status.
+// TestCheck checks that an object is as it was observed, but for its status.
 func TestCheck(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		meanwhile func(*appsv1.StatefulSet)
 		conflict  bool
 	}{
-		{"it is", func(*appsv1.StatefulSet) {}, false},
-		{"it has another status", func(s *appsv1.StatefulSet) { s.Status.ReadyReplicas = 3 }, false},
-		{"it has another spec", func(s *appsv1.StatefulSet) { s.Generation++ }, true},
-		{"it has another annotation", func(s *appsv1.StatefulSet) { s.Annotations = map[string]string{"a": "b"} }, true},
+		{"unchanged", func(*appsv1.StatefulSet) {}, false},
+		{"another status", func(s *appsv1.StatefulSet) { s.Status.ReadyReplicas = 3 }, false},
+		{"another spec", func(s *appsv1.StatefulSet) { s.Generation++ }, true},
+		{"another annotation", func(s *appsv1.StatefulSet) { s.Annotations = map[string]string{"a": "b"} }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", ""))
@@ -397,13 +419,13 @@ func TestCheck(t *testing.T) {
 			before := observed.DeepCopy()
 			wantConflict(t, applier.Writes(t.Context(), []write.Write{{Check: observed}}), tc.conflict)
 			if diff := cmp.Diff(before, observed); diff != "" {
-				t.Errorf("the check has changed what was observed (-before +after):\n%s", diff)
+				t.Errorf("the check changed the observed object (-before +after):\n%s", diff)
 			}
 		})
 	}
 }
 
-// observedAndChanged returns a StatefulSet as it is before something else changes it, and with a change to write.
+// observedAndChanged returns a StatefulSet as it was before it changed meanwhile, and a copy with a change to write.
 func observedAndChanged(
 	t *testing.T, applier *apply.Applier, meanwhile, change func(*appsv1.StatefulSet),
 ) (observed, changed *appsv1.StatefulSet) {
@@ -432,9 +454,12 @@ func wantConflict(t *testing.T, err error, conflict bool) {
 	}
 }
 
-func TestDeleteWhatIsGone(t *testing.T) {
+func TestDeleteDeleted(t *testing.T) {
 	applier := newApplier(t, interceptor.Funcs{})
-	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{newStatefulSet("a", "me")}}, {Create: newStatefulSet("b", "me")}}); err != nil {
+	err := applier.Writes(t.Context(), []write.Write{
+		{Delete: []write.Object{newStatefulSet("a", "me")}}, {Create: newStatefulSet("b", "me")},
+	})
+	if err != nil {
 		t.Errorf("got %v, want no error", err)
 	}
 	if diff := cmp.Diff([]string{"b"}, names(t, applier)); diff != "" {
@@ -442,8 +467,9 @@ func TestDeleteWhatIsGone(t *testing.T) {
 	}
 }
 
-// TestWritesRemembersDeletions has a cache that is late show an object that was deleted: it is neither deleted nor relabeled again.
-func TestWritesRemembersDeletions(t *testing.T) {
+// TestDeletionsAreRemembered writes about an object that was deleted, and that a late cache shows. The applier neither
+// deletes nor relabels it again.
+func TestDeletionsAreRemembered(t *testing.T) {
 	deletions := 0
 	applier := newApplier(t, interceptor.Funcs{
 		Delete: func(ctx context.Context, c client.WithWatch, object client.Object, options ...client.DeleteOption) error {
@@ -454,25 +480,27 @@ func TestWritesRemembersDeletions(t *testing.T) {
 			return c.Delete(ctx, object, options...)
 		},
 		Patch: func(context.Context, client.WithWatch, client.Object, client.Patch, ...client.PatchOption) error {
-			return errors.New("nothing is left to relabel")
+			return errors.New("the object was deleted")
 		},
 	}, newStatefulSet("a", "me"))
-	gone := newStatefulSet("a", "me")
-	gone.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
-	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{gone}}}); !apierrors.IsTimeout(err) {
+	deleted := newStatefulSet("a", "me")
+	deleted.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{deleted}}}); !apierrors.IsTimeout(err) {
 		t.Fatalf("got %v, want a timeout", err)
 	}
-	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{gone, gone}}, relabeling(gone)}); err != nil || deletions != 2 {
+	err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{deleted, deleted}}, relabeling(deleted)})
+	if err != nil || deletions != 2 {
 		t.Errorf("got %v and %d deletions, want one that failed and one that didn't", err, deletions)
 	}
-	another := gone.DeepCopy()
+	another := deleted.DeepCopy()
 	another.UID = "another"
-	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{another}}}); err != nil || deletions != 3 {
+	err = applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{another}}})
+	if err != nil || deletions != 3 {
 		t.Errorf("another one of the same name: got %v and %d deletions, want a third", err, deletions)
 	}
 }
 
-// TestDeleteCarriesTheUID: something else may have the name by now.
+// TestDeleteCarriesTheUID checks the UID in a deletion: by now, another object may have the name.
 func TestDeleteCarriesTheUID(t *testing.T) {
 	var got client.DeleteOptions
 	applier := newApplier(t, interceptor.Funcs{
@@ -492,17 +520,23 @@ func TestDeleteCarriesTheUID(t *testing.T) {
 	}
 }
 
-// TestStatusLeavesTheCacheAlone has the answer to a write read into what was written, as clients do: the set in the cache is shared.
-func TestStatusLeavesTheCacheAlone(t *testing.T) {
-	observed := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", Labels: map[string]string{"team": "a"}}}
+// TestStatusKeepsTheCachedObject reads the answer to a write into the written object, as clients do. The observed set,
+// which the cache shares, must not change.
+func TestStatusKeepsTheCachedObject(t *testing.T) {
+	observed := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama", Namespace: "default", Labels: map[string]string{"team": "a"},
+	}}
 	observed.Status.Conditions = []metav1.Condition{{Type: leaderworkersetv1.ConditionAvailable, Message: "before"}}
 	observed.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "main"}}
 	before := observed.DeepCopy()
 	applier := newApplier(t, interceptor.Funcs{
-		SubResourcePatch: func(_ context.Context, _ client.Client, _ string, object client.Object, _ client.Patch, _ ...client.SubResourcePatchOption) error {
+		SubResourcePatch: func(
+			_ context.Context, _ client.Client, _ string, object client.Object, _ client.Patch,
+			_ ...client.SubResourcePatchOption,
+		) error {
 			answered, ok := object.(*leaderworkersetv1.LeaderWorkerSet)
 			if !ok {
-				return fmt.Errorf("%T is no LeaderWorkerSet", object)
+				return fmt.Errorf("%T isn't a LeaderWorkerSet", object)
 			}
 			answered.Labels["team"] = "b"
 			answered.Status.Conditions[0].Message = "after"
@@ -516,7 +550,7 @@ func TestStatusLeavesTheCacheAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, observed); diff != "" {
-		t.Errorf("what was observed (-before +after):\n%s", diff)
+		t.Errorf("the observed set (-before +after):\n%s", diff)
 	}
 }
 
@@ -536,16 +570,17 @@ func TestStatus(t *testing.T) {
 		replicas int32
 		conflict bool
 	}{
-		{"on what was observed", 3, false},
-		{"on what was observed before that", 4, true},
+		{"the latest version", 3, false},
+		{"an earlier version", 4, true},
 	} {
 		updated := observed.DeepCopy()
 		updated.Status.Replicas = tc.replicas
-		if err := applier.Status(t.Context(), observed, updated); apierrors.IsConflict(err) != tc.conflict || (err == nil) == tc.conflict {
+		err := applier.Status(t.Context(), observed, updated)
+		if apierrors.IsConflict(err) != tc.conflict || (err == nil) == tc.conflict {
 			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.conflict)
 		}
 		if observed.Status.Replicas != 0 {
-			t.Errorf("%s: the write has changed what was observed", tc.name)
+			t.Errorf("%s: the write changed the observed set", tc.name)
 		}
 		if got := read().Status.Replicas; got != 3 {
 			t.Errorf("%s: status.replicas is %d, want 3", tc.name, got)
@@ -562,8 +597,14 @@ func TestStatus(t *testing.T) {
 func TestRecord(t *testing.T) {
 	recorder := events.NewFakeRecorder(2)
 	(&apply.Applier{Recorder: recorder}).Record(&leaderworkersetv1.LeaderWorkerSet{}, []write.Event{
-		{Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonAllGroupsReady, Action: "Reconcile", Note: "100% of groups"},
-		{Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate, Action: "Reconcile", Note: "quota"},
+		{
+			Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonAllGroupsReady,
+			Action: "Reconcile", Note: "100% of groups",
+		},
+		{
+			Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate,
+			Action: "Reconcile", Note: "quota",
+		},
 	})
 	for _, want := range []string{"Normal AllGroupsReady 100% of groups", "Warning FailedCreate quota"} {
 		if got := <-recorder.Events; got != want {
@@ -572,17 +613,19 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestPatchKeepsNumbers: the largest grace period is more than a floating-point number can tell apart.
+// TestPatchKeepsNumbers patches the largest grace period, which a floating-point number can't represent.
 func TestPatchKeepsNumbers(t *testing.T) {
 	const largest = math.MaxInt64
 	applier := newApplier(t, interceptor.Funcs{}, newStatefulSet("a", "me"))
 	observed := &appsv1.StatefulSet{}
-	if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"}, observed); err != nil {
+	if err := applier.Client.Get(t.Context(), types.NamespacedName{Namespace: "default", Name: "a"},
+		observed); err != nil {
 		t.Fatal(err)
 	}
 	changed := observed.DeepCopy()
 	changed.Spec.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](largest)
-	if err := applier.Writes(t.Context(), []write.Write{{Patch: &write.Patch{From: observed, To: changed}, If: write.SameSpec}}); err != nil {
+	planned := write.Write{Patch: &write.Patch{From: observed, To: changed}, If: write.SameSpec}
+	if err := applier.Writes(t.Context(), []write.Write{planned}); err != nil {
 		t.Fatal(err)
 	}
 	if err := applier.Client.Get(t.Context(), client.ObjectKeyFromObject(observed), observed); err != nil {
@@ -593,8 +636,8 @@ func TestPatchKeepsNumbers(t *testing.T) {
 	}
 }
 
-// TestDeleteWhatIsRefusedForNow has a deletion answered with a conflict: it isn't taken for one that was made.
-func TestDeleteWhatIsRefusedForNow(t *testing.T) {
+// TestDeleteAfterConflict answers a deletion with a conflict. The applier doesn't remember the object as deleted.
+func TestDeleteAfterConflict(t *testing.T) {
 	deletions := 0
 	applier := newApplier(t, interceptor.Funcs{
 		Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error {
@@ -602,15 +645,18 @@ func TestDeleteWhatIsRefusedForNow(t *testing.T) {
 			return apierrors.NewConflict(statefulSets, "a", errors.New("not now"))
 		},
 	})
-	gone := newStatefulSet("a", "me")
-	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{gone}}, {Delete: []write.Object{gone}}}); err != nil || deletions != 2 {
+	deleted := newStatefulSet("a", "me")
+	err := applier.Writes(t.Context(), []write.Write{
+		{Delete: []write.Object{deleted}}, {Delete: []write.Object{deleted}},
+	})
+	if err != nil || deletions != 2 {
 		t.Errorf("got %v and %d deletions, want 2", err, deletions)
 	}
 }
 
-// TestCreateWhatLostItsLabels has somebody remove labels of an object, which the cache therefore doesn't show: a second
-// creation restores those that select it.
-func TestCreateWhatLostItsLabels(t *testing.T) {
+// TestCreateRestoresLabels creates an object that exists without its labels, so that the cache doesn't show it. The
+// creation restores the labels that select it.
+func TestCreateRestoresLabels(t *testing.T) {
 	labels := map[string]string{"set": "llama", "group": "1"}
 	wanted := newStatefulSet("a", "me")
 	wanted.Labels = map[string]string{"set": "llama", "group": "1", "team": "inference"}
@@ -619,18 +665,24 @@ func TestCreateWhatLostItsLabels(t *testing.T) {
 		has, want   map[string]string
 		writes      int
 	}{
-		{"all of them", "me", nil, labels, 1},
-		{"one of them", "me", map[string]string{"set": "llama"}, labels, 1},
-		{"one is another one", "me", map[string]string{"set": "mistral", "x": "y"}, map[string]string{"set": "llama", "group": "1", "x": "y"}, 1},
-		{"none of them", "me", labels, labels, 0},
-		{"a stranger's", "stranger", map[string]string{"app": "x"}, map[string]string{"app": "x"}, 0},
+		{"all are missing", "me", nil, labels, 1},
+		{"one is missing", "me", map[string]string{"set": "llama"}, labels, 1},
+		{
+			"one was changed", "me",
+			map[string]string{"set": "mistral", "x": "y"}, map[string]string{"set": "llama", "group": "1", "x": "y"}, 1,
+		},
+		{"none is missing", "me", labels, labels, 0},
+		{"another owner", "another", map[string]string{"app": "x"}, map[string]string{"app": "x"}, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			existing := newStatefulSet("a", tc.owner)
 			existing.Labels = tc.has
 			writes := 0
 			applier := newApplier(t, interceptor.Funcs{
-				Patch: func(ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+				Patch: func(
+					ctx context.Context, c client.WithWatch, object client.Object, patch client.Patch,
+					options ...client.PatchOption,
+				) error {
 					writes++
 					return c.Patch(ctx, object, patch, options...)
 				},
@@ -658,9 +710,9 @@ func labelsOf(t *testing.T, applier *apply.Applier, name string) map[string]stri
 	return sts.Labels
 }
 
-// TestRelabel carries the UID: what has the name by now may be something else, or nothing.
+// TestRelabel checks the UID in a patch of labels: by now, another object may have the name, or none.
 func TestRelabel(t *testing.T) {
-	unseen, another := newStatefulSet("a", ""), newStatefulSet("a", "")
+	unlabeled, another := newStatefulSet("a", ""), newStatefulSet("a", "")
 	another.UID = "another"
 	invalid := apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "StatefulSet"}, "a", nil)
 	var sent string
@@ -670,21 +722,24 @@ func TestRelabel(t *testing.T) {
 		answer error
 		fails  bool
 	}{
-		{"it is there", unseen, nil, false},
+		{"it exists", unlabeled, nil, false},
 		{"it was deleted", another, apierrors.NewNotFound(statefulSets, "a"), false},
-		{"it is another one", another, invalid, false},
-		{"it is invalid", unseen, invalid, true},
-		{"the server is away", unseen, errors.New("connection refused"), true},
+		{"another object has the name", another, invalid, false},
+		{"the patch is invalid", unlabeled, invalid, true},
+		{"the API server is out of reach", unlabeled, errors.New("connection refused"), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			applier := newApplier(t, interceptor.Funcs{
-				Patch: func(_ context.Context, _ client.WithWatch, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+				Patch: func(
+					_ context.Context, _ client.WithWatch, object client.Object, patch client.Patch,
+					_ ...client.PatchOption,
+				) error {
 					data, err := patch.Data(object)
 					sent = string(data)
 					return errors.Join(err, tc.answer)
 				},
 			}, tc.actual)
-			if err := applier.Writes(t.Context(), []write.Write{relabeling(unseen)}); (err != nil) != tc.fails {
+			if err := applier.Writes(t.Context(), []write.Write{relabeling(unlabeled)}); (err != nil) != tc.fails {
 				t.Errorf("got %v, want an error: %t", err, tc.fails)
 			}
 			want := `{"metadata":{"labels":{"leaderworkerset.sigs.k8s.io/name":"llama"},"uid":"uid of a"}}`
@@ -695,36 +750,39 @@ func TestRelabel(t *testing.T) {
 	}
 }
 
-// relabeling labels a StatefulSet of which no more is known than its name and UID.
+// relabeling returns a patch of the labels of a StatefulSet, of which only the name and the UID are known.
 func relabeling(sts *appsv1.StatefulSet) write.Write {
-	unseen := &metav1.PartialObjectMetadata{
+	unlabeled := &metav1.PartialObjectMetadata{
 		ObjectMeta: metav1.ObjectMeta{Name: sts.Name, Namespace: sts.Namespace, UID: sts.UID},
 	}
-	unseen.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
-	relabeled := unseen.DeepCopy()
+	unlabeled.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+	relabeled := unlabeled.DeepCopy()
 	relabeled.Labels = map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
-	return write.Write{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}
+	return write.Write{Patch: &write.Patch{From: unlabeled, To: relabeled}, If: write.SameUID}
 }
 
-// TestOwnersHaveToBeThere: an object whose owner is gone is the garbage collector's.
-func TestOwnersHaveToBeThere(t *testing.T) {
-	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set"}}
-	going := lws.DeepCopy()
-	going.Finalizers, going.DeletionTimestamp = []string{metav1.FinalizerOrphanDependents}, ptr.To(metav1.Now())
+// TestOwnerMustLive adopts and creates objects of an owner that may be deleted: its objects are the garbage
+// collector's.
+func TestOwnerMustLive(t *testing.T) {
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default",
+		UID: "set"}}
+	terminating := lws.DeepCopy()
+	terminating.Finalizers, terminating.DeletionTimestamp = []string{metav1.FinalizerOrphanDependents},
+		ptr.To(metav1.Now())
 	another := lws.DeepCopy()
 	another.UID = "another"
 	for _, tc := range []struct {
 		name  string
-		there []client.Object
+		exist []client.Object
 		want  bool
 	}{
-		{"it is there", []client.Object{lws.DeepCopy()}, true},
-		{"it is being deleted", []client.Object{going}, false},
-		{"it is gone", nil, false},
-		{"it is another one", []client.Object{another}, false},
+		{"it exists", []client.Object{lws.DeepCopy()}, true},
+		{"it terminates", []client.Object{terminating}, false},
+		{"it was deleted", nil, false},
+		{"another set has the name", []client.Object{another}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			applier := newApplier(t, interceptor.Funcs{}, append(tc.there, newStatefulSet("a", ""))...)
+			applier := newApplier(t, interceptor.Funcs{}, append(tc.exist, newStatefulSet("a", ""))...)
 			orphan := &appsv1.StatefulSet{}
 			key := types.NamespacedName{Namespace: "default", Name: "a"}
 			if err := applier.Client.Get(t.Context(), key, orphan); err != nil {
@@ -738,15 +796,17 @@ func TestOwnersHaveToBeThere(t *testing.T) {
 			}})
 			var refusal *apply.RefusedError
 			if (err == nil) != tc.want || errors.As(err, &refusal) {
-				t.Errorf("got %v, want one that passes: %t", err, !tc.want)
+				t.Errorf("got %v, want a conflict: %t", err, !tc.want)
 			}
-			if err := applier.Client.Get(t.Context(), key, orphan); err != nil || (len(orphan.OwnerReferences) == 1) != tc.want {
+			err = applier.Client.Get(t.Context(), key, orphan)
+			if err != nil || (len(orphan.OwnerReferences) == 1) != tc.want {
 				t.Errorf("owners are %v and error %v", orphan.OwnerReferences, err)
 			}
 			created := newStatefulSet("b", "")
 			created.OwnerReferences = adopted.OwnerReferences
-			if err := applier.Writes(t.Context(), []write.Write{{Create: created, OwnerMustLive: owner}}); (err == nil) != tc.want || apierrors.IsConflict(err) == tc.want {
-				t.Errorf("creating another one: got %v, want one that passes: %t", err, !tc.want)
+			err = applier.Writes(t.Context(), []write.Write{{Create: created, OwnerMustLive: owner}})
+			if (err == nil) != tc.want || apierrors.IsConflict(err) == tc.want {
+				t.Errorf("creating another one: got %v, want a conflict: %t", err, !tc.want)
 			}
 		})
 	}

@@ -147,7 +147,7 @@ func withDefaults(object any) (any, error) {
 // of a pod are most of its size. A field that a pass newly reads belongs here. A pod's field belongs in
 // podChangedBesidesPhase as well.
 
-// trimPod keeps the readiness and scheduling of leaders only: worker StatefulSets count the ready workers.
+// trimPod keeps the readiness of leaders only: worker StatefulSets count the ready workers.
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -166,9 +166,7 @@ func trimPod(object any) (any, error) {
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
 	trimmed.Status.InitContainerStatuses = trimmedStatuses(pod.Status.InitContainerStatuses)
 	trimmed.Status.ContainerStatuses = trimmedStatuses(pod.Status.ContainerStatuses)
-	if isLeader(pod) {
-		trimmed.Status.Conditions = trimmedConditions(pod.Status.Conditions)
-	}
+	trimmed.Status.Conditions = trimmedConditions(pod)
 	return trimmed, nil
 }
 
@@ -183,13 +181,13 @@ func trimmedStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus
 	return kept
 }
 
-// trimmedConditions keeps whether a pod is ready, and why it is unschedulable.
-func trimmedConditions(conditions []corev1.PodCondition) []corev1.PodCondition {
+// trimmedConditions keeps whether a leader is ready, and why a pod is unschedulable.
+func trimmedConditions(pod *corev1.Pod) []corev1.PodCondition {
 	var kept []corev1.PodCondition
-	for i := range conditions {
-		condition := &conditions[i]
+	for i := range pod.Status.Conditions {
+		condition := &pod.Status.Conditions[i]
 		switch {
-		case condition.Type == corev1.PodReady:
+		case condition.Type == corev1.PodReady && isLeader(pod):
 			kept = append(kept, corev1.PodCondition{Type: condition.Type, Status: condition.Status})
 		case snapshot.IsUnschedulable(condition):
 			kept = append(kept, corev1.PodCondition{
@@ -213,7 +211,7 @@ func trimStatefulSet(object any) (any, error) {
 		trimmed.Spec.VolumeClaimTemplates = nil
 	}
 	trimmed.Status.ObservedGeneration = sts.Status.ObservedGeneration
-	trimmed.Status.ReadyReplicas = sts.Status.ReadyReplicas
+	trimmed.Status.Replicas, trimmed.Status.ReadyReplicas = sts.Status.Replicas, sts.Status.ReadyReplicas
 	trimmed.Status.CurrentRevision = sts.Status.CurrentRevision
 	return trimmed, nil
 }

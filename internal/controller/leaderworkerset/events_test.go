@@ -148,9 +148,9 @@ func TestDeletionOfTheLastWorkerDoesNotWait(t *testing.T) {
 }
 
 func TestEnqueueAllGroups(t *testing.T) {
-	stranger := leaderOf(7)
-	stranger.Labels[leaderworkersetv1.SetNameLabelKey] = "other"
-	reader := cacheOf(t, leaderOf(0), leaderOf(1), workerOf(0, 1), stranger)
+	other := leaderOf(7)
+	other.Labels[leaderworkersetv1.SetNameLabelKey] = "other"
+	reader := cacheOf(t, leaderOf(0), leaderOf(1), workerOf(0, 1), other)
 	q := &recordingQueue{}
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: part("llama")}
 	enqueue[client.Object](toAllGroups(reader), immediately).Create(t.Context(), event.CreateEvent{Object: lws}, q)

@@ -33,18 +33,18 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write the films in testdata/films instead of comparing with them")
+	update = flag.Bool("update", false, "write the films to testdata/films instead of comparing them")
 	seeds  = flag.Int("seeds", 200, "how many random worlds to run")
-	seed   = flag.Uint64("seed", 0, "run only the random world of this seed, and show its film")
+	seed   = flag.Uint64("seed", 0, "run only the random world of this seed, and log its film")
 )
 
-// operatorUnderTest runs the real reconcilers, by the real watches, in a simulated world.
+// operatorUnderTest returns an operator with the real reconcilers and the real watches, for a simulated world.
 func operatorUnderTest(t *testing.T) simulate.Operator {
 	t.Helper()
 	return simulate.Operator{Scheme: schemeOfTests(t), Cache: cacheOfTests(), Start: startOperator}
 }
 
-// schemeOfTests knows the types that the reconcilers read and write.
+// schemeOfTests returns a scheme with the types that the reconcilers read and write.
 func schemeOfTests(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -54,7 +54,7 @@ func schemeOfTests(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// cacheOfTests is limited as the operator's.
+// cacheOfTests returns the limits of the operator's cache.
 func cacheOfTests() cache.Options {
 	return cache.Options{ByObject: CacheByObject(), DefaultTransform: cache.TransformStripManagedFields()}
 }
@@ -78,7 +78,7 @@ type change = func(*leaderworkersetv1.LeaderWorkerSet)
 
 var theSet = types.NamespacedName{Namespace: "default", Name: "a"}
 
-// newSet is the LeaderWorkerSet "a" with groups of a size.
+// newSet returns the LeaderWorkerSet "a" with groups of a size.
 func newSet(replicas, size int32, changes ...change) *leaderworkersetv1.LeaderWorkerSet {
 	lws := &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{
@@ -143,10 +143,12 @@ func leaderReady(lws *leaderworkersetv1.LeaderWorkerSet) {
 }
 
 func uniquePerReplica(lws *leaderworkersetv1.LeaderWorkerSet) {
-	lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)}
+	lws.Spec.NetworkConfig = &leaderworkersetv1.NetworkConfig{
+		SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica),
+	}
 }
 
-// scene is what users do in a world.
+// scene is a world in which a test makes changes as a user.
 type scene struct {
 	*testing.T
 	*simulate.World
@@ -181,15 +183,15 @@ func (s scene) removes(pod string) {
 	})
 }
 
-// runs has the set created, and everything happen until it is there.
-func (s scene) runs(what string, lws *leaderworkersetv1.LeaderWorkerSet) {
+// starts creates the set, and settles until it is reconciled.
+func (s scene) starts(what string, lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
 	s.creates(what, lws)
 	s.Settle()
 	s.CheckReconciled(theSet)
 }
 
-// becomes has the set changed, and everything happen until it is so.
+// becomes changes the set, and settles until it is reconciled.
 func (s scene) becomes(what string, change change) {
 	s.Helper()
 	s.changes(what, change)
@@ -197,86 +199,86 @@ func (s scene) becomes(what string, change change) {
 	s.CheckReconciled(theSet)
 }
 
-// TestFilms compares what happens in an orderly world with what people have read and found good.
+// TestFilms compares the films of orderly worlds with golden files, which people have reviewed.
 func TestFilms(t *testing.T) {
 	for name, play := range map[string]func(scene){
-		"create": func(s scene) { s.runs("3 groups of 4", newSet(3, 4)) },
+		"create": func(s scene) { s.starts("3 groups of 4", newSet(3, 4)) },
 		"leader-ready": func(s scene) {
-			s.runs("2 groups of 3, workers after their leader is ready", newSet(2, 3, leaderReady))
+			s.starts("2 groups of 3, workers after their leader is ready", newSet(2, 3, leaderReady))
 		},
-		"size-1": func(s scene) { s.runs("2 groups of 1", newSet(2, 1)) },
+		"size-1": func(s scene) { s.starts("2 groups of 1", newSet(2, 1)) },
 		"scale": func(s scene) {
-			s.runs("3 groups of 2", newSet(3, 2))
+			s.starts("3 groups of 2", newSet(3, 2))
 			for _, replicas := range []int32{5, 0, 2} {
 				s.becomes(fmt.Sprintf("%d groups", replicas), scaledTo(replicas))
 			}
 		},
 		"unique-per-replica": func(s scene) {
-			s.runs("2 groups of 2, each with its subdomain", newSet(2, 2, uniquePerReplica))
+			s.starts("2 groups of 2, each with its subdomain", newSet(2, 2, uniquePerReplica))
 			s.becomes("1 group", scaledTo(1))
 		},
 		"delete-background": func(s scene) {
-			s.runs("2 groups of 3", newSet(2, 3))
+			s.starts("2 groups of 3", newSet(2, 3))
 			s.deletes(metav1.DeletePropagationBackground)
 			s.Settle()
 			s.CheckDeleted()
 		},
 		"delete-foreground": func(s scene) {
-			s.runs("2 groups of 3", newSet(2, 3))
+			s.starts("2 groups of 3", newSet(2, 3))
 			s.deletes(metav1.DeletePropagationForeground)
 			s.Settle()
 			s.CheckDeleted()
 		},
 		"recreate": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
+			s.starts("2 groups of 2", newSet(2, 2))
 			s.deletes(metav1.DeletePropagationBackground)
 			s.Elapse(time.Second)
-			s.runs("2 groups of 3", newSet(2, 3))
+			s.starts("2 groups of 3", newSet(2, 3))
 		},
 		"adopt": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
+			s.starts("2 groups of 2", newSet(2, 2))
 			s.deletes(metav1.DeletePropagationOrphan)
 			s.Settle()
-			s.runs("2 groups of 2", newSet(2, 2))
+			s.starts("2 groups of 2", newSet(2, 2))
 		},
 		"adopt-changed": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
+			s.starts("2 groups of 2", newSet(2, 2))
 			s.deletes(metav1.DeletePropagationOrphan)
 			s.Settle()
-			s.runs("2 groups of 2, image:2", newSet(2, 2, withImage(2)))
+			s.starts("2 groups of 2, image:2", newSet(2, 2, withImage(2)))
 		},
 		"leader-deleted": func(s scene) {
-			s.runs("2 groups of 2", newSet(2, 2))
+			s.starts("2 groups of 2", newSet(2, 2))
 			s.removes("a-1")
 			s.Settle()
 			s.CheckReconciled(theSet)
 		},
 		"foreign-statefulset": playForeignStatefulSet,
 		"update-1": func(s scene) {
-			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
+			s.starts("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
 			s.becomes("image:2", withImage(2))
 		},
 		"update-2": func(s scene) {
-			s.runs("4 groups of 2, maxUnavailable 2", newSet(4, 2, withBudget(2, 0)))
+			s.starts("4 groups of 2, maxUnavailable 2", newSet(4, 2, withBudget(2, 0)))
 			s.becomes("image:2", withImage(2))
 		},
 		"update-overtaken": func(s scene) {
-			s.runs("3 groups of 2, maxUnavailable 2", newSet(3, 2, withBudget(2, 0)))
+			s.starts("3 groups of 2, maxUnavailable 2", newSet(3, 2, withBudget(2, 0)))
 			s.changes("image:2", withImage(2))
 			s.Elapse(0)
 			s.becomes("image:3", withImage(3))
 		},
 		"update-surge": func(s scene) {
-			s.runs("2 groups of 2, maxUnavailable 0, maxSurge 1", newSet(2, 2, withBudget(0, 1)))
+			s.starts("2 groups of 2, maxUnavailable 0, maxSurge 1", newSet(2, 2, withBudget(0, 1)))
 			s.becomes("image:2", withImage(2))
 		},
 		"update-broken-group": func(s scene) {
-			s.runs("4 groups of 2, maxUnavailable 1", newSet(4, 2, withBudget(1, 0)))
+			s.starts("4 groups of 2, maxUnavailable 1", newSet(4, 2, withBudget(1, 0)))
 			s.breaks("a-0-1")
 			s.becomes("image:2", withImage(2))
 		},
 		"update-broken-group-while-another-fails": func(s scene) {
-			s.runs("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
+			s.starts("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
 			s.breaks("a-0-1")
 			s.changes("image:2", withImage(2))
 			s.Elapse(time.Second)
@@ -290,7 +292,7 @@ func TestFilms(t *testing.T) {
 			s.becomes("image:2", withImage(2))
 		},
 		"update-bad-image": func(s scene) {
-			s.runs("1 group of 2, maxUnavailable 0, maxSurge 1", newSet(1, 2, withBudget(0, 1)))
+			s.starts("1 group of 2, maxUnavailable 0, maxSurge 1", newSet(1, 2, withBudget(0, 1)))
 			s.changes("an image that doesn't work", withBrokenImage)
 			s.Settle()
 			s.becomes("image:1, as it was", withImage(1))
@@ -306,7 +308,7 @@ func TestFilms(t *testing.T) {
 	}
 }
 
-// playForeignStatefulSet has a StatefulSet of somebody else in the way, until that is removed.
+// playForeignStatefulSet creates a StatefulSet of the set's name before the set, and deletes that StatefulSet later.
 func playForeignStatefulSet(s scene) {
 	s.User("creates StatefulSet a, which has nothing to do with it", func() error {
 		labels := map[string]string{"app": "other"}
@@ -330,12 +332,12 @@ func playForeignStatefulSet(s scene) {
 	s.CheckReconciled(theSet)
 }
 
-// sibling is the key of a set whose leader StatefulSet has the name of the worker StatefulSet of a group of the set.
+// sibling returns the key of a set whose leader StatefulSet has the name of a worker StatefulSet of the set.
 func sibling(group int32) types.NamespacedName {
 	return at(theSet, identity.Leader(theSet.Name, group))
 }
 
-// createsSibling has a user create a sibling.
+// createsSibling creates a sibling.
 func (s scene) createsSibling(group int32) {
 	s.Helper()
 	lws := newSet(1, 2)
@@ -343,7 +345,7 @@ func (s scene) createsSibling(group int32) {
 	s.User("creates LeaderWorkerSet "+lws.Name+": 1 group of 2", func() error { return s.API.Create(lws) })
 }
 
-// playSiblingInTheWay has a sibling keep the set from getting its last group, until that is deleted.
+// playSiblingInTheWay creates a sibling that takes the name of the set's last group, and deletes the sibling later.
 func playSiblingInTheWay(s scene) {
 	s.createsSibling(2)
 	s.Settle()
@@ -356,9 +358,9 @@ func playSiblingInTheWay(s scene) {
 	s.CheckReconciled(theSet)
 }
 
-// playSiblingTooEarly has a sibling come while a group of the set, which goes, still has its name.
+// playSiblingTooEarly creates a sibling while a group of the set, which terminates, still has its name.
 func playSiblingTooEarly(s scene) {
-	s.runs("1 group of 2", newSet(1, 2))
+	s.starts("1 group of 2", newSet(1, 2))
 	s.deletes(metav1.DeletePropagationForeground)
 	s.createsSibling(0)
 	s.Settle()
@@ -379,13 +381,13 @@ func checkFilm(t *testing.T, name, film string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), film); diff != "" {
-		t.Errorf("another film than in %s; if it is a better one, run the test with -update (-want +got):\n%s", path, diff)
+		t.Errorf("the film differs from %s; to accept it, run the test with -update (-want +got):\n%s", path, diff)
 	}
 }
 
-// TestRandomWorlds has users scale and change sets in worlds where the cache lags, anything happens in between, writes fail, and the
-// operator is restarted. The invariants hold at every step, and the world ends as the users want it. A world that fails is run again
-// with -seed.
+// TestRandomWorlds scales and changes sets in random worlds: the cache is late, other actors act in between, writes
+// fail, and the operator restarts. The invariants hold at every step, and at the end each world is as its user wants
+// it. The flag -seed runs one world again.
 func TestRandomWorlds(t *testing.T) {
 	if *seed != 0 {
 		t.Log("\n" + playRandomly(t, *seed))
@@ -399,10 +401,10 @@ func TestRandomWorlds(t *testing.T) {
 	}
 }
 
-// most bounds the groups of random worlds.
-const most int32 = 5
+// maxGroups bounds the groups of random worlds.
+const maxGroups int32 = 5
 
-// playRandomly plays one random world and gives its film.
+// playRandomly runs one random world and returns its film.
 func playRandomly(t *testing.T, seed uint64) string {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // Not a secret: it has to repeat.
@@ -413,7 +415,7 @@ func playRandomly(t *testing.T, seed uint64) string {
 	if unavailable == 0 && surge == 0 {
 		unavailable = 1
 	}
-	lws := newSet(random.Int32N(most), 1+random.Int32N(3), withBudget(unavailable, surge))
+	lws := newSet(random.Int32N(maxGroups), 1+random.Int32N(3), withBudget(unavailable, surge))
 	if random.IntN(3) == 0 {
 		leaderReady(lws)
 	}
@@ -424,30 +426,30 @@ func playRandomly(t *testing.T, seed uint64) string {
 	s.creates(fmt.Sprintf("%d groups of %d, maxUnavailable %d, maxSurge %d",
 		*lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size, unavailable, surge), lws.DeepCopy())
 	for range 2 + random.IntN(4) {
-		s.pass(random)
+		s.stepsRandomly(random)
 		changeRandomly(s, random, lws)
 	}
-	s.becomesGood(lws)
+	s.ends(lws)
 	return s.Film()
 }
 
-// TestOldGroupsComeBackOld has groups deleted by their users while others go ahead of the partition: while the leader StatefulSet goes by
-// OnDelete, too, each group comes back at the revision that the rollout has decided on.
-func TestOldGroupsComeBackOld(t *testing.T) {
+// TestGroupsReturnAtTheirRevision deletes groups while others are released below the partition. Each group is created
+// again at the revision that the rollout has decided on, also while the leader StatefulSet has the strategy OnDelete.
+func TestGroupsReturnAtTheirRevision(t *testing.T) {
 	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
 		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
 			t.Parallel()
 			random := rand.New(rand.NewPCG(seed+1, 2)) //nolint:gosec // Not a secret: it has to repeat.
 			s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed+1)}
-			s.runs("5 groups of 1, maxUnavailable 1", newSet(most, 1, withBudget(1, 0)))
-			broken := random.Int32N(most - 1)
+			s.starts("5 groups of 1, maxUnavailable 1", newSet(maxGroups, 1, withBudget(1, 0)))
+			broken := random.Int32N(maxGroups - 1)
 			s.breaks(identity.Leader(theSet.Name, broken))
 			s.changes("image:2", withImage(2))
 			for range 4 {
 				for range random.IntN(15) {
 					s.Step()
 				}
-				s.removes(identity.Leader(theSet.Name, random.Int32N(most)))
+				s.removes(identity.Leader(theSet.Name, random.Int32N(maxGroups)))
 			}
 			s.Settle()
 			s.CheckReconciled(theSet)
@@ -455,9 +457,9 @@ func TestOldGroupsComeBackOld(t *testing.T) {
 	}
 }
 
-// becomesGood ends a random world: with an image that works, the rollout comes to its end although groups are broken; when those that
-// are of the latest revision are mended too, the world is as the user wants it.
-func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
+// ends ends a random world. With an image that works, the rollout completes although groups are broken. Once the broken
+// groups of the latest revision are deleted, the world is as the user wants it.
+func (s scene) ends(lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
 	s.changes("image:5, partition 0", func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		withImage(5)(lws)
@@ -465,7 +467,7 @@ func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
 	})
 	s.Settle()
 	s.CheckRolledOut(theSet)
-	for index := range 2 * most {
+	for index := range 2 * maxGroups {
 		leader := identity.Leader(lws.Name, index)
 		if s.API.IsBroken(at(theSet, leader)) {
 			s.removes(leader)
@@ -475,8 +477,8 @@ func (s scene) becomesGood(lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.CheckReconciled(theSet)
 }
 
-// pass has a random number of things happen, or everything until the world is at rest.
-func (s scene) pass(random *rand.Rand) {
+// stepsRandomly takes a random number of steps, or settles.
+func (s scene) stepsRandomly(random *rand.Rand) {
 	s.Helper()
 	if random.IntN(4) == 0 {
 		s.Settle()
@@ -489,10 +491,10 @@ func (s scene) pass(random *rand.Rand) {
 
 func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.Helper()
-	leader := identity.Leader(lws.Name, random.Int32N(most))
+	leader := identity.Leader(lws.Name, random.Int32N(maxGroups))
 	switch random.IntN(18) {
 	case 0, 1, 2, 3:
-		replicas := random.Int32N(most)
+		replicas := random.Int32N(maxGroups)
 		s.changes(fmt.Sprintf("%d groups", replicas), scaledTo(replicas))
 	case 4, 5, 6, 7:
 		version := 1 + random.IntN(4)
@@ -507,7 +509,7 @@ func changeRandomly(s scene, random *rand.Rand, lws *leaderworkersetv1.LeaderWor
 	case 14:
 		s.removes(leader)
 	case 15, 16:
-		partition := random.Int32N(most)
+		partition := random.Int32N(maxGroups)
 		s.changes(fmt.Sprintf("partition %d", partition), withPartition(partition))
 	default:
 		policies := []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}

@@ -49,7 +49,11 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
 
 	written := r.applier.Writes(ctx, verdict.Writes)
-	r.store(set, members, incarnation, obstacleOfGroup(members.Index, verdict, written))
+	r.store(set, members, groupOutcome{
+		incarnation:   incarnation,
+		unschedulable: members.Unschedulable(),
+		obstacle:      obstacleOfGroup(members.Index, verdict, written),
+	})
 	if verdict.Action == group.BlockedUnwatched && written == nil {
 		return ctrl.Result{RequeueAfter: r.unwatchedRetryDelay}, nil
 	}
@@ -65,15 +69,12 @@ func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
 	return restart.ReadRecord(text, memory.record).Entries[members.Index].Fingerprint
 }
 
-// store remembers the group's incarnation and the obstacle that the pass met. It enqueues the set if either has
-// changed.
-func (r *groupReconciler) store(
-	set types.NamespacedName, members *snapshot.GroupMembers, incarnation restart.Incarnation, obstacle *status.Obstacle,
-) {
+// store remembers what the pass observed. It enqueues the set if the set has to act on that.
+func (r *groupReconciler) store(set types.NamespacedName, members *snapshot.GroupMembers, next groupOutcome) {
 	if members.LWS == nil {
-		obstacle = nil // No status reports it.
+		next.obstacle = nil // No status reports it.
 	}
-	if changed := r.memories.storeGroup(set, members.Index, incarnation, obstacle); changed && members.LWS != nil {
+	if changed := r.memories.storeGroup(set, members.Index, next); changed && members.LWS != nil {
 		r.sets.Enqueue(members.LWS)
 	}
 }

@@ -27,8 +27,9 @@ type memories struct {
 
 // setMemory is what is remembered of one set.
 type setMemory struct {
-	incarnations map[int32]restart.Incarnation // stored by passes over groups
-	obstacles    map[int32]status.Obstacle     // stored by both, each for itself
+	incarnations  map[int32]restart.Incarnation // stored by passes over groups
+	unschedulable map[int32]string              // stored by passes over groups
+	obstacles     map[int32]status.Obstacle     // stored by both, each for itself
 
 	// The rest is stored by passes over the set.
 	observed        bool
@@ -53,6 +54,7 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
 	return plan.Memory{
 		Incarnations:    maps.Clone(known.incarnations),
+		Unschedulable:   maps.Clone(known.unschedulable),
 		Leaders:         known.leaders,
 		Record:          known.record,
 		RecordedAt:      known.recordedAt,
@@ -89,25 +91,37 @@ func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
 	return groupMemory{}
 }
 
+// groupOutcome is what a pass over a group observed.
+type groupOutcome struct {
+	incarnation   restart.Incarnation
+	unschedulable string           // which workers no node can take, and why; empty if there are none
+	obstacle      *status.Obstacle // nil if nothing is in the way
+}
+
 // storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
-// incarnation was completed, has ended, or has failed, or another obstacle is in the way.
-func (m *memories) storeGroup(
-	set types.NamespacedName, group int32, incarnation restart.Incarnation, obstacle *status.Obstacle,
-) (changed bool) {
+// incarnation was completed, has ended, or has failed, or something else is in the way.
+func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupOutcome) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	before := known.incarnations[group]
-	if incarnation.Leader == "" {
-		delete(known.incarnations, group)
-	} else {
-		known.incarnations[group] = incarnation
-	}
-	obstacleChanged := known.storeObstacle(group, obstacle)
+	before, wasUnschedulable := known.incarnations[group], known.unschedulable[group]
+	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
+	store(known.unschedulable, group, next.unschedulable, next.unschedulable != "")
+	obstacleChanged := known.storeObstacle(group, next.obstacle)
 	if len(known.incarnations) == 0 && len(known.obstacles) == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
-	return obstacleChanged || before.Fingerprint != incarnation.Fingerprint || before.Failure != incarnation.Failure
+	return obstacleChanged || wasUnschedulable != next.unschedulable ||
+		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
+}
+
+// store stores a group's value, or deletes it if there is none.
+func store[T any](values map[int32]T, group int32, value T, exists bool) {
+	if exists {
+		values[group] = value
+	} else {
+		delete(values, group)
+	}
 }
 
 // forget drops what is remembered of a deleted set.
@@ -121,7 +135,9 @@ func (m *memories) forget(set types.NamespacedName) {
 func (m *memories) known(set types.NamespacedName) *setMemory {
 	if m.bySet[set] == nil {
 		m.bySet[set] = &setMemory{
-			incarnations: map[int32]restart.Incarnation{}, obstacles: map[int32]status.Obstacle{},
+			incarnations:  map[int32]restart.Incarnation{},
+			unschedulable: map[int32]string{},
+			obstacles:     map[int32]status.Obstacle{},
 		}
 	}
 	return m.bySet[set]

@@ -43,7 +43,7 @@ func TestMemoryOfObstacles(t *testing.T) {
 		if step.group == status.WholeSet {
 			changed = memories.storeSet(step.set, &plan.Memory{}, step.obstacle)
 		} else {
-			changed = memories.storeGroup(step.set, step.group, restart.Incarnation{}, step.obstacle)
+			changed = memories.storeGroup(step.set, step.group, groupOutcome{obstacle: step.obstacle})
 		}
 		if changed != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, changed, step.changed)
@@ -76,7 +76,7 @@ func TestMemoryOfIncarnations(t *testing.T) {
 		{"it has failed", restart.Incarnation{Leader: "1", Failure: "pod a-3-1 was deleted"}, true},
 		{"it has ended", restart.Incarnation{}, true},
 	} {
-		if got := memories.storeGroup(set, 3, step.incarnation, nil); got != step.changed {
+		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}); got != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, got, step.changed)
 		}
 		if diff := cmp.Diff(step.incarnation, memories.ofGroup(set, 3).incarnation); diff != "" {
@@ -92,15 +92,18 @@ func TestMemoryOfASet(t *testing.T) {
 	set, now := types.NamespacedName{Namespace: "default", Name: "a"}, time.Unix(1_700_000_000, 0)
 	want := plan.Memory{
 		Incarnations:    map[int32]restart.Incarnation{0: {Leader: "1"}},
+		Unschedulable:   map[int32]string{0: "a-0-1: 0/2 nodes are available"},
 		Leaders:         restart.Leaders{0: {UID: "1"}},
 		Record:          restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
 		RecordedAt:      now,
 		StatusWrittenAt: now.Add(time.Second),
 	}
 	memories := newMemories()
-	memories.storeGroup(set, 0, restart.Incarnation{Leader: "1"}, nil)
+	memories.storeGroup(set, 0, groupOutcome{
+		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
+	})
 	stored := want
-	stored.Incarnations = nil // Passes over sets don't store what passes over groups observe.
+	stored.Incarnations, stored.Unschedulable = nil, nil // Passes over sets don't store what passes over groups observe.
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -126,7 +129,9 @@ func TestMemoriesInParallel(t *testing.T) {
 	var passes sync.WaitGroup
 	for index := range int32(20) {
 		passes.Go(func() {
-			memories.storeGroup(set, index, restart.Incarnation{Leader: "1"}, &status.Obstacle{Group: index})
+			memories.storeGroup(set, index, groupOutcome{
+				incarnation: restart.Incarnation{Leader: "1"}, obstacle: &status.Obstacle{Group: index},
+			})
 			memory := memories.ofSet(set)
 			memories.storeSet(set, &memory, nil)
 		})

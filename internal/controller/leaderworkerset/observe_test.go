@@ -22,7 +22,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// cacheOf is a cache with the operator's indexes that holds the objects.
+// cacheOf returns a cache with the operator's indexes that holds the objects.
 func cacheOf(t *testing.T, objects ...client.Object) client.WithWatch {
 	t.Helper()
 	for _, object := range objects {
@@ -47,19 +47,22 @@ func (i indexesOf) IndexField(_ context.Context, object client.Object, field str
 
 func controlled(meta metav1.ObjectMeta, uid, ownerUID string) metav1.ObjectMeta {
 	meta.UID = types.UID(uid)
-	meta.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Owner", Name: "owner", UID: types.UID(ownerUID), Controller: ptr.To(true)}}
+	meta.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: "v1", Kind: "Owner", Name: "owner", UID: types.UID(ownerUID), Controller: ptr.To(true),
+	}}
 	return meta
 }
 
-// someWorld is set "llama" with groups 0 and 1 of 2 pods, things of other sets, and what has only the name in common.
-func someWorld(t *testing.T) client.WithWatch {
+// newCache returns a cache with the set "llama" and its groups 0 and 1 of 2 pods. It also has objects of other sets,
+// and objects that only have the name of the set.
+func newCache(t *testing.T) client.WithWatch {
 	t.Helper()
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: part("llama")}
 	lws.UID = "set"
 	elsewhere := part("llama")
 	elsewhere.Namespace = "other"
-	stranger := part("stranger-0", "group-index", "0", "worker-index", "0")
-	stranger.Labels[leaderworkersetv1.SetNameLabelKey] = "stranger"
+	other := part("other-0", "group-index", "0", "worker-index", "0")
+	other.Labels[leaderworkersetv1.SetNameLabelKey] = "other"
 	leader := leaderOf(1)
 	leader.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"}
 	leader.Spec.NodeName = "n1"
@@ -77,7 +80,7 @@ func someWorld(t *testing.T) client.WithWatch {
 		&appsv1.StatefulSet{ObjectMeta: elsewhere},
 		&appsv1.ControllerRevision{ObjectMeta: part("llama-abc-1")},
 		&corev1.Service{ObjectMeta: part("llama")}, &corev1.Service{ObjectMeta: part("llama-1", "group-index", "1")},
-		&corev1.Pod{ObjectMeta: stranger},
+		&corev1.Pod{ObjectMeta: other},
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{"rack": "r1"}}},
 	)
 }
@@ -85,7 +88,9 @@ func someWorld(t *testing.T) client.WithWatch {
 var llama = types.NamespacedName{Namespace: "default", Name: "llama"}
 
 func TestCachedSetsHaveTheirDefaults(t *testing.T) {
-	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}}}
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
+	}}
 	cached, err := withDefaults(lws)
 	if err != nil || cached != any(lws) || lws.ManagedFields != nil || ptr.Deref(lws.Spec.Replicas, 0) != 1 {
 		t.Errorf("got %v, %v, want the set with its defaults, and without managed fields", cached, err)
@@ -93,12 +98,14 @@ func TestCachedSetsHaveTheirDefaults(t *testing.T) {
 }
 
 func TestObserveSet(t *testing.T) {
-	observed, err := (&observer{Reader: someWorld(t)}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: newCache(t)}).set(t.Context(), llama)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if observed.Leaders == nil || observed.Leaders.UID != "leaders" || observed.Service == nil || len(observed.Revisions) != 1 {
-		t.Errorf("got leaders %v, Service %v and %d revisions, want those of the set", observed.Leaders, observed.Service, len(observed.Revisions))
+	if observed.Leaders == nil || observed.Leaders.UID != "leaders" || observed.Service == nil ||
+		len(observed.Revisions) != 1 {
+		t.Errorf("got leaders %v, Service %v and %d revisions, want those of the set",
+			observed.Leaders, observed.Service, len(observed.Revisions))
 	}
 	if observed.CurrentKey != "abc" {
 		t.Errorf("the key of the current revision is %q, want abc", observed.CurrentKey)
@@ -108,7 +115,7 @@ func TestObserveSet(t *testing.T) {
 	}
 }
 
-func TestObserveSetThatIsGone(t *testing.T) {
+func TestObserveDeletedSet(t *testing.T) {
 	observed, err := (&observer{Reader: cacheOf(t)}).set(t.Context(), llama)
 	if observed != nil || err != nil {
 		t.Errorf("got %+v and error %v, want neither", observed, err)
@@ -116,13 +123,14 @@ func TestObserveSetThatIsGone(t *testing.T) {
 }
 
 func TestObserveGroup(t *testing.T) {
-	o := &observer{Reader: someWorld(t)}
+	o := &observer{Reader: newCache(t)}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Index != 1 || m.LWS == nil || m.LWS.Spec.Replicas == nil || m.Leader == nil || m.Leaders == nil || m.Workers == nil || m.Service == nil {
-		t.Errorf("got %+v, want everything to be there", m)
+	if m.Index != 1 || m.LWS == nil || m.LWS.Spec.Replicas == nil || m.Leader == nil || m.Leaders == nil ||
+		m.Workers == nil || m.Service == nil {
+		t.Errorf("got %+v, want all objects", m)
 	}
 	if len(m.WorkerPods) != 1 || m.WorkerPods[0].Name != "llama-1-1" {
 		t.Errorf("got %d worker pods, want llama-1-1", len(m.WorkerPods))
@@ -133,32 +141,38 @@ func TestObserveGroup(t *testing.T) {
 
 	m, err = o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-0"})
 	if err != nil || m.Node != nil || m.Service != nil {
-		t.Errorf("group 0: got node %v, Service %v and error %v, want none: it asks for no placement", m.Node, m.Service, err)
+		t.Errorf("group 0: got node %v, Service %v and error %v, want none without exclusive placement", m.Node, m.Service,
+			err)
 	}
 }
 
-func TestObserveGroupOfNothing(t *testing.T) {
+func TestObserveGroupWithoutObjects(t *testing.T) {
 	o := &observer{Reader: cacheOf(t)}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-7"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &snapshot.GroupMembers{Index: 7, WorkerPods: []*corev1.Pod{}, Claims: []*corev1.PersistentVolumeClaim{}, Revisions: []*appsv1.ControllerRevision{}}
+	want := &snapshot.GroupMembers{
+		Index: 7, WorkerPods: []*corev1.Pod{}, Claims: []*corev1.PersistentVolumeClaim{},
+		Revisions: []*appsv1.ControllerRevision{},
+	}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 	if _, err := o.group(t.Context(), llama); err == nil {
-		t.Error("a name that is no group's gave no error")
+		t.Error("the name of no group gives no error")
 	}
 }
 
-// TestObserveFailsAsAWhole: half of a picture is none.
-func TestObserveFailsAsAWhole(t *testing.T) {
+// TestObserveFailsWithAnyRead fails one read after the other, each of which fails the observation.
+func TestObserveFailsWithAnyRead(t *testing.T) {
 	away := errors.New("away")
 	reads := 0
 	failing := 0
-	reader := interceptor.NewClient(someWorld(t), interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	reader := interceptor.NewClient(newCache(t), interceptor.Funcs{
+		Get: func(
+			ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption,
+		) error {
 			reads++
 			if reads == failing {
 				return away

@@ -33,100 +33,106 @@ func withMaxRestarts(limit int32) change {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = &limit }
 }
 
-// withVolumes has every pod have a volume, whose claims are retained or deleted.
+// withVolumes gives every pod a volume, whose claims are retained or deleted.
 func withVolumes(policy appsv1.PersistentVolumeClaimRetentionPolicyType) change {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
-		lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+		template := &lws.Spec.LeaderWorkerTemplate
+		template.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data"}}}
+		template.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 			WhenScaled: policy, WhenDeleted: policy,
 		}
 	}
 }
 
-// pod is the key of a pod.
+// withNodeSelector selects a node that doesn't exist.
+func withNodeSelector(lws *leaderworkersetv1.LeaderWorkerSet) {
+	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
+}
+
+// pod returns the key of a pod.
 func pod(name string) types.NamespacedName { return at(theSet, name) }
 
-// heals has everything happen until the set is as it should be again.
-func (s scene) heals() {
+// recovers settles until the set is reconciled again.
+func (s scene) recovers() {
 	s.Helper()
 	s.Settle()
 	s.CheckReconciled(theSet)
 }
 
-// restartFilms are plays of groups that fail.
+// restartFilms are films of groups that fail.
 var restartFilms = map[string]func(scene){
 	"worker-deleted": func(s scene) {
-		s.runs("2 groups of 3", newSet(2, 3))
+		s.starts("2 groups of 3", newSet(2, 3))
 		s.DeletePod(pod("a-1-1"), metav1.DeletePropagationBackground)
-		s.heals()
+		s.recovers()
 	},
 	"worker-killed": func(s scene) {
-		s.runs("2 groups of 3", newSet(2, 3))
+		s.starts("2 groups of 3", newSet(2, 3))
 		s.KillPod(pod("a-1-1"))
-		s.heals()
+		s.recovers()
 	},
 	"container": func(s scene) {
-		s.runs("2 groups of 3", newSet(2, 3))
+		s.starts("2 groups of 3", newSet(2, 3))
 		s.RestartContainer(pod("a-0-2"))
-		s.heals()
+		s.recovers()
 	},
 	"init-container": func(s scene) {
-		s.runs("1 group of 2", newSet(1, 2))
+		s.starts("1 group of 2", newSet(1, 2))
 		s.RestartInitContainer(pod("a-0"))
-		s.heals()
+		s.recovers()
 	},
 	"failed": func(s scene) {
-		s.runs("2 groups of 2", newSet(2, 2))
+		s.starts("2 groups of 2", newSet(2, 2))
 		s.FailPod(pod("a-0"), "")
-		s.heals()
+		s.recovers()
 	},
 	"evicted": func(s scene) {
-		s.runs("2 groups of 2", newSet(2, 2))
+		s.starts("2 groups of 2", newSet(2, 2))
 		s.FailPod(pod("a-1-1"), "Evicted")
-		s.heals()
+		s.recovers()
 	},
 	"several-pods": func(s scene) {
-		s.runs("2 groups of 4", newSet(2, 4))
+		s.starts("2 groups of 4", newSet(2, 4))
 		s.RestartContainer(pod("a-0"))
 		s.DeletePod(pod("a-0-1"), metav1.DeletePropagationBackground)
 		s.KillPod(pod("a-0-2"))
 		s.FailPod(pod("a-0-3"), "")
-		s.heals()
+		s.recovers()
 	},
 	"several-groups": func(s scene) {
-		s.runs("4 groups of 2", newSet(4, 2))
+		s.starts("4 groups of 2", newSet(4, 2))
 		s.RestartContainer(pod("a-0-1"))
 		s.RestartContainer(pod("a-2"))
 		s.KillPod(pod("a-3-1"))
-		s.heals()
+		s.recovers()
 	},
 	"after-start": playAfterStart,
 	"policy-none": func(s scene) {
-		s.runs("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
+		s.starts("1 group of 3, restart policy None", newSet(1, 3, withPolicy(leaderworkersetv1.NoneRestartPolicy)))
 		s.RestartContainer(pod("a-0"))
 		s.FailPod(pod("a-0-1"), "Evicted")
 		s.KillPod(pod("a-0-2"))
-		s.heals()
+		s.recovers()
 	},
 	"operator-away": func(s scene) {
-		s.runs("3 groups of 2", newSet(3, 2))
+		s.starts("3 groups of 2", newSet(3, 2))
 		s.Stop()
 		s.KillPod(pod("a-0-1"))
 		s.RestartContainer(pod("a-1"))
 		s.Elapse(time.Minute)
 		s.Start()
-		s.heals()
+		s.recovers()
 	},
 	"leader-background": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationBackground) },
 	"leader-foreground": func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationForeground) },
 	"leader-orphan":     func(s scene) { playLeaderDeleted(s, metav1.DeletePropagationOrphan) },
 	"scale-down": func(s scene) {
-		s.runs("3 groups of 2", newSet(3, 2))
+		s.starts("3 groups of 2", newSet(3, 2))
 		s.KillPod(pod("a-2-1"))
 		s.becomes("2 groups", scaledTo(2))
 	},
 	"old-revision": func(s scene) {
-		s.runs("2 groups of 2", newSet(2, 2))
+		s.starts("2 groups of 2", newSet(2, 2))
 		s.AddNode("node-3", nil)
 		s.changes("image:2, size 3, partition 1", func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			withImage(2)(lws)
@@ -141,11 +147,11 @@ var restartFilms = map[string]func(scene){
 		})
 	},
 	"lost-node": func(s scene) {
-		s.runs("2 groups of 2", newSet(2, 2))
+		s.starts("2 groups of 2", newSet(2, 2))
 		s.LoseNode("node-1")
 		s.Elapse(10 * time.Minute)
 		s.RemoveNode("node-1")
-		s.heals()
+		s.recovers()
 	},
 	"workers-background": func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationBackground) },
 	"workers-foreground": func(s scene) { playStatefulSetDeleted(s, "a-0", metav1.DeletePropagationForeground) },
@@ -162,7 +168,8 @@ var restartFilms = map[string]func(scene){
 	"bounded":            playBounded,
 }
 
-// TestRestartFilms compares what happens to groups that fail, in an orderly world, with what people have read and found good.
+// TestRestartFilms compares the films of groups that fail, in orderly worlds, with golden files, which people have
+// reviewed.
 func TestRestartFilms(t *testing.T) {
 	for name, play := range restartFilms {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +180,7 @@ func TestRestartFilms(t *testing.T) {
 	}
 }
 
-// TestRestartFilmsAtRandom plays the films in random worlds: they end well there, too.
+// TestRestartFilmsAtRandom runs the same films in random worlds, where the sets recover as well.
 func TestRestartFilmsAtRandom(t *testing.T) {
 	for name, play := range restartFilms {
 		t.Run(name, func(t *testing.T) {
@@ -187,12 +194,12 @@ func TestRestartFilmsAtRandom(t *testing.T) {
 	}
 }
 
-// TestRandomRestarts has accidents happen to pods, nodes and the operator while users scale and change sets, in random worlds.
+// TestRandomRestarts scales and changes sets in random worlds, with accidents of pods, nodes and the operator.
 func TestRandomRestarts(t *testing.T) {
 	inRandomWorlds(t, *seeds, playRestartsRandomly)
 }
 
-// inRandomWorlds plays in that many random worlds, or only in that of the flag -seed, whose film it shows.
+// inRandomWorlds plays in that many random worlds, or in the world of the flag -seed alone, whose film it logs.
 func inRandomWorlds(t *testing.T, count int, play func(*testing.T, uint64) string) {
 	t.Helper()
 	if *seed != 0 {
@@ -207,7 +214,7 @@ func inRandomWorlds(t *testing.T, count int, play func(*testing.T, uint64) strin
 	}
 }
 
-// playRestartsRandomly plays one random world with accidents and gives its film.
+// playRestartsRandomly runs one random world with accidents and returns its film.
 func playRestartsRandomly(t *testing.T, seed uint64) string {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // Not a secret: it has to repeat.
@@ -229,33 +236,34 @@ func playRestartsRandomly(t *testing.T, seed uint64) string {
 	}
 	s.creates(words, lws.DeepCopy())
 	for range 3 + random.IntN(5) {
-		s.pass(random)
+		s.stepsRandomly(random)
 		switch random.IntN(6) {
 		case 0:
 			changeRandomly(s, random, lws)
 		case 1, 2:
 			s.Stop()
-			s.strikes(random)
+			s.accidents(random)
 			s.Elapse(time.Duration(random.Int64N(int64(time.Minute))))
 			s.Start()
 		default:
-			s.strikes(random)
+			s.accidents(random)
 		}
 	}
 	s.RecoverNode("node-1")
-	s.becomesGood(lws)
+	s.ends(lws)
 	return s.Film()
 }
 
-// strikes has one or more of the things happen that groups don't survive.
-func (s scene) strikes(random *rand.Rand) {
+// accidents makes up to three random accidents.
+func (s scene) accidents(random *rand.Rand) {
 	s.Helper()
 	for range 1 + random.IntN(3) {
-		s.strikesOnce(random)
+		s.accident(random)
 	}
 }
 
-func (s scene) strikesOnce(random *rand.Rand) {
+// accident makes one random accident of a pod or a node.
+func (s scene) accident(random *rand.Rand) {
 	s.Helper()
 	pods := s.API.List("Pod")
 	if len(pods) == 0 {
@@ -282,26 +290,27 @@ func (s scene) strikesOnce(random *rand.Rand) {
 	}
 }
 
-// playAfterStart has pods fail before their group has started, which nobody minds, and after.
+// playAfterStart makes pods fail before their group has started, which doesn't count, and after.
 func playAfterStart(s scene) {
-	s.creates("1 group of 3, restarted after it has started", newSet(1, 3, withPolicy(leaderworkersetv1.RecreateGroupAfterStart)))
+	s.creates("1 group of 3, restarted after it has started",
+		newSet(1, 3, withPolicy(leaderworkersetv1.RecreateGroupAfterStart)))
 	s.Elapse(time.Second)
 	s.RestartInitContainer(pod("a-0"))
 	s.FailPod(pod("a-0-1"), "")
 	s.KillPod(pod("a-0-2"))
-	s.heals()
+	s.recovers()
 	s.RestartContainer(pod("a-0"))
-	s.heals()
+	s.recovers()
 }
 
-// playLeaderDeleted has a user delete a leader, whose group is recreated within one grace period however that is done.
+// playLeaderDeleted deletes a leader. Its group is created again within one grace period, whatever the policy.
 func playLeaderDeleted(s scene, policy metav1.DeletionPropagation) {
-	s.runs("2 groups of 3", newSet(2, 3))
+	s.starts("2 groups of 3", newSet(2, 3))
 	s.DeletePod(pod("a-0"), policy)
-	s.heals()
+	s.recovers()
 }
 
-// claims are the UIDs of all volume claims by name.
+// claims returns the UIDs of all volume claims by name.
 func (s scene) claims() map[string]types.UID {
 	claims := map[string]types.UID{}
 	for _, claim := range s.API.List("PersistentVolumeClaim") {
@@ -310,7 +319,8 @@ func (s scene) claims() map[string]types.UID {
 	return claims
 }
 
-// checkClaims fails the test unless there are the claims of groups of 2, those that were there before among them.
+// checkClaims fails the test unless exactly the claims of so many groups of 2 exist, with the UIDs that they had
+// before.
 func (s scene) checkClaims(groups int32, before map[string]types.UID) {
 	s.Helper()
 	var want []string
@@ -329,13 +339,14 @@ func (s scene) checkClaims(groups int32, before map[string]types.UID) {
 	}
 }
 
-// playVolumesRetained has claims outlive restarts of their group, scaling and deletion.
+// playVolumesRetained restarts a group, scales and deletes a set. Its claims are kept each time.
 func playVolumesRetained(s scene) {
-	s.runs("2 groups of 2 with volumes", newSet(2, 2, withVolumes(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)))
+	s.starts("2 groups of 2 with volumes",
+		newSet(2, 2, withVolumes(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)))
 	before := s.claims()
 	s.checkClaims(2, nil)
 	s.KillPod(pod("a-1-1"))
-	s.heals()
+	s.recovers()
 	s.checkClaims(2, before)
 	s.becomes("1 group", scaledTo(1))
 	s.checkClaims(2, before)
@@ -347,14 +358,14 @@ func playVolumesRetained(s scene) {
 	s.checkClaims(2, before)
 }
 
-// playVolumesDeleted has claims outlive restarts of their group, but not scaling and deletion.
+// playVolumesDeleted restarts a group, which keeps its claims. Scaling down and deletion delete claims.
 func playVolumesDeleted(s scene) {
-	s.runs("2 groups of 2 with volumes that go when they aren't needed",
+	s.starts("2 groups of 2 with volumes that go when they aren't needed",
 		newSet(2, 2, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
 	before := s.claims()
 	s.checkClaims(2, nil)
 	s.KillPod(pod("a-1-1"))
-	s.heals()
+	s.recovers()
 	s.checkClaims(2, before)
 	s.becomes("1 group", scaledTo(1))
 	s.checkClaims(1, before)
@@ -364,17 +375,16 @@ func playVolumesDeleted(s scene) {
 	s.checkClaims(0, nil)
 }
 
-// waitsWithVolumes has a group be there that no node takes, with volumes that go with the set.
+// waitsWithVolumes creates a group that no node can take, with volumes that are deleted with the set.
 func (s scene) waitsWithVolumes() {
 	s.Helper()
 	s.creates("1 group of 3 that no node takes, with volumes that go with it",
-		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.NodeSelector = map[string]string{rack: "none"}
-		}))
+		newSet(1, 3, withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType), withNodeSelector))
 	s.Settle()
 }
 
-// playVolumesOfWaitingPods has claims of pods that no node takes go with the set, although they may be made again after it is gone.
+// playVolumesOfWaitingPods deletes a set whose pods no node can take. Their claims are deleted, although they may be
+// created once more after the set is deleted.
 func playVolumesOfWaitingPods(s scene) {
 	s.waitsWithVolumes()
 	s.deletes(metav1.DeletePropagationBackground)
@@ -383,7 +393,8 @@ func playVolumesOfWaitingPods(s scene) {
 	s.checkClaims(0, nil)
 }
 
-// playVolumesLeftBehind has claims stay that are made for groups that a deleted set left behind, though they would have gone with the set.
+// playVolumesLeftBehind deletes a set and keeps its groups. Claims that are created for these groups are kept, although
+// they would have been deleted with the set.
 func playVolumesLeftBehind(s scene) {
 	s.waitsWithVolumes()
 	s.deletes(metav1.DeletePropagationOrphan)
@@ -401,13 +412,14 @@ func playVolumesLeftBehind(s scene) {
 	}
 }
 
-// playStatefulSetDeleted has a user delete a StatefulSet of the operator's: what it had comes back, at the same time.
+// playStatefulSetDeleted deletes a StatefulSet of the set. The operator creates it again, and its pods are replaced at
+// once.
 func playStatefulSetDeleted(s scene, name string, policy metav1.DeletionPropagation) {
-	s.runs("2 groups of 3", newSet(2, 3))
+	s.starts("2 groups of 3", newSet(2, 3))
 	s.User(fmt.Sprintf("deletes StatefulSet %s, propagation %s", name, policy), func() error {
 		return s.API.Delete("StatefulSet", at(theSet, name), nil, policy)
 	})
-	s.heals()
+	s.recovers()
 }
 
 const rack = "example.com/rack"
@@ -430,51 +442,51 @@ func (s scene) checkExclusive() {
 			continue
 		}
 		node := s.API.Get("Node", types.NamespacedName{Name: member.Spec.NodeName})
-		place, group := node.GetLabels()[rack], member.Labels[leaderworkersetv1.GroupIndexLabelKey]
-		if other, taken := groupIn[place]; taken && other != group {
-			s.Errorf("rack %q has groups %s and %s", place, other, group)
+		name, group := node.GetLabels()[rack], member.Labels[leaderworkersetv1.GroupIndexLabelKey]
+		if other, ok := groupIn[name]; ok && other != group {
+			s.Errorf("rack %q has groups %s and %s", name, other, group)
 		}
-		if other, placed := rackOf[group]; placed && other != place {
-			s.Errorf("group %s is in racks %q and %q", group, other, place)
+		if other, ok := rackOf[group]; ok && other != name {
+			s.Errorf("group %s is in racks %q and %q", group, other, name)
 		}
-		groupIn[place], rackOf[group] = group, place
+		groupIn[name], rackOf[group] = group, name
 	}
 }
 
-// playExclusive has each group in a rack of its own: also after a restart, and when there are fewer racks than groups for a while.
+// playExclusive checks that each group has a rack of its own, also after a restart and while there are too few racks.
 func playExclusive(s scene) {
 	s.addsRack("rack-a")
 	s.addsRack("rack-b")
-	s.runs("2 groups of 3, each in its rack", newSet(2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+	s.starts("2 groups of 3, each in its rack", newSet(2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		lws.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: rack}
 	}))
 	s.checkExclusive()
 	s.KillPod(pod("a-1-1"))
-	s.heals()
+	s.recovers()
 	s.checkExclusive()
 	s.changes("3 groups", scaledTo(3))
 	s.Settle()
 	s.checkExclusive()
 	s.addsRack("rack-c")
-	s.heals()
+	s.recovers()
 	s.checkExclusive()
 }
 
-// playUnbounded has a group crash again and again, as soon as it is there: each time it takes longer until it is recreated, up to a limit.
+// playUnbounded crashes a group again and again, as soon as it is ready. The delay of its restart grows up to a limit.
 func playUnbounded(s scene) {
-	s.runs("1 group of 1", newSet(1, 1))
+	s.starts("1 group of 1", newSet(1, 1))
 	for range 8 {
 		s.RestartContainer(pod("a-0"))
-		s.heals()
+		s.recovers()
 	}
 	s.Elapse(10 * time.Minute)
 	s.RestartContainer(pod("a-0"))
-	s.heals()
+	s.recovers()
 }
 
-// playBounded has a group crash more often than it may, and be resumed.
+// playBounded crashes a group until it has no restarts left, and resumes it.
 func playBounded(s scene) {
-	s.runs("2 groups of 2, at most 2 restarts", newSet(2, 2, withMaxRestarts(2)))
+	s.starts("2 groups of 2, at most 2 restarts", newSet(2, 2, withMaxRestarts(2)))
 	for range 3 {
 		s.RestartContainer(pod("a-1-1"))
 		s.Settle()
@@ -484,7 +496,7 @@ func playBounded(s scene) {
 	s.Restart()
 	s.Settle()
 	s.DeletePod(pod("a-1"), metav1.DeletePropagationBackground)
-	s.heals()
+	s.recovers()
 	s.RestartContainer(pod("a-1-1"))
-	s.heals()
+	s.recovers()
 }

@@ -28,7 +28,7 @@ func TestFilmsOfStrangers(t *testing.T) {
 			s.CheckReconciled(theSet)
 		},
 		"copy-of-a-worker": func(s scene) {
-			s.runs("2 groups of 3", newSet(2, 3))
+			s.starts("2 groups of 3", newSet(2, 3))
 			s.copiesWorker("a-1-9")
 			s.copiesWorker("a-1-0")
 			s.Settle()
@@ -47,14 +47,14 @@ func TestFilmsOfStrangers(t *testing.T) {
 // outlives the set.
 func playServiceOfTheUser(s scene) {
 	s.createsService("a", map[string]string{leaderworkersetv1.SetNameLabelKey: "a"})
-	s.runs("2 groups of 2", newSet(2, 2))
+	s.starts("2 groups of 2", newSet(2, 2))
 	s.becomes("image:2", withImage(2))
 	s.deletes(metav1.DeletePropagationBackground)
 	s.Settle()
 	if s.API.Get("Service", theSet) == nil {
 		s.Error("the Service was deleted with the set")
 	}
-	s.runs("2 groups of 2, again", newSet(2, 2))
+	s.starts("2 groups of 2, again", newSet(2, 2))
 	s.deletesService("a")
 	s.Settle()
 	s.CheckReconciled(theSet)

@@ -180,7 +180,7 @@ func TestErrorsReadLikeThoseOfTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestOtherErrorsOfTheDryRunPass has errors that may be gone when the operator creates the StatefulSets.
+// TestOtherErrorsOfTheDryRunPass returns errors that may have passed when the operator creates the StatefulSets.
 func TestOtherErrorsOfTheDryRunPass(t *testing.T) {
 	for _, answer := range []error{
 		apierrors.NewForbidden(schema.GroupResource{}, "a", errors.New("quota")), apierrors.NewTimeoutError("later", 1),
@@ -275,7 +275,7 @@ func TestDefaultFillsIn(t *testing.T) {
 	}
 }
 
-// TestTopologies has annotations that aren't keys of node labels, with which no pod could be created. A stored one
+// TestTopologies tries annotations that aren't keys of node labels, with which no pod could be created. A stored one
 // doesn't make edits fail.
 func TestTopologies(t *testing.T) {
 	annotated := func(key string) *leaderworkersetv1.LeaderWorkerSet {

@@ -191,10 +191,11 @@ var untouched = regexp.MustCompile("^(Status|Volumes|ManagedFields|EphemeralCont
 // randomPod returns a leader or a worker of a group of three. Its values are likely to be among those that are
 // injected.
 func randomPod(seed uint64) *corev1.Pod {
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // Not a secret: it has to repeat.
 	oneOf := func(values ...string) string { return values[random.IntN(len(values))] }
 	pod := &corev1.Pod{}
-	randfill.NewWithSeed(int64(seed)).NilChance(0.4).NumElements(0, 3).MaxDepth(14).SkipFieldsWithPattern(untouched).Funcs(
+	filler := randfill.NewWithSeed(int64(seed)) //nolint:gosec // Any number will do.
+	filler.NilChance(0.4).NumElements(0, 3).MaxDepth(14).SkipFieldsWithPattern(untouched).Funcs(
 		func(quantity *resource.Quantity, c randfill.Continue) {
 			*quantity = *resource.NewQuantity(c.Int63n(9), "")
 		},

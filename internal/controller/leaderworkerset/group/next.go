@@ -135,8 +135,11 @@ func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
 }
 
 // leaderIsTerminating stops the workers together with the leader, so that the whole group stops within one termination
-// grace period. The garbage collector would begin only once the leader is deleted. It never deletes workers that were
+// grace period, whatever its size. The garbage collector would begin only once the leader is deleted. With the default
+// limits of kube-controller-manager it deletes 20 pods a second at most. And it never deletes workers that were
 // orphaned, which the next leader can't use.
+//
+// The StatefulSet is deleted before its pods: its controller creates no other ones then.
 func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	if m.Leader.DeletionTimestamp == nil {
 		return nil
@@ -146,7 +149,24 @@ func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	if ofGroup && m.Workers.DeletionTimestamp == nil {
 		verdict.Action, verdict.Writes = StopWorkers, []write.Write{{Delete: []write.Object{m.Workers}}}
 	}
+	if pods := runningWorkers(m); len(pods) > 0 {
+		verdict.Action, verdict.Writes = StopWorkers, append(verdict.Writes, write.Write{Delete: pods})
+	}
 	return verdict
+}
+
+// runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the leader
+// terminates, none of them is of the next incarnation.
+func runningWorkers(m *snapshot.GroupMembers) []write.Object {
+	var pods []write.Object
+	for _, pod := range m.WorkerPods {
+		owner := metav1.GetControllerOf(pod)
+		ofGroup := owner != nil && owner.Kind == "StatefulSet" && owner.Name == m.Leader.Name
+		if ofGroup && pod.DeletionTimestamp == nil {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
 }
 
 // setIsDeleted creates nothing for a pod that is nobody's leader, or soon won't be.

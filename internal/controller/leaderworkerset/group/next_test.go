@@ -25,10 +25,11 @@ const rack = "example.com/rack"
 
 var deleted = &metav1.Time{}
 
-// newMembers is group 1 of a set whose groups have 3 pods, right after its leader was created: workers are what it needs next.
+// newMembers returns group 1 of a set of size 3, right after its leader was created. Its workers are created next.
 func newMembers(t *testing.T, change func(*leaderworkersetv1.LeaderWorkerSet)) *snapshot.GroupMembers {
 	t.Helper()
-	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set"}}
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default",
+		UID: "set"}}
 	lws.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](3)
 	lws.Default()
 	change(lws)
@@ -36,7 +37,9 @@ func newMembers(t *testing.T, change func(*leaderworkersetv1.LeaderWorkerSet)) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", UID: "leaders", OwnerReferences: controlledBy("LeaderWorkerSet", "llama", "set")}}
+	leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama", UID: "leaders", OwnerReferences: controlledBy("LeaderWorkerSet", "llama", "set"),
+	}}
 	return &snapshot.GroupMembers{
 		LWS: lws, Leaders: leaders, Index: 1, Revisions: []*appsv1.ControllerRevision{created},
 		Leader: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
@@ -65,33 +68,39 @@ func leaderReady(lws *leaderworkersetv1.LeaderWorkerSet) {
 	lws.Spec.StartupPolicy = leaderworkersetv1.LeaderReadyStartupPolicy
 }
 
-// workersOf is a worker StatefulSet that belongs to a pod of the leader's name with that UID.
+// workersOf returns a worker StatefulSet whose owner is a pod of the leader's name with that UID.
 func workersOf(uid string) *appsv1.StatefulSet {
-	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "workers", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
+	return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1", UID: "workers", OwnerReferences: controlledBy("Pod", "llama-1", uid),
+	}}
 }
 
-// orphanedWorker is a worker pod of the group that belongs to nobody.
+// orphanedWorker returns a worker pod of the group without an owner.
 func orphanedWorker(m *snapshot.GroupMembers) *corev1.Pod {
 	key := identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
 	labels := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: key}
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "llama-1-1", Labels: labels}}
 }
 
-// previousWorker is a worker pod that the present worker StatefulSet doesn't control.
+// previousWorker returns a worker pod that the present worker StatefulSet doesn't control.
 func previousWorker() *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "llama-1-1"}}
 }
 
-// orphanedWorkers is a worker StatefulSet of the group that belongs to nobody.
+// orphanedWorkers returns a worker StatefulSet of the group without an owner.
 func orphanedWorkers() *appsv1.StatefulSet {
 	workers := workersOf("leader")
 	workers.OwnerReferences = nil
-	workers.Labels = map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1")}
+	workers.Labels = map[string]string{
+		leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "llama-1"),
+	}
 	return workers
 }
 
 func serviceOf(uid string) *corev1.Service {
-	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "llama-1", UID: "service", OwnerReferences: controlledBy("Pod", "llama-1", uid)}}
+	return &corev1.Service{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1", UID: "service", OwnerReferences: controlledBy("Pod", "llama-1", uid),
+	}}
 }
 
 func TestNext(t *testing.T) {
@@ -103,22 +112,25 @@ func TestNext(t *testing.T) {
 		action group.Action
 		reason string
 	}{
-		{"everything is there for workers", unchanged, func(*members) {}, group.CreateWorkers, "the workers are missing"},
+		{"workers can be created", unchanged, func(*members) {}, group.CreateWorkers, "the workers are missing"},
 
 		{"no leader", unchanged, func(m *members) { m.Leader = nil }, group.Wait, "there is no leader pod"},
 		{
-			"no leader, and nothing else", unchanged, func(m *members) { *m = members{Index: 1} },
+			"no leader, and no other object", unchanged, func(m *members) { *m = members{Index: 1} },
 			group.Wait, "there is no leader pod",
 		},
 
-		{"leader terminates", unchanged, func(m *members) { m.Leader.DeletionTimestamp = deleted }, group.Wait, "the leader pod is terminating"},
 		{
-			"leader terminates, workers are there", unchanged,
+			"leader terminates", unchanged, func(m *members) { m.Leader.DeletionTimestamp = deleted }, group.Wait,
+			"the leader pod is terminating",
+		},
+		{
+			"leader terminates, workers exist", unchanged,
 			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("leader") },
 			group.StopWorkers, "the leader pod is terminating",
 		},
 		{
-			"leader terminates, workers do, too", unchanged,
+			"leader and workers terminate", unchanged,
 			func(m *members) {
 				m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("leader")
 				m.Workers.DeletionTimestamp = deleted
@@ -126,60 +138,65 @@ func TestNext(t *testing.T) {
 			group.Wait, "the leader pod is terminating",
 		},
 		{
-			"leader terminates, workers are of another life", unchanged,
+			"leader terminates, workers are of another incarnation", unchanged,
 			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, workersOf("earlier") },
 			group.Wait, "the leader pod is terminating",
 		},
 		{
-			"leader terminates, workers are left alone", unchanged,
+			"leader terminates, workers are orphans", unchanged,
 			func(m *members) { m.Leader.DeletionTimestamp, m.Workers = deleted, orphanedWorkers() },
 			group.StopWorkers, "the leader pod is terminating",
 		},
 		{
-			"leader terminates, workers are left alone with the whole set", unchanged,
+			"leader terminates, workers are orphans of a deleted set", unchanged,
 			func(m *members) {
 				m.Leader.DeletionTimestamp, m.Workers, m.LWS = deleted, orphanedWorkers(), nil
 			},
 			group.Wait, "the leader pod is terminating",
 		},
 		{
-			"leader terminates because the whole set is gone", unchanged,
+			"leader terminates because the set was deleted", unchanged,
 			func(m *members) {
 				m.Leader.DeletionTimestamp, m.Workers, m.LWS = deleted, workersOf("leader"), nil
 			},
 			group.StopWorkers, "the leader pod is terminating",
 		},
 
-		{"set is gone", unchanged, func(m *members) { m.LWS = nil }, group.Wait, notOurs},
-		{"set is being deleted", unchanged, func(m *members) { m.LWS.DeletionTimestamp = deleted }, group.Wait, notOurs},
-		{"set is another one of the same name", unchanged, func(m *members) { m.LWS.UID = "new" }, group.Wait, notOurs},
-		{"leader StatefulSet is gone", unchanged, func(m *members) { m.Leaders = nil }, group.Wait, notOurs},
-		{"leader StatefulSet is being deleted", unchanged, func(m *members) { m.Leaders.DeletionTimestamp = deleted }, group.Wait, notOurs},
-		{"leader was orphaned", unchanged, func(m *members) { m.Leader.OwnerReferences = nil }, group.Wait, notOurs},
+		{"set was deleted", unchanged, func(m *members) { m.LWS = nil }, group.Wait, notOwned},
+		{"set terminates", unchanged, func(m *members) { m.LWS.DeletionTimestamp = deleted }, group.Wait, notOwned},
+		{"set is another one of the same name", unchanged, func(m *members) { m.LWS.UID = "new" }, group.Wait, notOwned},
+		{"leader StatefulSet was deleted", unchanged, func(m *members) { m.Leaders = nil }, group.Wait, notOwned},
+		{
+			"leader StatefulSet terminates", unchanged, func(m *members) { m.Leaders.DeletionTimestamp = deleted }, group.Wait,
+			notOwned,
+		},
+		{"leader was orphaned", unchanged, func(m *members) { m.Leader.OwnerReferences = nil }, group.Wait, notOwned},
 
 		{
-			"leader has waited for the previous group", unchanged, func(m *members) { hold(m) },
+			"leader has waited for the previous group", unchanged, func(m *members) { gate(m) },
 			group.UngateLeader, "the pods of the group's previous incarnation are gone",
 		},
 		{
-			"leader has waited, and is alone in its group", size1, func(m *members) { hold(m) },
+			"leader of a group of 1 has waited", size1, func(m *members) { gate(m) },
 			group.UngateLeader, "the pods of the group's previous incarnation are gone",
 		},
 		{
-			"leader has waited, and somebody else's StatefulSet is in the way", unchanged,
-			func(m *members) { hold(m); m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
+			"leader has waited, and another owner's StatefulSet has the name", unchanged,
+			func(m *members) { gate(m); m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
 			group.UngateLeader, "the pods of the group's previous incarnation are gone",
 		},
 		{
-			"leader waits for previous workers", unchanged, func(m *members) { hold(m); m.WorkerPods = []*corev1.Pod{previousWorker()} },
+			"leader waits for previous workers", unchanged,
+			func(m *members) { gate(m); m.WorkerPods = []*corev1.Pod{previousWorker()} },
 			group.Wait, "1 previous workers are still there",
 		},
 		{
-			"leader waits for previous workers to be stopped", unchanged, func(m *members) { hold(m); m.Workers = workersOf("earlier") },
+			"leader waits for previous workers to be stopped", unchanged,
+			func(m *members) { gate(m); m.Workers = workersOf("earlier") },
 			group.StopWorkers, "the previous workers outlived their leader",
 		},
 		{
-			"leader waits for others", unchanged,
+			"leader has another gate", unchanged,
 			func(m *members) {
 				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
 			},
@@ -187,13 +204,13 @@ func TestNext(t *testing.T) {
 		},
 
 		{
-			"revision is gone", unchanged, func(m *members) {
+			"revision was deleted", unchanged, func(m *members) {
 				m.Revisions, m.Leader.Labels = nil, map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 			},
 			group.BlockedUnwatched, `leader pod llama-1 is of revision "abc", which doesn't exist`,
 		},
 		{
-			"revision is another set's", unchanged,
+			"revision is of another set", unchanged,
 			func(m *members) {
 				m.Leader.Labels = map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 				m.Revisions[0].Labels, m.Revisions[0].OwnerReferences = m.Leader.Labels, nil
@@ -213,35 +230,41 @@ func TestNext(t *testing.T) {
 			group.Wait, "the Service of the group's previous leader is still there",
 		},
 		{
-			"own Service is the previous leader's", ownService, func(m *members) { m.Service = serviceOf("earlier") },
+			"own Service is of the previous leader", ownService, func(m *members) { m.Service = serviceOf("earlier") },
 			group.Wait, "the Service of the group's previous leader is still there",
 		},
-		{"own Service is there", ownService, func(m *members) { m.Service = serviceOf("leader") }, group.CreateWorkers, "the workers are missing"},
 		{
-			"a set of single pods has Services, too",
+			"own Service exists", ownService, func(m *members) { m.Service = serviceOf("leader") }, group.CreateWorkers,
+			"the workers are missing",
+		},
+		{
+			"own Service of a group of 1",
 			func(lws *leaderworkersetv1.LeaderWorkerSet) { size1(lws); ownService(lws) },
 			func(*members) {}, group.CreateService, "the group's Service is missing",
 		},
 
-		{"no workers are asked for", size1, func(*members) {}, group.Nothing, "the group is its leader alone"},
+		{"group of 1", size1, func(*members) {}, group.Nothing, "the group is its leader alone"},
 		{
-			"no workers are asked for any more, and some outlived their leader", size1, func(m *members) { m.Workers = orphanedWorkers() },
+			"group of 1, and workers outlived their leader", size1, func(m *members) { m.Workers = orphanedWorkers() },
 			group.StopWorkers, "the previous workers outlived their leader",
 		},
 		{
-			"no workers are asked for any more, and some outlived their StatefulSet", size1,
+			"group of 1, and workers outlived their StatefulSet", size1,
 			func(m *members) { m.WorkerPods = []*corev1.Pod{orphanedWorker(m)} },
 			group.StopOrphans, "worker pods outlived their StatefulSet",
 		},
 		{
-			"no workers are asked for, and somebody else's StatefulSet has the name", size1,
+			"group of 1, and another owner's StatefulSet has the name", size1,
 			func(m *members) { m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
 			group.Nothing, "the group is its leader alone",
 		},
 
-		{"workers are there", unchanged, func(m *members) { m.Workers = workersOf("leader") }, group.UpdateWorkers, "the workers are there"},
 		{
-			"workers are there, of a leader that isn't ready any more", leaderReady,
+			"workers exist", unchanged, func(m *members) { m.Workers = workersOf("leader") }, group.UpdateWorkers,
+			"the workers are there",
+		},
+		{
+			"workers exist, of a leader that is no longer ready", leaderReady,
 			func(m *members) { m.Workers = workersOf("leader") },
 			group.UpdateWorkers, "the workers are there",
 		},
@@ -251,7 +274,7 @@ func TestNext(t *testing.T) {
 			group.Wait, "the StatefulSet of the previous workers is still there",
 		},
 		{
-			"workers are the previous leader's", unchanged, func(m *members) { m.Workers = workersOf("earlier") },
+			"workers are of the previous leader", unchanged, func(m *members) { m.Workers = workersOf("earlier") },
 			group.StopWorkers, "the previous workers outlived their leader",
 		},
 		{
@@ -271,14 +294,19 @@ func TestNext(t *testing.T) {
 			group.Wait, "2 previous workers are still there",
 		},
 		{
-			"worker pods are there without their StatefulSet", unchanged,
+			"worker pods exist, and the cache doesn't show their StatefulSet", unchanged,
 			func(m *members) {
-				m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{OwnerReferences: controlledBy("StatefulSet", "llama-1", "unseen")}}}
+				m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
+					OwnerReferences: controlledBy("StatefulSet", "llama-1", "unseen"),
+				}}}
 			},
 			group.RelabelWorkers, "worker pods are there, and their StatefulSet isn't seen",
 		},
 
-		{"leader has to be ready", leaderReady, func(*members) {}, group.Wait, "the leader pod isn't ready, which startupPolicy LeaderReady waits for"},
+		{
+			"leader has to be ready", leaderReady, func(*members) {}, group.Wait,
+			"the leader pod isn't ready, which startupPolicy LeaderReady waits for",
+		},
 		{
 			"leader is ready", leaderReady,
 			func(m *members) {
@@ -288,12 +316,19 @@ func TestNext(t *testing.T) {
 		},
 
 		{"leader isn't scheduled", unchanged, exclusive("", nil), group.Wait, "the leader pod isn't scheduled"},
-		{"node is gone", unchanged, exclusive("n1", nil), group.BlockedUnwatched, "node n1 of leader pod llama-1 doesn't exist"},
+		{
+			"node was deleted", unchanged, exclusive("n1", nil), group.BlockedUnwatched,
+			"node n1 of leader pod llama-1 doesn't exist",
+		},
 		{
 			"node has no such label", unchanged, exclusive("n1", map[string]string{"other": "x"}), group.BlockedUnwatched,
-			"node n1 of leader pod llama-1 has no label example.com/rack, which leaderworkerset.sigs.k8s.io/exclusive-topology asks for",
+			"node n1 of leader pod llama-1 has no label example.com/rack, " +
+				"which leaderworkerset.sigs.k8s.io/exclusive-topology asks for",
 		},
-		{"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers, "the workers are missing"},
+		{
+			"node has the label", unchanged, exclusive("n1", map[string]string{rack: "r1"}), group.CreateWorkers,
+			"the workers are missing",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newMembers(t, tc.set)
@@ -312,14 +347,14 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// hold has the leader wait for the group's previous incarnation, as the webhook does.
-func hold(m *snapshot.GroupMembers) {
+// gate gates the leader until the group's previous incarnation is deleted, as the webhook does.
+func gate(m *snapshot.GroupMembers) {
 	m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.PreviousGroupSchedulingGate}}
 }
 
-const notOurs = "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
+const notOwned = "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
 
-// exclusive has the leader ask for exclusive placement. Without labels there is no node.
+// exclusive gives the leader exclusive placement. Without labels there is no node.
 func exclusive(nodeName string, labels map[string]string) func(*snapshot.GroupMembers) {
 	return func(m *snapshot.GroupMembers) {
 		m.Leader.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: rack}
@@ -330,7 +365,7 @@ func exclusive(nodeName string, labels map[string]string) func(*snapshot.GroupMe
 	}
 }
 
-func TestNextBindsWorkersToTheLeadersPlace(t *testing.T) {
+func TestNextBindsWorkersToTheLeadersTopology(t *testing.T) {
 	m := newMembers(t, unchanged)
 	exclusive("n1", map[string]string{rack: "r1"})(m)
 	want := map[string]string{rack: "r1"}
@@ -339,7 +374,7 @@ func TestNextBindsWorkersToTheLeadersPlace(t *testing.T) {
 	}
 }
 
-// TestNextUsesTheGroupsOwnRevision has the set ask for another size than the group was made with.
+// TestNextUsesTheGroupsOwnRevision changes the size of the set, which the group's revision doesn't have.
 func TestNextUsesTheGroupsOwnRevision(t *testing.T) {
 	m := newMembers(t, unchanged)
 	m.LWS.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](1)
@@ -352,7 +387,7 @@ func TestNextUsesTheGroupsOwnRevision(t *testing.T) {
 func createdWorkers(t *testing.T, verdict group.Verdict) *appsv1.StatefulSet {
 	t.Helper()
 	if verdict.Action != group.CreateWorkers || len(verdict.Writes) != 1 {
-		t.Fatalf("got %+v, want workers to be created", verdict)
+		t.Fatalf("got %+v, want the creation of workers", verdict)
 	}
 	workers, ok := verdict.Writes[0].Create.(*appsv1.StatefulSet)
 	if !ok {
@@ -361,7 +396,7 @@ func createdWorkers(t *testing.T, verdict group.Verdict) *appsv1.StatefulSet {
 	return workers
 }
 
-// TestOrder has everything wrong at once, and puts it right in the order of the checks.
+// TestOrder begins with all problems at once, and fixes them in the order of the checks.
 func TestOrder(t *testing.T) {
 	m := newMembers(t, func(lws *leaderworkersetv1.LeaderWorkerSet) { ownService(lws); leaderReady(lws) })
 	leader, lws, revisions := m.Leader, m.LWS, m.Revisions
@@ -376,8 +411,11 @@ func TestOrder(t *testing.T) {
 	}{
 		{"there is no leader pod", func() { m.Leader = leader }},
 		{"the leader pod is terminating", func() { leader.DeletionTimestamp = nil }},
-		{notOurs, func() { m.LWS = lws }},
-		{`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`, func() { m.Revisions = revisions }},
+		{notOwned, func() { m.LWS = lws }},
+		{
+			`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`,
+			func() { m.Revisions = revisions },
+		},
 		{"the group's Service is missing", func() { m.Service = serviceOf("leader") }},
 		{"the previous workers outlived their leader", func() { m.Workers = nil }},
 		{"1 previous workers are still there", func() { m.WorkerPods = nil }},

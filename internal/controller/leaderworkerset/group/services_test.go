@@ -67,7 +67,7 @@ func TestCopiesAreNoWorkers(t *testing.T) {
 		if got := group.Next(m); got.Action != group.CreateWorkers {
 			t.Errorf("with pod %s: %s, %s", name, got.Action, got.Reason)
 		}
-		hold(m)
+		gate(m)
 		if got := group.Next(m); got.Action != group.UngateLeader {
 			t.Errorf("with pod %s and a gate: %s, %s", name, got.Action, got.Reason)
 		}

@@ -57,7 +57,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Parse and the names it reads are inverses, whatever the parent is called.
+// FuzzParse checks that parsing a name is the inverse of building it.
 func FuzzParse(f *testing.F) {
 	f.Add("llama", int32(0))
 	f.Add("a-0", int32(7))
@@ -66,7 +66,7 @@ func FuzzParse(f *testing.F) {
 		name := identity.Worker(parent, ordinal)
 		gotParent, gotOrdinal, ok := identity.Parse(name)
 		if valid := parent != "" && ordinal >= 0; !valid {
-			return // A negative ordinal reads as another parent's child: "a" and -1 is "a--1".
+			return // The name of a negative ordinal is that of another parent's child: "a" and -1 give "a--1".
 		}
 		if !ok || gotParent != parent || gotOrdinal != ordinal {
 			t.Errorf("Parse(%q) = %q, %d, %v; want %q, %d", name, gotParent, gotOrdinal, ok, parent, ordinal)
@@ -83,10 +83,11 @@ func TestParseIndex(t *testing.T) {
 	}
 }
 
-// The contract in words, for every shape of small groups: subgroups are contiguous, of subGroupSize pods each, the first one
-// with the leader as an extra member if it doesn't fit in.
+// TestSubGroupIndex checks every shape of small groups. Subgroups are contiguous and have subGroupSize pods each. The
+// leader is an extra pod of the first one if the size asks for that.
 func TestSubGroupIndex(t *testing.T) {
-	const leaderWorker, excluded = leaderworkersetv1.SubGroupPolicyTypeLeaderWorker, leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded
+	const leaderWorker = leaderworkersetv1.SubGroupPolicyTypeLeaderWorker
+	const excluded = leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded
 	for size := int32(1); size <= 24; size++ {
 		for sub := int32(1); sub <= size; sub++ {
 			for _, policy := range []leaderworkersetv1.SubGroupPolicyType{leaderWorker, excluded} {
@@ -104,7 +105,8 @@ func TestSubGroupIndex(t *testing.T) {
 						continue
 					}
 					if index < last || index > last+1 {
-						t.Errorf("size %d, subGroupSize %d, %s: pod %d is in subgroup %d after %d", size, sub, policy, worker, index, last)
+						t.Errorf("size %d, subGroupSize %d, %s: pod %d is in subgroup %d after %d",
+							size, sub, policy, worker, index, last)
 					}
 					last = index
 					members[index]++
@@ -118,7 +120,8 @@ func TestSubGroupIndex(t *testing.T) {
 						want = 1
 					}
 					if got != want {
-						t.Errorf("size %d, subGroupSize %d, %s: subgroup %d has %d pods, want %d", size, sub, policy, index, got, want)
+						t.Errorf("size %d, subGroupSize %d, %s: subgroup %d has %d pods, want %d",
+							size, sub, policy, index, got, want)
 					}
 				}
 			}

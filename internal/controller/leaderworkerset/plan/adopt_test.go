@@ -22,19 +22,19 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// next is the set that is created in the place of one that was deleted and left its children behind.
+// next returns the set that is created after another one of its name was deleted with --cascade=orphan.
 func next() *leaderworkersetv1.LeaderWorkerSet {
 	lws := newSet()
 	lws.UID = "next"
 	return lws
 }
 
-// orphans are what a set has left behind, as the next one of its name sees it.
+// orphans returns the children of a deleted set, as the next set of its name observes them.
 func orphans(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	t.Helper()
 	observed := settled(t, lws)
 	observed.LWS = next()
-	observed.Groups = nil // They belong to no set that has a leader StatefulSet.
+	observed.Groups = nil // Their leader StatefulSet belongs to no set.
 	observed.Leaders.OwnerReferences, observed.Service.OwnerReferences = nil, nil
 	for _, orphan := range observed.Revisions {
 		orphan.OwnerReferences = nil
@@ -42,7 +42,7 @@ func orphans(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	return observed
 }
 
-// controlledBy is the reference to a controller that isn't the next set.
+// controlledBy returns the reference to a controller that isn't the next set.
 func controlledBy(kind, name string) []metav1.OwnerReference {
 	owner := &metav1.ObjectMeta{Name: name, UID: "another"}
 	return []metav1.OwnerReference{*metav1.NewControllerRef(owner, leaderworkersetv1.GroupVersion.WithKind(kind))}
@@ -61,10 +61,13 @@ func TestAdopt(t *testing.T) {
 		want   []string // in short: without the names of revisions
 	}{
 		{"everything", func(*set) {}, []string{patchRevision, patchService, patchLeaders}},
-		{"everything, for another image", func(s *set) { setImage(s.LWS, "serve:2") }, []string{patchRevision, patchService, patchLeaders}},
-		{"what is left", func(s *set) { s.Leaders = nil }, []string{patchRevision, patchService}},
 		{
-			"also what somebody owns without controlling it",
+			"everything, for another image", func(s *set) { setImage(s.LWS, "serve:2") },
+			[]string{patchRevision, patchService, patchLeaders},
+		},
+		{"without leader StatefulSet", func(s *set) { s.Leaders = nil }, []string{patchRevision, patchService}},
+		{
+			"also a StatefulSet with an owner that doesn't control it",
 			func(s *set) {
 				s.Leaders.OwnerReferences = []metav1.OwnerReference{{Kind: "ConfigMap", Name: "x", UID: "x"}}
 			},
@@ -76,12 +79,12 @@ func TestAdopt(t *testing.T) {
 			[]string{patchService},
 		},
 		{
-			"the leader StatefulSet without its revision, if that is gone",
+			"the leader StatefulSet without its revision, if that is deleted",
 			func(s *set) { s.Revisions = nil },
 			[]string{patchService, patchLeaders},
 		},
 		{
-			"the leader StatefulSet without its revision, if that is a stranger's",
+			"the leader StatefulSet without its revision, if that has another owner",
 			func(s *set) { s.Revisions[0].OwnerReferences = controlledBy("Other", "x") },
 			[]string{patchService, patchLeaders},
 		},
@@ -91,7 +94,7 @@ func TestAdopt(t *testing.T) {
 			[]string{patchService, patchLeaders},
 		},
 		{
-			"no revision that is being deleted",
+			"no terminating revision",
 			func(s *set) { s.Revisions[0].DeletionTimestamp = &now },
 			[]string{patchService, patchLeaders},
 		},
@@ -122,7 +125,7 @@ func checkAdoption(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, patch *
 	t.Helper()
 	want, isObject := patch.From.DeepCopyObject().(write.Object)
 	if !isObject {
-		t.Fatalf("a copy of %T is no object", patch.From)
+		t.Fatalf("the copy of %T isn't an object", patch.From)
 	}
 	want.SetOwnerReferences(append(want.GetOwnerReferences(),
 		*metav1.NewControllerRef(lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))))
@@ -131,8 +134,8 @@ func checkAdoption(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, patch *
 	}
 }
 
-// TestAdoptedIsAtRest has nothing left to write once all is adopted: no revision is created, no template changed.
-func TestAdoptedIsAtRest(t *testing.T) {
+// TestNoWritesAfterAdoption checks that, once all is adopted, no revision is created and no template changed.
+func TestNoWritesAfterAdoption(t *testing.T) {
 	observed := orphans(t, newSet())
 	groups := settled(t, newSet()).Groups
 	carryOut(observed, forSet(t, observed))
@@ -140,16 +143,17 @@ func TestAdoptedIsAtRest(t *testing.T) {
 	wantWrites(t, "once all is adopted", forSet(t, observed).Writes)
 }
 
-// TestAdoptKeepsTheKey has a revision of the same meaning created before the one that groups are of was adopted.
-// TestAdoptionTellsOnlyWhatStandsInItsWay has the API server refuse an adoption: that is told, and nothing of groups that aren't the set's
-// yet.
-func TestAdoptionTellsOnlyWhatStandsInItsWay(t *testing.T) {
+// TestAdoptionReportsOnlyObstacles refuses an adoption. The status reports that, and nothing about groups, which aren't
+// the set's yet.
+func TestAdoptionReportsOnlyObstacles(t *testing.T) {
 	observed := orphans(t, newSet())
 	observed.LWS.Status = leaderworkersetv1.LeaderWorkerSetStatus{}
 	if got := forSet(t, observed); len(got.Status.Conditions) != 0 || len(got.StatusEvents) != 0 {
 		t.Errorf("conditions %v and events %v before anything is known", got.Status.Conditions, got.StatusEvents)
 	}
-	observed.memory.Obstacles = []status.Obstacle{{Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
+	observed.memory.Obstacles = []status.Obstacle{
+		{Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"},
+	}
 	got := forSet(t, observed)
 	if len(got.Status.Conditions) != 1 || got.Status.Conditions[0].Type != leaderworkersetv1.ConditionReplicaFailure {
 		t.Errorf("conditions %v, want ReplicaFailure alone", got.Status.Conditions)
@@ -159,6 +163,7 @@ func TestAdoptionTellsOnlyWhatStandsInItsWay(t *testing.T) {
 	}
 }
 
+// TestAdoptKeepsTheKey creates an equal revision before the revision of the groups is adopted.
 func TestAdoptKeepsTheKey(t *testing.T) {
 	observed := orphans(t, newSet())
 	key := revision.Key(observed.Revisions[0])
@@ -176,22 +181,26 @@ func TestAdoptKeepsTheKey(t *testing.T) {
 }
 
 func TestNotAdopted(t *testing.T) {
-	const inTheWay = `StatefulSet "llama" exists and does not belong to this LeaderWorkerSet`
+	const (
+		taken     = `StatefulSet "llama" exists and does not belong to this LeaderWorkerSet`
+		different = taken + "; it has no owner, but can't be adopted: its "
+		fixed     = " can't be made like this LeaderWorkerSet's"
+	)
 	type set = world
 	for _, tc := range []struct {
 		name   string
 		change func(*set)
 		want   string // the message of the condition; empty for none
 	}{
-		{"a stranger's", func(s *set) { s.Leaders.OwnerReferences = controlledBy("Other", "llama") }, inTheWay},
-		{"another set's", func(s *set) { s.Leaders.OwnerReferences = controlledBy("LeaderWorkerSet", "mistral") }, inTheWay},
-		{"an earlier set's", func(s *set) { s.Leaders.OwnerReferences = controlledBy("LeaderWorkerSet", "llama") }, ""},
-		{"without the name", func(s *set) { delete(s.Leaders.Labels, leaderworkersetv1.SetNameLabelKey) }, inTheWay},
-		{"with another name", func(s *set) { s.Leaders.Labels[leaderworkersetv1.SetNameLabelKey] = "mistral" }, inTheWay},
-		{"being deleted", func(s *set) { s.Leaders.DeletionTimestamp = &now }, ""},
+		{"another owner", func(s *set) { s.Leaders.OwnerReferences = controlledBy("Other", "llama") }, taken},
+		{"another set", func(s *set) { s.Leaders.OwnerReferences = controlledBy("LeaderWorkerSet", "mistral") }, taken},
+		{"an earlier set", func(s *set) { s.Leaders.OwnerReferences = controlledBy("LeaderWorkerSet", "llama") }, ""},
+		{"without the name", func(s *set) { delete(s.Leaders.Labels, leaderworkersetv1.SetNameLabelKey) }, taken},
+		{"with another name", func(s *set) { s.Leaders.Labels[leaderworkersetv1.SetNameLabelKey] = "mistral" }, taken},
+		{"terminating", func(s *set) { s.Leaders.DeletionTimestamp = &now }, ""},
 		{
 			"another selector", func(s *set) { s.Leaders.Spec.Selector.MatchLabels["app"] = "x" },
-			inTheWay + "; it has no owner, but can't be adopted: its selector can't be made like this LeaderWorkerSet's",
+			different + "selector" + fixed,
 		},
 		{
 			"several differences",
@@ -199,17 +208,17 @@ func TestNotAdopted(t *testing.T) {
 				s.Leaders.Spec.ServiceName, s.Leaders.Spec.PodManagementPolicy = "x", appsv1.OrderedReadyPodManagement
 				s.Leaders.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 1}
 			},
-			inTheWay + "; it has no owner, but can't be adopted: its serviceName, podManagementPolicy, ordinals can't be made like this LeaderWorkerSet's",
+			different + "serviceName, podManagementPolicy, ordinals" + fixed,
 		},
 		{
 			"claims that the set doesn't ask for",
 			func(s *set) { s.Leaders.Spec.VolumeClaimTemplates = claims("1Gi") },
-			inTheWay + "; it has no owner, but can't be adopted: its volumeClaimTemplates can't be made like this LeaderWorkerSet's",
+			different + "volumeClaimTemplates" + fixed,
 		},
 		{
 			"no claims, and the set asks for some",
 			func(s *set) { s.LWS.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = claims("1Gi") },
-			inTheWay + "; it has no owner, but can't be adopted: its volumeClaimTemplates can't be made like this LeaderWorkerSet's",
+			different + "volumeClaimTemplates" + fixed,
 		},
 		{
 			"other claims",
@@ -217,7 +226,7 @@ func TestNotAdopted(t *testing.T) {
 				s.LWS.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = claims("1Gi")
 				s.Leaders.Spec.VolumeClaimTemplates = claims("2Gi")
 			},
-			inTheWay + "; it has no owner, but can't be adopted: its volumeClaimTemplates can't be made like this LeaderWorkerSet's",
+			different + "volumeClaimTemplates" + fixed,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -229,7 +238,8 @@ func TestNotAdopted(t *testing.T) {
 			planned := forSet(t, observed)
 			wantWrites(t, "at rest", planned.Writes)
 			got := ""
-			if condition := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure); condition != nil {
+			condition := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
+			if condition != nil {
 				got = condition.Message
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -242,7 +252,7 @@ func TestNotAdopted(t *testing.T) {
 	}
 }
 
-// TestAdoptComparesClaimsByMeaning has the API server fill in its defaults.
+// TestAdoptComparesClaimsByMeaning fills in defaults as the API server does.
 func TestAdoptComparesClaimsByMeaning(t *testing.T) {
 	observed := orphans(t, newSet())
 	observed.LWS.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = claims("1Gi")
@@ -262,16 +272,18 @@ func claims(size string) []corev1.PersistentVolumeClaim {
 		ObjectMeta: metav1.ObjectMeta{Name: "data", Labels: map[string]string{"tier": "fast"}},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources:   corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)},
+			},
 		},
 	}}
 }
 
 func TestServiceIsNotAdopted(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Service){
-		"not headless":      func(s *corev1.Service) { s.Spec.ClusterIP = "10.0.0.1" },
-		"of other pods":     func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
-		"of fewer pods too": func(s *corev1.Service) { s.Spec.Selector["app"] = "x" },
+		"not headless":  func(s *corev1.Service) { s.Spec.ClusterIP = "10.0.0.1" },
+		"of other pods": func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
+		"of fewer pods": func(s *corev1.Service) { s.Spec.Selector["app"] = "x" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			observed := orphans(t, newSet())
@@ -291,8 +303,9 @@ func TestServiceIsNotAdopted(t *testing.T) {
 	}
 }
 
-// TestLeadersThatLostTheirRevision have it in their pod template still. Without it, all groups would look outdated.
-func TestLeadersThatLostTheirRevision(t *testing.T) {
+// TestRevisionLabelIsRestored changes the revision label of the leader StatefulSet, without which all groups would look
+// outdated. The pod template still has the label.
+func TestRevisionLabelIsRestored(t *testing.T) {
 	for name, change := range map[string]func(labels map[string]string){
 		"removed": func(labels map[string]string) { delete(labels, leaderworkersetv1.RevisionLabelKey) },
 		"changed": func(labels map[string]string) { labels[leaderworkersetv1.RevisionLabelKey] = "x" },

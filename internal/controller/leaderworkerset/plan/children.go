@@ -169,6 +169,8 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 	switch surge := ptr.Deref(updated.Spec.Replicas, 1) - ptr.Deref(existing.Spec.Replicas, 1); {
 	case newRevision, surge > 0 && asked == was, !release.Of(existing).Equal(release.Of(updated)):
 		reasons = append(reasons, released.Reason)
+	case surge < 0 && asked == was && released.GaveWay:
+		reasons = append(reasons, released.Reason)
 	case surge < 0 && asked == was:
 		reasons = append(reasons, "no more groups are needed")
 	}

@@ -18,54 +18,67 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// TestClaimOwners follows who owns the claim of a worker, by whom it goes in the end.
+// TestClaimOwners checks the owners of a worker's claim, with which it is deleted.
 func TestClaimOwners(t *testing.T) {
-	const keep, drop = appsv1.RetainPersistentVolumeClaimRetentionPolicyType, appsv1.DeletePersistentVolumeClaimRetentionPolicyType
-	standIn := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "llama", UID: "leaders"}
-	set := metav1.OwnerReference{APIVersion: "leaderworkerset.x-k8s.io/v1", Kind: "LeaderWorkerSet", Name: "llama", UID: "set"}
+	const (
+		retain        = appsv1.RetainPersistentVolumeClaimRetentionPolicyType
+		deleteWithSet = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+	)
+	leaders := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "llama", UID: "leaders"}
+	set := metav1.OwnerReference{
+		APIVersion: "leaderworkerset.x-k8s.io/v1", Kind: "LeaderWorkerSet", Name: "llama", UID: "set",
+	}
 	other := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "llama-1", UID: "other"}
 	type owners = []metav1.OwnerReference
 	unchanged := func(*snapshot.GroupMembers) {}
-	setIsGone := func(m *snapshot.GroupMembers) { m.LWS = nil }
+	setDeleted := func(m *snapshot.GroupMembers) { m.LWS = nil }
 	for _, tc := range []struct {
 		name         string
 		whenDeleted  appsv1.PersistentVolumeClaimRetentionPolicyType
 		change       func(*snapshot.GroupMembers)
 		before, want owners
 	}{
-		{"is retained", keep, unchanged, nil, nil},
-		{"is seen for the first time", drop, unchanged, owners{standIn}, owners{set}},
-		{"was made without an owner", drop, unchanged, nil, owners{set}},
-		{"goes with the set", drop, unchanged, owners{set}, owners{set}},
-		{"has another owner, too", drop, unchanged, owners{set, other}, owners{set, other}},
-		{"is to be retained from now on", keep, unchanged, owners{set, other}, owners{other}},
-		{"was made by templates from before it was to be retained", keep, unchanged, owners{standIn}, nil},
-		{"the set is going", drop, func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = &now }, owners{standIn}, owners{standIn}},
-		{"the set is gone, and its groups are going", drop, setIsGone, owners{standIn}, owners{standIn}},
+		{"is retained", retain, unchanged, nil, nil},
+		{"is new", deleteWithSet, unchanged, owners{leaders}, owners{set}},
+		{"is new, without an owner", deleteWithSet, unchanged, nil, owners{set}},
+		{"is deleted with the set", deleteWithSet, unchanged, owners{set}, owners{set}},
+		{"has another owner", deleteWithSet, unchanged, owners{set, other}, owners{set, other}},
+		{"is retained from now on", retain, unchanged, owners{set, other}, owners{other}},
+		{"was created by templates from before it is retained", retain, unchanged, owners{leaders}, nil},
 		{
-			"the set is gone, and has left its groups behind", drop,
-			func(m *snapshot.GroupMembers) { m.LWS, m.Leaders.OwnerReferences = nil, nil }, owners{standIn, other}, owners{other},
+			"the set terminates", deleteWithSet,
+			func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = &now }, owners{leaders}, owners{leaders},
+		},
+		{"the set is deleted, and its groups will be", deleteWithSet, setDeleted, owners{leaders}, owners{leaders}},
+		{
+			"the set is deleted, and its groups are orphaned", deleteWithSet,
+			func(m *snapshot.GroupMembers) { m.LWS, m.Leaders.OwnerReferences = nil, nil }, owners{leaders, other},
+			owners{other},
 		},
 		{
-			"another set has the name, and can't adopt the groups that were left behind", drop,
-			func(m *snapshot.GroupMembers) { m.Leaders.OwnerReferences = nil }, owners{standIn, other}, owners{other},
+			"another set has the name, and can't adopt the orphaned groups", deleteWithSet,
+			func(m *snapshot.GroupMembers) { m.Leaders.OwnerReferences = nil }, owners{leaders, other}, owners{other},
 		},
 		{
-			"the set is gone, and the groups that it left behind are going", drop,
+			"the set is deleted, and the orphaned groups terminate", deleteWithSet,
 			func(m *snapshot.GroupMembers) {
 				m.LWS, m.Leaders.OwnerReferences, m.Leaders.DeletionTimestamp = nil, nil, &now
 			},
-			owners{standIn}, owners{standIn},
+			owners{leaders}, owners{leaders},
 		},
 		{
-			"the leader StatefulSet is gone, too", drop,
-			func(m *snapshot.GroupMembers) { m.LWS, m.Leaders = nil, nil }, owners{standIn}, owners{standIn},
+			"the set and the leader StatefulSet are deleted", deleteWithSet,
+			func(m *snapshot.GroupMembers) { m.LWS, m.Leaders = nil, nil }, owners{leaders}, owners{leaders},
 		},
-		{"is going", drop, func(m *snapshot.GroupMembers) { m.Claims[0].DeletionTimestamp = &now }, owners{standIn}, owners{standIn}},
+		{
+			"terminates", deleteWithSet,
+			func(m *snapshot.GroupMembers) { m.Claims[0].DeletionTimestamp = &now }, owners{leaders}, owners{leaders},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newMembers(t, newSet())
-			m.LWS.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: tc.whenDeleted}
+			policy := &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: tc.whenDeleted}
+			m.LWS.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = policy
 			m.Claims = []*corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{
 				Name: "data-llama-1-1", OwnerReferences: tc.before,
 				Labels: map[string]string{leaderworkersetv1.SetNameLabelKey: "llama", leaderworkersetv1.GroupIndexLabelKey: "1"},
@@ -86,16 +99,18 @@ func TestClaimOwners(t *testing.T) {
 	}
 }
 
-// A claim is deleted once its pod was scaled away, if it is to go then.
-func TestClaimsScaledAway(t *testing.T) {
+// TestClaimsScaledDown checks that a claim is deleted once its pod was scaled down, if the policy says so.
+func TestClaimsScaledDown(t *testing.T) {
 	m := newMembers(t, newSet())
-	m.LWS.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+	policy := &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 		WhenScaled: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
 	}
+	m.LWS.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = policy
 	m.Claims = []*corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data-llama-1-1"}}}
-	wantWrites(t, "while the group is there", group.Next(m).Writes)
+	wantWrites(t, "while the group exists", group.Next(m).Writes)
 	m.LWS.Spec.Replicas, m.Leaders.Spec.Replicas, m.Leader, m.Workers = ptr.To[int32](1), ptr.To[int32](1), nil, nil
-	wantWrites(t, "once it isn't asked for, and gone", group.Next(m).Writes, "delete *v1.PersistentVolumeClaim data-llama-1-1")
+	wantWrites(t, "once it is scaled down and deleted", group.Next(m).Writes,
+		"delete *v1.PersistentVolumeClaim data-llama-1-1")
 	m.LWS = nil
-	wantWrites(t, "once the set is gone", group.Next(m).Writes)
+	wantWrites(t, "once the set is deleted", group.Next(m).Writes)
 }

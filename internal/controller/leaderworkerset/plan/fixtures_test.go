@@ -26,7 +26,7 @@ import (
 
 var now = metav1.NewTime(time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC))
 
-// newSet is a LeaderWorkerSet of 2 groups of 2 pods.
+// newSet returns a LeaderWorkerSet of 2 groups of 2 pods.
 func newSet() *leaderworkersetv1.LeaderWorkerSet {
 	lws := &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "set", Generation: 1},
@@ -44,7 +44,7 @@ func newSet() *leaderworkersetv1.LeaderWorkerSet {
 	return lws
 }
 
-// setImage makes the set ask for another revision.
+// setImage changes the image of the set, which is another revision.
 func setImage(lws *leaderworkersetv1.LeaderWorkerSet, image string) {
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = image
 }
@@ -62,7 +62,7 @@ func forSet(t *testing.T, observed *world) plan.Set {
 	return at(t, observed, 0)
 }
 
-// at plans a pass that much later.
+// at plans a pass after some time.
 func at(t *testing.T, observed *world, after time.Duration) plan.Set {
 	t.Helper()
 	planned, err := planAt(observed, now.Add(after))
@@ -77,17 +77,17 @@ func planAt(observed *world, at time.Time) (plan.Set, error) {
 	return plan.ForSet(&observed.Set, &observed.memory, at, &options)
 }
 
-// carryOut does to the world what the API server and the reconciler would do for a plan.
+// carryOut changes the world as the API server and the reconciler do for a plan.
 func carryOut(observed *world, planned plan.Set) {
 	for _, planned := range planned.Writes {
 		switch {
 		case planned.Create != nil:
 			planned.Create.SetUID(types.UID(planned.Create.GetName()))
 			planned.Create.SetGeneration(1)
-			keep(observed, planned.Create)
+			store(observed, planned.Create)
 		case planned.Patch != nil:
 			planned.Patch.To.SetGeneration(planned.Patch.From.GetGeneration() + 1)
-			keep(observed, planned.Patch.To)
+			store(observed, planned.Patch.To)
 		}
 		for _, object := range planned.Delete {
 			remove(observed, object.GetName())
@@ -96,7 +96,8 @@ func carryOut(observed *world, planned plan.Set) {
 	observed.LWS.Status, observed.memory.Leaders = planned.Status, planned.Leaders
 }
 
-func keep(observed *world, object write.Object) {
+// store stores an object as the API server does.
+func store(observed *world, object write.Object) {
 	switch object := object.(type) {
 	case *appsv1.StatefulSet:
 		observed.Leaders = object
@@ -110,11 +111,13 @@ func keep(observed *world, object write.Object) {
 
 // remove deletes the revision, or the leader, of that name.
 func remove(observed *world, name string) {
-	observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool { return r.Name == name })
+	observed.Revisions = slices.DeleteFunc(observed.Revisions, func(r *appsv1.ControllerRevision) bool {
+		return r.Name == name
+	})
 	observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return g.Leader.Name == name })
 }
 
-// settled is the world of a set whose groups are all ready.
+// settled returns the world of a set whose groups are all ready.
 func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	t.Helper()
 	observed := &world{Set: snapshot.Set{LWS: lws}}
@@ -124,7 +127,8 @@ func settled(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	return observed
 }
 
-// settle has the other controllers catch up: all groups that are missing are created and ready, and the leader StatefulSet observed.
+// settle changes the world as the other controllers do: the leader StatefulSet is observed, and missing groups are
+// created and ready.
 func settle(observed *world) {
 	leaders := observed.Leaders
 	leaders.Status.ObservedGeneration = leaders.Generation
@@ -137,7 +141,9 @@ func settle(observed *world) {
 	slices.SortFunc(observed.Groups, func(a, b snapshot.Group) int { return int(a.Index - b.Index) })
 }
 
-func readyGroup(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, key string, index int32) snapshot.Group {
+func readyGroup(
+	lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, key string, index int32,
+) snapshot.Group {
 	leader := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        identity.Leader(lws.Name, index),
@@ -155,7 +161,7 @@ func readyGroup(lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.Stateful
 	return snapshot.Group{Index: index, Leader: leader, Workers: workers}
 }
 
-// as is the object in its own type.
+// as returns the object in its own type.
 func as[T write.Object](t *testing.T, object write.Object) T {
 	t.Helper()
 	typed, isOfType := object.(T)
@@ -165,7 +171,7 @@ func as[T write.Object](t *testing.T, object write.Object) T {
 	return typed
 }
 
-// described are the writes in short: the verb, the type and the name.
+// described returns the writes in short: the verb, the type and the name.
 func described(writes []write.Write) []string {
 	var lines []string
 	for _, planned := range writes {

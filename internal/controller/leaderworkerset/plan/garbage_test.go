@@ -23,25 +23,29 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// garbage fills values with anything, and leaves half of what is optional nil. Numbers are few, so that they meet each other.
+// garbage returns a filler that fills values with anything, and leaves half of the pointers nil. It uses few numbers,
+// so that some are equal.
 func garbage(seed int64) *randfill.Filler {
 	return randfill.NewWithSeed(seed).NilChance(0.5).NumElements(0, 2).MaxDepth(12).Funcs(
 		func(n *int32, c randfill.Continue) { *n = []int32{-1, 0, 1, 2, 3, 4, 100}[c.Intn(7)] },
 		func(value *intstr.IntOrString, c randfill.Continue) {
 			*value = []intstr.IntOrString{
 				intstr.FromInt32(-1), intstr.FromInt32(0), intstr.FromInt32(2), intstr.FromInt32(2147483647), {Type: 7},
-				intstr.FromString(""), intstr.FromString("x%"), intstr.FromString("10%"), intstr.FromString("-5%"), intstr.FromString("4000000000%"),
+				intstr.FromString(""), intstr.FromString("x%"), intstr.FromString("10%"), intstr.FromString("-5%"),
+				intstr.FromString("4000000000%"),
 			}[c.Intn(10)]
 		},
 		func(data *runtime.RawExtension, c randfill.Continue) {
 			data.Raw = []byte([]string{
-				"", "{", "null", `{"spec":{"leaderWorkerTemplate":{}}}`, `{"spec":{"leaderWorkerTemplate":{"size":-1,"subGroupPolicy":{}},"networkConfig":{}}}`,
+				"", "{", "null", `{"spec":{"leaderWorkerTemplate":{}}}`,
+				`{"spec":{"leaderWorkerTemplate":{"size":-1,"subGroupPolicy":{}},"networkConfig":{}}}`,
 			}[c.Intn(5)])
 		},
 	)
 }
 
-// FuzzGarbage has no wish but that nothing panics: not on what older versions may have stored, nor on what others may have written.
+// FuzzGarbage checks only that nothing panics. Older versions may have stored anything, and others may have written
+// anything.
 func FuzzGarbage(f *testing.F) {
 	for seed := range int64(200) {
 		f.Add(seed)
@@ -66,7 +70,7 @@ func FuzzGarbage(f *testing.F) {
 	})
 }
 
-// garbageSet is what a pass may observe: children that belong to the set, or don't.
+// garbageSet returns a set with children, some of which belong to it.
 func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet) *world {
 	observed := &world{Set: snapshot.Set{LWS: lws}}
 	filler.Fill(&observed.Leaders)
@@ -79,12 +83,12 @@ func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet)
 		if observed.Revisions[i] == nil {
 			observed.Revisions[i] = &appsv1.ControllerRevision{}
 		}
-		own(lws, observed.Revisions[i])
+		adoptSome(lws, observed.Revisions[i])
 	}
 	if observed.Leaders == nil {
 		return observed
 	}
-	own(lws, observed.Leaders)
+	adoptSome(lws, observed.Leaders)
 	for index := range int32(3) {
 		leader := &corev1.Pod{}
 		filler.Fill(leader)
@@ -96,15 +100,17 @@ func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet)
 	return observed
 }
 
-// own makes every second object belong to the set.
-func own(lws *leaderworkersetv1.LeaderWorkerSet, object metav1.Object) {
+// adoptSome makes the set the owner of every second object.
+func adoptSome(lws *leaderworkersetv1.LeaderWorkerSet, object metav1.Object) {
 	if len(object.GetLabels())%2 == 0 {
 		object.SetOwnerReferences([]metav1.OwnerReference{{UID: lws.UID, Controller: ptr.To(true)}})
 	}
 }
 
 func garbageGroup(filler *randfill.Filler, observed *world) *snapshot.GroupMembers {
-	members := &snapshot.GroupMembers{Index: 1, LWS: observed.LWS, Leaders: observed.Leaders, Revisions: observed.Revisions}
+	members := &snapshot.GroupMembers{
+		Index: 1, LWS: observed.LWS, Leaders: observed.Leaders, Revisions: observed.Revisions,
+	}
 	filler.Fill(&members.Leader)
 	filler.Fill(&members.Workers)
 	filler.Fill(&members.Service)
@@ -120,7 +126,7 @@ func garbageGroup(filler *randfill.Filler, observed *world) *snapshot.GroupMembe
 	return members
 }
 
-// injectAll builds the children of a set and admits a pod of each.
+// injectAll builds the children of a set, and injects a pod of each.
 func injectAll(lws *leaderworkersetv1.LeaderWorkerSet) {
 	template := revision.Of(lws)
 	leaders := desired.LeaderStatefulSet(lws, &template, "key", rollout.Step{})
@@ -130,7 +136,8 @@ func injectAll(lws *leaderworkersetv1.LeaderWorkerSet) {
 	group := desired.Group{Index: 1, Leader: leader, Topology: desired.Topology{Key: "k", Value: "v"}}
 	workers := desired.WorkerStatefulSet(lws, &template, "key", group)
 	for _, name := range []string{"x-1-0", "x-1-1", "x-1-100", "x"} {
-		worker := &corev1.Pod{ObjectMeta: *workers.Spec.Template.ObjectMeta.DeepCopy(), Spec: *workers.Spec.Template.Spec.DeepCopy()}
+		made := workers.Spec.Template.DeepCopy()
+		worker := &corev1.Pod{ObjectMeta: made.ObjectMeta, Spec: made.Spec}
 		worker.Name = name
 		_, _ = desired.Inject(worker)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// newMembers is group 1 of a settled set.
+// newMembers returns group 1 of a settled set.
 func newMembers(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.GroupMembers {
 	t.Helper()
 	observed := settled(t, lws)
@@ -29,7 +29,8 @@ func newMembers(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *snapshot.
 		LWS: lws, Leaders: observed.Leaders, Index: 1,
 		Leader: observed.Groups[1].Leader, Workers: observed.Groups[1].Workers, Revisions: observed.Revisions,
 	}
-	members.Leader.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(observed.Leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	owner := metav1.NewControllerRef(observed.Leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+	members.Leader.OwnerReferences = []metav1.OwnerReference{*owner}
 	return members
 }
 
@@ -60,7 +61,7 @@ func TestForGroup(t *testing.T) {
 			group.CreateWorkers, []string{"create *v1.StatefulSet llama-1"},
 		},
 		{
-			"workers were scaled by someone", func(m *members) { m.Workers.Spec.Replicas = ptr.To[int32](7) },
+			"a user scaled the workers", func(m *members) { m.Workers.Spec.Replicas = ptr.To[int32](7) },
 			group.UpdateWorkers, []string{"patch *v1.StatefulSet llama-1"},
 		},
 		{
@@ -68,7 +69,7 @@ func TestForGroup(t *testing.T) {
 			group.UpdateWorkers, []string{"patch *v1.StatefulSet llama-1"},
 		},
 		{
-			"the set asks for other templates and another size: that is the rollout's business",
+			"the set has another template and size: the rollout updates groups",
 			func(m *members) {
 				setImage(m.LWS, "serve:2")
 				m.LWS.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](5)
@@ -76,7 +77,7 @@ func TestForGroup(t *testing.T) {
 			group.UpdateWorkers, nil,
 		},
 		{
-			"the cache keeps no template of workers, the API server fills in defaults, and others add labels",
+			"a StatefulSet without its template in the cache, with defaults and labels of others",
 			func(m *members) {
 				m.Workers.Spec.Template = corev1.PodTemplateSpec{}
 				m.Workers.Spec.VolumeClaimTemplates = nil
@@ -104,7 +105,7 @@ func TestForGroup(t *testing.T) {
 	}
 }
 
-func TestForGroupWithAServiceOfItsOwn(t *testing.T) {
+func TestForGroupCreatesItsService(t *testing.T) {
 	lws := newSet()
 	lws.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
 	m := newMembers(t, lws)
@@ -114,15 +115,17 @@ func TestForGroupWithAServiceOfItsOwn(t *testing.T) {
 	wantWrites(t, "with it", group.Next(m).Writes)
 }
 
-// A leader that was deleted with --cascade=orphan leaves workers that belong to nobody: the next leader gets new ones.
-func TestForGroupTakesOrphansAway(t *testing.T) {
+// TestForGroupDeletesOrphans handles workers that a deletion of their leader with --cascade=orphan left: the next
+// leader gets new ones.
+func TestForGroupDeletesOrphans(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers.OwnerReferences = nil
 	wantWrites(t, "with orphaned workers", group.Next(m).Writes, "delete *v1.StatefulSet llama-1")
 }
 
-// A worker StatefulSet that was deleted with --cascade=orphan leaves pods that belong to nobody, under the names of the next ones.
-func TestForGroupTakesOrphanedPodsAway(t *testing.T) {
+// TestForGroupDeletesOrphanedPods handles pods that a deletion of their StatefulSet with --cascade=orphan left: they
+// have the names of the next ones.
+func TestForGroupDeletesOrphanedPods(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers = nil
 	m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
@@ -133,23 +136,25 @@ func TestForGroupTakesOrphanedPodsAway(t *testing.T) {
 	m.WorkerPods[0].DeletionTimestamp = &now
 	wantWrites(t, "while it terminates", group.Next(m).Writes)
 	m.WorkerPods = nil
-	wantWrites(t, "once it is gone", group.Next(m).Writes, "create *v1.StatefulSet llama-1")
+	wantWrites(t, "once it is deleted", group.Next(m).Writes, "create *v1.StatefulSet llama-1")
 }
 
-// A worker StatefulSet that has lost its labels isn't in the cache. Its pods are.
-func TestForGroupLooksAfterUnseenWorkers(t *testing.T) {
+// TestForGroupRelabelsWorkers handles a worker StatefulSet without its labels: the cache shows only its pods.
+func TestForGroupRelabelsWorkers(t *testing.T) {
 	m := newMembers(t, newSet())
 	workers := m.Workers
 	m.WorkerPods = []*corev1.Pod{{ObjectMeta: metav1.ObjectMeta{
 		Name: "llama-1-1", Namespace: "default",
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))},
+		OwnerReferences: []metav1.OwnerReference{
+			*metav1.NewControllerRef(workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet")),
+		},
 	}}}
 	m.Workers = nil
 	planned := group.Next(m)
 	wantWrites(t, "without their StatefulSet", planned.Writes, "patch *v1.PartialObjectMetadata llama-1")
 	relabeled := planned.Writes[0].Patch.To
 	if planned.Writes[0].If != write.SameUID || relabeled.GetUID() != workers.UID {
-		t.Errorf("UID is %q, want the one that the pods tell of, %q", relabeled.GetUID(), workers.UID)
+		t.Errorf("UID is %q, want the owner of the pods, %q", relabeled.GetUID(), workers.UID)
 	}
 	want := maps.Clone(workers.Labels)
 	delete(want, leaderworkersetv1.RevisionLabelKey)
@@ -158,7 +163,7 @@ func TestForGroupLooksAfterUnseenWorkers(t *testing.T) {
 	}
 }
 
-func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
+func TestForGroupReportsATakenName(t *testing.T) {
 	m := newMembers(t, newSet())
 	m.Workers.OwnerReferences, m.Workers.Labels = nil, map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"}
 	planned := group.Next(m)
@@ -171,18 +176,20 @@ func TestForGroupTellsWhatIsInTheWay(t *testing.T) {
 	}
 }
 
-// TestForGroupKeepsGatesOfOthers takes only its own gate off the leader.
+// TestForGroupKeepsGatesOfOthers removes only the operator's own gate from the leader.
 func TestForGroupKeepsGatesOfOthers(t *testing.T) {
 	members := newMembers(t, newSet())
 	members.Workers = nil
-	before := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/b"}}
+	before := []corev1.PodSchedulingGate{
+		{Name: "example.com/a"}, {Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/b"},
+	}
 	members.Leader.Spec.SchedulingGates = slices.Clone(before)
-	released := as[*corev1.Pod](t, group.Next(members).Writes[0].Patch.To)
+	ungated := as[*corev1.Pod](t, group.Next(members).Writes[0].Patch.To)
 	want := []corev1.PodSchedulingGate{{Name: "example.com/a"}, {Name: "example.com/b"}}
-	if diff := cmp.Diff(want, released.Spec.SchedulingGates); diff != "" {
+	if diff := cmp.Diff(want, ungated.Spec.SchedulingGates); diff != "" {
 		t.Errorf("gates (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(before, members.Leader.Spec.SchedulingGates); diff != "" {
-		t.Errorf("what was observed was changed (-before +after):\n%s", diff)
+		t.Errorf("the observed pod was changed (-before +after):\n%s", diff)
 	}
 }

@@ -29,6 +29,10 @@ type Memory struct {
 	// Incarnations are those that passes over the groups observed, by index.
 	Incarnations map[int32]restart.Incarnation
 
+	// Unschedulable are the groups that have workers which no node can take, and why, by index. Passes over the groups
+	// observe that.
+	Unschedulable map[int32]string
+
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders
 
@@ -104,7 +108,8 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	}
 	released := release.Next(release.Input{
 		Set: set, Key: current.key,
-		Failed: restart.Failed(set.Groups, memory.Incarnations, record.Entries),
+		Failed:        restart.Failed(set.Groups, memory.Incarnations, record.Entries),
+		Unschedulable: memory.Unschedulable,
 	})
 	restarts := restart.Next(restart.Input{
 		Set:          set,
@@ -118,13 +123,14 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	})
 	children := childrenOf(set, current, &released, &restarts)
 	next, statusEvents := status.Next(status.Input{
-		Set:        set,
-		Revision:   current.key,
-		Release:    released,
-		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles),
-		Crashes:    restarts.Crashes,
-		Unrecorded: restarts.Unrecorded,
-		Now:        metav1.NewTime(now),
+		Set:           set,
+		Revision:      current.key,
+		Release:       released,
+		Obstacles:     slices.Concat(memory.Obstacles, children.obstacles),
+		Crashes:       restarts.Crashes,
+		Unschedulable: memory.Unschedulable,
+		Unrecorded:    restarts.Unrecorded,
+		Now:           metav1.NewTime(now),
 	})
 	next, wait := delayed(set.LWS, next, memory.StatusWrittenAt, now, options)
 	return Set{

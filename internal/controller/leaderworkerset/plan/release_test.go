@@ -17,10 +17,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// TestForSetReplacesABrokenGroupAhead has group 0 of 2 broken, and the only group that may be down: group 1 has to stay, and the
-// partition above it. The leader StatefulSet goes by OnDelete while group 0 is missing, and not a moment longer than its controller needs
-// to notice.
-func TestForSetReplacesABrokenGroupAhead(t *testing.T) {
+// TestForSetReleasesABrokenGroup updates 2 groups, of which group 0 is broken and one may be unavailable. Group 1 has
+// to stay, and the partition above it. The leader StatefulSet has the strategy OnDelete only while group 0 is missing.
+func TestForSetReleasesABrokenGroup(t *testing.T) {
 	const (
 		rolling  = appsv1.RollingUpdateStatefulSetStrategyType
 		onDelete = appsv1.OnDeleteStatefulSetStrategyType
@@ -34,41 +33,41 @@ func TestForSetReplacesABrokenGroupAhead(t *testing.T) {
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 
 	planned := forSet(t, observed)
-	wantWrites(t, "with the order written", planned.Writes, "delete *v1.Pod llama-0")
+	wantWrites(t, "with the release written", planned.Writes, "delete *v1.Pod llama-0")
 	carryOut(observed, planned)
 
 	planned = forSet(t, observed)
-	wantWrites(t, "with group 0 gone", planned.Writes, "patch *v1.StatefulSet llama")
+	wantWrites(t, "with group 0 deleted", planned.Writes, "patch *v1.StatefulSet llama")
 	carryOut(observed, planned)
 	wantRelease(t, observed.Leaders, onDelete, release.Release{Partition: 2, Also: []int32{0}})
-	wantWrites(t, "until it is back", forSet(t, observed).Writes)
+	wantWrites(t, "until it is created", forSet(t, observed).Writes)
 
 	settle(observed)
 	carryOut(observed, forSet(t, observed))
 	wantRelease(t, observed.Leaders, rolling, release.Release{Partition: 0})
 
 	settle(observed)
-	carryOut(observed, forSet(t, observed)) // Group 1 goes.
+	carryOut(observed, forSet(t, observed)) // Group 1 is deleted.
 	settle(observed)
 	carryOut(observed, forSet(t, observed))
 	if got := observed.Leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]; got != "" {
-		t.Errorf("the order %q is left in the end", got)
+		t.Errorf("the release %q is left at the end", got)
 	}
-	wantWrites(t, "in the end", forSet(t, observed).Writes)
+	wantWrites(t, "at the end", forSet(t, observed).Writes)
 }
 
-// TestForSetHasTheLowestMissingGroupCreated has an old group and one that goes ahead missing at the same time. The StatefulSet controller
-// creates the lower one first, and gives up when that fails: the strategy has to be right for it.
-func TestForSetHasTheLowestMissingGroupCreated(t *testing.T) {
+// TestForSetStrategyFollowsTheLowestMissingGroup deletes outdated groups and a released one at the same time. The
+// StatefulSet controller creates the lowest one first, and stops if that fails: the strategy has to be right for it.
+func TestForSetStrategyFollowsTheLowestMissingGroup(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		missing []int32
 		want    appsv1.StatefulSetUpdateStrategyType
 	}{
-		{"the old group", []int32{0}, appsv1.RollingUpdateStatefulSetStrategyType},
-		{"the old group and the one ahead", []int32{0, 1}, appsv1.RollingUpdateStatefulSetStrategyType},
-		{"the one ahead", []int32{1}, appsv1.OnDeleteStatefulSetStrategyType},
-		{"the one ahead, and a higher one that is old", []int32{1, 2}, appsv1.OnDeleteStatefulSetStrategyType},
+		{"the outdated group", []int32{0}, appsv1.RollingUpdateStatefulSetStrategyType},
+		{"the outdated group and the released one", []int32{0, 1}, appsv1.RollingUpdateStatefulSetStrategyType},
+		{"the released one", []int32{1}, appsv1.OnDeleteStatefulSetStrategyType},
+		{"the released one, and a higher one that is outdated", []int32{1, 2}, appsv1.OnDeleteStatefulSetStrategyType},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			lws := newSet()
@@ -77,18 +76,21 @@ func TestForSetHasTheLowestMissingGroupCreated(t *testing.T) {
 			observed.Groups[1].Leader.Status.Conditions = nil
 			setImage(lws, "serve:2")
 			carryOut(observed, forSet(t, observed))
-			wantRelease(t, observed.Leaders, appsv1.RollingUpdateStatefulSetStrategyType, release.Release{Partition: 4, Also: []int32{1}})
+			want := release.Release{Partition: 4, Also: []int32{1}}
+			wantRelease(t, observed.Leaders, appsv1.RollingUpdateStatefulSetStrategyType, want)
 
-			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return slices.Contains(tc.missing, g.Index) })
+			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool {
+				return slices.Contains(tc.missing, g.Index)
+			})
 			carryOut(observed, forSet(t, observed))
-			wantRelease(t, observed.Leaders, tc.want, release.Release{Partition: 4, Also: []int32{1}})
+			wantRelease(t, observed.Leaders, tc.want, want)
 		})
 	}
 }
 
-// TestForSetForgetsTheOrderOfAnEarlierRevision has another push while group 0, which was let go, is ready after all and still there: it
-// goes first, and then ahead to the latest revision.
-func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
+// TestForSetFinishesEarlierReleases pushes again while group 0, which is released and ready again, still exists. The
+// group is deleted first. Then it is released to the latest revision.
+func TestForSetFinishesEarlierReleases(t *testing.T) {
 	observed := settled(t, newSet())
 	observed.Groups[0].Leader.Status.Conditions = nil
 	setImage(observed.LWS, "serve:2")
@@ -99,15 +101,18 @@ func TestForSetForgetsTheOrderOfAnEarlierRevision(t *testing.T) {
 
 	setImage(observed.LWS, "serve:3")
 	planned := forSet(t, observed)
-	wantWrites(t, "the group that was let go ends first", planned.Writes[1:], "check *v1.StatefulSet llama", "delete *v1.Pod llama-0")
+	wantWrites(t, "the released group is deleted first", planned.Writes[1:], "check *v1.StatefulSet llama",
+		"delete *v1.Pod llama-0")
 	carryOut(observed, planned)
 	carryOut(observed, forSet(t, observed))
-	wantRelease(t, observed.Leaders, appsv1.OnDeleteStatefulSetStrategyType, release.Release{Partition: 2, Also: []int32{0}})
+	wantRelease(t, observed.Leaders, appsv1.OnDeleteStatefulSetStrategyType,
+		release.Release{Partition: 2, Also: []int32{0}})
 }
 
-// TestForSetConfirmsWhatMayBeLate has a group that isn't of the revision before the current one, as far as the leader StatefulSet tells: the
-// view may be late, so that the StatefulSet is still as it was observed is confirmed first, also in a pass that changes it then.
-func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
+// TestForSetChecksLateViews replaces a group that, by the status of the leader StatefulSet, isn't of the revision
+// before the current one. The view may be late, so the pass checks the StatefulSet first, also if the pass changes it
+// then.
+func TestForSetChecksLateViews(t *testing.T) {
 	observed := settled(t, newSet())
 	setImage(observed.LWS, "serve:2")
 	carryOut(observed, forSet(t, observed))
@@ -116,12 +121,16 @@ func TestForSetConfirmsWhatMayBeLate(t *testing.T) {
 	wantWrites(t, "in a view that may be late", forSet(t, observed).Writes,
 		"check *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 
-	observed.memory.Incarnations = map[int32]restart.Incarnation{0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true}}
-	wantWrites(t, "when another group fails, which is written down", forSet(t, observed).Writes,
+	observed.memory.Incarnations = map[int32]restart.Incarnation{
+		0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true},
+	}
+	wantWrites(t, "when another group fails, which is recorded", forSet(t, observed).Writes,
 		"check *v1.StatefulSet llama", "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
 }
 
-func wantRelease(t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, want release.Release) {
+func wantRelease(
+	t *testing.T, leaders *appsv1.StatefulSet, strategy appsv1.StatefulSetUpdateStrategyType, want release.Release,
+) {
 	t.Helper()
 	if got := leaders.Spec.UpdateStrategy.Type; got != strategy {
 		t.Errorf("strategy %s, want %s", got, strategy)

@@ -22,8 +22,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// alive has all groups known as complete, in the present life of their leaders.
-func alive(observed *world) {
+// complete makes all groups known as complete, in the present incarnation of their leaders.
+func complete(observed *world) {
 	observed.memory.Incarnations = map[int32]restart.Incarnation{}
 	for _, group := range observed.Groups {
 		members := map[int32]restart.Member{0: {UID: group.Leader.UID}}
@@ -33,26 +33,28 @@ func alive(observed *world) {
 	}
 }
 
-// fail has a group known as failed.
+// fail makes a group known as failed.
 func fail(observed *world, index int32, why string, crashed bool) {
-	life := observed.memory.Incarnations[index]
-	life.Failure, life.Crashed = why, crashed
-	observed.memory.Incarnations[index] = life
+	incarnation := observed.memory.Incarnations[index]
+	incarnation.Failure, incarnation.Crashed = why, crashed
+	observed.memory.Incarnations[index] = incarnation
 }
 
-// reborn has the leader StatefulSet and the group's workers created again after the group was taken down.
-func reborn(observed *world) {
+// restartFailed replaces the leaders and workers of failed groups, as after their restart.
+func restartFailed(observed *world) {
 	settle(observed)
 	for i := range observed.Groups {
-		if leader := observed.Groups[i].Leader; observed.memory.Incarnations[observed.Groups[i].Index].Leader == leader.UID && observed.memory.Incarnations[observed.Groups[i].Index].Failure != "" {
-			leader.UID += "'"
-			observed.Groups[i].Workers.OwnerReferences[0].UID = leader.UID
+		group := &observed.Groups[i]
+		incarnation := observed.memory.Incarnations[group.Index]
+		if incarnation.Leader == group.Leader.UID && incarnation.Failure != "" {
+			group.Leader.UID += "'"
+			group.Workers.OwnerReferences[0].UID = group.Leader.UID
 		}
 	}
-	alive(observed)
+	complete(observed)
 }
 
-// wantRestarts checks what a pass tells of groups that are recreated.
+// wantRestarts checks the events of a pass about restarted groups.
 func wantRestarts(t *testing.T, what string, planned plan.Set, want ...string) {
 	t.Helper()
 	var got []string
@@ -66,10 +68,11 @@ func wantRestarts(t *testing.T, what string, planned plan.Set, want ...string) {
 	}
 }
 
-// Several failures at once are one write of the record, then the deletions, leaders first, and one event.
-func TestFailedGroupsAreRecreated(t *testing.T) {
+// TestFailedGroupsAreRestarted checks that several failures give one write of the record, then the deletions, and one
+// event.
+func TestFailedGroupsAreRestarted(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
+	complete(observed)
 	carryOut(observed, forSet(t, observed))
 	fail(observed, 0, "pod llama-0-1 was deleted", false)
 	fail(observed, 1, "pod llama-1-1 failed: Evicted", true)
@@ -86,31 +89,34 @@ func TestFailedGroupsAreRecreated(t *testing.T) {
 
 	carryOut(observed, planned)
 	if again := forSet(t, observed); len(again.Writes) != 0 {
-		t.Errorf("the groups are recreated twice: %v", described(again.Writes))
+		t.Errorf("the groups are restarted twice: %v", described(again.Writes))
 	}
 }
 
-// A leader that somebody deletes, and that the StatefulSet controller replaces, is told once, whatever the passes get to see of it.
+// TestLeadersDeletedByOthers deletes leaders, which the StatefulSet controller replaces. The event is recorded once,
+// whichever states the passes observe.
 func TestLeadersDeletedByOthers(t *testing.T) {
-	lives := 0 // of all leaders
+	incarnations := 0 // of all leaders
 	terminating := func(index int32) func(*world) {
 		return func(observed *world) { observed.Groups[index].Leader.DeletionTimestamp = &now }
 	}
-	gone := func(indices ...int32) func(*world) {
+	deleted := func(indices ...int32) func(*world) {
 		return func(observed *world) {
-			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool { return slices.Contains(indices, g.Index) })
+			observed.Groups = slices.DeleteFunc(observed.Groups, func(g snapshot.Group) bool {
+				return slices.Contains(indices, g.Index)
+			})
 		}
 	}
 	replaced := func(indices ...int32) func(*world) {
 		return func(observed *world) {
-			gone(indices...)(observed)
+			deleted(indices...)(observed)
 			settle(observed)
 			for _, index := range indices {
 				leader := observed.Groups[index].Leader
-				lives++
-				leader.UID += types.UID(fmt.Sprint(lives))
+				incarnations++
+				leader.UID += types.UID(fmt.Sprint(incarnations))
 			}
-			alive(observed)
+			complete(observed)
 		}
 	}
 	failed := func(observed *world) { fail(observed, 0, "pod llama-0-1 was deleted", false) }
@@ -119,36 +125,40 @@ func TestLeadersDeletedByOthers(t *testing.T) {
 	const one = "Recreating group 0: leader pod llama-0 was deleted"
 	for _, tc := range []struct {
 		what  string
-		looks []func(*world) // what happens before each of the passes
-		want  []string       // what each of them tells; empty for nothing
+		steps []func(*world) // before each of the passes
+		want  []string       // the event of each pass; empty for none
 	}{
 		{"nothing happens", []func(*world){nothing}, []string{""}},
-		{"seen at every step", []func(*world){terminating(0), nothing, gone(0), nothing, replaced(0), nothing}, []string{"", "", "", "", one, ""}},
-		{"seen when it is replaced", []func(*world){replaced(0), nothing}, []string{one, ""}},
-		{"twice", []func(*world){gone(0), replaced(0), gone(0), replaced(0)}, []string{"", one, "", one}},
+		{
+			"observed at every step",
+			[]func(*world){terminating(0), nothing, deleted(0), nothing, replaced(0), nothing},
+			[]string{"", "", "", "", one, ""},
+		},
+		{"observed when it is replaced", []func(*world){replaced(0), nothing}, []string{one, ""}},
+		{"twice", []func(*world){deleted(0), replaced(0), deleted(0), replaced(0)}, []string{"", one, "", one}},
 		{
 			"several at once",
-			[]func(*world){gone(0, 1), replaced(0, 1), nothing},
+			[]func(*world){deleted(0, 1), replaced(0, 1), nothing},
 			[]string{"", "Recreating groups 0-1: leader pod llama-0 was deleted, and others", ""},
 		},
 		{
 			"beside a group that failed",
-			[]func(*world){gone(1), func(observed *world) { replaced(1)(observed); failed(observed) }, nothing},
+			[]func(*world){deleted(1), func(observed *world) { replaced(1)(observed); failed(observed) }, nothing},
 			[]string{"", "Recreating groups 0-1: pod llama-0-1 was deleted, and others", ""},
 		},
 		{
-			"of a group that failed before, which the cache shows late",
-			[]func(*world){failed, nothing, terminating(0), gone(0), replaced(0)},
+			"of a group that failed before, with a late cache",
+			[]func(*world){failed, nothing, terminating(0), deleted(0), replaced(0)},
 			[]string{"Recreating group 0: pod llama-0-1 was deleted", "", "", "", ""},
 		},
 		{
-			"of a group that crashed before, which the cache shows late",
-			[]func(*world){crashed, nothing, terminating(0), gone(0), replaced(0)},
+			"of a group that crashed before, with a late cache",
+			[]func(*world){crashed, nothing, terminating(0), deleted(0), replaced(0)},
 			[]string{"Recreating group 0: a container restarted in pod llama-0", "", "", "", ""},
 		},
 		{
 			"by scaling down",
-			[]func(*world){func(observed *world) { observed.LWS.Spec.Replicas = ptr.To[int32](1) }, terminating(1), gone(1)},
+			[]func(*world){func(observed *world) { observed.LWS.Spec.Replicas = ptr.To[int32](1) }, terminating(1), deleted(1)},
 			[]string{"", "", ""},
 		},
 		{
@@ -156,17 +166,17 @@ func TestLeadersDeletedByOthers(t *testing.T) {
 			[]func(*world){
 				func(observed *world) { observed.LWS.Spec.Replicas = ptr.To[int32](1) },
 				func(observed *world) { terminating(1)(observed); observed.LWS.Spec.Replicas = ptr.To[int32](2) },
-				gone(1), replaced(1),
+				deleted(1), replaced(1),
 			},
 			[]string{"", "", "", ""},
 		},
 		{
-			"by the rollout, which the StatefulSet controller is quick to carry out",
-			[]func(*world){func(observed *world) { setImage(observed.LWS, "serve:2") }, terminating(1), gone(1), replaced(1)},
+			"by the StatefulSet controller, for the rollout",
+			[]func(*world){func(observed *world) { setImage(observed.LWS, "serve:2") }, terminating(1), deleted(1), replaced(1)},
 			[]string{"", "", "", ""},
 		},
 		{
-			"during a rollout that hasn't come to it",
+			"during a rollout that hasn't released the group",
 			[]func(*world){func(observed *world) { setImage(observed.LWS, "serve:2") }, terminating(0), replaced(0)},
 			[]string{"", "", one},
 		},
@@ -182,7 +192,7 @@ func TestLeadersDeletedByOthers(t *testing.T) {
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			observed := settled(t, newSet())
-			alive(observed)
+			complete(observed)
 			apply := func(what string, want ...string) {
 				t.Helper()
 				planned := forSet(t, observed)
@@ -191,10 +201,10 @@ func TestLeadersDeletedByOthers(t *testing.T) {
 				carryOut(observed, planned)
 				observed.Groups = groups // The cache may be late.
 			}
-			apply("before it")
-			for i, happens := range tc.looks {
-				happens(observed)
-				if what := fmt.Sprintf("look %d", i+1); tc.want[i] == "" {
+			apply("before")
+			for i, step := range tc.steps {
+				step(observed)
+				if what := fmt.Sprintf("step %d", i+1); tc.want[i] == "" {
 					apply(what)
 				} else {
 					apply(what, tc.want[i])
@@ -204,22 +214,24 @@ func TestLeadersDeletedByOthers(t *testing.T) {
 	}
 }
 
-// A failure that was noticed of an earlier leader means nothing for the one that is there now.
-func TestFailureOfAnEarlierLife(t *testing.T) {
+// TestFailureOfAnEarlierIncarnation checks that the failure of an earlier leader doesn't restart the present one.
+func TestFailureOfAnEarlierIncarnation(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
+	complete(observed)
 	carryOut(observed, forSet(t, observed))
 	fail(observed, 0, "pod llama-0-1 was deleted", false)
 	observed.Groups[0].Leader.UID = types.UID("another")
-	if planned := forSet(t, observed); slices.ContainsFunc(planned.Writes, func(w write.Write) bool { return w.Delete != nil }) {
+	if planned := forSet(t, observed); slices.ContainsFunc(planned.Writes,
+		func(w write.Write) bool { return w.Delete != nil }) {
 		t.Errorf("got %v", described(planned.Writes))
 	}
 }
 
-// A group that crashes right after it was recreated waits 10 s, 20 s, 40 s, … and starts over once it held out for 10 minutes.
+// TestDelayOfCrashes crashes a group right after each restart. The next restart waits 10 s, 20 s, 40 s, and so on.
+// After 10 minutes without a crash, the delays start over.
 func TestDelayOfCrashes(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
+	complete(observed)
 	carryOut(observed, forSet(t, observed))
 	clock := time.Duration(0)
 	for crash, seconds := range []int{0, 10, 20, 40, 80, 160, 300, 300} {
@@ -228,9 +240,12 @@ func TestDelayOfCrashes(t *testing.T) {
 		if wait > 0 {
 			early := at(t, observed, clock+wait-time.Second)
 			if len(early.Writes) != 0 || early.RequeueAfter != time.Second {
-				t.Fatalf("crash %d: a second before its time got %v, and another look after %s", crash, described(early.Writes), early.RequeueAfter)
+				t.Fatalf("crash %d: a second too early got %v, and another pass after %s",
+					crash, described(early.Writes), early.RequeueAfter)
 			}
-			if unready := early.Status.UnreadyGroups; len(unready) != 1 || unready[0].Reason != leaderworkersetv1.UnreadyCrashed || int(unready[0].Restarts) != crash {
+			unready := early.Status.UnreadyGroups
+			if len(unready) != 1 || unready[0].Reason != leaderworkersetv1.UnreadyCrashed ||
+				int(unready[0].Restarts) != crash {
 				t.Errorf("crash %d: status says %+v", crash, unready)
 			}
 		}
@@ -240,19 +255,20 @@ func TestDelayOfCrashes(t *testing.T) {
 			t.Fatalf("crash %d: after %s got %v", crash, wait, described(planned.Writes))
 		}
 		carryOut(observed, planned)
-		reborn(observed)
+		restartFailed(observed)
 		carryOut(observed, at(t, observed, clock))
 	}
 	fail(observed, 1, "a container restarted in pod llama-1", true)
-	if planned := at(t, observed, clock+10*time.Minute); !slices.Contains(described(planned.Writes), "delete *v1.Pod llama-1") {
+	planned := at(t, observed, clock+10*time.Minute)
+	if !slices.Contains(described(planned.Writes), "delete *v1.Pod llama-1") {
 		t.Errorf("after 10 minutes got %v", described(planned.Writes))
 	}
 }
 
-// Pods that someone deletes are no crash: the group comes back at once, however often.
+// TestDeletionsDontWait deletes pods again and again. That isn't a crash: the group is restarted at once each time.
 func TestDeletionsDontWait(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
+	complete(observed)
 	carryOut(observed, forSet(t, observed))
 	for round := range 5 {
 		fail(observed, 0, "pod llama-0-1 was deleted", false)
@@ -261,39 +277,41 @@ func TestDeletionsDontWait(t *testing.T) {
 			t.Fatalf("round %d: got %v", round, described(planned.Writes))
 		}
 		carryOut(observed, planned)
-		reborn(observed)
+		restartFailed(observed)
 		carryOut(observed, forSet(t, observed))
 	}
 }
 
-// With maxGroupRestarts used up the pods stay, the condition names the group, and deleting the leader or raising the limit goes on.
+// TestMaxGroupRestarts crashes a group that has no restarts left. Its pods stay, and the condition names the group. It
+// goes on once the leader is deleted or the limit is raised.
 func TestMaxGroupRestarts(t *testing.T) {
 	const crash = "a container restarted in pod llama-1-1"
 	for _, tc := range []struct {
 		what   string
 		resume func(*world)
 	}{
-		{"the leader is deleted", func(observed *world) { reborn(observed) }},
+		{"the leader is deleted", func(observed *world) { restartFailed(observed) }},
 		{"the limit is raised", func(observed *world) {
 			observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](5)
 		}},
-		{"the limit is lifted", func(observed *world) { observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = nil }},
+		{"the limit is removed", func(observed *world) { observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = nil }},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			lws := newSet()
 			lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](0)
 			observed := settled(t, lws)
-			alive(observed)
+			complete(observed)
 			carryOut(observed, forSet(t, observed))
 			fail(observed, 1, crash, true)
 			carryOut(observed, forSet(t, observed))
 
 			stays := at(t, observed, time.Hour)
 			failed := meta.FindStatusCondition(stays.Status.Conditions, leaderworkersetv1.ConditionFailed)
-			if len(stays.Writes) != 0 || failed == nil || !strings.Contains(failed.Message, crash) || !strings.HasPrefix(failed.Message, "Group 1:") {
+			if len(stays.Writes) != 0 || failed == nil || !strings.Contains(failed.Message, crash) ||
+				!strings.HasPrefix(failed.Message, "Group 1:") {
 				t.Errorf("got %v, condition %+v", described(stays.Writes), failed)
 			}
-			// The operator comes back and knows nothing but what it wrote down.
+			// The operator restarts and has only the record.
 			fail(observed, 1, "a pod was replaced meanwhile", false)
 			if restarted := at(t, observed, time.Hour); len(restarted.Writes) != 0 {
 				t.Errorf("after a restart of the operator got %v", described(restarted.Writes))
@@ -302,103 +320,111 @@ func TestMaxGroupRestarts(t *testing.T) {
 
 			tc.resume(observed)
 			resumed := at(t, observed, 2*time.Hour)
-			if failed := meta.FindStatusCondition(resumed.Status.Conditions, leaderworkersetv1.ConditionFailed); failed != nil {
+			failed = meta.FindStatusCondition(resumed.Status.Conditions, leaderworkersetv1.ConditionFailed)
+			if failed != nil {
 				t.Errorf("after the group was resumed: %+v", failed)
 			}
 		})
 	}
 }
 
-// A group that has crashed proves nothing about its revision, though the kubelet may have made its pods ready again.
-func TestARolloutStopsAtAGroupThatCrashed(t *testing.T) {
+// TestRolloutStopsAtACrash crashes an updated group. The rollout stops, though the kubelet has made the pods ready
+// again.
+func TestRolloutStopsAtACrash(t *testing.T) {
 	for _, crashed := range []bool{false, true} {
 		lws := newSet()
 		lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](0)
 		observed := settled(t, lws)
 		setImage(lws, "serve:2")
-		for range 3 { // A new revision, its order, and the end of group 1.
+		for range 3 { // A new revision, its release, and the deletion of group 1.
 			carryOut(observed, forSet(t, observed))
 			settle(observed)
 		}
-		alive(observed)
+		complete(observed)
 		if crashed {
 			fail(observed, 1, "a container restarted in pod llama-1-1", true)
 		}
-		for range 3 { // The next order, and the end of group 0.
+		for range 3 { // The next release, and the deletion of group 0.
 			carryOut(observed, forSet(t, observed))
 			settle(observed)
 		}
 		if updated := observed.Groups[0].Revision() == observed.Groups[1].Revision(); updated == crashed {
-			t.Errorf("group 1 has crashed: %t; group 0 is updated: %t", crashed, updated)
+			t.Errorf("group 1 crashed: %t; group 0 is updated: %t", crashed, updated)
 		}
 	}
 }
 
-// Lives are written down when all groups are complete, and else every two seconds at most, or less often in a large set.
-func TestRecordIsWrittenNowAndThen(t *testing.T) {
+// TestRecordInterval checks that the record is written once all groups are complete. Before, it is written every two
+// seconds at most, or less often in a large set.
+func TestRecordInterval(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
-	half := observed.memory.Incarnations[1]
-	half.Fingerprint = ""
-	observed.memory.Incarnations[1] = half
+	complete(observed)
+	incomplete := observed.memory.Incarnations[1]
+	incomplete.Fingerprint = ""
+	observed.memory.Incarnations[1] = incomplete
 	observed.memory.RecordedAt = now.Time
 
 	early := at(t, observed, 500*time.Millisecond)
 	if early.WritesRecord || early.RequeueAfter != 1500*time.Millisecond {
-		t.Errorf("half a second after the last time: writes %v, another look after %s", described(early.Writes), early.RequeueAfter)
+		t.Errorf("after half a second: writes %v, another pass after %s", described(early.Writes), early.RequeueAfter)
 	}
 	if due := at(t, observed, 2*time.Second); !due.WritesRecord {
-		t.Error("two seconds after the last time nothing is written down")
+		t.Error("after two seconds, the record isn't written")
 	}
 	observed.LWS.Spec.Replicas = ptr.To[int32](500)
-	if early := at(t, observed, 2*time.Second); early.WritesRecord || early.RequeueAfter != 3*time.Second {
-		t.Errorf("of 500 groups, two seconds after the last time: writes %v, another look after %s", described(early.Writes), early.RequeueAfter)
+	early = at(t, observed, 2*time.Second)
+	if early.WritesRecord || early.RequeueAfter != 3*time.Second {
+		t.Errorf("500 groups, after two seconds: writes %v, another pass after %s",
+			described(early.Writes), early.RequeueAfter)
 	}
 	observed.LWS.Spec.Replicas = ptr.To[int32](2)
-	alive(observed)
-	if complete := at(t, observed, 500*time.Millisecond); !complete.WritesRecord {
-		t.Error("all groups are complete, and it isn't written down")
+	complete(observed)
+	if planned := at(t, observed, 500*time.Millisecond); !planned.WritesRecord {
+		t.Error("all groups are complete, and the record isn't written")
 	}
 }
 
-// With the restart policy None nothing is remembered: pods that change meanwhile must not count when the policy changes later.
-func TestNothingIsRememberedWithoutRestarts(t *testing.T) {
+// TestNoRecordWithoutRestarts checks that the restart policy None empties the record. When the policy changes later,
+// pods that have changed meanwhile must not count.
+func TestNoRecordWithoutRestarts(t *testing.T) {
 	observed := settled(t, newSet())
-	alive(observed)
+	complete(observed)
 	carryOut(observed, forSet(t, observed))
 	if record := observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]; record == "" {
-		t.Fatal("nothing is remembered")
+		t.Fatal("there is no record")
 	}
 	observed.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
 	observed.memory.Incarnations = nil
 	carryOut(observed, forSet(t, observed))
 	if record := observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]; record != "" {
-		t.Errorf("remembered: %s", record)
+		t.Errorf("the record is %s, want none", record)
 	}
 }
 
-// Users aren't told that all groups are ready before that is written down: from then on every failure counts, whoever is away.
+// TestAvailableWaitsForTheRecord checks that the status isn't available before the record is written. From then on
+// every failure counts, also while the operator isn't running.
 func TestAvailableWaitsForTheRecord(t *testing.T) {
 	observed := settled(t, newSet())
 	available := func(planned plan.Set) bool {
 		return meta.IsStatusConditionTrue(planned.Status.Conditions, leaderworkersetv1.ConditionAvailable)
 	}
 	if available(forSet(t, observed)) {
-		t.Error("available before anyone looked at the groups")
+		t.Error("available before a pass over the groups")
 	}
-	alive(observed)
+	complete(observed)
 	planned := forSet(t, observed)
 	if !available(planned) || !planned.WritesRecord {
-		t.Errorf("with all groups complete: available: %t, written down: %t, want both", available(planned), planned.WritesRecord)
+		t.Errorf("with all groups complete: available: %t, record: %t, want both",
+			available(planned), planned.WritesRecord)
 	}
 	carryOut(observed, planned)
 	observed.LWS.Status.Conditions = nil
 	observed.memory.Incarnations = nil
 	if !available(forSet(t, observed)) {
-		t.Error("not available after a restart of the operator, with the groups that were written down")
+		t.Error("not available after a restart of the operator, with all groups in the record")
 	}
 	observed.Groups[0].Leader.UID = "another"
 	if available(forSet(t, observed)) {
-		t.Error("available with a group of which another life was written down")
+		t.Error("available with a group whose record is of another incarnation")
 	}
 }

@@ -57,9 +57,10 @@ func TestForSetOnAnEmptyWorld(t *testing.T) {
 		"create *v1.Service llama",
 		"create *v1.StatefulSet llama")
 	if got := *as[*appsv1.StatefulSet](t, planned.Writes[2].Create).Spec.Replicas; got != 2 {
-		t.Errorf("got %d replicas, want exactly those asked for, 2", got)
+		t.Errorf("got %d replicas, want 2, without surge", got)
 	}
-	if diff := cmp.Diff([]string{leaderworkersetv1.ReasonCreatingRevision, leaderworkersetv1.ReasonGroupsProgressing}, reasons(planned)); diff != "" {
+	wanted := []string{leaderworkersetv1.ReasonCreatingRevision, leaderworkersetv1.ReasonGroupsProgressing}
+	if diff := cmp.Diff(wanted, reasons(planned)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 	if meta.IsStatusConditionTrue(planned.Status.Conditions, leaderworkersetv1.ConditionUpdateInProgress) {
@@ -88,15 +89,15 @@ func TestForSetOnAnUnchangedWorld(t *testing.T) {
 			if diff := cmp.Diff(lws.Status, planned.Status); diff != "" {
 				t.Errorf("status at rest (-before +after):\n%s", diff)
 			}
-			if told := reasons(planned); len(told) > 0 {
-				t.Errorf("events at rest: %v", told)
+			if events := reasons(planned); len(events) > 0 {
+				t.Errorf("events at rest: %v", events)
 			}
 		})
 	}
 }
 
-// TestForSetKeepsWhatOthersAdded has the API server fill in defaults of the StatefulSet, and others label it.
-func TestForSetKeepsWhatOthersAdded(t *testing.T) {
+// TestForSetKeepsForeignFields fills in defaults of the StatefulSet as the API server does, and adds labels.
+func TestForSetKeepsForeignFields(t *testing.T) {
 	observed := settled(t, newSet())
 	leaders := observed.Leaders.DeepCopy()
 	leaders.Labels["team"] = "inference"
@@ -111,9 +112,9 @@ func TestForSetKeepsWhatOthersAdded(t *testing.T) {
 
 func TestForSetRollsOutATemplateChange(t *testing.T) {
 	lws := newSet()
-	lws.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy // Nobody follows the lives of its groups here.
+	lws.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy // Then no record is written.
 	observed := settled(t, lws)
-	oldKey := observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+	earlierKey := observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
 	setImage(observed.LWS, "serve:2")
 	next, err := revision.New(observed.LWS, observed.Revisions)
 	if err != nil {
@@ -133,7 +134,11 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 	if got := *changed.Spec.UpdateStrategy.RollingUpdate.Partition; got != 1 {
 		t.Errorf("partition is %d, want 1", got)
 	}
-	if diff := cmp.Diff([]string{leaderworkersetv1.ReasonCreatingRevision, leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonGroupsUpdating}, reasons(planned)); diff != "" {
+	wanted := []string{
+		leaderworkersetv1.ReasonCreatingRevision, leaderworkersetv1.ReasonGroupsProgressing,
+		leaderworkersetv1.ReasonGroupsUpdating,
+	}
+	if diff := cmp.Diff(wanted, reasons(planned)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 
@@ -142,8 +147,8 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	planned = forSet(t, observed)
-	wantWrites(t, "after it", planned.Writes, "delete *v1.Pod llama-1")
-	if got, want := string(planned.Writes[0].Delete[0].GetUID()), "leader-1-"+oldKey; got != want {
+	wantWrites(t, "after that", planned.Writes, "delete *v1.Pod llama-1")
+	if got, want := string(planned.Writes[0].Delete[0].GetUID()), "leader-1-"+earlierKey; got != want {
 		t.Errorf("the deletion is of UID %q, want %q", got, want)
 	}
 
@@ -173,9 +178,9 @@ func TestForSetDoesNotReplaceATerminatingGroupAgain(t *testing.T) {
 	wantWrites(t, "with the leader terminating", forSet(t, observed).Writes)
 }
 
-// TestForSetAtAnotherPush has groups and a surge group in the middle of a rollout when the templates change again: the partition
-// first protects them all, or the StatefulSet controller would replace them on its own. The group that is missing comes back at the
-// latest revision, ahead of the partition.
+// TestForSetAtAnotherPush changes the templates again in the middle of a rollout with a surge group. The partition
+// first protects all groups, or the StatefulSet controller would replace them on its own. The missing group is created
+// at the latest revision, below the partition.
 func TestForSetAtAnotherPush(t *testing.T) {
 	lws := newSet()
 	lws.Spec.Replicas = ptr.To[int32](1)
@@ -183,19 +188,20 @@ func TestForSetAtAnotherPush(t *testing.T) {
 	lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(0))
 	observed := settled(t, lws)
 	setImage(lws, "serve:2")
-	carryOut(observed, forSet(t, observed)) // Asks for the surge group.
+	carryOut(observed, forSet(t, observed)) // Adds the surge group.
 	settle(observed)
-	carryOut(observed, forSet(t, observed)) // Lets group 0 go.
+	carryOut(observed, forSet(t, observed)) // Releases group 0.
 	settle(observed)
-	carryOut(observed, forSet(t, observed)) // Deletes it: the surge group serves alone.
+	carryOut(observed, forSet(t, observed)) // Deletes group 0: the surge group serves alone.
 
 	setImage(lws, "serve:3")
 	carryOut(observed, forSet(t, observed))
-	if got, want := release.Of(observed.Leaders), (release.Release{Partition: 2, Also: []int32{0}}); !cmp.Equal(want, got) {
-		t.Errorf("order is %+v, want %+v: the partition above the surge group, the only ready one", got, want)
+	if got, want := release.Of(observed.Leaders),
+		(release.Release{Partition: 2, Also: []int32{0}}); !cmp.Equal(want, got) {
+		t.Errorf("release is %+v, want %+v: the partition above the surge group, the only ready one", got, want)
 	}
 	if got := observed.Leaders.Spec.UpdateStrategy.Type; got != appsv1.OnDeleteStatefulSetStrategyType {
-		t.Errorf("strategy is %s, want OnDelete, by which group 0 is created at the latest revision", got)
+		t.Errorf("strategy is %s, want OnDelete, with which group 0 is created at the latest revision", got)
 	}
 	if got := *observed.Leaders.Spec.Replicas; got != 2 {
 		t.Errorf("replicas are %d, want 2", got)
@@ -204,14 +210,19 @@ func TestForSetAtAnotherPush(t *testing.T) {
 
 func TestForSetPatchesOnlyMetadataAndBehavior(t *testing.T) {
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSet){
-		"a label":         func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Labels = map[string]string{"team": "inference"} },
-		"an annotation":   func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Annotations = map[string]string{"note": "mine"} },
+		"a label": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Labels = map[string]string{"team": "inference"}
+		},
+		"an annotation": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Annotations = map[string]string{"note": "mine"}
+		},
 		"scaling":         func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To[int32](5) },
 		"scaling to none": func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To[int32](0) },
 		"claim retention": func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+			policy := &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 				WhenDeleted: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
 			}
+			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = policy
 		},
 		"partition": func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
@@ -233,7 +244,7 @@ func TestForSetPatchesOnlyMetadataAndBehavior(t *testing.T) {
 	}
 }
 
-func TestForSetWritesNothingForAChangeOfPolicy(t *testing.T) {
+func TestForSetIgnoresPolicies(t *testing.T) {
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSetSpec){
 		"restartPolicy": func(s *leaderworkersetv1.LeaderWorkerSetSpec) {
 			s.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
@@ -253,12 +264,12 @@ func TestForSetWritesNothingForAChangeOfPolicy(t *testing.T) {
 	}
 }
 
-func TestForSetScalesDownToWhatIsAskedFor(t *testing.T) {
+func TestForSetScalesDownWithoutSurge(t *testing.T) {
 	lws := newSet()
 	lws.Spec.Replicas = ptr.To[int32](4)
 	lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = ptr.To(intstr.FromInt32(1))
 	observed := settled(t, lws)
-	observed.Groups[0].Leader.Status.Conditions = nil // Not ready: nobody stands in for it, it isn't rolled out.
+	observed.Groups[0].Leader.Status.Conditions = nil // Not ready, but no rollout: no surge.
 
 	lws.Spec.Replicas = ptr.To[int32](2)
 	carryOut(observed, forSet(t, observed))
@@ -267,27 +278,29 @@ func TestForSetScalesDownToWhatIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestForSetReturnsToAnEarlierRevision(t *testing.T) {
+func TestForSetRollsBack(t *testing.T) {
 	observed := settled(t, newSet())
 	first := observed.Revisions[0]
 	setImage(observed.LWS, "serve:2")
-	for range 2 { // Group 1 is let go, then deleted.
+	for range 2 { // Group 1 is released, then deleted.
 		carryOut(observed, forSet(t, observed))
 		settle(observed)
 	}
 	setImage(observed.LWS, "serve:1")
 
 	planned := forSet(t, observed)
-	wantWrites(t, "the way back", planned.Writes, "patch *v1.ControllerRevision "+first.Name, "patch *v1.StatefulSet llama")
+	wantWrites(t, "the rollback", planned.Writes, "patch *v1.ControllerRevision "+first.Name,
+		"patch *v1.StatefulSet llama")
 	if got := as[*appsv1.ControllerRevision](t, planned.Writes[0].Patch.To).Revision; got != 3 {
 		t.Errorf("the earlier revision gets number %d, want 3", got)
 	}
-	if got, want := as[*appsv1.StatefulSet](t, planned.Writes[1].Patch.To).Labels[leaderworkersetv1.RevisionLabelKey], revision.Key(first); got != want {
+	patched := as[*appsv1.StatefulSet](t, planned.Writes[1].Patch.To)
+	if got, want := patched.Labels[leaderworkersetv1.RevisionLabelKey], revision.Key(first); got != want {
 		t.Errorf("key is %q, want the earlier one, %q", got, want)
 	}
 	carryOut(observed, planned)
 	settle(observed)
-	wantWrites(t, "for the group that had left it", forSet(t, observed).Writes, "delete *v1.Pod llama-1")
+	wantWrites(t, "for the updated group", forSet(t, observed).Writes, "delete *v1.Pod llama-1")
 }
 
 func TestForSetSwitchesServices(t *testing.T) {
@@ -297,7 +310,7 @@ func TestForSetSwitchesServices(t *testing.T) {
 		planned := forSet(t, observed)
 		for _, line := range described(planned.Writes) {
 			if line == "delete *v1.Service llama" {
-				t.Fatal("the shared Service goes while groups use it")
+				t.Fatal("the shared Service is deleted while groups use it")
 			}
 		}
 		carryOut(observed, planned)
@@ -306,52 +319,65 @@ func TestForSetSwitchesServices(t *testing.T) {
 	wantWrites(t, "when no group uses it", forSet(t, observed).Writes, "delete *v1.Service llama")
 }
 
-func TestForSetMeetsForeignObjects(t *testing.T) {
-	other := []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "x", UID: "x", Controller: ptr.To(true)}}
-	earlier := []metav1.OwnerReference{{APIVersion: "leaderworkerset.x-k8s.io/v1", Kind: "LeaderWorkerSet", Name: "llama", UID: "earlier", Controller: ptr.To(true)}}
+func TestForSetWithForeignObjects(t *testing.T) {
+	other := []metav1.OwnerReference{{
+		APIVersion: "apps/v1", Kind: "Deployment", Name: "x", UID: "x", Controller: ptr.To(true),
+	}}
+	earlierSet := []metav1.OwnerReference{{
+		APIVersion: "leaderworkerset.x-k8s.io/v1", Kind: "LeaderWorkerSet", Name: "llama", UID: "earlier",
+		Controller: ptr.To(true),
+	}}
 	for _, tc := range []struct {
 		name       string
 		owners     []metav1.OwnerReference
 		isDeleted  bool
 		wantReport bool
 	}{
-		{"of nobody, and not labeled", nil, false, true},
-		{"of somebody", other, false, true},
-		{"of somebody, about to go", other, true, false},
-		{"of an earlier set of the same name", earlier, false, false},
+		{"without owner and labels", nil, false, true},
+		{"of another owner", other, false, true},
+		{"of another owner, terminating", other, true, false},
+		{"of an earlier set of the same name", earlierSet, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			old := settled(t, newSet())
+			earlier := settled(t, newSet())
 			foreign := metav1.ObjectMeta{Name: "llama", Namespace: "default", UID: "foreign", OwnerReferences: tc.owners}
 			if tc.isDeleted {
 				foreign.DeletionTimestamp = &now
 			}
 			lws := newSet()
 			lws.UID = "new"
-			leaders := old.Leaders.DeepCopy()
+			leaders := earlier.Leaders.DeepCopy()
 			leaders.ObjectMeta = foreign
-			observed := &world{Set: snapshot.Set{LWS: lws, Leaders: leaders, Service: &corev1.Service{ObjectMeta: foreign}, Revisions: old.Revisions}}
-			for _, group := range old.Groups {
-				group.Leader.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
-				observed.Groups = append(observed.Groups, snapshot.OwnedGroups(lws, leaders, []*corev1.Pod{group.Leader}, []*appsv1.StatefulSet{group.Workers})...)
+			observed := &world{Set: snapshot.Set{
+				LWS: lws, Leaders: leaders, Service: &corev1.Service{ObjectMeta: foreign}, Revisions: earlier.Revisions,
+			}}
+			for _, group := range earlier.Groups {
+				owner := metav1.NewControllerRef(leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+				group.Leader.OwnerReferences = []metav1.OwnerReference{*owner}
+				pods, workers := []*corev1.Pod{group.Leader}, []*appsv1.StatefulSet{group.Workers}
+				observed.Groups = append(observed.Groups, snapshot.OwnedGroups(lws, leaders, pods, workers)...)
 			}
 
 			planned := forSet(t, observed)
 			if len(planned.Writes) != 1 || planned.Writes[0].Create == nil {
-				t.Errorf("got writes %q, want only a revision of its own", described(planned.Writes))
-			} else if got := as[*appsv1.ControllerRevision](t, planned.Writes[0].Create); revision.Find(old.Revisions, revision.Key(got)) != nil {
-				t.Errorf("revision %s has the key of another set's", got.Name)
+				t.Fatalf("got writes %q, want only the set's own revision", described(planned.Writes))
+			}
+			created := as[*appsv1.ControllerRevision](t, planned.Writes[0].Create)
+			if revision.Find(earlier.Revisions, revision.Key(created)) != nil {
+				t.Errorf("revision %s has the key of another set's revision", created.Name)
 			}
 			condition := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
 			switch {
 			case !tc.wantReport && condition != nil:
-				t.Errorf("got %+v, want to wait quietly", condition)
-			case tc.wantReport && (condition == nil || condition.Message != `Service "llama" exists and does not belong to this LeaderWorkerSet; `+
-				`StatefulSet "llama" exists and does not belong to this LeaderWorkerSet`):
-				t.Errorf("got %+v, want the objects that are in the way", condition)
+				t.Errorf("got %+v, want no condition", condition)
+			case tc.wantReport && (condition == nil ||
+				condition.Message != `Service "llama" exists and does not belong to this LeaderWorkerSet; `+
+					`StatefulSet "llama" exists and does not belong to this LeaderWorkerSet`):
+				t.Errorf("got %+v, want the objects whose names are taken", condition)
 			}
-			if planned.Status.Replicas != 0 || meta.IsStatusConditionTrue(planned.Status.Conditions, leaderworkersetv1.ConditionAvailable) {
-				t.Errorf("status counts the groups of someone else: %+v", planned.Status)
+			if planned.Status.Replicas != 0 ||
+				meta.IsStatusConditionTrue(planned.Status.Conditions, leaderworkersetv1.ConditionAvailable) {
+				t.Errorf("status counts the groups of another owner: %+v", planned.Status)
 			}
 		})
 	}
@@ -362,7 +388,7 @@ func TestForSetPrunesRevisions(t *testing.T) {
 		limit *int32
 		want  int
 	}{
-		"as of old":        {nil, 10 + 2},
+		"the default":      {nil, 10 + 2},
 		"one":              {ptr.To[int32](1), 1 + 2},
 		"none":             {ptr.To[int32](0), 0 + 2},
 		"more than pushes": {ptr.To[int32](100), 51},
@@ -373,18 +399,18 @@ func TestForSetPrunesRevisions(t *testing.T) {
 			observed.LWS.Spec.RevisionHistoryLimit = tc.limit
 			observed.LWS.Default()
 			for push := range 50 {
-				// Nothing comes of these pushes: both groups stay as they are.
+				// The partition protects both groups from these pushes.
 				setImage(observed.LWS, fmt.Sprintf("serve:%d", push+2))
 				observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](2)
 				carryOut(observed, forSet(t, observed))
 			}
 			carryOut(observed, forSet(t, observed))
-			// Those of the history, that of the groups, and the current one.
+			// The history, the revision of the groups, and the current one.
 			if got := len(observed.Revisions); got != tc.want {
 				t.Errorf("%d revisions remain, want %d", got, tc.want)
 			}
 			if revision.Find(observed.Revisions, used) == nil {
-				t.Error("the revision of the groups is gone")
+				t.Error("the revision of the groups was deleted")
 			}
 			if got := revision.Latest(observed.Revisions); got != 51 {
 				t.Errorf("the latest revision is %d, want 51", got)
@@ -393,9 +419,9 @@ func TestForSetPrunesRevisions(t *testing.T) {
 	}
 }
 
-// TestForSetKeepsTheRevisionThatGroupsComeBackAt has the only group below the partition die: the StatefulSet controller is about to create
-// it again from its current revision, which no pod has at that moment.
-func TestForSetKeepsTheRevisionThatGroupsComeBackAt(t *testing.T) {
+// TestForSetKeepsTheRevisionBelowThePartition deletes the only group below the partition. The StatefulSet controller
+// creates it again from its current revision, which no pod has in between.
+func TestForSetKeepsTheRevisionBelowThePartition(t *testing.T) {
 	observed := settled(t, newSet())
 	first := observed.Revisions[0]
 	observed.LWS.Spec.RevisionHistoryLimit = ptr.To[int32](0)
@@ -409,7 +435,7 @@ func TestForSetKeepsTheRevisionThatGroupsComeBackAt(t *testing.T) {
 	kept := func(what string) {
 		t.Helper()
 		if slices.Contains(described(forSet(t, observed).Writes), "delete *v1.ControllerRevision "+first.Name) {
-			t.Errorf("%s: the revision is gone that the group comes back at", what)
+			t.Errorf("%s: the revision of the missing group is deleted", what)
 		}
 	}
 	observed.Leaders.Status.CurrentRevision = "llama-current"
@@ -417,13 +443,13 @@ func TestForSetKeepsTheRevisionThatGroupsComeBackAt(t *testing.T) {
 	observed.CurrentKey = revision.Key(first)
 	kept("the current revision is known")
 
-	// With the rollout complete, nobody comes back at it.
+	// Once the rollout is complete, no group is created at it.
 	observed.CurrentKey = observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
 	wantWrites(t, "afterwards", forSet(t, observed).Writes, "delete *v1.ControllerRevision "+first.Name)
 }
 
 func TestForSetOfAnEmptySpec(t *testing.T) {
-	// A set from before its fields were required says almost nothing.
+	// A set that was stored before its fields were required has almost no spec.
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Namespace: "default"}}
 	lws.Default()
 	if got := len(forSet(t, &world{Set: snapshot.Set{LWS: lws}}).Writes); got != 3 {
@@ -431,38 +457,44 @@ func TestForSetOfAnEmptySpec(t *testing.T) {
 	}
 }
 
-func TestForSetTellsOfFailuresElsewhere(t *testing.T) {
+func TestForSetReportsObstaclesOfGroups(t *testing.T) {
 	observed := settled(t, newSet())
-	observed.memory.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"}}
+	observed.memory.Obstacles = []status.Obstacle{
+		{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"},
+	}
 	planned := forSet(t, observed)
 	condition := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
 	if condition == nil || condition.Message != "group 1: quota" {
-		t.Errorf("got %+v, want the group's failure", condition)
+		t.Errorf("got %+v, want the group's obstacle", condition)
 	}
 	if len(observed.memory.Obstacles) != 1 {
-		t.Errorf("the plan changed what was observed: %v", observed.memory.Obstacles)
+		t.Errorf("the plan changed the memory: %v", observed.memory.Obstacles)
 	}
 }
 
-// TestForSetPacesTheStatus has a status that only counts on wait for the one before to be a second old, or some in a large set.
-func TestForSetPacesTheStatus(t *testing.T) {
+// TestForSetDelaysTheStatus changes only the counts of a status. It is written a second after the status before, or
+// later in a large set.
+func TestForSetDelaysTheStatus(t *testing.T) {
+	replicas := func(count int32) func(*world) {
+		return func(s *world) { s.LWS.Spec.Replicas = &count }
+	}
 	for _, tc := range []struct {
 		name   string
 		ago    time.Duration // since the status was written
 		change func(*world)
 		want   int32 // ready replicas
-		after  time.Duration
+		wait   time.Duration
 	}{
 		{"a second ago", time.Second, func(*world) {}, 1, 0},
-		{"a moment ago", 300 * time.Millisecond, func(*world) {}, 0, 700 * time.Millisecond},
-		{"a second ago, in a large set", time.Second, func(s *world) { s.LWS.Spec.Replicas = ptr.To[int32](500) }, 0, time.Second},
-		{"five seconds ago, in a huge set", 5 * time.Second, func(s *world) { s.LWS.Spec.Replicas = ptr.To[int32](10_000) }, 1, 0},
-		{"a moment ago, and there is no more to come", 300 * time.Millisecond, func(s *world) {
+		{"300 ms ago", 300 * time.Millisecond, func(*world) {}, 0, 700 * time.Millisecond},
+		{"a second ago, in a large set", time.Second, replicas(500), 0, time.Second},
+		{"five seconds ago, in a huge set", 5 * time.Second, replicas(10_000), 1, 0},
+		{"300 ms ago, and all groups are ready", 300 * time.Millisecond, func(s *world) {
 			s.Groups[1].Leader.Status.Conditions = s.Groups[0].Leader.Status.Conditions
 			s.LWS.Status.Conditions = forSet(t, s).Status.Conditions
 		}, 2, 0},
-		{"a moment ago, and the set has changed since", 300 * time.Millisecond, func(s *world) { s.LWS.Generation++ }, 1, 0},
-		{"a moment ago, and something is in the way since", 300 * time.Millisecond, func(s *world) {
+		{"300 ms ago, and the set has changed since", 300 * time.Millisecond, func(s *world) { s.LWS.Generation++ }, 1, 0},
+		{"300 ms ago, and there is an obstacle since", 300 * time.Millisecond, func(s *world) {
 			s.memory.Obstacles = []status.Obstacle{{Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
 		}, 1, 0},
 	} {
@@ -477,34 +509,36 @@ func TestForSetPacesTheStatus(t *testing.T) {
 			observed.memory.StatusWrittenAt = now.Add(-tc.ago)
 			tc.change(observed)
 			planned := forSet(t, observed)
-			if got := planned.Status.ReadyReplicas; got != tc.want || planned.RequeueAfter != tc.after {
-				t.Errorf("got %d ready replicas and another look after %s, want %d and %s", got, planned.RequeueAfter, tc.want, tc.after)
+			if got := planned.Status.ReadyReplicas; got != tc.want || planned.RequeueAfter != tc.wait {
+				t.Errorf("got %d ready replicas and another pass after %s, want %d and %s",
+					got, planned.RequeueAfter, tc.want, tc.wait)
 			}
 		})
 	}
 }
 
-// TestForSetReplacesWhileTheOrderMovesOn has the budget grow while a group goes: what the StatefulSet controller knows of may go on.
-func TestForSetReplacesWhileTheOrderMovesOn(t *testing.T) {
+// TestForSetReplacesObservedReleases raises the budget while a group is replaced. Groups of the release that the
+// StatefulSet controller has observed are replaced, those of the next one wait.
+func TestForSetReplacesObservedReleases(t *testing.T) {
 	observed := settled(t, newSet())
 	setImage(observed.LWS, "serve:2")
 	carryOut(observed, forSet(t, observed))
 	wantPartition(t, "the first step", observed, 1)
 	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
-	wantWrites(t, "before its controller knows of the first", forSet(t, observed).Writes)
+	wantWrites(t, "before its controller has observed the first", forSet(t, observed).Writes)
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
 	planned := forSet(t, observed)
 	wantWrites(t, "the second step", planned.Writes, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 	carryOut(observed, planned)
 	wantPartition(t, "the second step", observed, 0)
-	wantWrites(t, "before its controller knows of the second", forSet(t, observed).Writes)
+	wantWrites(t, "before its controller has observed the second", forSet(t, observed).Writes)
 	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
-	wantWrites(t, "when the user takes the second back", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
+	wantWrites(t, "when the user reverts the second", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
 	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
 
 	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
-	wantWrites(t, "after it", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
+	wantWrites(t, "after that", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
 }
 
 func wantPartition(t *testing.T, when string, observed *world, want int32) {

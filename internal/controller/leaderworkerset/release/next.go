@@ -28,6 +28,9 @@ type Input struct {
 	// if it is of the current revision, whatever its pods say. Otherwise a revision that crashes after a while would
 	// replace the groups of the earlier one, one after the other.
 	Failed map[int32]bool
+
+	// Unschedulable are the groups that have workers which no node can take, by index.
+	Unschedulable map[int32]string
 }
 
 // Decision is the next step of a rolling update, as the leader StatefulSet carries it.
@@ -55,6 +58,9 @@ type Decision struct {
 	// they are, the release stays as it is.
 	Unfinished []int32
 
+	// GaveWay says that surge is reclaimed because other groups lack room.
+	GaveWay bool
+
 	// Outdated is how many groups the rollout has yet to update.
 	Outdated int32
 
@@ -77,6 +83,7 @@ func Next(in Input) Decision {
 		Release: next, Replicas: step.Replicas,
 		Strategy:   appsv1.RollingUpdateStatefulSetStrategyType,
 		Unfinished: in.unfinished(),
+		GaveWay:    step.GaveWay > 0,
 		Outdated:   step.Outdated, Progress: step.Reason,
 		Reason: in.reason(step),
 	}
@@ -99,6 +106,9 @@ func (d Decision) MayStop(group snapshot.Group, key string) bool {
 
 // reason returns how many groups are ready, and how many may be replaced for that.
 func (in *Input) reason(step rollout.Decision) string {
+	if step.GaveWay > 0 {
+		return "surge gives way to groups that lack room"
+	}
 	if step.Reason != rollout.WaitingForGroups {
 		return "no group has to be updated"
 	}
@@ -132,14 +142,15 @@ func (in *Input) leadersAreOutdated() bool {
 	return leaders != nil && leaders.Labels[leaderworkersetv1.RevisionLabelKey] != in.Key
 }
 
-// released returns what is released to the current revision. If that is new, nothing is.
+// released returns what is released to the current revision. If that is new, no group that exists is; those that are
+// added begin with it.
 func (in *Input) released() Release {
 	leaders := in.Set.OwnLeaders()
 	switch {
 	case leaders == nil:
 		return Release{Partition: in.userPartition()}
 	case in.leadersAreOutdated():
-		return Release{Partition: max(*in.Set.LWS.Spec.Replicas, ptr.Deref(leaders.Spec.Replicas, 1))}
+		return Release{Partition: ptr.Deref(leaders.Spec.Replicas, 1)}
 	default:
 		return Of(leaders)
 	}
@@ -151,7 +162,11 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 	surge, unavailable := snapshot.Budget(in.Set.LWS)
 	current := rollout.Step{Partition: released.Partition, Replicas: replicas}
 	if leaders := in.Set.OwnLeaders(); leaders != nil {
-		current.Replicas += surgeOf(leaders, replicas)
+		existing := surgeOf(leaders, replicas)
+		current.Replicas += existing
+		if !in.mayAddSurge() {
+			surge = min(surge, existing)
+		}
 	}
 	return rollout.Input{
 		Replicas:       replicas,
@@ -164,22 +179,58 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 	}
 }
 
+// mayAddSurge reports whether the rollout may add surge groups. It waits until the StatefulSet controller has tried to
+// create the present groups: then it is known whether they have room. And it waits for the end of surge groups that
+// were reclaimed: their controller deletes them, though they may still look ready.
+func (in *Input) mayAddSurge() bool {
+	leaders := in.Set.OwnLeaders()
+	isReclaimed := func(group snapshot.Group) bool { return in.isCondemned(group) }
+	return in.leadersAreOutdated() || leaders == nil ||
+		(!in.isUnobserved() && !slices.ContainsFunc(in.Set.Groups, isReclaimed))
+}
+
+// isCondemned reports whether the leader StatefulSet has no place for the group: its controller deletes the leader.
+func (in *Input) isCondemned(group snapshot.Group) bool {
+	leaders := in.Set.OwnLeaders()
+	return leaders != nil && group.Index >= ptr.Deref(leaders.Spec.Replicas, 1)
+}
+
+// leadersAreRefused reports whether the API server refuses leaders. While groups are released below the partition, the
+// webhook may be what refuses them.
+func (in *Input) leadersAreRefused() bool {
+	leaders := in.Set.OwnLeaders()
+	return leaders != nil && leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] == "" && in.Set.LeadersAreRefused()
+}
+
 // rolloutGroups returns the groups as a rollout to a revision looks at them. A terminating leader counts as the one
 // that will replace it.
 func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range in.Set.Groups {
 		for int(group.Index) >= len(groups) {
-			next := int32(len(groups)) //nolint:gosec // No more than a group's index.
-			groups = append(groups, rollout.Group{UpToDate: released.Includes(next)})
+			groups = append(groups, in.missingGroup(released, len(groups)))
 		}
-		if !group.Terminating() {
+		if group.Terminating() || in.isCondemned(group) {
+			groups[group.Index].LacksRoom = false // It still has its room.
+		} else {
 			upToDate := group.Revision() == key
-			ready := group.Ready() && (!upToDate || !in.Failed[group.Index])
-			groups[group.Index] = rollout.Group{Ready: ready, UpToDate: upToDate}
+			groups[group.Index] = rollout.Group{
+				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
+				UpToDate:  upToDate,
+				LacksRoom: group.LacksRoom() || in.Unschedulable[group.Index] != "",
+			}
 		}
 	}
+	for in.leadersAreRefused() && len(groups) < int(*in.Set.LWS.Spec.Replicas) {
+		groups = append(groups, in.missingGroup(released, len(groups)))
+	}
 	return groups
+}
+
+// missingGroup returns a group that has no leader, as a rollout looks at it.
+func (in *Input) missingGroup(released Release, index int) rollout.Group {
+	next := int32(index) //nolint:gosec // No more than a group's index.
+	return rollout.Group{UpToDate: released.Includes(next), LacksRoom: in.leadersAreRefused()}
 }
 
 // surgeOf returns how many groups the leader StatefulSet has on top of those that the set asked for when it was last
@@ -195,9 +246,13 @@ func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
 // because the next one only releases more groups. Groups that become ready one after the other would give one release
 // after the other. The controller would never observe the last: it reports the generation that its work began with.
 func (in *Input) waitsForController(next Release) bool {
+	return in.isUnobserved() && !in.leadersAreOutdated() && next.Covers(Of(in.Set.OwnLeaders()))
+}
+
+// isUnobserved reports whether the StatefulSet controller has yet to observe the last change of the leader StatefulSet.
+func (in *Input) isUnobserved() bool {
 	leaders := in.Set.OwnLeaders()
-	return leaders != nil && !in.leadersAreOutdated() &&
-		leaders.Status.ObservedGeneration < leaders.Generation && next.Covers(Of(leaders))
+	return leaders != nil && leaders.Status.ObservedGeneration < leaders.Generation
 }
 
 // unfinished returns the groups that the last step towards an earlier revision released and that aren't deleted yet,
@@ -218,8 +273,7 @@ func (in *Input) unfinished() []int32 {
 func (in *Input) mayBeOnDelete() bool {
 	leaders := in.Set.OwnLeaders()
 	return leaders != nil && leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] != "" && !in.leadersAreOutdated() &&
-		(leaders.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType ||
-			leaders.Status.ObservedGeneration < leaders.Generation)
+		(leaders.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType || in.isUnobserved())
 }
 
 // lowestMissing returns the lowest index of a group without a leader: the one that the StatefulSet controller creates
@@ -240,7 +294,7 @@ func (in *Input) lowestMissing() int32 {
 // again.
 func (in *Input) replace(step, unfinished []int32) (groups []snapshot.Group, check bool) {
 	leaders := in.Set.OwnLeaders()
-	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {
+	if leaders == nil || in.isUnobserved() {
 		return nil, false
 	}
 	replaced := unfinished

@@ -29,15 +29,18 @@ func TestOf(t *testing.T) {
 		{name: "a partition", strategy: rolling, want: release.Release{Partition: 2}},
 		{name: "none", want: release.Release{}},
 		{
-			name: "groups ahead of the partition", strategy: rolling, annotation: `{"partition":3,"groups":[1,0]}`,
+			name: "groups below the partition", strategy: rolling, annotation: `{"partition":3,"groups":[1,0]}`,
 			want: release.Release{Partition: 2, Also: []int32{1, 0}},
 		},
 		{
 			name: "while they are created", strategy: onDelete, annotation: `{"partition":3,"groups":[1,0]}`,
 			want: release.Release{Partition: 3, Also: []int32{1, 0}},
 		},
-		{name: "somebody else's OnDelete lets nothing go", strategy: onDelete, want: release.Release{Partition: 4}},
-		{name: "nonsense lets nothing go", strategy: onDelete, annotation: `{"partition":"1"}`, want: release.Release{Partition: 4}},
+		{name: "OnDelete of another owner releases no group", strategy: onDelete, want: release.Release{Partition: 4}},
+		{
+			name: "an invalid annotation releases no group", strategy: onDelete, annotation: `{"partition":"1"}`,
+			want: release.Release{Partition: 4},
+		},
 	} {
 		leaders := &appsv1.StatefulSet{
 			ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: tc.annotation}},
@@ -63,9 +66,18 @@ func TestCovers(t *testing.T) {
 		{"itself", release.Release{Partition: 3, Also: []int32{1}}, release.Release{Partition: 3, Also: []int32{1}}, true},
 		{"a higher partition", release.Release{Partition: 2}, release.Release{Partition: 3}, true},
 		{"a lower partition", release.Release{Partition: 3}, release.Release{Partition: 2}, false},
-		{"fewer groups ahead", release.Release{Partition: 3, Also: []int32{1, 0}}, release.Release{Partition: 3, Also: []int32{1}}, true},
-		{"another group ahead", release.Release{Partition: 3, Also: []int32{0}}, release.Release{Partition: 3, Also: []int32{1}}, false},
-		{"a group ahead that the partition has come to", release.Release{Partition: 1}, release.Release{Partition: 3, Also: []int32{1}}, true},
+		{
+			"fewer groups below", release.Release{Partition: 3, Also: []int32{1, 0}},
+			release.Release{Partition: 3, Also: []int32{1}}, true,
+		},
+		{
+			"another group below", release.Release{Partition: 3, Also: []int32{0}},
+			release.Release{Partition: 3, Also: []int32{1}}, false,
+		},
+		{
+			"a group below that the partition has reached", release.Release{Partition: 1},
+			release.Release{Partition: 3, Also: []int32{1}}, true,
+		},
 	} {
 		if got := tc.release.Covers(tc.than); got != tc.want {
 			t.Errorf("%s: %t, want %t", tc.name, got, tc.want)

@@ -10,7 +10,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
@@ -20,16 +19,16 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
-// running is group 0 of a set "a" of size 3, all pods running, as it is after a change.
+// running returns group 0 of the set "a" of size 3, with all pods running, after a change.
 func running(change func(*snapshot.GroupMembers)) *snapshot.GroupMembers {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "ns", UID: "set"}}
 	lws.Spec.LeaderWorkerTemplate.Size = ptr.To(int32(3))
 	lws.Default()
-	leaders := &appsv1.StatefulSet{ObjectMeta: owned("a", "leaders", lws, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))}
-	leader := &corev1.Pod{ObjectMeta: owned("a-0", "leader", leaders, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	leaders := &appsv1.StatefulSet{ObjectMeta: owned("a", "leaders", lws, "LeaderWorkerSet")}
+	leader := &corev1.Pod{ObjectMeta: owned("a-0", "leader", leaders, "StatefulSet")}
 	leader.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "3"}
 	leader.Status.Phase = corev1.PodRunning
-	workers := &appsv1.StatefulSet{ObjectMeta: owned("a-0", "workers", leader, corev1.SchemeGroupVersion.WithKind("Pod"))}
+	workers := &appsv1.StatefulSet{ObjectMeta: owned("a-0", "workers", leader, "Pod")}
 	m := &snapshot.GroupMembers{LWS: lws, Leaders: leaders, Leader: leader, Workers: workers}
 	for worker := int32(1); worker < 3; worker++ {
 		m.WorkerPods = append(m.WorkerPods, workerPod(m, worker, types.UID(identity.Worker("uid", worker))))
@@ -41,12 +40,12 @@ func running(change func(*snapshot.GroupMembers)) *snapshot.GroupMembers {
 }
 
 func workerPod(m *snapshot.GroupMembers, worker int32, uid types.UID) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: owned(identity.Worker("a-0", worker), uid, m.Workers, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))}
+	pod := &corev1.Pod{ObjectMeta: owned(identity.Worker("a-0", worker), uid, m.Workers, "StatefulSet")}
 	pod.Status.Phase = corev1.PodRunning
 	return pod
 }
 
-// The tests below look at a group that was complete, and again after something has happened.
+// TestObserve observes a group that was complete, and again after a change.
 func TestObserve(t *testing.T) {
 	none := func(m *snapshot.GroupMembers) {
 		m.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy
@@ -58,42 +57,42 @@ func TestObserve(t *testing.T) {
 		failure string // a part of it; empty for none
 		crashed bool
 	}{
-		{what: "nothing happened"},
+		{what: "no change"},
 		{
-			what:    "a worker is gone",
+			what:    "a worker was deleted",
 			change:  func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] },
 			failure: "pod a-0-2 was deleted",
 		},
 		{
-			what:    "a worker was replaced between two looks",
+			what:    "a worker was replaced between two passes",
 			change:  func(m *snapshot.GroupMembers) { m.WorkerPods[1].UID = "another" },
 			failure: "pod a-0-2 was deleted and created again",
 		},
 		{
-			what:    "a worker is going",
+			what:    "a worker terminates",
 			change:  func(m *snapshot.GroupMembers) { m.WorkerPods[0].DeletionTimestamp = deleting },
 			failure: "pod a-0-1 is being deleted",
 		},
 		{
-			what:    "the worker StatefulSet is gone with its pods",
+			what:    "the worker StatefulSet was deleted with its pods",
 			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods = nil },
 			failure: "pod a-0-1 was deleted",
 		},
 		{
-			what: "the worker StatefulSet is gone, and its pods belong to nobody",
+			what: "the worker StatefulSet was deleted, and its pods are orphans",
 			change: func(m *snapshot.GroupMembers) {
 				m.Workers, m.WorkerPods[0].OwnerReferences, m.WorkerPods[1].OwnerReferences = nil, nil, nil
 			},
 			failure: "pod a-0-1 was deleted",
 		},
-		{what: "the worker StatefulSet isn't seen", change: func(m *snapshot.GroupMembers) { m.Workers = nil }},
+		{what: "the cache doesn't show the worker StatefulSet", change: func(m *snapshot.GroupMembers) { m.Workers = nil }},
 		{
-			what:    "the worker StatefulSet isn't seen, and a worker is going",
+			what:    "the cache doesn't show the worker StatefulSet, and a worker terminates",
 			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods[1].DeletionTimestamp = deleting },
 			failure: "pod a-0-2 was deleted",
 		},
 		{
-			what:    "the worker StatefulSet isn't seen, and a worker was replaced",
+			what:    "the cache doesn't show the worker StatefulSet, and a worker was replaced",
 			change:  func(m *snapshot.GroupMembers) { m.Workers = nil; m.WorkerPods[1].UID = "another" },
 			failure: "pod a-0-2 was deleted",
 		},
@@ -130,11 +129,17 @@ func TestObserve(t *testing.T) {
 				m.WorkerPods = append(m.WorkerPods, pod)
 			},
 		},
-		{what: "the leader is going", change: func(m *snapshot.GroupMembers) { m.Leader.DeletionTimestamp = deleting; m.WorkerPods = nil }},
-		{what: "the leader is gone", change: func(m *snapshot.GroupMembers) { m.Leader = nil; m.WorkerPods = nil }},
+		{
+			what:   "the leader terminates",
+			change: func(m *snapshot.GroupMembers) { m.Leader.DeletionTimestamp = deleting; m.WorkerPods = nil },
+		},
+		{what: "the leader was deleted", change: func(m *snapshot.GroupMembers) { m.Leader = nil; m.WorkerPods = nil }},
 		{what: "the leader is another one", change: func(m *snapshot.GroupMembers) { m.Leader.UID = "another" }},
-		{what: "the set is gone", change: func(m *snapshot.GroupMembers) { m.LWS = nil; m.WorkerPods = nil }},
-		{what: "the set is going", change: func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = deleting; m.WorkerPods = nil }},
+		{what: "the set was deleted", change: func(m *snapshot.GroupMembers) { m.LWS = nil; m.WorkerPods = nil }},
+		{
+			what:   "the set terminates",
+			change: func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = deleting; m.WorkerPods = nil },
+		},
 		{what: "policy None", change: func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = nil }},
 	} {
 		known := restart.Observe(restart.Incarnation{}, "", running(nil))
@@ -142,28 +147,29 @@ func TestObserve(t *testing.T) {
 			t.Fatalf("a running group is %+v", known)
 		}
 		got := restart.Observe(known, "", running(tc.change))
-		if (got.Failure == "") != (tc.failure == "") || !strings.Contains(got.Failure, tc.failure) || got.Crashed != tc.crashed {
+		if (got.Failure == "") != (tc.failure == "") || !strings.Contains(got.Failure, tc.failure) ||
+			got.Crashed != tc.crashed {
 			t.Errorf("%s: got failure %q, crashed %v; want %q, %v", tc.what, got.Failure, got.Crashed, tc.failure, tc.crashed)
 		}
 		if tc.failure != "" {
 			if again := restart.Observe(got, "", running(nil)); again.Failure != got.Failure {
-				t.Errorf("%s: the failure is forgotten before the group is recreated", tc.what)
+				t.Errorf("%s: the failure is forgotten before the group is restarted", tc.what)
 			}
 		}
 	}
 }
 
-// A process that starts anew has only the fingerprint to compare with.
-func TestObserveWhatIsRemembered(t *testing.T) {
+// TestObserveAfterRestart observes a group as an operator that has just started, which has only the fingerprint.
+func TestObserveAfterRestart(t *testing.T) {
 	known := restart.Observe(restart.Incarnation{}, "", running(nil))
 	for _, tc := range []struct {
 		what   string
 		change func(*snapshot.GroupMembers)
 		fails  bool
 	}{
-		{"nothing happened", nil, false},
+		{"no change", nil, false},
 		{"a worker was replaced", func(m *snapshot.GroupMembers) { m.WorkerPods[0].UID = "another" }, true},
-		{"a worker is gone", func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] }, true},
+		{"a worker was deleted", func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] }, true},
 		{"a container restarted", func(m *snapshot.GroupMembers) {
 			m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
 		}, true},
@@ -176,11 +182,11 @@ func TestObserveWhatIsRemembered(t *testing.T) {
 	}
 }
 
-// What happens before a group was complete: pods that are deleted count at once, container restarts never, and with
-// RecreateGroupAfterStart nothing does until all pods have run at the same time.
+// TestObserveBeforeComplete observes a group before it is complete. Deleted pods count at once, and container restarts
+// never. With RecreateGroupAfterStart nothing counts until all pods have run at the same time.
 func TestObserveBeforeComplete(t *testing.T) {
 	incomplete := func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] }
-	gone := func(m *snapshot.GroupMembers) { m.WorkerPods = nil }
+	deleted := func(m *snapshot.GroupMembers) { m.WorkerPods = nil }
 	restarted := func(m *snapshot.GroupMembers) {
 		m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 3}}
 	}
@@ -197,11 +203,14 @@ func TestObserveBeforeComplete(t *testing.T) {
 		complete      bool
 		fails         bool
 	}{
-		{"a worker is deleted while others are missing", incomplete, gone, false, true},
+		{"a worker is deleted while others are missing", incomplete, deleted, false, true},
 		{"containers restart while others are missing", incomplete, restarted, true, false},
-		{"after start: a worker is deleted before all have run", both(afterStart, pending), both(afterStart, incomplete), false, false},
+		{
+			"after start: a worker is deleted before all have run", both(afterStart, pending), both(afterStart, incomplete),
+			false, false,
+		},
 		{"after start: a worker is deleted after all have run", afterStart, both(afterStart, incomplete), true, true},
-		{"after start: pods are there and one is pending", afterStart, both(afterStart, pending), true, false},
+		{"after start: all pods exist and one is pending", afterStart, both(afterStart, pending), true, false},
 	} {
 		got := restart.Observe(restart.Observe(restart.Incarnation{}, "", running(tc.before)), "", running(tc.after))
 		if got.Complete() != tc.complete || (got.Failure != "") != tc.fails {
@@ -210,9 +219,11 @@ func TestObserveBeforeComplete(t *testing.T) {
 	}
 }
 
-func owned(name string, uid types.UID, owner metav1.Object, kind schema.GroupVersionKind) metav1.ObjectMeta {
+func owned(name string, uid types.UID, owner metav1.Object, kind string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: name, Namespace: "ns", UID: uid,
-		OwnerReferences: []metav1.OwnerReference{{Kind: kind.Kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: ptr.To(true)}},
+		OwnerReferences: []metav1.OwnerReference{{
+			Kind: kind, Name: owner.GetName(), UID: owner.GetUID(), Controller: ptr.To(true),
+		}},
 	}
 }

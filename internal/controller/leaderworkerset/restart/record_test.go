@@ -12,7 +12,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 )
 
-// parse reads a record that no pass has read before.
+// parse returns the entries of a record that no pass has read before.
 func parse(text string) restart.Record {
 	return restart.ReadRecord(text, restart.StoredRecord{}).Entries
 }
@@ -23,16 +23,20 @@ func TestFormat(t *testing.T) {
 		groups restart.Record
 		want   string
 	}{
-		{"nothing", nil, ""},
-		{"nothing to remember of a group", restart.Record{3: {}}, ""},
-		{"a complete group", restart.Record{0: {Fingerprint: "00000001-0000000000000002"}}, `{"0":{"life":"00000001-0000000000000002"}}`},
+		{"no groups", nil, ""},
+		{"a group without entry", restart.Record{3: {}}, ""},
 		{
-			"one that crashed, next to one that has no restarts left",
+			"a complete group", restart.Record{0: {Fingerprint: "00000001-0000000000000002"}},
+			`{"0":{"life":"00000001-0000000000000002"}}`,
+		},
+		{
+			"one that crashed, and one that has no restarts left",
 			restart.Record{
 				1: {Fingerprint: "x", Restarts: 2, LastRestart: 1700000000, Reason: "a container restarted in pod a-1"},
 				2: {Exhausted: "uid"},
 			},
-			`{"1":{"life":"x","restarts":2,"lastRestart":1700000000,"reason":"a container restarted in pod a-1"},"2":{"failed":"uid"}}`,
+			`{"1":{"life":"x","restarts":2,"lastRestart":1700000000,"reason":"a container restarted in pod a-1"},` +
+				`"2":{"failed":"uid"}}`,
 		},
 	} {
 		if got := tc.groups.Format(); got != tc.want {
@@ -41,7 +45,7 @@ func TestFormat(t *testing.T) {
 	}
 }
 
-// What doesn't fit is left out, highest index first, and the rest stays readable.
+// TestFormatIsBounded formats too many groups. Those with the highest indices are left out, and the rest can be parsed.
 func TestFormatIsBounded(t *testing.T) {
 	groups := restart.Record{}
 	for index := range int32(10_000) {
@@ -57,7 +61,7 @@ func TestFormatIsBounded(t *testing.T) {
 	}
 }
 
-// Most passes find the record of the last one: it isn't parsed again.
+// TestReadRecordAgain reads the text of the last pass, as most passes do. It isn't parsed again.
 func TestReadRecordAgain(t *testing.T) {
 	last := restart.StoredRecord{Text: "the text of the last pass", Entries: restart.Record{3: {Fingerprint: "x"}}}
 	if diff := cmp.Diff(last, restart.ReadRecord(last.Text, last)); diff != "" {
@@ -69,7 +73,8 @@ func TestReadRecordAgain(t *testing.T) {
 	}
 }
 
-func TestParseOfAnythingElse(t *testing.T) {
+// TestParseInvalid parses texts that are no record.
+func TestParseInvalid(t *testing.T) {
 	for _, text := range []string{"", "x", "[]", `{"x":{}}`, `{"0":1}`, `{"99999999999":{}}`} {
 		if got := parse(text); len(got) != 0 {
 			t.Errorf("Parse(%q) = %v, want nothing", text, got)
@@ -77,14 +82,15 @@ func TestParseOfAnythingElse(t *testing.T) {
 	}
 }
 
-// Format and Parse are inverses.
+// FuzzFormat checks that parsing is the inverse of formatting.
 func FuzzFormat(f *testing.F) {
-	f.Add(int32(0), "life", int32(1), int64(2), "reason")
-	f.Fuzz(func(t *testing.T, index int32, life string, restarts int32, last int64, reason string) {
+	f.Add(int32(0), "fingerprint", int32(1), int64(2), "reason")
+	f.Fuzz(func(t *testing.T, index int32, fingerprint string, restarts int32, last int64, reason string) {
 		want := restart.Record{index: {
-			Fingerprint: strings.ToValidUTF8(life, "?"), Restarts: restarts, LastRestart: last, Reason: strings.ToValidUTF8(reason, "?"),
+			Fingerprint: strings.ToValidUTF8(fingerprint, "?"),
+			Restarts:    restarts, LastRestart: last, Reason: strings.ToValidUTF8(reason, "?"),
 		}}
-		if want[index] == (restart.Entry{}) || len(life)+len(reason) > 1000 {
+		if want[index] == (restart.Entry{}) || len(fingerprint)+len(reason) > 1000 {
 			return
 		}
 		if diff := cmp.Diff(want, parse(want.Format())); diff != "" {

@@ -29,9 +29,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 )
 
-// New fixtures are those of the version that is about to be released. Those of released versions are what is stored in clusters, and are
+// update writes the fixtures of the next release. Clusters have stored the fixtures of earlier releases, which are
 // never written again.
-var update = flag.Bool("update", false, "write the revisions of the manifests in testdata/v* that have none yet")
+var update = flag.Bool("update", false, "write the missing revisions of the manifests in testdata/v*")
 
 func read(t *testing.T, name string) []byte {
 	t.Helper()
@@ -42,7 +42,7 @@ func read(t *testing.T, name string) []byte {
 	return data
 }
 
-// readSet reads a manifest as the API server would give it back.
+// readSet returns a manifest as an API server returns it.
 func readSet(t *testing.T, name string) *leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
@@ -53,7 +53,9 @@ func readSet(t *testing.T, name string) *leaderworkersetv1.LeaderWorkerSet {
 	return lws
 }
 
-func newRevision(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, named ...*appsv1.ControllerRevision) *appsv1.ControllerRevision {
+func newRevision(
+	t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, named ...*appsv1.ControllerRevision,
+) *appsv1.ControllerRevision {
 	t.Helper()
 	created, err := revision.New(lws, named)
 	if err != nil {
@@ -62,7 +64,7 @@ func newRevision(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, named ...
 	return created
 }
 
-// stored is a revision with that data, as it is read from a cluster.
+// stored returns a revision with that data, as clusters have stored it.
 func stored(key string, number int64, data string) *appsv1.ControllerRevision {
 	return &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{
@@ -74,8 +76,8 @@ func stored(key string, number int64, data string) *appsv1.ControllerRevision {
 	}
 }
 
-// TestReleases has every version find the revisions that released versions have written, and tell them from others. A release adds a
-// directory of manifests, as API servers give them back, and has their revisions written by -update.
+// TestReleases finds the revisions that released versions have written, and no other ones. Each release adds a
+// directory of manifests, as API servers return them, and runs the test with -update.
 func TestReleases(t *testing.T) {
 	manifests, err := filepath.Glob(filepath.Join("testdata", "v*", "*.yaml"))
 	if err != nil || len(manifests) == 0 {
@@ -89,12 +91,12 @@ func TestReleases(t *testing.T) {
 			if *update {
 				writeFixture(t, fixture, newRevision(t, lws))
 			}
-			was := &appsv1.ControllerRevision{}
-			if err := json.Unmarshal(read(t, fixture), was); err != nil {
+			released := &appsv1.ControllerRevision{}
+			if err := json.Unmarshal(read(t, fixture), released); err != nil {
 				t.Fatal(err)
 			}
-			owned := []*appsv1.ControllerRevision{was}
-			if got := revision.Equivalent(lws, owned); got != was || revision.Key(got) == "" {
+			owned := []*appsv1.ControllerRevision{released}
+			if got := revision.Equivalent(lws, owned); got != released || revision.Key(got) == "" {
 				t.Fatalf("found %v, want the released revision", got)
 			}
 			for what, change := range map[string]func(*leaderworkersetv1.LeaderWorkerTemplate){
@@ -114,7 +116,7 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// writeFixture writes a revision to a file, unless it is there already.
+// writeFixture writes a revision to a file, unless the file exists.
 func writeFixture(t *testing.T, name string, created *appsv1.ControllerRevision) {
 	t.Helper()
 	created.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ControllerRevision"))
@@ -124,7 +126,7 @@ func writeFixture(t *testing.T, name string, created *appsv1.ControllerRevision)
 	}
 	file, err := os.OpenFile(filepath.Join("testdata", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		t.Logf("%s is there already, and stays as it is", name)
+		t.Logf("%s exists, and stays as it is", name)
 		return
 	}
 	if err == nil {
@@ -136,7 +138,7 @@ func writeFixture(t *testing.T, name string, created *appsv1.ControllerRevision)
 	}
 }
 
-// TestOtherControllers reads what other versions of other controllers have stored for the set of minimal.yaml, with size 2.
+// TestOtherControllers finds the revisions that versions of other controllers have stored for minimal.yaml with size 2.
 func TestOtherControllers(t *testing.T) {
 	const containers = `"containers":[{"name":"main","image":"serve:1","resources":{}}]`
 	for _, tc := range []struct{ name, data string }{
@@ -148,33 +150,39 @@ func TestOtherControllers(t *testing.T) {
 		},
 		{
 			"no networkConfig",
-			`{"spec":{"leaderWorkerTemplate":{"workerTemplate":{"metadata":{},"spec":{` + containers + `}},"size":2,"$patch":"replace"}}}`,
+			`{"spec":{"leaderWorkerTemplate":{"workerTemplate":{"metadata":{},"spec":{` + containers + `}},` +
+				`"size":2,"$patch":"replace"}}}`,
 		},
 		{
 			"networkConfig null",
-			`{"spec":{"networkConfig":null,"leaderWorkerTemplate":{"workerTemplate":{"spec":{` + containers + `}},"size":2,"leaderTemplate":null,"$patch":"replace"}}}`,
+			`{"spec":{"networkConfig":null,"leaderWorkerTemplate":{"workerTemplate":{"spec":{` + containers + `}},` +
+				`"size":2,"leaderTemplate":null,"$patch":"replace"}}}`,
 		},
 		{
 			"networkConfig empty",
-			`{"spec":{"networkConfig":{"$patch":"replace"},"leaderWorkerTemplate":{"workerTemplate":{"spec":{` + containers + `}},"size":2,"$patch":"replace"}}}`,
+			`{"spec":{"networkConfig":{"$patch":"replace"},"leaderWorkerTemplate":{` +
+				`"workerTemplate":{"spec":{` + containers + `}},"size":2,"$patch":"replace"}}}`,
 		},
 		{
 			"the leader's template written out, and the old name of a restartPolicy",
-			`{"spec":{"leaderWorkerTemplate":{"leaderTemplate":{"metadata":{"creationTimestamp":null},"spec":{` + containers + `}},"restartPolicy":"Default",` +
-				`"workerTemplate":{"metadata":{"creationTimestamp":null},"spec":{` + containers + `}},"size":2,"$patch":"replace"}}}`,
+			`{"spec":{"leaderWorkerTemplate":{"leaderTemplate":{"metadata":{"creationTimestamp":null},` +
+				`"spec":{` + containers + `}},"restartPolicy":"Default",` +
+				`"workerTemplate":{"metadata":{"creationTimestamp":null},"spec":{` + containers + `}},` +
+				`"size":2,"$patch":"replace"}}}`,
 		},
 		{
 			"no $patch, spaces, and fields that this version doesn't know",
-			`{ "spec": { "leaderWorkerTemplate": {"size": 2, "future": {"a": 1}, "workerTemplate": {"spec": {` + containers + `}}},` +
+			`{ "spec": { "leaderWorkerTemplate": {"size": 2, "future": {"a": 1}, ` +
+				`"workerTemplate": {"spec": {` + containers + `}}},` +
 				` "networkConfig": {"subdomainPolicy": "Shared", "future": true} } }`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			lws := readSet(t, "minimal.yaml")
 			lws.Spec.LeaderWorkerTemplate.Size = ptr.To[int32](2)
-			was := stored("5b8d7f9c6", 3, tc.data)
-			got := revision.Equivalent(lws, []*appsv1.ControllerRevision{was})
-			if got != was {
+			known := stored("5b8d7f9c6", 3, tc.data)
+			got := revision.Equivalent(lws, []*appsv1.ControllerRevision{known})
+			if got != known {
 				t.Fatal("the revision isn't found")
 			}
 			if key := revision.Key(got); key != "5b8d7f9c6" {
@@ -184,27 +192,31 @@ func TestOtherControllers(t *testing.T) {
 	}
 }
 
-// TestAllFieldsOfOtherControllers reads what another controller has stored for the set of full.yaml, and finds each change of a part of it.
+// TestAllFieldsOfOtherControllers finds the revision that another controller has stored for full.yaml. With any part of
+// it changed, it isn't found.
 func TestAllFieldsOfOtherControllers(t *testing.T) {
 	data := string(read(t, "full-other.json"))
 	find := func(data string) bool {
-		return revision.Equivalent(readSet(t, "full.yaml"), []*appsv1.ControllerRevision{stored("5b8d7f9c6", 3, data)}) != nil
+		owned := []*appsv1.ControllerRevision{stored("5b8d7f9c6", 3, data)}
+		return revision.Equivalent(readSet(t, "full.yaml"), owned) != nil
 	}
 	if !find(data) {
 		t.Error("the revision isn't found")
 	}
-	for was, is := range map[string]string{
-		"UniquePerReplica": "Shared", `"role":"leader"`: `"role":"head"`, "fetch:1": "fetch:2", "serve:1": "serve:2", `"containerPort":8080`: `"containerPort":80`,
-		"POD_IP": "IP", "/ready": "/healthy", "accelerator": "size", "1500m": "1", "google.com/tpu": "nvidia.com/gpu", "LeaderExcluded": "LeaderWorker",
-		`"size":5`: `"size":7`, "inference": "training", "10Gi": "20Gi", "fast": "slow", `"terminationGracePeriodSeconds":30`: `"terminationGracePeriodSeconds":40`,
+	for old, replacement := range map[string]string{
+		"UniquePerReplica": "Shared", `"role":"leader"`: `"role":"head"`, "fetch:1": "fetch:2", "serve:1": "serve:2",
+		`"containerPort":8080`: `"containerPort":80`, "POD_IP": "IP", "/ready": "/healthy", "accelerator": "size",
+		"1500m": "1", "google.com/tpu": "nvidia.com/gpu", "LeaderExcluded": "LeaderWorker", `"size":5`: `"size":7`,
+		"inference": "training", "10Gi": "20Gi", "fast": "slow",
+		`"terminationGracePeriodSeconds":30`: `"terminationGracePeriodSeconds":40`,
 	} {
-		if changed := strings.Replace(data, was, is, 1); changed == data || find(changed) {
-			t.Errorf("with %s for %s the revision is found", is, was)
+		if changed := strings.Replace(data, old, replacement, 1); changed == data || find(changed) {
+			t.Errorf("with %s for %s the revision is found", replacement, old)
 		}
 	}
 }
 
-func TestParseGivesBackWhatNewWrote(t *testing.T) {
+func TestParseIsTheInverseOfNew(t *testing.T) {
 	for _, manifest := range []string{"minimal.yaml", "full.yaml"} {
 		lws := readSet(t, manifest)
 		got, err := revision.Parse(newRevision(t, lws))
@@ -221,7 +233,8 @@ func TestParseGivesBackWhatNewWrote(t *testing.T) {
 }
 
 func TestParseFillsInDefaults(t *testing.T) {
-	template, err := revision.Parse(stored("a", 1, `{"spec":{"leaderWorkerTemplate":{"workerTemplate":{"spec":{"hostname":"h"}},"subGroupPolicy":{}}}}`))
+	const data = `{"spec":{"leaderWorkerTemplate":{"workerTemplate":{"spec":{"hostname":"h"}},"subGroupPolicy":{}}}}`
+	template, err := revision.Parse(stored("a", 1, data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,32 +267,33 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// TestEqual changes full.yaml's set.
+// TestEqual changes the set of full.yaml.
 func TestEqual(t *testing.T) {
 	type spec = leaderworkersetv1.LeaderWorkerSetSpec
+	worker := func(s *spec) *corev1.Container { return &s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0] }
 	for _, tc := range []struct {
 		name   string
 		change func(*spec)
 		want   bool
 	}{
-		// Nothing of a pod.
+		// Fields that don't change pods.
 		{"replicas", func(s *spec) { s.Replicas = ptr.To[int32](9) }, true},
 		{"startupPolicy", func(s *spec) { s.StartupPolicy = leaderworkersetv1.LeaderCreatedStartupPolicy }, true},
 		{"rolloutStrategy", func(s *spec) { s.RolloutStrategy = leaderworkersetv1.RolloutStrategy{} }, true},
 		{"restartPolicy", func(s *spec) { s.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.NoneRestartPolicy }, true},
-		{"restartPolicy of old", func(s *spec) {
+		{"deprecated restartPolicy", func(s *spec) {
 			s.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.DeprecatedDefaultRestartPolicy
 		}, true},
 		{"revisionHistoryLimit", func(s *spec) { s.RevisionHistoryLimit = ptr.To[int32](0) }, true},
 		{"maxGroupRestarts", func(s *spec) { s.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](3) }, true},
 		{"claim retention", func(s *spec) { s.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil }, true},
 
-		// The same in other words.
+		// Equal values.
 		{"1500m of CPU as 1.5", func(s *spec) {
-			s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("1.5")
+			worker(s).Resources.Limits[corev1.ResourceCPU] = resource.MustParse("1.5")
 		}, true},
 		{"1Gi of memory as 1024Mi", func(s *spec) {
-			s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Resources.Limits[corev1.ResourceMemory] = resource.MustParse("1024Mi")
+			worker(s).Resources.Limits[corev1.ResourceMemory] = resource.MustParse("1024Mi")
 		}, true},
 		{"empty lists and maps", func(s *spec) {
 			s.LeaderWorkerTemplate.WorkerTemplate.Labels = map[string]string{}
@@ -297,10 +311,11 @@ func TestEqual(t *testing.T) {
 		}, true},
 		{"defaults of claims", func(s *spec) {
 			claim := &s.LeaderWorkerTemplate.VolumeClaimTemplates[0]
-			claim.Kind, claim.Spec.VolumeMode, claim.Status.Phase = "PersistentVolumeClaim", ptr.To(corev1.PersistentVolumeFilesystem), corev1.ClaimPending
+			claim.Kind, claim.Status.Phase = "PersistentVolumeClaim", corev1.ClaimPending
+			claim.Spec.VolumeMode = ptr.To(corev1.PersistentVolumeFilesystem)
 		}, true},
 
-		// Something else.
+		// Other values.
 		{"pull policy that isn't the default", func(s *spec) {
 			s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].ImagePullPolicy = corev1.PullAlways
 		}, false},
@@ -308,12 +323,16 @@ func TestEqual(t *testing.T) {
 			s.LeaderWorkerTemplate.WorkerTemplate.Spec.TerminationGracePeriodSeconds = ptr.To[int64](0)
 		}, false},
 		{"image", func(s *spec) { s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = "serve:2" }, false},
-		{"leader's image", func(s *spec) { s.LeaderWorkerTemplate.LeaderTemplate.Spec.Containers[0].Image = "serve:2" }, false},
+		{"leader's image", func(s *spec) {
+			s.LeaderWorkerTemplate.LeaderTemplate.Spec.Containers[0].Image = "serve:2"
+		}, false},
 		{"no leader template", func(s *spec) { s.LeaderWorkerTemplate.LeaderTemplate = nil }, false},
 		{"label of a template", func(s *spec) { s.LeaderWorkerTemplate.LeaderTemplate.Labels["role"] = "head" }, false},
-		{"annotation of a template", func(s *spec) { s.LeaderWorkerTemplate.WorkerTemplate.Annotations["note"] = "other" }, false},
+		{"annotation of a template", func(s *spec) {
+			s.LeaderWorkerTemplate.WorkerTemplate.Annotations["note"] = "other"
+		}, false},
 		{"CPU", func(s *spec) {
-			s.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Resources.Limits[corev1.ResourceCPU] = resource.MustParse("2")
+			worker(s).Resources.Limits[corev1.ResourceCPU] = resource.MustParse("2")
 		}, false},
 		{"size", func(s *spec) { s.LeaderWorkerTemplate.Size = ptr.To[int32](7) }, false},
 		{"subgroup type", func(s *spec) {
@@ -322,26 +341,31 @@ func TestEqual(t *testing.T) {
 		{"subgroup size", func(s *spec) { s.LeaderWorkerTemplate.SubGroupPolicy.SubGroupSize = ptr.To[int32](4) }, false},
 		{"no subgroups", func(s *spec) { s.LeaderWorkerTemplate.SubGroupPolicy = nil }, false},
 		{"claim's size", func(s *spec) {
-			s.LeaderWorkerTemplate.VolumeClaimTemplates[0].Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("20Gi")
+			claim := &s.LeaderWorkerTemplate.VolumeClaimTemplates[0]
+			claim.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("20Gi")
 		}, false},
-		{"claim's label", func(s *spec) { s.LeaderWorkerTemplate.VolumeClaimTemplates[0].Labels["team"] = "training" }, false},
-		{"subdomain policy", func(s *spec) { s.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainShared) }, false},
+		{"claim's label", func(s *spec) {
+			s.LeaderWorkerTemplate.VolumeClaimTemplates[0].Labels["team"] = "training"
+		}, false},
+		{"subdomain policy", func(s *spec) {
+			s.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainShared)
+		}, false},
 		{"no networkConfig is Shared", func(s *spec) { s.NetworkConfig = nil }, false},
 	} {
 		lws := readSet(t, "full.yaml")
 		before := revision.Of(lws)
-		was := newRevision(t, lws)
+		known := newRevision(t, lws)
 		tc.change(&lws.Spec)
 		if got := revision.Of(lws).Equal(before); got != tc.want {
 			t.Errorf("%s: Equal is %t, want %t", tc.name, got, tc.want)
 		}
-		if got := revision.Equivalent(lws, []*appsv1.ControllerRevision{was}) != nil; got != tc.want {
+		if got := revision.Equivalent(lws, []*appsv1.ControllerRevision{known}) != nil; got != tc.want {
 			t.Errorf("%s: Equivalent finds the revision: %t, want %t", tc.name, got, tc.want)
 		}
 	}
 }
 
-// TestEqualWithoutLeaderTemplate changes minimal.yaml's set, whose fields are mostly defaults.
+// TestEqualWithoutLeaderTemplate changes the set of minimal.yaml, whose fields are mostly defaults.
 func TestEqualWithoutLeaderTemplate(t *testing.T) {
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSetSpec){
 		"an explicit leader template that is the worker's": func(s *leaderworkersetv1.LeaderWorkerSetSpec) {
@@ -365,12 +389,15 @@ func TestNew(t *testing.T) {
 	key := revision.Key(created)
 
 	if !regexp.MustCompile(`^[a-z0-9]{5,10}$`).MatchString(key) {
-		t.Errorf("key %q is not a short word", key)
+		t.Errorf("key %q isn't a short word", key)
 	}
 	if want := "llama-" + key + "-18"; created.Name != want || created.Revision != 18 {
 		t.Errorf("got %s with number %d, want %s with 18", created.Name, created.Revision, want)
 	}
-	labels := map[string]string{"leaderworkerset.sigs.k8s.io/name": "llama", "leaderworkerset.sigs.k8s.io/template-revision-hash": key}
+	labels := map[string]string{
+		"leaderworkerset.sigs.k8s.io/name":                   "llama",
+		"leaderworkerset.sigs.k8s.io/template-revision-hash": key,
+	}
 	if diff := cmp.Diff(labels, created.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
@@ -389,14 +416,14 @@ func TestNew(t *testing.T) {
 	}
 }
 
-func TestNewAvoidsKeysThatAreTaken(t *testing.T) {
+func TestNewAvoidsTakenKeys(t *testing.T) {
 	lws := readSet(t, "minimal.yaml")
 	var taken []*appsv1.ControllerRevision
 	var keys []string
 	for range 5 {
 		created := newRevision(t, lws, taken...)
 		if slices.Contains(keys, revision.Key(created)) {
-			t.Fatalf("key %q is taken by another template, and given again", revision.Key(created))
+			t.Fatalf("key %q of another template is used again", revision.Key(created))
 		}
 		keys = append(keys, revision.Key(created))
 		created.Data.Raw = []byte(`{"spec":{"leaderWorkerTemplate":{}}}`)
@@ -416,8 +443,8 @@ func TestEquivalent(t *testing.T) {
 		{"none", nil, ""},
 		{"only another one", []*appsv1.ControllerRevision{stored("a", 1, other)}, ""},
 		{"the newest of equal ones", []*appsv1.ControllerRevision{stored("a", 1, data), stored("b", 2, data)}, "b"},
-		{"an earlier one, to go back to", []*appsv1.ControllerRevision{stored("a", 1, data), stored("b", 2, other)}, "a"},
-		{"one that can't be read is passed over", []*appsv1.ControllerRevision{stored("a", 1, data), stored("b", 2, `{`)}, "a"},
+		{"an earlier one, after a rollback", []*appsv1.ControllerRevision{stored("a", 1, data), stored("b", 2, other)}, "a"},
+		{"one that can't be read", []*appsv1.ControllerRevision{stored("a", 1, data), stored("b", 2, `{`)}, "a"},
 	} {
 		got := ""
 		if found := revision.Equivalent(lws, tc.owned); found != nil {
@@ -445,7 +472,7 @@ func TestFindAndLatest(t *testing.T) {
 	}
 }
 
-// TestSurplusOfOneKey has a late view create a revision that exists.
+// TestSurplusOfOneKey prunes revisions of one key: a pass with a late view may create a revision once more.
 func TestSurplusOfOneKey(t *testing.T) {
 	newer, older := stored("a", 3, ""), stored("a", 2, "")
 	all := func(string) bool { return true }

@@ -11,7 +11,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-// kinds are all that a group can be.
+// kinds are all kinds of groups.
 var kinds = []rollout.Group{
 	{},
 	{Ready: true},
@@ -19,7 +19,7 @@ var kinds = []rollout.Group{
 	{Ready: true, UpToDate: true},
 }
 
-// TestEveryState takes one step from every state that up to 4 groups can be in, and goes on to the end of the rollout.
+// TestEveryState runs a rollout to its end from every state that up to 4 groups can be in.
 func TestEveryState(t *testing.T) {
 	states := 0
 	for replicas := range int32(5) {
@@ -44,12 +44,13 @@ func TestEveryState(t *testing.T) {
 	t.Logf("%d states", states)
 }
 
-// FuzzRollout does the same with more groups.
+// FuzzRollout runs rollouts of more groups to their ends.
 func FuzzRollout(f *testing.F) {
 	f.Add(uint8(20), uint8(3), uint8(2), uint8(5), uint8(20), uint8(21), uint64(0b100100), []byte{1, 1, 1, 0, 3, 2, 1})
 	f.Add(uint8(7), uint8(0), uint8(1), uint8(0), uint8(7), uint8(7), uint64(0), []byte{1})
 	f.Add(uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint8(0), uint64(0), []byte{})
-	f.Fuzz(func(t *testing.T, replicas, surge, unavailable, partition, current, existing uint8, also uint64, groups []byte) {
+	f.Fuzz(func(t *testing.T, replicas, surge, unavailable, partition, current, existing uint8, also uint64,
+		groups []byte) {
 		in := rollout.Input{
 			Replicas:       int32(replicas % 64),
 			MaxUnavailable: int32(unavailable),
@@ -78,13 +79,13 @@ func FuzzRollout(f *testing.F) {
 	})
 }
 
-// checkRollout takes steps until nothing changes, checks each of them, and that the rollout is over then.
+// checkRollout takes and checks steps until none changes anything, and checks that the rollout is complete then.
 func checkRollout(t *testing.T, in rollout.Input) {
 	t.Helper()
 	// Every step finishes a group, starts one, or adds or reclaims surge.
 	for range 4 * (in.Replicas + in.MaxSurge + 2) {
 		decision := rollout.Next(in)
-		if problem := broken(in, decision); problem != "" {
+		if problem := violation(in, decision); problem != "" {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
 		next := after(in, decision)
@@ -94,72 +95,76 @@ func checkRollout(t *testing.T, in rollout.Input) {
 		}
 		in = next
 	}
-	t.Fatalf("the rollout goes on and on, now at %+v", in)
+	t.Fatalf("the rollout doesn't end, it is at %+v", in)
 }
 
-// broken names the first invariant that a decision breaks; empty if it breaks none.
-func broken(in rollout.Input, decision rollout.Decision) string {
+// violation returns the first invariant that a decision breaks; empty if it breaks none.
+func violation(in rollout.Input, decision rollout.Decision) string {
 	switch {
 	case decision.Replicas < in.Replicas || decision.Replicas > in.Replicas+in.MaxSurge:
 		return "replicas out of bounds"
 	case decision.Partition > max(in.Current.Partition, in.UserPartition):
 		return "the partition rises"
 	case decision.Partition < in.UserPartition:
-		return "the partition goes below the user's"
+		return "the partition falls below the user's"
 	case !slices.IsSortedFunc(decision.Replace, func(a, b int32) int { return int(b - a) }):
 		return "not highest first"
 	case len(slices.Compact(slices.Clone(decision.Replace))) != len(decision.Replace):
-		return "a group goes twice"
+		return "a group is replaced twice"
 	}
 	for _, index := range decision.Also {
 		if index < in.UserPartition || index >= decision.Partition {
-			return fmt.Sprintf("group %d is released in vain: the partition reaches it", index)
+			return fmt.Sprintf("group %d is released, though the partition includes it", index)
 		}
 	}
 	for _, index := range in.Also {
 		if index >= in.UserPartition && index < decision.Replicas && !isReleased(decision.Partition, decision.Also, index) {
-			return fmt.Sprintf("group %d was released, and is held again", index)
+			return fmt.Sprintf("group %d was released, and no longer is", index)
 		}
 	}
 	for _, index := range decision.Replace {
 		switch {
 		case !isReleased(decision.Partition, decision.Also, index) || index >= decision.Replicas:
-			return fmt.Sprintf("group %d would not come back up to date", index)
+			return fmt.Sprintf("group %d would not be created up to date", index)
 		case groupAt(in, index).UpToDate:
 			return fmt.Sprintf("group %d is up to date already", index)
 		}
 	}
-	released, reclaimed := false, in.Current.Replicas > decision.Replicas && in.Current.Replicas <= in.Replicas+in.MaxSurge &&
-		groupAt(in, decision.Replicas).Ready
+	released, fewer := false, in.Current.Replicas > decision.Replicas
+	reclaimed := fewer && in.Current.Replicas <= in.Replicas+in.MaxSurge && groupAt(in, decision.Replicas).Ready
 	for index := in.UserPartition; index < decision.Replicas; index++ {
-		if groupAt(in, index).UpToDate || isReleased(in.Current.Partition, in.Also, index) || !isReleased(decision.Partition, decision.Also, index) {
+		before := isReleased(in.Current.Partition, in.Also, index)
+		if groupAt(in, index).UpToDate || before || !isReleased(decision.Partition, decision.Also, index) {
 			continue
 		}
 		released = true
-		if !slices.Contains(decision.Replace, index) { // The StatefulSet controller would take it down all the same.
+		if !slices.Contains(decision.Replace, index) { // The StatefulSet controller would delete it.
 			return fmt.Sprintf("group %d is released, and not replaced", index)
 		}
 	}
-	proven := slices.Contains(in.Groups[:min(len(in.Groups), int(decision.Replicas))], rollout.Group{Ready: true, UpToDate: true})
-	if most := decision.Replicas - in.Replicas + in.MaxUnavailable; released && !proven && onTheirWay(in, decision) > most {
-		return fmt.Sprintf("%d groups are on their way at once, of at most %d", onTheirWay(in, decision), most)
+	existing := in.Groups[:min(len(in.Groups), int(decision.Replicas))]
+	proven := slices.Contains(existing, rollout.Group{Ready: true, UpToDate: true})
+	most, updating := decision.Replicas-in.Replicas+in.MaxUnavailable, updating(in, decision)
+	if released && !proven && updating > most {
+		return fmt.Sprintf("%d groups are updating at once, of at most %d", updating, most)
 	}
 	if reclaimed && staying(in, decision) < in.Replicas-in.MaxUnavailable {
 		return fmt.Sprintf("surge is reclaimed, %d ready groups stay", staying(in, decision))
 	}
-	if readyGroupGoes(in, decision) && readyAfter(in, decision) < in.Replicas-in.MaxUnavailable {
-		return fmt.Sprintf("a ready group goes, %d remain ready", readyAfter(in, decision))
+	if stopsReady(in, decision) && readyAfter(in, decision) < in.Replicas-in.MaxUnavailable {
+		return fmt.Sprintf("a ready group is stopped, %d remain ready", readyAfter(in, decision))
 	}
 	return ""
 }
 
-// isReleased reports whether a group is created at the current revision, with that partition and those groups also released.
+// isReleased reports whether a group is created at the current revision, with that partition and those groups also
+// released.
 func isReleased(partition int32, also []int32, index int32) bool {
 	return index >= partition || slices.Contains(also, index)
 }
 
-// onTheirWay counts the groups that are updated and not ready, or about to be updated.
-func onTheirWay(in rollout.Input, decision rollout.Decision) int32 {
+// updating counts the groups that are up to date and not ready, or that the decision replaces.
+func updating(in rollout.Input, decision rollout.Decision) int32 {
 	count := int32(0)
 	for index := range decision.Replicas {
 		group := groupAt(in, index)
@@ -170,10 +175,10 @@ func onTheirWay(in rollout.Input, decision rollout.Decision) int32 {
 	return count
 }
 
-// readyGroupGoes says whether a ready group is replaced, or is of a surge that is reclaimed. Groups that a user scaled down don't count.
-func readyGroupGoes(in rollout.Input, decision rollout.Decision) bool {
+// stopsReady reports whether the decision stops a ready group. Groups that a user scaled down don't count.
+func stopsReady(in rollout.Input, decision rollout.Decision) bool {
 	for index := range min(int32(len(in.Groups)), in.Replicas+in.MaxSurge) { //nolint:gosec // A few groups.
-		if in.Groups[index].Ready && goes(decision, index) {
+		if in.Groups[index].Ready && stops(decision, index) {
 			return true
 		}
 	}
@@ -183,29 +188,31 @@ func readyGroupGoes(in rollout.Input, decision rollout.Decision) bool {
 func readyAfter(in rollout.Input, decision rollout.Decision) int32 {
 	count := int32(0)
 	for index, group := range in.Groups {
-		if group.Ready && !goes(decision, int32(index)) {
+		if group.Ready && !stops(decision, int32(index)) {
 			count++
 		}
 	}
 	return count
 }
 
-// staying counts the ready groups that the decision neither reclaims nor lets go, nor an earlier one did.
+// staying counts the ready groups that neither this decision nor an earlier one stops.
 func staying(in rollout.Input, decision rollout.Decision) int32 {
 	count := int32(0)
 	for index, group := range in.Groups[:min(len(in.Groups), int(decision.Replicas))] {
-		if group.Ready && (group.UpToDate || !isReleased(decision.Partition, decision.Also, int32(index)) || int32(index) < in.UserPartition) {
+		released := isReleased(decision.Partition, decision.Also, int32(index))
+		if group.Ready && (group.UpToDate || !released || int32(index) < in.UserPartition) {
 			count++
 		}
 	}
 	return count
 }
 
-func goes(decision rollout.Decision, index int32) bool {
+// stops reports whether the decision replaces the group, or reclaims it as surge.
+func stops(decision rollout.Decision, index int32) bool {
 	return index >= decision.Replicas || slices.Contains(decision.Replace, index)
 }
 
-// groupAt is the group with that index, or the one that the StatefulSet controller will create there.
+// groupAt returns the group with that index, or the one that the StatefulSet controller will create.
 func groupAt(in rollout.Input, index int32) rollout.Group {
 	if int(index) < len(in.Groups) {
 		return in.Groups[index]
@@ -213,7 +220,8 @@ func groupAt(in rollout.Input, index int32) rollout.Group {
 	return rollout.Group{UpToDate: isReleased(in.Current.Partition, in.Also, index)}
 }
 
-// after is what comes of a decision when groups become ready after they were created, and broken old ones never do.
+// after returns the state after a decision. Created groups become ready, and broken groups of earlier revisions never
+// do.
 func after(in rollout.Input, decision rollout.Decision) rollout.Input {
 	groups := make([]rollout.Group, decision.Replicas)
 	for index := range decision.Replicas {
@@ -233,11 +241,11 @@ func after(in rollout.Input, decision rollout.Decision) rollout.Input {
 	return in
 }
 
-// checkEnd checks that a rollout in which nothing moves any more is over, or can't go on because groups that the user's partition
-// protects are broken, and with them as many are down as may be.
+// checkEnd checks that a rollout without another step is complete. Otherwise, broken groups that the user's partition
+// protects have to use up the budget.
 func checkEnd(t *testing.T, in rollout.Input, decision rollout.Decision) {
 	t.Helper()
-	if isOver(in, decision) {
+	if isComplete(in, decision) {
 		return
 	}
 	protected := int32(0)
@@ -246,13 +254,14 @@ func checkEnd(t *testing.T, in rollout.Input, decision rollout.Decision) {
 			protected++
 		}
 	}
-	if protected == 0 || readyAfter(in, decision) > in.Replicas-in.MaxUnavailable || decision.Reason != rollout.WaitingForGroups {
-		t.Fatalf("nothing moves any more at %+v: %+v", in, decision)
+	if protected == 0 || readyAfter(in, decision) > in.Replicas-in.MaxUnavailable ||
+		decision.Reason != rollout.WaitingForGroups {
+		t.Fatalf("the rollout stops at %+v: %+v", in, decision)
 	}
 }
 
-// isOver says whether all groups that may be are up to date, and no surge is left that could be reclaimed.
-func isOver(in rollout.Input, decision rollout.Decision) bool {
+// isComplete reports whether all groups are up to date, but for protected ones, and no surge is left that isn't needed.
+func isComplete(in rollout.Input, decision rollout.Decision) bool {
 	held := false
 	for index, group := range in.Groups[:in.Replicas] {
 		switch {
@@ -271,7 +280,7 @@ func isOver(in rollout.Input, decision rollout.Decision) bool {
 	return decision.Outdated == 0 && decision.Reason == reason && (decision.Replicas == in.Replicas || surgeIsNeeded)
 }
 
-// forEachBudget calls with every small budget that a set of that many replicas can have.
+// forEachBudget calls the function with every small budget of a set of that many replicas.
 func forEachBudget(replicas int32, call func(surge, unavailable int32)) {
 	for surge := range min(2, replicas) + 1 {
 		for unavailable := range int32(3) {
@@ -282,7 +291,7 @@ func forEachBudget(replicas int32, call func(surge, unavailable int32)) {
 	}
 }
 
-// forEachGroups calls with every combination of that many groups.
+// forEachGroups calls the function with every combination of that many groups.
 func forEachGroups(count int32, call func(groups []rollout.Group)) {
 	indices := make([]int, count)
 	for {
@@ -305,7 +314,8 @@ func forEachGroups(count int32, call func(groups []rollout.Group)) {
 	}
 }
 
-// forEachAlso calls with every combination of groups, highest first, that may be released below a partition.
+// forEachAlso calls the function with every combination of groups, highest first, that may be released below a
+// partition.
 func forEachAlso(lowest, partition int32, call func(also []int32)) {
 	if lowest >= partition {
 		call(nil)

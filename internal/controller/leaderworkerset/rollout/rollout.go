@@ -41,6 +41,9 @@ type Group struct {
 
 	// UpToDate says that the group is of the current revision, or will be created so.
 	UpToDate bool
+
+	// LacksRoom says that a pod of the group can't be created or placed now: a quota is used up, or nodes are full.
+	LacksRoom bool
 }
 
 // Step is how far a rollout is. Groups from index Partition on are created at the current revision, those below at
@@ -75,6 +78,9 @@ type Decision struct {
 	// Highest first.
 	Replace []int32
 
+	// GaveWay is how many surge groups are reclaimed because other groups lack room.
+	GaveWay int32
+
 	// Outdated is how many groups the rollout has yet to update. Those below UserPartition don't count.
 	Outdated int32
 
@@ -93,12 +99,14 @@ type Decision struct {
 // second of the two turns. The partition can't reach it, since it falls group by group from the highest. So group 4 is
 // replaced, the partition is 4, and group 0 is released as well.
 func Next(in Input) Decision {
-	replicas := in.Replicas + in.surge()
+	surge, gaveWay := in.surge()
+	replicas := in.Replicas + surge
 	replaced := in.choose(replicas)
 	partition := in.lower(replicas, replaced)
 	decision := Decision{
 		Step:     Step{Partition: partition, Replicas: replicas},
 		Also:     in.also(partition, replicas, replaced),
+		GaveWay:  gaveWay,
 		Outdated: in.outdated(in.UserPartition),
 		Reason:   in.reason(),
 	}
@@ -111,15 +119,37 @@ func Next(in Input) Decision {
 }
 
 // surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
-// finish, within MaxSurge.
+// finish, within MaxSurge. gaveWay is how many of them are reclaimed because another group lacks room.
 //
-// None are added once no group is left to update: a group that fails later doesn't bring the surge back. A ready surge
+// None are wanted once no group is left to update: a group that fails later doesn't bring the surge back. A ready surge
 // group stays while it stands in for another group: one that the partition protects, or a surge group that failed.
-func (in *Input) surge() int32 {
-	limit := in.MaxSurge
-	kept := min(limit, max(in.Current.Replicas-in.Replicas, 0))
+//
+// None are wanted either while another group lacks room. Otherwise each could hold room that the other needs, and
+// neither would ever be complete.
+//
+// Worked example: room for 2 groups of 3, MaxSurge 1, MaxUnavailable 1. Group 1 is replaced, and a surge group is
+// created at the same time. The leaders of both start in the room of group 1, and 4 workers compete for the last place.
+// The surge group gives way, and group 1 becomes ready.
+func (in *Input) surge() (surge, gaveWay int32) {
+	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
+	wanted, lacksRoom := in.wantedSurge(), in.anyLacksRoom()
+	if lacksRoom {
+		wanted = 0
+	}
+	kept := existing
+	for kept > wanted && !in.isNeeded(in.Replicas+kept-1) {
+		kept--
+	}
+	if lacksRoom {
+		gaveWay = existing - kept
+	}
+	return max(kept, wanted), gaveWay
+}
+
+// wantedSurge returns how many surge groups the rollout has a use for.
+func (in *Input) wantedSurge() int32 {
 	if in.outdated(in.UserPartition) == 0 {
-		limit = kept
+		return 0
 	}
 	unfinished := int32(0)
 	for index := in.UserPartition; index < in.Replicas; index++ {
@@ -127,11 +157,17 @@ func (in *Input) surge() int32 {
 			unfinished++
 		}
 	}
-	wanted := min(limit, unfinished)
-	for kept > wanted && !in.isNeeded(in.Replicas+kept-1) {
-		kept--
+	return min(in.MaxSurge, unfinished)
+}
+
+// anyLacksRoom reports whether a group other than a surge group lacks room.
+func (in *Input) anyLacksRoom() bool {
+	for index := range min(in.Replicas, int32(len(in.Groups))) { //nolint:gosec // No more than an int32 of groups.
+		if in.Groups[index].LacksRoom {
+			return true
+		}
 	}
-	return max(kept, wanted)
+	return false
 }
 
 // isNeeded reports whether the highest group is ready, and too few others are ready and stay. A released group may be

@@ -11,8 +11,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-// groups reads one character for each group, by index: o is old and ready, x old and not ready, n updated and ready, w updated and
-// not ready.
+// groups returns a group for each character, by index. Outdated groups are o if ready, else x. Updated groups are n if
+// ready, else w.
 func groups(kinds string) []rollout.Group {
 	all := make([]rollout.Group, 0, len(kinds))
 	for _, kind := range kinds {
@@ -36,9 +36,10 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Reason: rollout.Complete},
 		},
 		{
-			name: "first creation, whatever surge and partition say", replicas: 3, maxSurge: 2, maxUnavailable: 1, userPartition: 2,
-			current: step{Partition: 2, Replicas: 3},
-			want:    rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
+			name: "first creation, whatever surge and partition say", replicas: 3, maxSurge: 2, maxUnavailable: 1,
+			userPartition: 2,
+			current:       step{Partition: 2, Replicas: 3},
+			want:          rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
 		},
 		{
 			name: "at rest", replicas: 3, maxSurge: 1, maxUnavailable: 1,
@@ -53,23 +54,34 @@ func TestNext(t *testing.T) {
 		{
 			name: "the worked example begins", replicas: 5, maxUnavailable: 2,
 			current: step{Partition: 5, Replicas: 5}, groups: "ooooo",
-			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "the worked example goes on", replicas: 5, maxUnavailable: 2,
 			current: step{Partition: 3, Replicas: 5}, groups: "ooown",
-			want: rollout.Decision{Step: step{Partition: 2, Replicas: 5}, Replace: []int32{2}, Outdated: 3, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 2, Replicas: 5}, Replace: []int32{2}, Outdated: 3,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
-			name: "a decision that is repeated lets go of no more", replicas: 5, maxUnavailable: 2,
+			name: "a repeated decision releases no more groups", replicas: 5, maxUnavailable: 2,
 			current: step{Partition: 3, Replicas: 5}, groups: "ooooo",
-			want: rollout.Decision{Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 5}, Replace: []int32{4, 3}, Outdated: 5,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
-			name: "a group fails before the released ones are deleted: one of them waits, the failed one is replaced", replicas: 5, maxUnavailable: 2,
+			name:     "a group fails before the released ones are deleted: one of them waits, the failed one is replaced",
+			replicas: 5, maxUnavailable: 2,
 			current: step{Partition: 3, Replicas: 5}, groups: "xoooo",
 			want: rollout.Decision{
-				Step: step{Partition: 3, Replicas: 5}, Also: []int32{0}, Replace: []int32{4, 0}, Outdated: 5, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 3, Replicas: 5}, Also: []int32{0}, Replace: []int32{4, 0}, Outdated: 5,
+				Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -78,19 +90,25 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Outdated: 2, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "all old groups are broken: one is a trial", replicas: 4, maxUnavailable: 1,
+			name: "all outdated groups are broken: one is a trial", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 4, Replicas: 4}, groups: "xxxx",
-			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Replace: []int32{3}, Outdated: 4, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 3, Replicas: 4}, Replace: []int32{3}, Outdated: 4,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
-			name: "all old groups are broken: the trial has yet to succeed", replicas: 4, maxUnavailable: 1,
+			name: "all outdated groups are broken: the trial has yet to succeed", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 3, Replicas: 4}, groups: "xxxw",
 			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "all old groups are broken: the trial has succeeded", replicas: 4, maxUnavailable: 1,
+			name: "all outdated groups are broken: the trial has succeeded", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 3, Replicas: 4}, groups: "xxxn",
-			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{2, 1, 0}, Outdated: 3, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 0, Replicas: 4}, Replace: []int32{2, 1, 0}, Outdated: 3,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "a group restarts while an update that isn't proven has the only turn", replicas: 4, maxUnavailable: 1,
@@ -98,29 +116,36 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 3, Replicas: 4}, Outdated: 3, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a broken old group is released below the partition, which can't reach it", replicas: 4, maxUnavailable: 1,
-			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
+			name: "a broken outdated group is released below the partition, which can't reach it", replicas: 4,
+			maxUnavailable: 1,
+			current:        step{Partition: 4, Replicas: 4}, groups: "xooo",
 			want: rollout.Decision{
-				Step: step{Partition: 4, Replicas: 4}, Also: []int32{0}, Replace: []int32{0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 4, Replicas: 4}, Also: []int32{0}, Replace: []int32{0}, Outdated: 4,
+				Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
-			name: "it stays released until the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			name: "it stays released until the partition has reached it", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 4, Replicas: 4}, also: []int32{0}, groups: "nooo",
 			want: rollout.Decision{
-				Step: step{Partition: 3, Replicas: 4}, Also: []int32{0}, Replace: []int32{3}, Outdated: 3, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 3, Replicas: 4}, Also: []int32{0}, Replace: []int32{3}, Outdated: 3,
+				Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
-			name: "the partition has come down to it", replicas: 4, maxUnavailable: 1,
+			name: "the partition has reached it", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 2, Replicas: 4}, also: []int32{0}, groups: "nonn",
-			want: rollout.Decision{Step: step{Partition: 0, Replicas: 4}, Replace: []int32{1}, Outdated: 1, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 0, Replicas: 4}, Replace: []int32{1}, Outdated: 1,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "a released group that became ready after all is replaced within the budget", replicas: 4, maxUnavailable: 1,
 			current: step{Partition: 4, Replicas: 4}, also: []int32{0}, groups: "ooxo",
 			want: rollout.Decision{
-				Step: step{Partition: 4, Replicas: 4}, Also: []int32{2, 0}, Replace: []int32{2}, Outdated: 4, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 4, Replicas: 4}, Also: []int32{2, 0}, Replace: []int32{2}, Outdated: 4,
+				Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -129,10 +154,11 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Outdated: 2, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a broken old group counts against the budget, and goes first", replicas: 4, maxUnavailable: 2,
+			name: "a broken outdated group counts against the budget, and is replaced first", replicas: 4, maxUnavailable: 2,
 			current: step{Partition: 4, Replicas: 4}, groups: "xooo",
 			want: rollout.Decision{
-				Step: step{Partition: 3, Replicas: 4}, Also: []int32{0}, Replace: []int32{3, 0}, Outdated: 4, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 3, Replicas: 4}, Also: []int32{0}, Replace: []int32{3, 0}, Outdated: 4,
+				Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
@@ -141,17 +167,20 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "an unready surge group takes nothing down", replicas: 1, maxSurge: 1,
+			name: "an unready surge group stops no other group", replicas: 1, maxSurge: 1,
 			current: step{Partition: 1, Replicas: 2}, groups: "ow",
 			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
 		},
 		{
-			name: "a ready surge group stands in", replicas: 1, maxSurge: 1,
+			name: "a ready surge group replaces another one in the budget", replicas: 1, maxSurge: 1,
 			current: step{Partition: 1, Replicas: 2}, groups: "on",
-			want: rollout.Decision{Step: step{Partition: 0, Replicas: 2}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 0, Replicas: 2}, Replace: []int32{0}, Outdated: 1,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
-			name: "a surge group that fails in time still saves the group", replicas: 1, maxSurge: 1,
+			name: "a surge group fails before the released group is deleted", replicas: 1, maxSurge: 1,
 			current: step{Partition: 0, Replicas: 2}, groups: "ow",
 			want: rollout.Decision{Step: step{Partition: 0, Replicas: 2}, Outdated: 1, Reason: rollout.WaitingForGroups},
 		},
@@ -176,30 +205,38 @@ func TestNext(t *testing.T) {
 			want: rollout.Decision{Step: step{Partition: 0, Replicas: 5}, Reason: rollout.Complete},
 		},
 		{
-			name: "another push replaces the surge groups of the last one within the budget", replicas: 1, maxSurge: 1,
+			name: "another push replaces the surge groups of the last push within the budget", replicas: 1, maxSurge: 1,
 			current: step{Partition: 2, Replicas: 2}, groups: "oo",
-			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Replace: []int32{1}, Outdated: 1, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 1, Replicas: 2}, Replace: []int32{1}, Outdated: 1,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
 			name: "another push protects a surge group that serves alone", replicas: 1, maxSurge: 1,
 			current: step{Partition: 2, Replicas: 2}, groups: "xo",
 			want: rollout.Decision{
-				Step: step{Partition: 2, Replicas: 2}, Also: []int32{0}, Replace: []int32{0}, Outdated: 1, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 2, Replicas: 2}, Also: []int32{0}, Replace: []int32{0}, Outdated: 1,
+				Reason: rollout.WaitingForGroups,
 			},
 		},
 		{
 			name: "the user's partition stops it", replicas: 3, maxUnavailable: 3, userPartition: 2,
 			current: step{Partition: 3, Replicas: 3}, groups: "ooo",
-			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Replace: []int32{2}, Outdated: 1, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 2, Replicas: 3}, Replace: []int32{2}, Outdated: 1,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
-			name: "a finished canary holds still", replicas: 3, maxSurge: 1, maxUnavailable: 1, userPartition: 2,
+			name: "a finished canary", replicas: 3, maxSurge: 1, maxUnavailable: 1, userPartition: 2,
 			current: step{Partition: 2, Replicas: 3}, groups: "oon",
 			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
 		},
 		{
-			name: "a protected group that is broken is left alone", replicas: 3, maxSurge: 1, maxUnavailable: 1, userPartition: 2,
-			current: step{Partition: 2, Replicas: 3}, groups: "xon",
+			name: "a protected group that is broken isn't replaced", replicas: 3, maxSurge: 1, maxUnavailable: 1,
+			userPartition: 2,
+			current:       step{Partition: 2, Replicas: 3}, groups: "xon",
 			want: rollout.Decision{Step: step{Partition: 2, Replicas: 3}, Reason: rollout.HeldByPartition},
 		},
 		{
@@ -220,10 +257,13 @@ func TestNext(t *testing.T) {
 		{
 			name: "scaled down in the middle", replicas: 2, maxUnavailable: 1,
 			current: step{Partition: 3, Replicas: 4}, groups: "oown",
-			want: rollout.Decision{Step: step{Partition: 1, Replicas: 2}, Replace: []int32{1}, Outdated: 2, Reason: rollout.WaitingForGroups},
+			want: rollout.Decision{
+				Step: step{Partition: 1, Replicas: 2}, Replace: []int32{1}, Outdated: 2,
+				Reason: rollout.WaitingForGroups,
+			},
 		},
 		{
-			name: "scaled to nothing", maxUnavailable: 1,
+			name: "scaled to 0", maxUnavailable: 1,
 			current: step{Partition: 0, Replicas: 2}, groups: "nn",
 			want: rollout.Decision{Reason: rollout.Complete},
 		},

@@ -27,13 +27,17 @@ func named(name, uid, ownerUID string) metav1.ObjectMeta {
 	return meta
 }
 
-// readyGroup is a group of 3 pods that are all ready.
+// readyGroup returns a group of 3 pods that are all ready.
 func readyGroup() snapshot.Group {
 	labels := map[string]string{leaderworkersetv1.RevisionLabelKey: "abc"}
 	return snapshot.Group{
 		Leader: &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{leaderworkersetv1.SizeAnnotationKey: "3"}},
-			Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled}, {Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+			ObjectMeta: metav1.ObjectMeta{
+				Labels: labels, Annotations: map[string]string{leaderworkersetv1.SizeAnnotationKey: "3"},
+			},
+			Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
+				{Type: corev1.PodScheduled}, {Type: corev1.PodReady, Status: corev1.ConditionTrue},
+			}},
 		},
 		Workers: &appsv1.StatefulSet{
 			ObjectMeta: metav1.ObjectMeta{Labels: labels, Generation: 2},
@@ -50,7 +54,10 @@ func TestGroupReady(t *testing.T) {
 		want   bool
 	}{
 		{"all are ready", func(*snapshot.Group) {}, true},
-		{"leader isn't ready", func(g *snapshot.Group) { g.Leader.Status.Conditions[1].Status = corev1.ConditionFalse }, false},
+		{
+			"leader isn't ready", func(g *snapshot.Group) { g.Leader.Status.Conditions[1].Status = corev1.ConditionFalse },
+			false,
+		},
 		{"leader has no conditions yet", func(g *snapshot.Group) { g.Leader.Status.Conditions = nil }, false},
 		{"leader is terminating", func(g *snapshot.Group) { g.Leader.DeletionTimestamp = &metav1.Time{} }, false},
 		{"there are no workers", func(g *snapshot.Group) { g.Workers = nil }, false},
@@ -58,11 +65,13 @@ func TestGroupReady(t *testing.T) {
 		{"workers are of another revision", func(g *snapshot.Group) { g.Workers.Labels = nil }, false},
 		{"a worker isn't ready", func(g *snapshot.Group) { g.Workers.Status.ReadyReplicas = 1 }, false},
 		{"one worker too many is ready", func(g *snapshot.Group) { g.Workers.Status.ReadyReplicas = 3 }, false},
-		{"workers are asked to be fewer", func(g *snapshot.Group) {
+		{"fewer workers in the spec", func(g *snapshot.Group) {
 			g.Workers.Spec.Replicas = ptr.To[int32](1)
 			g.Workers.Status.ReadyReplicas = 1
 		}, false},
-		{"the workers' status is from before the last change", func(g *snapshot.Group) { g.Workers.Status.ObservedGeneration = 1 }, false},
+		{"the last change of workers isn't observed", func(g *snapshot.Group) {
+			g.Workers.Status.ObservedGeneration = 1
+		}, false},
 		{
 			"a group of 1 needs no workers",
 			func(g *snapshot.Group) {
@@ -71,7 +80,7 @@ func TestGroupReady(t *testing.T) {
 			}, true,
 		},
 		{
-			"workers without a number are 1",
+			"a worker StatefulSet without replicas has 1",
 			func(g *snapshot.Group) {
 				g.Leader.Annotations[leaderworkersetv1.SizeAnnotationKey] = "2"
 				g.Workers.Spec.Replicas = nil
@@ -89,7 +98,9 @@ func TestGroupReady(t *testing.T) {
 
 func TestLeaderSize(t *testing.T) {
 	for value, want := range map[string]int32{"": 1, "4": 4, "0": 1, "-3": 1, "four": 1, "99999999999": 1} {
-		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{leaderworkersetv1.SizeAnnotationKey: value}}}
+		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Annotations: map[string]string{leaderworkersetv1.SizeAnnotationKey: value},
+		}}
 		if got := (snapshot.Group{Leader: leader}).Size(); got != want {
 			t.Errorf("size %q is %d, want %d", value, got, want)
 		}
@@ -168,11 +179,11 @@ func TestBudget(t *testing.T) {
 		{5, intstr.FromString("30%"), intstr.FromString("30%"), 2, 1},
 		{5, intstr.FromString("100%"), intstr.FromString("100%"), 5, 5},
 		{5, intstr.FromString("9999%"), intstr.FromString("0%"), 5, 0},
-		{5, intstr.FromString("0%"), intstr.FromString("10%"), 0, 1}, // Else nothing could ever be updated.
+		{5, intstr.FromString("0%"), intstr.FromString("10%"), 0, 1}, // Otherwise no group could be updated.
 		{0, intstr.FromInt32(1), intstr.FromInt32(1), 0, 1},
 		{0, intstr.FromString("25%"), intstr.FromString("25%"), 0, 1},
 		{1000000, intstr.FromString("9999%"), intstr.FromString("100%"), 1000000, 1000000},
-		// What no schema lets in, and an older one may have stored.
+		// Values that the schema refuses, and that older versions may have stored.
 		{5, intstr.FromString("many"), intstr.FromString(""), 0, 1},
 		{5, intstr.FromInt32(-1), intstr.FromInt32(-1), 0, 1},
 		{1000, intstr.FromString("4000000000%"), intstr.FromString("4000000000%"), 1000, 2147483647},
@@ -184,8 +195,9 @@ func TestBudget(t *testing.T) {
 		}
 		surge, unavailable := snapshot.Budget(lws)
 		if surge != tc.wantSurge || unavailable != tc.wantUnavailable {
-			t.Errorf("%d replicas, maxSurge %s, maxUnavailable %s: got %d and %d, want %d and %d", tc.replicas, tc.maxSurge.String(),
-				tc.maxUnavailable.String(), surge, unavailable, tc.wantSurge, tc.wantUnavailable)
+			t.Errorf("%d replicas, maxSurge %s, maxUnavailable %s: got %d and %d, want %d and %d",
+				tc.replicas, tc.maxSurge.String(), tc.maxUnavailable.String(),
+				surge, unavailable, tc.wantSurge, tc.wantUnavailable)
 		}
 	}
 }
@@ -193,11 +205,13 @@ func TestBudget(t *testing.T) {
 func TestGroupMembers(t *testing.T) {
 	members := func(change func(*snapshot.GroupMembers)) *snapshot.GroupMembers {
 		m := &snapshot.GroupMembers{
-			LWS:        &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: named("llama", "set", "")},
-			Leaders:    &appsv1.StatefulSet{ObjectMeta: named("llama", "leaders", "set")},
-			Leader:     &corev1.Pod{ObjectMeta: named("llama-1", "leader", "leaders")},
-			Workers:    &appsv1.StatefulSet{ObjectMeta: named("llama-1", "workers", "leader")},
-			WorkerPods: []*corev1.Pod{{ObjectMeta: named("llama-1-1", "1", "workers")}, {ObjectMeta: named("llama-1-2", "2", "earlier")}},
+			LWS:     &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: named("llama", "set", "")},
+			Leaders: &appsv1.StatefulSet{ObjectMeta: named("llama", "leaders", "set")},
+			Leader:  &corev1.Pod{ObjectMeta: named("llama-1", "leader", "leaders")},
+			Workers: &appsv1.StatefulSet{ObjectMeta: named("llama-1", "workers", "leader")},
+			WorkerPods: []*corev1.Pod{
+				{ObjectMeta: named("llama-1-1", "1", "workers")}, {ObjectMeta: named("llama-1-2", "2", "earlier")},
+			},
 		}
 		change(m)
 		return m
@@ -208,8 +222,8 @@ func TestGroupMembers(t *testing.T) {
 		belongs, own bool
 		previous     int
 	}{
-		{"all there", func(*snapshot.GroupMembers) {}, true, true, 1},
-		{"nothing there", func(m *snapshot.GroupMembers) { *m = snapshot.GroupMembers{} }, false, false, 0},
+		{"all exist", func(*snapshot.GroupMembers) {}, true, true, 1},
+		{"none exists", func(m *snapshot.GroupMembers) { *m = snapshot.GroupMembers{} }, false, false, 0},
 		{"no set", func(m *snapshot.GroupMembers) { m.LWS = nil }, false, true, 1},
 		{"another set", func(m *snapshot.GroupMembers) { m.LWS.UID = "new" }, false, true, 1},
 		{"no leader StatefulSet", func(m *snapshot.GroupMembers) { m.Leaders = nil }, false, true, 1},
@@ -222,7 +236,7 @@ func TestGroupMembers(t *testing.T) {
 			t.Errorf("%s: Belongs() is %t, want %t", tc.name, got, tc.belongs)
 		}
 		if got := m.OwnWorkers() != nil; got != tc.own {
-			t.Errorf("%s: OwnWorkers() is there: %t, want %t", tc.name, got, tc.own)
+			t.Errorf("%s: OwnWorkers() returns workers: %t, want %t", tc.name, got, tc.own)
 		}
 		if got := m.PreviousWorkers(); got != tc.previous {
 			t.Errorf("%s: PreviousWorkers() is %d, want %d", tc.name, got, tc.previous)

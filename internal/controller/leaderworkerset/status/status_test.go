@@ -29,15 +29,20 @@ var (
 	now    = metav1.NewTime(before.Add(time.Hour))
 )
 
-// newInput is a set of that many replicas and its groups, one character each: n new and ready, w new and not ready, o old and ready, x old
-// and not ready, t new and terminating.
+// newInput returns a set of that many replicas and its groups, a character each. Updated groups are n if ready, else w,
+// or t if terminating. Outdated groups are o if ready, else x.
 func newInput(replicas int32, groups string) status.Input {
 	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "llama", Generation: 7}}
 	lws.Spec.Replicas = ptr.To(replicas)
 	lws.Default()
-	in := status.Input{Set: &snapshot.Set{LWS: lws}, Revision: "new", Release: release.Decision{Replicas: replicas, Progress: rollout.Complete}, Now: now}
+	in := status.Input{
+		Set: &snapshot.Set{LWS: lws}, Revision: "new", Now: now,
+		Release: release.Decision{Replicas: replicas, Progress: rollout.Complete},
+	}
 	for index, kind := range groups {
-		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "old"}}}
+		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "old"},
+		}}
 		if strings.ContainsRune("nwt", kind) {
 			leader.Labels[leaderworkersetv1.RevisionLabelKey] = "new"
 		}
@@ -47,21 +52,22 @@ func newInput(replicas int32, groups string) status.Input {
 		if kind == 't' {
 			leader.DeletionTimestamp = &now
 		}
-		in.Set.Groups = append(in.Set.Groups, snapshot.Group{Index: int32(index), Leader: leader}) //nolint:gosec // An index.
+		group := snapshot.Group{Index: int32(index), Leader: leader} //nolint:gosec // An index.
+		in.Set.Groups = append(in.Set.Groups, group)
 	}
 	return in
 }
 
-// atStep is a rollout that has that many groups to update.
-func atStep(outdated int32) release.Decision {
+// withOutdated returns a release with that many groups to update.
+func withOutdated(outdated int32) release.Decision {
 	if outdated == 0 {
 		return release.Decision{Progress: rollout.Complete}
 	}
 	return release.Decision{Outdated: outdated, Progress: rollout.WaitingForGroups}
 }
 
-// asBefore has the set show a status of an hour ago.
-func asBefore(in status.Input) {
+// writeEarlier stores the status of the input in the set, as an hour ago.
+func writeEarlier(in status.Input) {
 	in.Now = before
 	in.Set.LWS.Status, _ = status.Next(in)
 }
@@ -71,7 +77,11 @@ func isTrue(conditions []metav1.Condition, kind string) bool {
 }
 
 func TestConditions(t *testing.T) {
-	const progressing, available, updating = leaderworkersetv1.ConditionProgressing, leaderworkersetv1.ConditionAvailable, leaderworkersetv1.ConditionUpdateInProgress
+	const (
+		progressing = leaderworkersetv1.ConditionProgressing
+		available   = leaderworkersetv1.ConditionAvailable
+		updating    = leaderworkersetv1.ConditionUpdateInProgress
+	)
 	for _, tc := range []struct {
 		name                     string
 		replicas                 int32
@@ -84,18 +94,24 @@ func TestConditions(t *testing.T) {
 		{"no pods yet", 2, "", 0, 0, 0, 0, []string{progressing}, "0 of 2 groups are ready"},
 		{"some are ready", 3, "nwn", 0, 3, 2, 3, []string{progressing}, "2 of 3 groups are ready"},
 		{"all are ready", 2, "nn", 0, 2, 2, 2, []string{available}, "2 of 2 groups are ready"},
-		{"none are asked for", 0, "", 0, 0, 0, 0, []string{available}, "0 of 0 groups are ready"},
+		{"no replicas", 0, "", 0, 0, 0, 0, []string{available}, "0 of 0 groups are ready"},
 		{"one is terminating", 2, "nt", 0, 2, 1, 2, []string{progressing}, "1 of 2 groups are ready"},
-		{"rollout, a group is down", 3, "oow", 2, 3, 2, 1, []string{progressing, updating}, "2 of 3 groups are ready, 2 have to be updated"},
-		{"rollout, all are ready for a moment", 3, "oon", 2, 3, 3, 1, []string{progressing, updating}, "3 of 3 groups are ready, 2 have to be updated"},
+		{
+			"rollout, a group isn't ready", 3, "oow", 2, 3, 2, 1, []string{progressing, updating},
+			"2 of 3 groups are ready, 2 have to be updated",
+		},
+		{
+			"rollout, all are ready", 3, "oon", 2, 3, 3, 1, []string{progressing, updating},
+			"3 of 3 groups are ready, 2 have to be updated",
+		},
 		{"rollout, the last one is starting", 3, "wnn", 0, 3, 2, 3, []string{progressing}, "2 of 3 groups are ready"},
-		{"the partition protects old ones", 3, "oon", 0, 3, 3, 1, []string{available}, "3 of 3 groups are ready"},
-		{"a surge group doesn't stand in", 2, "nwn", 0, 3, 2, 3, []string{progressing}, "1 of 2 groups are ready"},
+		{"the partition protects outdated groups", 3, "oon", 0, 3, 3, 1, []string{available}, "3 of 3 groups are ready"},
+		{"a surge group doesn't count as ready", 2, "nwn", 0, 3, 2, 3, []string{progressing}, "1 of 2 groups are ready"},
 		{"a surge group that is left", 2, "nnw", 0, 3, 2, 3, []string{available}, "2 of 2 groups are ready"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := newInput(tc.replicas, tc.groups)
-			in.Release = atStep(tc.outdated)
+			in.Release = withOutdated(tc.outdated)
 			got, _ := status.Next(in)
 
 			counts := [3]int32{got.Replicas, got.ReadyReplicas, got.UpdatedReplicas}
@@ -133,7 +149,8 @@ func TestConditions(t *testing.T) {
 
 func TestFixedFields(t *testing.T) {
 	got, _ := status.Next(newInput(1, "n"))
-	if want := "leaderworkerset.sigs.k8s.io/name=llama,leaderworkerset.sigs.k8s.io/worker-index=0"; got.HPAPodSelector != want {
+	const want = "leaderworkerset.sigs.k8s.io/name=llama,leaderworkerset.sigs.k8s.io/worker-index=0"
+	if got.HPAPodSelector != want {
 		t.Errorf("hpaPodSelector is %q, want %q", got.HPAPodSelector, want)
 	}
 	if got.ObservedGeneration != 7 {
@@ -141,7 +158,7 @@ func TestFixedFields(t *testing.T) {
 	}
 }
 
-// TestRolloutMessage has the condition UpdateInProgress tell what a rollout waits for.
+// TestRolloutMessage checks that the condition UpdateInProgress says which groups a rollout waits for.
 func TestRolloutMessage(t *testing.T) {
 	for _, tc := range []struct {
 		name, groups string
@@ -157,15 +174,17 @@ func TestRolloutMessage(t *testing.T) {
 			leaderworkersetv1.ReasonGroupsUpdating, "4 of 4 groups have to be updated; 1 may be unavailable",
 		},
 		{
-			"a group is on its way", "ooow", release.Decision{Replicas: 4, Outdated: 3, Progress: rollout.WaitingForGroups},
-			leaderworkersetv1.ReasonGroupsUpdating, "3 of 4 groups have to be updated, waiting for group 3; 1 may be unavailable",
+			"a group is updating", "ooow", release.Decision{Replicas: 4, Outdated: 3, Progress: rollout.WaitingForGroups},
+			leaderworkersetv1.ReasonGroupsUpdating,
+			"3 of 4 groups have to be updated, waiting for group 3; 1 may be unavailable",
 		},
 		{
-			"surge is yet to be created", "ooxo", release.Decision{Replicas: 6, Outdated: 4, Progress: rollout.WaitingForGroups},
-			leaderworkersetv1.ReasonGroupsUpdating, "4 of 4 groups have to be updated, waiting for groups 2, 4-5; 1 may be unavailable",
+			"surge isn't created yet", "ooxo", release.Decision{Replicas: 6, Outdated: 4, Progress: rollout.WaitingForGroups},
+			leaderworkersetv1.ReasonGroupsUpdating,
+			"4 of 4 groups have to be updated, waiting for groups 2, 4-5; 1 may be unavailable",
 		},
 		{
-			"the partition holds", "ooon", release.Decision{Replicas: 4, Progress: rollout.HeldByPartition},
+			"the partition protects groups", "ooon", release.Decision{Replicas: 4, Progress: rollout.HeldByPartition},
 			leaderworkersetv1.ReasonHeldByPartition, "1 group is up to date, the partition holds the others",
 		},
 	} {
@@ -188,7 +207,7 @@ func TestReasons(t *testing.T) {
 		return meta.FindStatusCondition(got.Conditions, kind).Reason
 	}
 	updating := newInput(1, "o")
-	updating.Release = atStep(1)
+	updating.Release = withOutdated(1)
 	for _, tc := range []struct {
 		in         status.Input
 		kind, want string
@@ -206,78 +225,85 @@ func TestReasons(t *testing.T) {
 // TestAvailableDoesNotFlap follows a rollout from group to group.
 func TestAvailableDoesNotFlap(t *testing.T) {
 	in := newInput(2, "nn")
-	asBefore(in)
+	writeEarlier(in)
 	changes := 0
-	wasAvailable := true
-	for _, moment := range []struct {
+	available := true
+	for _, step := range []struct {
 		groups   string
 		outdated int32
 	}{{"oo", 2}, {"ox", 2}, {"ow", 1}, {"on", 1}, {"wn", 0}, {"nn", 0}} {
-		next := newInput(2, moment.groups)
-		next.Release = atStep(moment.outdated)
+		next := newInput(2, step.groups)
+		next.Release = withOutdated(step.outdated)
 		next.Set.LWS.Status = in.Set.LWS.Status
 		in.Set.LWS.Status, _ = status.Next(next)
-		if available := isTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable); available != wasAvailable {
+		if is := isTrue(in.Set.LWS.Status.Conditions, leaderworkersetv1.ConditionAvailable); is != available {
 			changes++
-			wasAvailable = available
+			available = is
 		}
 	}
-	if changes != 2 || !wasAvailable {
-		t.Errorf("Available changed %d times, want twice: off and on again", changes)
+	if changes != 2 || !available {
+		t.Errorf("Available changed %d times, want twice: to False and back", changes)
 	}
 }
 
 func TestUnchangedStatusKeepsItsTimes(t *testing.T) {
 	in := newInput(2, "nw")
 	in.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
-	asBefore(in)
+	writeEarlier(in)
 	got, events := status.Next(in)
 	if diff := cmp.Diff(in.Set.LWS.Status, got); diff != "" {
 		t.Errorf("status an hour later (-before +after):\n%s", diff)
 	}
 	if len(events) > 0 {
-		t.Errorf("events of nothing: %v", events)
+		t.Errorf("events without a change: %v", events)
 	}
 }
 
 func TestTransitionTimesChangeWithTheStatusOnly(t *testing.T) {
 	in := newInput(3, "nww")
-	asBefore(in)
+	writeEarlier(in)
 	next := newInput(3, "nnw")
 	next.Set.LWS.Status = in.Set.LWS.Status
 	got, _ := status.Next(next)
 	progressing := meta.FindStatusCondition(got.Conditions, leaderworkersetv1.ConditionProgressing)
 	if progressing.LastTransitionTime != before || progressing.Message != "2 of 3 groups are ready" {
-		t.Errorf("got %+v, want the new message and the old time", progressing)
+		t.Errorf("got %+v, want the new message and the earlier time", progressing)
 	}
 }
 
 func TestForeignConditionsStay(t *testing.T) {
 	in := newInput(1, "n")
-	theirs := metav1.Condition{Type: "Admitted", Status: metav1.ConditionTrue, Reason: "Quota", LastTransitionTime: before}
-	in.Set.LWS.Status.Conditions = []metav1.Condition{theirs}
+	foreign := metav1.Condition{
+		Type: "Admitted", Status: metav1.ConditionTrue, Reason: "Quota", LastTransitionTime: before,
+	}
+	in.Set.LWS.Status.Conditions = []metav1.Condition{foreign}
 	got, _ := status.Next(in)
-	if diff := cmp.Diff(&theirs, meta.FindStatusCondition(got.Conditions, "Admitted")); diff != "" {
-		t.Errorf("condition of someone else (-want +got):\n%s", diff)
+	if diff := cmp.Diff(&foreign, meta.FindStatusCondition(got.Conditions, "Admitted")); diff != "" {
+		t.Errorf("condition of another controller (-want +got):\n%s", diff)
 	}
 	if len(in.Set.LWS.Status.Conditions) != 1 {
 		t.Error("the observed status was changed in place")
 	}
 }
 
-func TestReplicaFailureComesAndGoes(t *testing.T) {
+func TestReplicaFailure(t *testing.T) {
 	in := newInput(2, "nw")
-	asBefore(in)
-	in.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"}}
+	writeEarlier(in)
+	in.Obstacles = []status.Obstacle{
+		{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "group 1: quota"},
+	}
 	next, events := status.Next(in)
 	want := metav1.Condition{
-		Type: leaderworkersetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue, Reason: leaderworkersetv1.ReasonFailedCreate,
-		Message: "group 1: quota", ObservedGeneration: 7, LastTransitionTime: now,
+		Type: leaderworkersetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue, Message: "group 1: quota",
+		Reason: leaderworkersetv1.ReasonFailedCreate, ObservedGeneration: 7, LastTransitionTime: now,
 	}
 	if diff := cmp.Diff(&want, meta.FindStatusCondition(next.Conditions, want.Type)); diff != "" {
 		t.Errorf("condition (-want +got):\n%s", diff)
 	}
-	warning := write.Event{Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate, Action: "Reconcile", Note: "group 1: quota"}
+	warning := write.Event{
+		Type: corev1.EventTypeWarning, Reason: leaderworkersetv1.ReasonFailedCreate,
+		Action: "Reconcile", Note: "group 1: quota",
+	}
 	if diff := cmp.Diff([]write.Event{warning}, events); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -296,7 +322,8 @@ func TestReplicaFailureComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestMessagesAreBounded: the API server takes 32768 characters in a condition and 1024 bytes in an event.
+// TestMessagesAreBounded checks the lengths of messages. The API server allows 32768 characters in a condition, and
+// 1024 bytes in an event.
 func TestMessagesAreBounded(t *testing.T) {
 	in := newInput(100, "")
 	for group := range int32(100) {
@@ -305,7 +332,7 @@ func TestMessagesAreBounded(t *testing.T) {
 	next, _ := status.Next(in)
 	message := meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionReplicaFailure).Message
 	if want := "group 0: quota; group 1: quota; group 2: quota; and 97 more groups"; message != want {
-		t.Errorf("message of many failures is %q, want %q", message, want)
+		t.Errorf("message of many obstacles is %q, want %q", message, want)
 	}
 
 	for i := range in.Obstacles {
@@ -314,7 +341,7 @@ func TestMessagesAreBounded(t *testing.T) {
 	next, events := status.Next(in)
 	message = meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionReplicaFailure).Message
 	if len(message) > 1024 || !utf8.ValidString(message) {
-		t.Errorf("message of long failures has %d bytes, valid %t", len(message), utf8.ValidString(message))
+		t.Errorf("message of long obstacles has %d bytes, valid %t", len(message), utf8.ValidString(message))
 	}
 	for _, event := range events {
 		if len(event.Note) > 1024 {
@@ -330,18 +357,21 @@ func TestEventsAreInOrder(t *testing.T) {
 		in     func(*status.Input)
 		want   []string
 	}{
-		{"a new set", nil, func(in *status.Input) { in.Set.Groups = nil }, []string{leaderworkersetv1.ReasonGroupsProgressing}},
+		{
+			"a new set", nil, func(in *status.Input) { in.Set.Groups = nil },
+			[]string{leaderworkersetv1.ReasonGroupsProgressing},
+		},
 		{"a set that is ready at once", nil, func(*status.Input) {}, []string{leaderworkersetv1.ReasonAllGroupsReady}},
 		{
-			"a rollout begins", func(*status.Input) {}, func(in *status.Input) { in.Release = atStep(1) },
+			"a rollout begins", func(*status.Input) {}, func(in *status.Input) { in.Release = withOutdated(1) },
 			[]string{leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonGroupsUpdating},
 		},
 		{
-			"a rollout ends", func(in *status.Input) { in.Release = atStep(1) }, func(*status.Input) {},
+			"a rollout ends", func(in *status.Input) { in.Release = withOutdated(1) }, func(*status.Input) {},
 			[]string{leaderworkersetv1.ReasonAllGroupsReady},
 		},
 		{
-			"a rollout comes to the partition", func(in *status.Input) { in.Release = atStep(1) },
+			"a rollout reaches the partition", func(in *status.Input) { in.Release = withOutdated(1) },
 			func(in *status.Input) {
 				in.Set.Groups[0].Leader.Labels[leaderworkersetv1.RevisionLabelKey] = "old"
 				in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
@@ -350,7 +380,7 @@ func TestEventsAreInOrder(t *testing.T) {
 			[]string{leaderworkersetv1.ReasonHeldByPartition, leaderworkersetv1.ReasonAllGroupsReady},
 		},
 		{
-			"ready, and a failure: ready comes last", func(in *status.Input) { in.Set.Groups = nil },
+			"ready, and an obstacle: ready comes last", func(in *status.Input) { in.Set.Groups = nil },
 			func(in *status.Input) {
 				in.Obstacles = []status.Obstacle{{Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"}}
 			},
@@ -362,7 +392,7 @@ func TestEventsAreInOrder(t *testing.T) {
 			if tc.before != nil {
 				earlier := newInput(2, "nn")
 				tc.before(&earlier)
-				asBefore(earlier)
+				writeEarlier(earlier)
 				in.Set.LWS.Status = earlier.Set.LWS.Status
 			}
 			tc.in(&in)
@@ -378,8 +408,8 @@ func TestEventsAreInOrder(t *testing.T) {
 	}
 }
 
-// TestUnreadyGroupThatWaitsForItsPreviousOne has the leader held back by the operator, and by somebody else.
-func TestUnreadyGroupThatWaitsForItsPreviousOne(t *testing.T) {
+// TestGatedLeader gates a leader until its previous group is deleted, and gates one for another controller.
+func TestGatedLeader(t *testing.T) {
 	for gate, want := range map[string]leaderworkersetv1.UnreadyReason{
 		leaderworkersetv1.PreviousGroupSchedulingGate: leaderworkersetv1.UnreadyPreviousGroup,
 		"example.com/quota":                           leaderworkersetv1.UnreadyLeader,
@@ -407,12 +437,18 @@ func TestIsUrgent(t *testing.T) {
 		{"a condition's message", func(s *set) { s.Conditions[0].Message = "2 of 3 groups are ready" }, false},
 		{"a condition's status", func(s *set) { s.Conditions[0].Status = metav1.ConditionTrue }, true},
 		{"a condition's reason", func(s *set) { s.Conditions[0].Reason = leaderworkersetv1.ReasonHeldByPartition }, true},
-		{"another failure", func(s *set) { s.Conditions[1].Message = "quota" }, true},
-		{"a failure that is over", func(s *set) { s.Conditions = s.Conditions[:1] }, true},
+		{"another obstacle", func(s *set) { s.Conditions[1].Message = "quota" }, true},
+		{"no more obstacle", func(s *set) { s.Conditions = s.Conditions[:1] }, true},
 	} {
 		before := &set{Conditions: []metav1.Condition{
-			{Type: leaderworkersetv1.ConditionAvailable, Status: metav1.ConditionFalse, Reason: leaderworkersetv1.ReasonGroupsProgressing},
-			{Type: leaderworkersetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue, Reason: leaderworkersetv1.ReasonFailedCreate},
+			{
+				Type: leaderworkersetv1.ConditionAvailable, Status: metav1.ConditionFalse,
+				Reason: leaderworkersetv1.ReasonGroupsProgressing,
+			},
+			{
+				Type: leaderworkersetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue,
+				Reason: leaderworkersetv1.ReasonFailedCreate,
+			},
 		}}
 		next := before.DeepCopy()
 		tc.change(next)
