@@ -19,6 +19,9 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
+// crdFile is the name of the CRD's manifest in config/crd/bases.
+const crdFile = "leaderworkerset.x-k8s.io_leaderworkersets.yaml"
+
 // property is the schema of a field.
 type property struct {
 	Type                 string               `json:"type"`
@@ -111,7 +114,6 @@ func setOfSpec(namespace string, spec any) *unstructured.Unstructured {
 // specSchema returns the schema of the field spec.
 func specSchema(t *testing.T) *property {
 	t.Helper()
-	const crdFile = "leaderworkerset.x-k8s.io_leaderworkersets.yaml"
 	data, err := os.ReadFile(filepath.Join(suite.root, "config", "crd", "bases", crdFile))
 	if err != nil {
 		t.Fatal(err)

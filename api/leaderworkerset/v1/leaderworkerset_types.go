@@ -12,26 +12,32 @@ import (
 
 // The rules for the name of a LeaderWorkerSet.
 //
-// The first rule: Services have the name of the set, and a Service's name is a DNS-1035 label.
+// The first rule: Services have the name of the set, and a Service's name is a DNS-1035 label. Names never change, so
+// the rule applies to the creation only.
 //
 // The second rule: pods of a StatefulSet carry the label controller-revision-hash. Its value is the name of the
 // StatefulSet, a dash and up to 10 characters, and at most 63 characters in all. So a StatefulSet's name has at most
 // 52. The leader StatefulSet is named <name>. The worker StatefulSets are named <name>-<group index>; the longest is
 // that of the highest index, surge groups included. As a program, the second rule is:
 //
-//	surge   = maxSurge is a number ? maxSurge : ceil(maxSurge percent of replicas)
+//	surge   = maxSurge is a number ? maxSurge : ceil(maxSurge percent of replicas)   // 0 if it is neither
 //	highest = max(0, replicas - 1 + min(replicas, surge))   // the highest index of a group
 //	limit   = 52 - (size == 1 ? 0 : 1 + digits(highest))    // size 1: there are no worker StatefulSets
-//	valid   = length of name <= limit
+//	valid   = length of name <= limit, or the update doesn't raise highest and adds no worker StatefulSets
 //
-// CEL rules of a CRD have no variables, and a marker is one line. So the second rule computes limit twice: for the
-// comparison and for the message.
+// CEL rules of a CRD have no variables, and a marker is one line. So the second rule is a chain: each map computes one
+// of these values and names it for the next. The message repeats the chain.
+//
+// The API server exempts unchanged values from rules, but the whole object changes with each write, and a rule that
+// reads oldSelf is never exempt. So each rule of more than one field accepts an update itself if the update doesn't
+// change the fields that the rule reads, or doesn't make them worse. Otherwise a set that an older CRD admitted could
+// not be edited, reported on or deleted.
 //
 // Do not reword, split or merge a rule that was released. OLM v1 compares the CRDs before an upgrade, and takes any
 // change of a rule for an error. `make verify` does the same with crdify.
 //
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name: must be a DNS-1035 label: lower case letters, digits and '-', starting with a letter and ending with a letter or digit"
-// +kubebuilder:validation:XValidation:rule=`size(self.metadata.name) <= 52 - (self.spec.leaderWorkerTemplate.size == 1 ? 0 : 1 + size(string([0, self.spec.replicas - 1 + [self.spec.replicas, [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(s, type(s) == int ? int(s) : (int(string(s).replace("%", "")) * self.spec.replicas + 99) / 100)[0]].min()].max())))`,messageExpression=`"metadata.name: must be no more than " + ["52", "51", "50", "49", "48", "47", "46", "45", "44"][self.spec.leaderWorkerTemplate.size == 1 ? 0 : 1 + size(string([0, self.spec.replicas - 1 + [self.spec.replicas, [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(s, type(s) == int ? int(s) : (int(string(s).replace("%", "")) * self.spec.replicas + 99) / 100)[0]].min()].max()))] + " characters with these replicas, size and maxSurge: StatefulSets and pods are named after it"`
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",optionalOldSelf=true,message="metadata.name: must be a DNS-1035 label: lower case letters, digits and '-', starting with a letter and ending with a letter or digit"
+// +kubebuilder:validation:XValidation:rule=`[self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(value, type(value) == int ? int(value) : string(value).matches("^[0-9]+%$") ? (int(string(value).replace("%", "")) * self.spec.replicas + 99) / 100 : 0).map(surge, [0, self.spec.replicas - 1 + [self.spec.replicas, surge].min()].max()).map(highest, self.spec.leaderWorkerTemplate.size == 1 ? 52 : 51 - size(string(highest))).all(limit, size(self.metadata.name) <= limit) || oldSelf.optMap(old, self.spec.replicas <= old.spec.replicas && (self.spec.leaderWorkerTemplate.size == 1 || old.spec.leaderWorkerTemplate.size > 1) && self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge == old.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge).orValue(false)`,optionalOldSelf=true,messageExpression=`"metadata.name: must be no more than " + [self.spec.rolloutStrategy.rollingUpdateConfiguration.maxSurge].map(value, type(value) == int ? int(value) : string(value).matches("^[0-9]+%$") ? (int(string(value).replace("%", "")) * self.spec.replicas + 99) / 100 : 0).map(surge, [0, self.spec.replicas - 1 + [self.spec.replicas, surge].min()].max()).map(highest, self.spec.leaderWorkerTemplate.size == 1 ? 52 : 51 - size(string(highest))).map(limit, ["44", "45", "46", "47", "48", "49", "50", "51", "52"][limit - 44])[0] + " characters with these replicas, size and maxSurge: StatefulSets and pods are named after it"`
 
 // LeaderWorkerSet runs replicas of a group of pods. A group is one leader pod and its worker pods. Each group is
 // created, scaled, updated, placed and restarted as one unit.
@@ -74,8 +80,8 @@ type LeaderWorkerSetList struct {
 
 // LeaderWorkerSetSpec is the desired state of a LeaderWorkerSet.
 //
-// +kubebuilder:validation:XValidation:rule="self.replicas * self.leaderWorkerTemplate.size <= 2147483647",message="replicas × leaderWorkerTemplate.size, the number of pods, must be no more than 2147483647",fieldPath=.replicas
-// +kubebuilder:validation:XValidation:rule="self.replicas == 0 || !(self.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable in [dyn(0), dyn('0%')] && self.rolloutStrategy.rollingUpdateConfiguration.maxSurge in [dyn(0), dyn('0%')])",message="must not be 0 when maxSurge is 0 and there are replicas: nothing could ever be updated",fieldPath=.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable
+// +kubebuilder:validation:XValidation:rule="self.replicas * self.leaderWorkerTemplate.size <= 2147483647 || oldSelf.optMap(old, self.replicas <= old.replicas && self.leaderWorkerTemplate.size <= old.leaderWorkerTemplate.size).orValue(false)",optionalOldSelf=true,message="replicas × leaderWorkerTemplate.size, the number of pods, must be no more than 2147483647",fieldPath=.replicas
+// +kubebuilder:validation:XValidation:rule="self.replicas == 0 || !(self.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable in [dyn(0), dyn('0%')] && self.rolloutStrategy.rollingUpdateConfiguration.maxSurge in [dyn(0), dyn('0%')]) || oldSelf.optMap(old, old.replicas > 0 && old.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable == self.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable && old.rolloutStrategy.rollingUpdateConfiguration.maxSurge == self.rolloutStrategy.rollingUpdateConfiguration.maxSurge).orValue(false)",optionalOldSelf=true,message="must not be 0 when maxSurge is 0 and there are replicas: nothing could ever be updated",fieldPath=.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable
 type LeaderWorkerSetSpec struct {
 	// replicas is the number of groups, from 0 to 1000000. The default is 1.
 	//
@@ -127,25 +133,25 @@ type LeaderWorkerSetSpec struct {
 
 // LeaderWorkerTemplate defines the pods of a group.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize <= self.size",message="must be no more than size",fieldPath=.subGroupPolicy.subGroupSize
-// +kubebuilder:validation:XValidation:rule="!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize < 1 || (self.size - 1) % self.subGroupPolicy.subGroupSize == 0 || (self.subGroupPolicy.subGroupPolicyType == 'LeaderWorker' && self.size % self.subGroupPolicy.subGroupSize == 0)",message="size - 1 must be divisible by it, or, with subGroupPolicyType LeaderWorker, size",fieldPath=.subGroupPolicy.subGroupSize
-// +kubebuilder:validation:XValidation:rule="has(self.subGroupPolicy) == has(oldSelf.subGroupPolicy) && (!has(self.subGroupPolicy) || self.subGroupPolicy.subGroupSize == oldSelf.subGroupPolicy.subGroupSize)",message="subGroupSize can't be changed, added or removed",fieldPath=.subGroupPolicy
-// +kubebuilder:validation:XValidation:rule="has(self.volumeClaimTemplates) == has(oldSelf.volumeClaimTemplates) && (!has(self.volumeClaimTemplates) || self.volumeClaimTemplates == oldSelf.volumeClaimTemplates)",message="field is immutable",fieldPath=.volumeClaimTemplates
+// +kubebuilder:validation:XValidation:rule="self.?subGroupPolicy.?subGroupSize.orValue(1) <= self.size || oldSelf.optMap(old, old.size <= self.size).orValue(false)",optionalOldSelf=true,message="must be no more than size",fieldPath=.subGroupPolicy.subGroupSize
+// +kubebuilder:validation:XValidation:rule="self.?subGroupPolicy.?subGroupSize.optMap(n, n < 1 || (self.size - 1) % n == 0 || (self.subGroupPolicy.subGroupPolicyType == 'LeaderWorker' && self.size % n == 0)).orValue(true) || oldSelf.optMap(old, old.size == self.size && old.?subGroupPolicy.?subGroupPolicyType.orValue('LeaderWorker') == self.subGroupPolicy.subGroupPolicyType).orValue(false)",optionalOldSelf=true,message="size - 1 must be divisible by it, or, with subGroupPolicyType LeaderWorker, size",fieldPath=.subGroupPolicy.subGroupSize
+// +kubebuilder:validation:XValidation:rule="self.?subGroupPolicy.?subGroupSize == oldSelf.?subGroupPolicy.?subGroupSize",message="subGroupSize can't be changed, added or removed",fieldPath=.subGroupPolicy
+// +kubebuilder:validation:XValidation:rule="size(self.?volumeClaimTemplates.orValue([])) == size(oldSelf.?volumeClaimTemplates.orValue([]))",message="field is immutable",fieldPath=.volumeClaimTemplates
 type LeaderWorkerTemplate struct {
 	// leaderTemplate is the template of leader pods. If it is not set, leader pods are created from workerTemplate.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Leader template"
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="must have at least one container",fieldPath=.spec.containers
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
+	// +kubebuilder:validation:XValidation:rule="size(self.?spec.?containers.orValue([])) > 0 || oldSelf.optMap(old, size(old.?spec.?containers.orValue([])) == 0).orValue(false)",optionalOldSelf=true,message="must have at least one container",fieldPath=.spec.containers
+	// +kubebuilder:validation:XValidation:rule="self.?spec.?restartPolicy.orValue('Always') == 'Always' || oldSelf.optMap(old, old.?spec.?restartPolicy.orValue('Always') == self.spec.restartPolicy).orValue(false)",optionalOldSelf=true,message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
 	LeaderTemplate *corev1.PodTemplateSpec `json:"leaderTemplate,omitempty"`
 
 	// workerTemplate is the template of worker pods. It is also the template of leader pods if leaderTemplate is not set.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Worker template"
 	// +required
-	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="must have at least one container",fieldPath=.spec.containers
-	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy == 'Always'",message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
+	// +kubebuilder:validation:XValidation:rule="size(self.?spec.?containers.orValue([])) > 0 || oldSelf.optMap(old, size(old.?spec.?containers.orValue([])) == 0).orValue(false)",optionalOldSelf=true,message="must have at least one container",fieldPath=.spec.containers
+	// +kubebuilder:validation:XValidation:rule="self.?spec.?restartPolicy.orValue('Always') == 'Always' || oldSelf.optMap(old, old.?spec.?restartPolicy.orValue('Always') == self.spec.restartPolicy).orValue(false)",optionalOldSelf=true,message="must be Always: pods of StatefulSets are restarted",fieldPath=.spec.restartPolicy
 	WorkerTemplate corev1.PodTemplateSpec `json:"workerTemplate"`
 
 	// size is the number of pods in a group, the leader included. It is at least 1. The default is 1.
@@ -185,13 +191,23 @@ type LeaderWorkerTemplate struct {
 	// +optional
 	SubGroupPolicy *SubGroupPolicy `json:"subGroupPolicy,omitempty"`
 
+	// The rules compare claims by their meaning, field by field: an empty value is a missing one. They don't read status
+	// and the type, which mean nothing in a template. They count quantities and don't read them: a rule that parses a
+	// string without a maximum length exceeds the API server's limit for the cost of rules. The webhook compares
+	// quantities.
+
 	// volumeClaimTemplates are templates of PersistentVolumeClaims. Each pod gets one claim from each template, named
-	// <template>-<pod>, as in a StatefulSet. The list is immutable and has at most 256 items.
+	// <template>-<pod>, as in a StatefulSet. The list is immutable and has at most 256 items. Other words for the same
+	// claims are no change, such as 1024Mi for 1Gi, or a default.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Volume claims of each pod",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="self.map(c, [dyn(c.?metadata.?name.orValue('')), dyn(c.?metadata.?namespace.orValue('')), dyn(c.?metadata.?labels.orValue({})), dyn(c.?metadata.?annotations.orValue({})), dyn(c.?metadata.?finalizers.orValue([]))]) == oldSelf.map(c, [dyn(c.?metadata.?name.orValue('')), dyn(c.?metadata.?namespace.orValue('')), dyn(c.?metadata.?labels.orValue({})), dyn(c.?metadata.?annotations.orValue({})), dyn(c.?metadata.?finalizers.orValue([]))])",message="field is immutable"
+	// +kubebuilder:validation:XValidation:rule="self.map(c, [dyn(c.?spec.?accessModes.orValue([])), dyn(c.?spec.?volumeMode.orValue('Filesystem')), dyn(c.?spec.?volumeName.orValue('')), dyn(c.?spec.?storageClassName), dyn(c.?spec.?volumeAttributesClassName), dyn(c.?spec.?dataSource), dyn(c.?spec.?dataSourceRef)]) == oldSelf.map(c, [dyn(c.?spec.?accessModes.orValue([])), dyn(c.?spec.?volumeMode.orValue('Filesystem')), dyn(c.?spec.?volumeName.orValue('')), dyn(c.?spec.?storageClassName), dyn(c.?spec.?volumeAttributesClassName), dyn(c.?spec.?dataSource), dyn(c.?spec.?dataSourceRef)])",message="field is immutable"
+	// +kubebuilder:validation:XValidation:rule="self.map(c, [dyn(c.?spec.?selector.hasValue()), dyn(c.?spec.?selector.?matchLabels.orValue({})), dyn(c.?spec.?selector.?matchExpressions.orValue([]))]) == oldSelf.map(c, [dyn(c.?spec.?selector.hasValue()), dyn(c.?spec.?selector.?matchLabels.orValue({})), dyn(c.?spec.?selector.?matchExpressions.orValue([]))])",message="field is immutable"
+	// +kubebuilder:validation:XValidation:rule="self.map(c, [size(c.?spec.?resources.?requests.orValue({})), size(c.?spec.?resources.?limits.orValue({}))]) == oldSelf.map(c, [size(c.?spec.?resources.?requests.orValue({})), size(c.?spec.?resources.?limits.orValue({}))])",message="field is immutable"
 	VolumeClaimTemplates []corev1.PersistentVolumeClaim `json:"volumeClaimTemplates,omitempty"`
 
 	// persistentVolumeClaimRetentionPolicy defines what happens to the claims when the LeaderWorkerSet is deleted or
@@ -199,8 +215,8 @@ type LeaderWorkerTemplate struct {
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Retention of claims",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="!has(self.whenDeleted) || self.whenDeleted in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenDeleted
-	// +kubebuilder:validation:XValidation:rule="!has(self.whenScaled) || self.whenScaled in ['Retain', 'Delete']",message="must be Retain or Delete",fieldPath=.whenScaled
+	// +kubebuilder:validation:XValidation:rule="self.?whenDeleted.orValue('Retain') in ['Retain', 'Delete'] || oldSelf.optMap(old, old.?whenDeleted.orValue('Retain') == self.whenDeleted).orValue(false)",optionalOldSelf=true,message="must be Retain or Delete",fieldPath=.whenDeleted
+	// +kubebuilder:validation:XValidation:rule="self.?whenScaled.orValue('Retain') in ['Retain', 'Delete'] || oldSelf.optMap(old, old.?whenScaled.orValue('Retain') == self.whenScaled).orValue(false)",optionalOldSelf=true,message="must be Retain or Delete",fieldPath=.whenScaled
 	PersistentVolumeClaimRetentionPolicy *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"` //nolint:lll // A field and its tag are one line.
 }
 

@@ -17,17 +17,17 @@ import (
 func TestRoomFilms(t *testing.T) {
 	for name, play := range map[string]func(scene){
 		"room-quota": func(s scene) {
-			s.runs("2 groups of 3, maxUnavailable 1, maxSurge 1", newSet(2, 3, withBudget(1, 1)))
+			s.starts("2 groups of 3, maxUnavailable 1, maxSurge 1", newSet(2, 3, withBudget(1, 1)))
 			s.LimitPods(6)
 			s.becomes("image:2", withImage(2))
 		},
 		"room-nodes": func(s scene) {
 			s.LimitNodes(4)
-			s.runs("4 groups of 2, maxUnavailable 1, maxSurge 1", newSet(4, 2, withBudget(1, 1)))
+			s.starts("4 groups of 2, maxUnavailable 1, maxSurge 1", newSet(4, 2, withBudget(1, 1)))
 			s.becomes("image:2", withImage(2))
 		},
 		"room-rollback": func(s scene) {
-			s.runs("3 groups of 2, maxUnavailable 1, maxSurge 1", newSet(3, 2, withBudget(1, 1)))
+			s.starts("3 groups of 2, maxUnavailable 1, maxSurge 1", newSet(3, 2, withBudget(1, 1)))
 			s.LimitPods(6)
 			s.changes("image:2", withImage(2))
 			s.Elapse(12 * time.Second)
@@ -35,7 +35,7 @@ func TestRoomFilms(t *testing.T) {
 		},
 		"room-failure": func(s scene) {
 			s.LimitNodes(2)
-			s.runs("2 groups of 2, maxUnavailable 0, maxSurge 1", newSet(2, 2, withBudget(0, 1)))
+			s.starts("2 groups of 2, maxUnavailable 0, maxSurge 1", newSet(2, 2, withBudget(0, 1)))
 			s.changes("image:2", withImage(2))
 			s.Elapse(5 * time.Second)
 			s.removes("a-0-1")
@@ -43,7 +43,7 @@ func TestRoomFilms(t *testing.T) {
 			s.becomes("image:1", withImage(1))
 		},
 		"update-and-scale": func(s scene) {
-			s.runs("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
+			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
 			s.becomes("image:2, 3 groups", both(withImage(2), scaledTo(3)))
 		},
 	} {
@@ -62,12 +62,12 @@ func both(first, second change) change {
 	}
 }
 
-// TestRandomWorldsWithoutRoom rolls out random sets in random worlds that have room for exactly the groups that are asked
-// for. Other revisions are pushed meanwhile, and leaders are deleted if there is no surge. Every rollout ends, as that of
-// a Deployment does.
+// TestRandomWorldsWithoutRoom rolls out random sets in random worlds that have room for exactly the groups that are
+// asked for. Other revisions are pushed meanwhile, and leaders are deleted if there is no surge. Every rollout ends, as
+// that of a Deployment does.
 //
-// With surge, one that is ready may have to stay for maxUnavailable, while two groups that somebody has deleted share the
-// room of one.
+// With surge, one that is ready may have to stay for maxUnavailable, while two groups that somebody has deleted share
+// the room of one.
 func TestRandomWorldsWithoutRoom(t *testing.T) {
 	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
 		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestRandomWorldsWithoutRoom(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed+1, 3)) //nolint:gosec // Not a secret: it has to repeat.
 			s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed+1)}
 			replicas, size, surge := 1+random.Int32N(4), 1+random.Int32N(3), random.Int32N(3)
-			s.runs("a random set", newSet(replicas, size, withBudget(1+random.Int32N(2), surge)))
+			s.starts("a random set", newSet(replicas, size, withBudget(1+random.Int32N(2), surge)))
 			if pods := int(replicas * size); pods%2 == 0 && random.IntN(2) == 0 {
 				s.LimitNodes(pods / 2)
 			} else {

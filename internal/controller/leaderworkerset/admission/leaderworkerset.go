@@ -66,8 +66,8 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	return nil, w.checkChildren(ctx, lws)
 }
 
-// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it. An update of a set that is being
-// deleted always passes, since it may remove finalizers.
+// ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other volume claim templates.
+// An update of a set that is being deleted always passes, since it may remove finalizers.
 func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
 ) (ctrladmission.Warnings, error) {
@@ -80,6 +80,9 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	}
 	if equality.Semantic.DeepEqual(before.Spec, lws.Spec) {
 		return nil, nil
+	}
+	if err := checkClaims(before, lws); err != nil {
+		return nil, err
 	}
 	if err := w.checkSiblings(ctx, before, lws); err != nil {
 		return nil, err
@@ -119,6 +122,18 @@ func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 		}
 	}
 	return nil
+}
+
+// checkClaims rejects volume claim templates that mean something else than before. The CRD's rules reject most changes.
+// They can't afford to parse quantities.
+func checkClaims(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	previous, changed := revision.Of(before), revision.Of(before)
+	changed.LeaderWorkerTemplate.VolumeClaimTemplates = lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates
+	if previous.Equal(changed) {
+		return nil
+	}
+	path := field.NewPath("spec", "leaderWorkerTemplate", "volumeClaimTemplates")
+	return invalid(lws, field.Invalid(path, field.OmitValueType{}, "field is immutable"))
 }
 
 // checkSiblings rejects a set whose children would have the names of another set's children. A collision that exists
@@ -196,7 +211,8 @@ func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderw
 }
 
 // dryRunCreate returns why the API server rejects a StatefulSet as invalid, with the paths of the fields of the set
-// that the StatefulSet's fields come from.
+// that the StatefulSet's fields come from. A cause without a field is the verdict of an admission policy, and doesn't
+// count: the real StatefulSet has owners and another name, so the verdict on it may differ.
 func (w *leaderWorkerSetWebhook) dryRunCreate(
 	ctx context.Context, sts *appsv1.StatefulSet, templateField string,
 ) []metav1.StatusCause {
@@ -213,9 +229,13 @@ func (w *leaderWorkerSetWebhook) dryRunCreate(
 		"spec.persistentVolumeClaimRetentionPolicy",
 		"spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy",
 	)
-	causes := status.ErrStatus.Details.Causes
-	for i := range causes {
-		causes[i].Field = paths.Replace(causes[i].Field)
+	var causes []metav1.StatusCause
+	for _, cause := range status.ErrStatus.Details.Causes {
+		if cause.Field == "" {
+			continue
+		}
+		cause.Field = paths.Replace(cause.Field)
+		causes = append(causes, cause)
 	}
 	return causes
 }

@@ -12,7 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -186,12 +188,61 @@ func TestOtherErrorsOfTheDryRunPass(t *testing.T) {
 		apierrors.NewForbidden(schema.GroupResource{}, "a", errors.New("quota")), apierrors.NewTimeoutError("later", 1),
 		errors.New("away"), context.DeadlineExceeded,
 		&apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid}},
+		policyVerdict(metav1.StatusCause{Message: "StatefulSets have to be owned"}),
 	} {
 		webhook := newWebhook(t, interceptor.Funcs{
 			Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return answer },
 		})
 		if _, err := webhook.ValidateCreate(t.Context(), newSet("a", 1, 1)); err != nil {
 			t.Errorf("%v: got %v, want it to pass", answer, err)
+		}
+	}
+}
+
+// policyVerdict returns an admission policy's refusal of a StatefulSet.
+func policyVerdict(causes ...metav1.StatusCause) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Reason: metav1.StatusReasonInvalid, Details: &metav1.StatusDetails{Causes: causes},
+	}}
+}
+
+// TestOnlyCausesWithFieldsCount has an API server whose error names a field, and holds a policy's verdict.
+func TestOnlyCausesWithFieldsCount(t *testing.T) {
+	answer := policyVerdict(metav1.StatusCause{Message: "no owner"}, metav1.StatusCause{Field: "spec.a", Message: "no"})
+	webhook := newWebhook(t, interceptor.Funcs{
+		Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error { return answer },
+	})
+	_, err := webhook.ValidateCreate(t.Context(), newSet("a", 1, 1))
+	if got, want := messageOf(err), `LeaderWorkerSet "a" is invalid: spec.a: no`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestClaims edits the claims of a set.
+func TestClaims(t *testing.T) {
+	sized := func(size string) *leaderworkersetv1.LeaderWorkerSet {
+		lws := newSet("a", 1, 1)
+		claim := corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data"}}
+		claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}
+		lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{claim}
+		return lws
+	}
+	const immutable = `LeaderWorkerSet.leaderworkerset.x-k8s.io "a" is invalid: ` +
+		`spec.leaderWorkerTemplate.volumeClaimTemplates: Invalid value: field is immutable`
+	for _, tc := range []struct {
+		name          string
+		before, after *leaderworkersetv1.LeaderWorkerSet
+		want          string
+	}{
+		{"no change", sized("1Gi"), sized("1Gi"), ""},
+		{"another unit", sized("1Gi"), sized("1024Mi"), ""},
+		{"another size", sized("1Gi"), sized("2Gi"), immutable},
+		{"added", newSet("a", 1, 1), sized("1Gi"), immutable},
+		{"removed", sized("1Gi"), newSet("a", 1, 1), immutable},
+	} {
+		_, err := newWebhook(t, interceptor.Funcs{}).ValidateUpdate(t.Context(), tc.before, tc.after)
+		if got := messageOf(err); got != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.name, got, tc.want)
 		}
 	}
 }

@@ -11,12 +11,14 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
-
-	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// podPath is the path of the webhook for pods.
-const podPath = "/mutate--v1-pod"
+// The paths of the webhooks.
+const (
+	setDefaultsPath   = "/mutate-leaderworkerset-x-k8s-io-v1-leaderworkerset"
+	setValidationPath = "/validate-leaderworkerset-x-k8s-io-v1-leaderworkerset"
+	podPath           = "/mutate--v1-pod"
+)
 
 // Options are the tunables of the webhooks. The API server waits for a webhook for 10 seconds, so each duration is
 // shorter.
@@ -42,20 +44,20 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		dryRun:  client.NewDryRunClient(mgr.GetClient()),
 		options: options,
 	}
-	err := ctrl.NewWebhookManagedBy(mgr, &leaderworkersetv1.LeaderWorkerSet{}).
-		WithDefaulter(sets).
-		WithValidator(sets).
-		Complete()
-	if err != nil {
-		return err
-	}
+	decoder := ctrladmission.NewDecoder(mgr.GetScheme())
 	pods := podWebhook{
-		decoder: ctrladmission.NewDecoder(mgr.GetScheme()),
+		decoder: decoder,
 		live:    mgr.GetAPIReader(),
 		cached:  mgr.GetClient(),
 		elected: mgr.Elected(),
 		options: options,
 	}
-	mgr.GetWebhookServer().Register(podPath, &ctrladmission.Webhook{Handler: pods})
+	for path, handler := range map[string]ctrladmission.Handler{
+		setDefaultsPath:   undecodableDefaults{decoder, ctrladmission.WithDefaulter(mgr.GetScheme(), sets).Handler},
+		setValidationPath: undecodableValidation{decoder, ctrladmission.WithValidator(mgr.GetScheme(), sets).Handler},
+		podPath:           pods,
+	} {
+		mgr.GetWebhookServer().Register(path, &ctrladmission.Webhook{Handler: handler})
+	}
 	return nil
 }

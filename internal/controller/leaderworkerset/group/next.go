@@ -155,8 +155,8 @@ func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	return verdict
 }
 
-// runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the leader
-// terminates, none of them is of the next incarnation.
+// runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the
+// leader terminates, none of them is of the next incarnation.
 func runningWorkers(m *snapshot.GroupMembers) []write.Object {
 	var pods []write.Object
 	for _, pod := range m.WorkerPods {

@@ -11,8 +11,8 @@ import (
 )
 
 // TestRolloutsWithoutRoom rolls out sets of up to 4 groups, of which any may be broken, in a cluster that has room for
-// exactly the groups that are asked for. Another revision is pushed after each number of steps, or none. Every rollout that
-// may make a group unavailable ends, as that of a Deployment does.
+// exactly the groups that are asked for. Another revision is pushed after each number of steps, or none. Every rollout
+// that may make a group unavailable ends, as that of a Deployment does.
 func TestRolloutsWithoutRoom(t *testing.T) {
 	rollouts := 0
 	for replicas := int32(1); replicas < 5; replicas++ {
@@ -39,8 +39,8 @@ func TestRolloutsWithoutRoom(t *testing.T) {
 	t.Logf("%d rollouts", rollouts)
 }
 
-// checkRolloutWithoutRoom takes steps until nothing changes, checks each of them, and that the rollout is over then. Before
-// the step with the number push, another revision comes; 0 is for none.
+// checkRolloutWithoutRoom takes steps until nothing changes, checks each of them, and that the rollout is over then.
+// Before the step with the number push, another revision comes; 0 is for none.
 func checkRolloutWithoutRoom(t *testing.T, push int, in rollout.Input) {
 	t.Helper()
 	first := in
@@ -49,7 +49,7 @@ func checkRolloutWithoutRoom(t *testing.T, push int, in rollout.Input) {
 			in = pushed(in)
 		}
 		decision := rollout.Next(in)
-		if problem := broken(in, decision); problem != "" {
+		if problem := violation(in, decision); problem != "" {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
 		next := afterWithoutRoom(in, decision)
@@ -73,8 +73,8 @@ func pushed(in rollout.Input) rollout.Input {
 	return in
 }
 
-// afterWithoutRoom is what a decision leads to in a cluster with room for Replicas groups. A group is created in one step
-// and becomes ready in the next, if there is room for all that wait.
+// afterWithoutRoom is what a decision leads to in a cluster with room for Replicas groups. A group is created in one
+// step and becomes ready in the next, if there is room for all that wait.
 func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input {
 	groups, created := make([]rollout.Group, decision.Replicas), map[int]bool{}
 	for index := range groups {
@@ -97,12 +97,12 @@ func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input
 // ready, or begin to if they were just created. Otherwise each gets a part of what it needs, and none is complete.
 func allocated(groups []rollout.Group, room int32, created map[int]bool) []rollout.Group {
 	groups = slices.Clone(groups)
-	complete := int32(len(groups)) - countWaiting(groups)
+	complete := int32(len(groups)) - countWaiting(groups) //nolint:gosec // A few groups.
 	fit := countWaiting(groups) <= room-complete
 	for index, group := range groups {
 		if isWaiting(group) {
 			groups[index].LacksRoom = !fit
-			groups[index].Ready = fit && !(created[index] && group.UpToDate)
+			groups[index].Ready = fit && (!created[index] || !group.UpToDate)
 		}
 	}
 	return groups

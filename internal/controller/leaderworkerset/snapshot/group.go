@@ -98,8 +98,8 @@ func (m *GroupMembers) Orphans() []*corev1.Pod {
 	return orphans
 }
 
-// Unschedulable returns which workers no node can take, and why: "llama-1-2, llama-1-3: 0/24 nodes are available". It is
-// empty if there are none.
+// Unschedulable returns which workers no node can take, and why: "llama-1-2, llama-1-3: 0/24 nodes are available". It
+// is empty if there are none.
 func (m *GroupMembers) Unschedulable() string {
 	var names []string
 	message := ""

@@ -1,0 +1,49 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// undecodableDefaults admits sets that can't be decoded, such as one with a mistake in a quantity, and leaves them
+// unchanged. The schema, which the API server checks next, rejects such a set and names the field. A decoder doesn't
+// know the field.
+type undecodableDefaults struct {
+	decoder ctrladmission.Decoder
+	ctrladmission.Handler
+}
+
+// Handle answers a request.
+func (h undecodableDefaults) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
+	if err := h.decoder.Decode(request, &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
+		return ctrladmission.Allowed("")
+	}
+	return h.Handler.Handle(ctx, request)
+}
+
+// undecodableValidation admits updates of sets whose stored form can't be decoded. Such an update repairs the set or
+// removes its finalizers, and there is no earlier set to compare it with.
+//
+// It rejects other sets that can't be decoded. The schema has admitted such a set, so it is older or newer than the
+// operator. The operator lists all sets at once, so one set that it can't decode would stop it for all sets.
+type undecodableValidation struct {
+	decoder ctrladmission.Decoder
+	ctrladmission.Handler
+}
+
+// Handle answers a request.
+func (h undecodableValidation) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
+	if request.Operation == admissionv1.Update {
+		if err := h.decoder.DecodeRaw(request.OldObject, &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
+			return ctrladmission.Allowed("")
+		}
+	}
+	return h.Handler.Handle(ctx, request)
+}
