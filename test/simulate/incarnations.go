@@ -121,7 +121,8 @@ func (w *World) followPod(change Change) {
 	incarnation.complete = incarnation.complete || w.isComplete(incarnation)
 }
 
-// add adds a new pod to its incarnation. A leader begins one.
+// add adds a new pod to its incarnation. A leader begins one. A pod with an ordinal that no worker has is a copy of
+// one.
 func (i *incarnations) add(pod *corev1.Pod) {
 	owner := metav1.GetControllerOf(pod)
 	set := pod.Labels[leaderworkersetv1.SetNameLabelKey]
@@ -133,13 +134,16 @@ func (i *incarnations) add(pod *corev1.Pod) {
 			set: at(pod, set), size: sizeOf(pod), pods: map[types.UID]types.NamespacedName{},
 		}
 		i.byPod[pod.UID] = i.byLeader[pod.UID]
-	} else if incarnation := i.byWorkers[owner.UID]; incarnation != nil {
+	} else if incarnation := i.byWorkers[owner.UID]; incarnation != nil && isWorkerIndex(indexOf(pod), incarnation.size) {
 		i.byPod[pod.UID] = incarnation
 	}
 	if incarnation := i.byPod[pod.UID]; incarnation != nil {
 		incarnation.pods[pod.UID] = client.ObjectKeyFromObject(pod)
 	}
 }
+
+// isWorkerIndex reports whether a group of this size has a worker with this index.
+func isWorkerIndex(index, size int32) bool { return index > 0 && index < size }
 
 // isDeletion reports whether the change deletes the object, or marks it for deletion.
 func isDeletion(change Change) bool {

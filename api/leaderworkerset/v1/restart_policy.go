@@ -4,10 +4,13 @@
 package v1
 
 // RestartPolicy returns the restart policy in force: that of the template, unless the annotation
-// RecreateGroupAfterStartAnnotationKey overrides it. The defaults of the set must be filled in, see Default.
+// RecreateGroupAfterStartAnnotationKey overrides it. The annotation says when groups are recreated, and not that they
+// are: it doesn't override None. The defaults of the set must be filled in, see Default.
 func (lws *LeaderWorkerSet) RestartPolicy() RestartPolicyType {
-	if value, set := lws.Annotations[RecreateGroupAfterStartAnnotationKey]; set && value != "false" {
+	policy := lws.Spec.LeaderWorkerTemplate.RestartPolicy
+	value, set := lws.Annotations[RecreateGroupAfterStartAnnotationKey]
+	if set && value != "false" && policy != NoneRestartPolicy {
 		return RecreateGroupAfterStart
 	}
-	return lws.Spec.LeaderWorkerTemplate.RestartPolicy
+	return policy
 }

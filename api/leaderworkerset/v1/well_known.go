@@ -81,7 +81,8 @@ const (
 	AheadAnnotationKey = MetadataPrefix + "ahead-of-partition"
 
 	// RecreateGroupAfterStartAnnotationKey is set by users on a LeaderWorkerSet. With any value but "false", the
-	// restartPolicy of the set counts as RecreateGroupAfterStart. The annotation is older than that policy.
+	// restartPolicy of the set counts as RecreateGroupAfterStart, unless it is None. The annotation is older than that
+	// policy.
 	RecreateGroupAfterStartAnnotationKey = MetadataPrefix + "experimental-recreate-group-after-start"
 )
 

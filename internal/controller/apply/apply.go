@@ -82,15 +82,20 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("%s %q exists and belongs to somebody else", e.Kind, e.Name)
 }
 
-// Writes sends the writes in order, up to the first error. What turns out to be done already is no error. An error that
-// users have to know is, or wraps, a *RefusedError. A precondition that doesn't hold is a conflict.
+// Writes sends the writes in order, up to the first error. The refusal of an optional write doesn't end them. What
+// turns out to be done already is no error. An error that users have to know is, or wraps, a *RefusedError. A
+// precondition that doesn't hold is a conflict.
 func (a *Applier) Writes(ctx context.Context, writes []write.Write) error {
+	var refusal error
 	for i := range writes {
-		if err := a.write(ctx, &writes[i]); err != nil {
+		err := a.write(ctx, &writes[i])
+		if _, refused := errors.AsType[*RefusedError](err); refused && writes[i].Optional {
+			refusal = cmp.Or(refusal, err)
+		} else if err != nil {
 			return err
 		}
 	}
-	return nil
+	return refusal
 }
 
 func (a *Applier) write(ctx context.Context, planned *write.Write) error {

@@ -80,14 +80,17 @@ func (r *groupReconciler) store(set types.NamespacedName, members *snapshot.Grou
 }
 
 // obstacleOfGroup returns what is in the way of a group: what the verdict is blocked by, or else what the API server
-// refused.
+// refused, or else what the verdict doesn't wait for.
 func obstacleOfGroup(index int32, verdict group.Verdict, written error) *status.Obstacle {
-	if verdict.Action != group.Blocked && verdict.Action != group.BlockedUnwatched {
-		return obstacleOf(index, written)
+	message := verdict.Obstacle
+	if verdict.Action == group.Blocked || verdict.Action == group.BlockedUnwatched {
+		message = verdict.Reason
+	} else if refused := obstacleOf(index, written); refused != nil || message == "" {
+		return refused
 	}
 	return &status.Obstacle{
 		Group:   index,
 		Reason:  leaderworkersetv1.ReasonFailedCreate,
-		Message: fmt.Sprintf("group %d: %s", index, verdict.Reason),
+		Message: fmt.Sprintf("group %d: %s", index, message),
 	}
 }

@@ -24,6 +24,9 @@ import (
 // cache shares its objects.
 type observer struct {
 	client.Reader
+
+	// live reads past the cache, for the one thing that a pass rarely needs and that the cache leaves out.
+	live client.Reader
 }
 
 // set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted.
@@ -49,7 +52,29 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if set.Groups, err = o.groups(ctx, lws, set.Leaders); err != nil {
 		return nil, err
 	}
+	if set.LostWorkers, err = o.lostWorkers(ctx, set); err != nil {
+		return nil, err
+	}
 	return set, nil
+}
+
+// lostWorkers reads a worker StatefulSet of the leader StatefulSet's revision, if that revision was deleted. The cache
+// leaves out the pod templates of worker StatefulSets. One is enough: all are made from the same revision.
+func (o *observer) lostWorkers(ctx context.Context, set *snapshot.Set) (*appsv1.StatefulSet, error) {
+	key := set.LostKey()
+	if key == "" {
+		return nil, nil
+	}
+	for _, group := range set.Groups {
+		if group.Workers == nil || group.Workers.Labels[leaderworkersetv1.RevisionLabelKey] != key {
+			continue
+		}
+		workers, err := get(ctx, o.live, client.ObjectKeyFromObject(group.Workers), &appsv1.StatefulSet{})
+		if err != nil || (workers != nil && workers.UID == group.Workers.UID) {
+			return workers, err
+		}
+	}
+	return nil, nil
 }
 
 func (o *observer) groups(

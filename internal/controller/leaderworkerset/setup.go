@@ -60,7 +60,7 @@ type controller struct {
 // source of the set controller takes the sets that passes over groups enqueue.
 func newControllers(applier *apply.Applier, cached cache.Cache, options Options) (set, group *controller) {
 	memories, sets := newMemories(), newSetQueue(options.Batch)
-	observer := &observer{Reader: applier.Client}
+	observer := &observer{Reader: applier.Client, live: applier.Live}
 	set = &controller{
 		reconciler: &setReconciler{observer: observer, applier: applier, memories: memories, options: options},
 		sources:    append(setSources(cached, options.Batch), sets),

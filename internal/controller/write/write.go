@@ -48,6 +48,10 @@ type Write struct {
 	// SelectedBy are the labels by which the cache selects the object, for Create. An object without them exists unseen.
 	SelectedBy map[string]string
 
+	// Optional says that the writes after this one are right without it. If the API server refuses it, they are made all
+	// the same, and the refusal is reported after them.
+	Optional bool
+
 	// Reason says why, in words for logs and films.
 	Reason string
 }

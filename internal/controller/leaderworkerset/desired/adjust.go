@@ -14,11 +14,13 @@ import (
 //
 // Its pod template is replaced only with a new revision. Another controller, or another version of this one, may have
 // written the same template in other words, and any difference would restart the pods. Labels and annotations of others
-// stay.
+// stay, but for those of a tool that deploys sets: earlier versions of the operator have passed them on.
 func Adjust(existing, wanted *appsv1.StatefulSet, newRevision bool) *appsv1.StatefulSet {
 	result := existing.DeepCopy()
 	result.Labels = mergedInto(result.Labels, wanted.Labels)
 	result.Annotations = mergedInto(result.Annotations, wanted.Annotations)
+	maps.DeleteFunc(result.Labels, isDeploymentKey)
+	maps.DeleteFunc(result.Annotations, isDeploymentKey)
 	result.Spec.Replicas = wanted.Spec.Replicas
 	result.Spec.PersistentVolumeClaimRetentionPolicy = wanted.Spec.PersistentVolumeClaimRetentionPolicy
 	if wanted.Spec.UpdateStrategy.Type != "" {

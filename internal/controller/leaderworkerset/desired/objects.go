@@ -8,7 +8,7 @@ package desired
 import (
 	"cmp"
 	"maps"
-	"strings"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -34,7 +34,7 @@ func LeaderStatefulSet(
 	if template.Subdomain() == leaderworkersetv1.SubdomainUniquePerReplica {
 		pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = string(leaderworkersetv1.SubdomainUniquePerReplica)
 	}
-	labels := merged(withoutOwnLabels(lws.Labels), map[string]string{
+	labels := merged(inheritedLabels(lws.Labels), map[string]string{
 		leaderworkersetv1.SetNameLabelKey:  lws.Name,
 		leaderworkersetv1.RevisionLabelKey: key,
 	})
@@ -62,7 +62,7 @@ func LeaderStatefulSet(
 				Type:          appsv1.RollingUpdateStatefulSetStrategyType,
 				RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To(step.Partition)},
 			},
-			VolumeClaimTemplates:                 template.LeaderWorkerTemplate.VolumeClaimTemplates,
+			VolumeClaimTemplates:                 claimTemplates(lws, template),
 			PersistentVolumeClaimRetentionPolicy: ClaimRetention(lws),
 		},
 	}
@@ -107,12 +107,12 @@ func WorkerStatefulSet(
 	if group.Topology.Key != "" {
 		pod.Spec.NodeSelector = merged(pod.Spec.NodeSelector, map[string]string{group.Topology.Key: group.Topology.Value})
 	}
-	claims := workerClaims(lws, template.LeaderWorkerTemplate.VolumeClaimTemplates, group.Leader)
+	claims := workerClaims(lws, claimTemplates(lws, template), group.Leader)
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:            identity.WorkerStatefulSet(lws.Name, group.Index),
 			Namespace:       lws.Namespace,
-			Labels:          merged(withoutOwnLabels(lws.Labels), labels),
+			Labels:          merged(inheritedLabels(lws.Labels), labels),
 			Annotations:     inheritedAnnotations(lws.Annotations),
 			OwnerReferences: controlledByLeader(group.Leader),
 		},
@@ -129,22 +129,6 @@ func WorkerStatefulSet(
 	}
 }
 
-// SharedService returns the headless Service through which the pods of all groups find each other.
-func SharedService(lws *leaderworkersetv1.LeaderWorkerSet) *corev1.Service {
-	return headlessService(lws, lws.Name, controlledBySet(lws), map[string]string{
-		leaderworkersetv1.SetNameLabelKey: lws.Name,
-	})
-}
-
-// GroupService returns the headless Service through which the pods of one group find each other.
-func GroupService(lws *leaderworkersetv1.LeaderWorkerSet, group Group) *corev1.Service {
-	name := identity.Service(lws.Name, group.Index, leaderworkersetv1.SubdomainUniquePerReplica)
-	return headlessService(lws, name, controlledByLeader(group.Leader), map[string]string{
-		leaderworkersetv1.SetNameLabelKey:    lws.Name,
-		leaderworkersetv1.GroupIndexLabelKey: identity.FormatIndex(group.Index),
-	})
-}
-
 // ClaimRetention returns the retention policy of the set's claims. It fills in the defaults that the API server adds to
 // StatefulSets, so that both compare equal.
 func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
@@ -154,6 +138,19 @@ func ClaimRetention(lws *leaderworkersetv1.LeaderWorkerSet) *appsv1.StatefulSetP
 		policy.WhenScaled = cmp.Or(spec.WhenScaled, policy.WhenScaled)
 	}
 	return policy
+}
+
+// claimTemplates returns the user's templates of volume claims with the namespace of the set. StatefulSets ignore the
+// namespace. Other LeaderWorkerSet controllers write it, and claim templates can't be changed: without the namespace,
+// none of them could take the set over.
+func claimTemplates(
+	lws *leaderworkersetv1.LeaderWorkerSet, template *revision.Template,
+) []corev1.PersistentVolumeClaim {
+	templates := slices.Clone(template.LeaderWorkerTemplate.VolumeClaimTemplates)
+	for i := range templates {
+		templates[i].Namespace = lws.Namespace
+	}
+	return templates
 }
 
 // workerClaims returns the templates of the claims of a group's workers. If claims are deleted with the set, each claim
@@ -190,24 +187,6 @@ func retainClaims() *appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy {
 	}
 }
 
-func headlessService(
-	lws *leaderworkersetv1.LeaderWorkerSet, name string, owners []metav1.OwnerReference, selector map[string]string,
-) *corev1.Service {
-	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            name,
-			Namespace:       lws.Namespace,
-			Labels:          maps.Clone(selector),
-			OwnerReferences: owners,
-		},
-		Spec: corev1.ServiceSpec{
-			ClusterIP:                corev1.ClusterIPNone,
-			Selector:                 selector,
-			PublishNotReadyAddresses: true, // Pods find each other while they start, before any is ready.
-		},
-	}
-}
-
 // podTemplate returns the user's template with these labels and annotations, and with those of every pod of a group.
 func podTemplate(
 	from *corev1.PodTemplateSpec, template *revision.Template, labels, annotations map[string]string,
@@ -221,26 +200,6 @@ func podTemplate(
 		pod.Annotations[leaderworkersetv1.SubGroupPolicyTypeAnnotationKey] = string(policy.Type)
 	}
 	return pod
-}
-
-// withoutOwnLabels returns the labels without the operator's own, which say where an object belongs. A user's label
-// worker-index: "0" would turn all workers into leaders.
-func withoutOwnLabels(labels map[string]string) map[string]string {
-	others := maps.Clone(labels)
-	maps.DeleteFunc(others, func(key, _ string) bool { return strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) })
-	return others
-}
-
-// inheritedAnnotations returns the set's annotations that its StatefulSets carry as well: all but kubectl's copy of the
-// manifest, and those in which the operator keeps its own records on StatefulSets.
-func inheritedAnnotations(annotations map[string]string) map[string]string {
-	inherited := maps.Clone(annotations)
-	for _, key := range []string{
-		corev1.LastAppliedConfigAnnotation, leaderworkersetv1.AheadAnnotationKey, leaderworkersetv1.GroupRecordAnnotationKey,
-	} {
-		delete(inherited, key)
-	}
-	return inherited
 }
 
 // merged returns a new map of the entries of both. The second map wins.

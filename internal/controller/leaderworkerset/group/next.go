@@ -64,15 +64,15 @@ type Verdict struct {
 	Action Action
 	Reason string
 	Writes []write.Write
+
+	// Obstacle is something wrong that the action doesn't wait for. The status reports it. Empty if nothing is.
+	Obstacle string
 }
 
 // Next decides what the group needs now. The volume claims of its workers are kept in order whatever the group waits
 // for.
 func Next(m *snapshot.GroupMembers) Verdict {
 	verdict := next(m)
-	for i := range verdict.Writes {
-		verdict.Writes[i].Reason = verdict.Reason
-	}
 	verdict.Writes = append(verdict.Writes, claimWrites(m)...)
 	return verdict
 }
@@ -86,15 +86,22 @@ func next(m *snapshot.GroupMembers) Verdict {
 		leaderHasWaited,
 	} {
 		if verdict := check(m); verdict != nil {
-			return *verdict
+			return explained(*verdict)
 		}
 	}
 	template, unreadable := templateOf(m)
 	if unreadable != nil {
 		return *unreadable
 	}
+	if previous := previousServiceRemains(m, template); previous != nil {
+		return *previous
+	}
+	return withService(m, template, nextOfPods(m, template))
+}
+
+// nextOfPods decides what the pods of a group need whose template is known.
+func nextOfPods(m *snapshot.GroupMembers, template *revision.Template) Verdict {
 	for _, check := range []func(*snapshot.GroupMembers, *revision.Template) *Verdict{
-		serviceIsMissing,
 		previousWorkersOutlive,
 		orphansRemain,
 		groupHasNoWorkers,
@@ -104,10 +111,18 @@ func next(m *snapshot.GroupMembers) Verdict {
 		leaderHasToBeReady,
 	} {
 		if verdict := check(m, template); verdict != nil {
-			return *verdict
+			return explained(*verdict)
 		}
 	}
-	return workersAreMissing(m, template)
+	return explained(workersAreMissing(m, template))
+}
+
+// explained returns a verdict whose writes have its reason.
+func explained(verdict Verdict) Verdict {
+	for i := range verdict.Writes {
+		verdict.Writes[i].Reason = verdict.Reason
+	}
+	return verdict
 }
 
 func wait(reason string) *Verdict { return &Verdict{Action: Wait, Reason: reason} }
@@ -201,23 +216,37 @@ func templateOf(m *snapshot.GroupMembers) (*revision.Template, *Verdict) {
 	return &template, nil
 }
 
-func serviceIsMissing(m *snapshot.GroupMembers, template *revision.Template) *Verdict {
-	if template.Subdomain() != leaderworkersetv1.SubdomainUniquePerReplica {
+// hasOwnService reports whether the group has a headless Service of its own.
+func hasOwnService(template *revision.Template) bool {
+	return template.Subdomain() == leaderworkersetv1.SubdomainUniquePerReplica
+}
+
+// previousServiceRemains waits until the garbage collector has deleted the Service of the group's previous leader.
+func previousServiceRemains(m *snapshot.GroupMembers, template *revision.Template) *Verdict {
+	if !hasOwnService(template) || m.Service == nil {
 		return nil
 	}
-	switch {
-	case m.Service == nil:
-		service := desired.GroupService(m.LWS, desired.Group{Index: m.Index, Leader: m.Leader})
-		return &Verdict{
-			Action: CreateService, Reason: "the group's Service is missing",
-			Writes: []write.Write{{Create: service, SelectedBy: service.Labels}},
-		}
-	case m.Service.DeletionTimestamp != nil || belongsToEarlierLeader(m.Service, m):
-		return wait("the Service of the group's previous leader is still there")
-	case !metav1.IsControlledBy(m.Service, m.Leader):
-		return &Verdict{Action: Blocked, Reason: snapshot.NameTaken("Service", m.Service.Name)}
+	if m.Service.DeletionTimestamp == nil && !belongsToEarlierLeader(m.Service, m) {
+		return nil
 	}
-	return nil
+	return wait("the Service of the group's previous leader is still there")
+}
+
+// withService adds to the verdict on the pods the creation of the group's own Service, unless one serves. Pods don't
+// need the Service to exist: if it can't be created, that is reported, and stops nothing else.
+func withService(m *snapshot.GroupMembers, template *revision.Template, verdict Verdict) Verdict {
+	of := desired.Group{Index: m.Index, Leader: m.Leader}
+	switch service := m.Service; {
+	case !hasOwnService(template):
+	case service == nil:
+		const reason = "the group's Service is missing"
+		missing := desired.GroupService(m.LWS, of)
+		creation := write.Write{Create: missing, SelectedBy: missing.Labels, Optional: true, Reason: reason}
+		return Verdict{Action: CreateService, Reason: reason, Writes: append([]write.Write{creation}, verdict.Writes...)}
+	case !metav1.IsControlledBy(service, m.Leader) && !desired.ServesGroup(service, m.LWS, template, of):
+		verdict.Obstacle = snapshot.NameTaken("Service", service.Name)
+	}
+	return verdict
 }
 
 // previousWorkersOutlive deletes the StatefulSet of a leader that was deleted without it.

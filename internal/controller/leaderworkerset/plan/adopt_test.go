@@ -281,11 +281,9 @@ func claims(size string) []corev1.PersistentVolumeClaim {
 
 func TestServiceIsNotAdopted(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Service){
-		"another owner":    func(s *corev1.Service) { s.OwnerReferences = controlledBy("Other", "llama") },
-		"without the name": func(s *corev1.Service) { s.Labels = nil },
-		"not headless":     func(s *corev1.Service) { s.Spec.ClusterIP = "10.0.0.1" },
-		"of other pods":    func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
-		"of fewer pods":    func(s *corev1.Service) { s.Spec.Selector["app"] = "x" },
+		"not headless":  func(s *corev1.Service) { s.Spec.ClusterIP = "10.0.0.1" },
+		"of other pods": func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
+		"of fewer pods": func(s *corev1.Service) { s.Spec.Selector["app"] = "x" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			observed := orphans(t, newSet())

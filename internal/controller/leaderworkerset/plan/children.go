@@ -33,7 +33,7 @@ type revisionDecision struct {
 }
 
 // currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set
-// returns to becomes the newest again.
+// returns to becomes the newest again. One that somebody deleted is created again with its key, and no group restarts.
 func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 	template, owned := revision.Of(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
 	if current := equivalentRevision(set, owned); current != nil {
@@ -47,14 +47,14 @@ func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 		}
 		return decision, nil
 	}
-	created, err := revision.New(set.LWS, set.Revisions)
+	created, reason, err := newRevision(set, &template)
 	if err != nil {
 		return revisionDecision{}, err
 	}
 	key := revision.Key(created)
 	return revisionDecision{
 		key: key, template: template,
-		writes: []write.Write{creation(created, created.Labels, "the set has no revision of this template")},
+		writes: []write.Write{creation(created, created.Labels, reason)},
 		events: []write.Event{{
 			Type:   corev1.EventTypeNormal,
 			Reason: leaderworkersetv1.ReasonCreatingRevision,
@@ -64,6 +64,18 @@ func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 	}, nil
 }
 
+// newRevision returns the revision to create for what the set asks for, and why.
+func newRevision(
+	set *snapshot.Set, template *revision.Template,
+) (created *appsv1.ControllerRevision, reason string, err error) {
+	if key := set.LostKey(); key != "" && areMadeFrom(set, template, key) {
+		created, err = revision.Restored(set.LWS, set.Revisions, key)
+		return created, "the revision of the groups was deleted", err
+	}
+	created, err = revision.New(set.LWS, set.Revisions)
+	return created, "the set has no revision of this template", err
+}
+
 // creation creates a child that the set controls, if the set still exists.
 func creation(child write.Object, selectedBy map[string]string, reason string) write.Write {
 	return write.Write{
@@ -71,7 +83,9 @@ func creation(child write.Object, selectedBy map[string]string, reason string) w
 	}
 }
 
-// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone.
+// serviceWrites creates the shared headless Service, and deletes it when the last group that used it is gone. A Service
+// of somebody else serves as well if the pods find each other through it: it is left alone. Pods don't need the Service
+// to exist: if it can't be created, that is reported, and stops nothing else.
 func serviceWrites(
 	set *snapshot.Set, template *revision.Template, released *release.Decision,
 ) ([]write.Write, []status.Obstacle) {
@@ -84,8 +98,10 @@ func serviceWrites(
 		return []write.Write{{Delete: []write.Object{service}, Reason: "each group has a Service of its own"}}, nil
 	case service == nil:
 		wanted := desired.SharedService(set.LWS)
-		return []write.Write{creation(wanted, wanted.Labels, "the pods find each other through it")}, nil
-	case !metav1.IsControlledBy(service, set.LWS):
+		created := creation(wanted, wanted.Labels, "the pods find each other through it")
+		created.Optional = true
+		return []write.Write{created}, nil
+	case !metav1.IsControlledBy(service, set.LWS) && !desired.ServesSet(service, set.LWS, template):
 		return nil, nameTaken(set.LWS, "Service", service, "")
 	}
 	return nil, nil

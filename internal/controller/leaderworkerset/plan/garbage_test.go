@@ -75,6 +75,7 @@ func garbageSet(filler *randfill.Filler, lws *leaderworkersetv1.LeaderWorkerSet)
 	observed := &world{Set: snapshot.Set{LWS: lws}}
 	filler.Fill(&observed.Leaders)
 	filler.Fill(&observed.Service)
+	filler.Fill(&observed.LostWorkers)
 	filler.Fill(&observed.Revisions)
 	filler.Fill(&observed.memory.Obstacles)
 	filler.Fill(&observed.memory.Record.Entries)

@@ -181,12 +181,12 @@ func childrenOf(
 	checked, deleted, surplus := checks(set, released), deletions(released, restarts), surplusRevisions(set, current.key)
 	own := set.OwnLeaders()
 	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
-		return children{ // The Service comes first: the pods of a new revision may need it.
+		return children{ // The Service comes first: the pods of a new revision look for each other at once.
 			writes:    slices.Concat(current.writes, checked, service, leaders, deleted, surplus),
 			obstacles: slices.Concat(serviceTaken, leadersTaken),
 		}
 	}
-	return children{ // The Service comes last: if it is refused, nothing else has to wait for it.
+	return children{ // The Service comes last: the pods run already.
 		writes:    slices.Concat(current.writes, checked, leaders, deleted, surplus, service),
 		obstacles: slices.Concat(leadersTaken, serviceTaken),
 	}

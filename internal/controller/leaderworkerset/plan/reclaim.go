@@ -60,7 +60,7 @@ func adopt(set *snapshot.Set) (writes []write.Write, wait bool) {
 		}
 	}
 	service := set.Service
-	if service != nil && isOrphan(set.LWS, service) && resolvesSame(service, desired.SharedService(set.LWS)) {
+	if service != nil && isOrphan(set.LWS, service) && isOperators(service, desired.SharedService(set.LWS)) {
 		writes = append(writes, adoption(set.LWS, service))
 	}
 	leaders := set.Leaders
@@ -107,9 +107,11 @@ func isReadable(candidate *appsv1.ControllerRevision) bool {
 	return err == nil && revision.Key(candidate) != ""
 }
 
-// resolvesSame reports whether a Service resolves the same pods as the desired one.
-func resolvesSame(service, wanted *corev1.Service) bool {
-	return service.Spec.ClusterIP == wanted.Spec.ClusterIP &&
+// isOperators reports whether a Service is what the operator makes, and not the user's: a set that adopts a Service
+// deletes it in the end.
+func isOperators(service, wanted *corev1.Service) bool {
+	return service.Spec.ClusterIP == wanted.Spec.ClusterIP && len(service.Spec.Ports) == 0 &&
+		equality.Semantic.DeepEqual(service.Labels, wanted.Labels) &&
 		equality.Semantic.DeepEqual(service.Spec.Selector, wanted.Spec.Selector)
 }
 
@@ -136,13 +138,14 @@ func differences(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.Statef
 	return fields
 }
 
-// equalClaim compares templates of volume claims, without what the API server adds to those of a StatefulSet.
+// equalClaim compares templates of volume claims, without what the API server adds to those of a StatefulSet, and
+// without their namespace, which is that of the StatefulSet whether it is written or not.
 func equalClaim(a, b corev1.PersistentVolumeClaim) bool {
 	return equality.Semantic.DeepEqual(claimMeaning(a), claimMeaning(b))
 }
 
 func claimMeaning(claim corev1.PersistentVolumeClaim) corev1.PersistentVolumeClaim {
-	claim.TypeMeta, claim.CreationTimestamp = metav1.TypeMeta{}, metav1.Time{}
+	claim.TypeMeta, claim.CreationTimestamp, claim.Namespace = metav1.TypeMeta{}, metav1.Time{}, ""
 	claim.Status = corev1.PersistentVolumeClaimStatus{}
 	claim.Spec.VolumeMode = ptr.To(ptr.Deref(claim.Spec.VolumeMode, corev1.PersistentVolumeFilesystem))
 	return claim

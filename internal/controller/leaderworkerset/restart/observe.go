@@ -31,7 +31,7 @@ func Observe(known Incarnation, recorded string, members *snapshot.GroupMembers)
 	if isDeleted(members) || members.LWS.RestartPolicy() == leaderworkersetv1.NoneRestartPolicy {
 		return Incarnation{}
 	}
-	pods := ownPods(members)
+	pods := members.Members()
 	incarnation := known
 	if known.Leader != members.Leader.UID {
 		incarnation = begin(members, pods, recorded)
@@ -50,21 +50,6 @@ func Observe(known Incarnation, recorded string, members *snapshot.GroupMembers)
 func isDeleted(m *snapshot.GroupMembers) bool {
 	return m.Leader == nil || m.Leader.DeletionTimestamp != nil ||
 		!m.Belongs() || m.LWS.DeletionTimestamp != nil || m.Leaders.DeletionTimestamp != nil
-}
-
-// ownPods returns the pods of the group's present incarnation, by worker index.
-func ownPods(m *snapshot.GroupMembers) map[int32]*corev1.Pod {
-	pods := map[int32]*corev1.Pod{0: m.Leader}
-	workers := m.OwnWorkers()
-	if workers == nil {
-		return pods
-	}
-	for _, pod := range m.WorkerPods {
-		if _, worker, ok := identity.Parse(pod.Name); ok && metav1.IsControlledBy(pod, workers) {
-			pods[worker] = pod
-		}
-	}
-	return pods
 }
 
 // begin returns the incarnation of a leader that this process doesn't know. If the record says that it was complete,

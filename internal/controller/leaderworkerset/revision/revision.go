@@ -73,6 +73,14 @@ func (t Template) Equal(other Template) bool {
 	return equality.Semantic.DeepEqual(t.meaning(), other.meaning())
 }
 
+// EqualPods reports whether two pod templates make the same pods: defaults may be written out in one of them.
+func EqualPods(a, b *corev1.PodTemplateSpec) bool {
+	a, b = a.DeepCopy(), b.DeepCopy()
+	fillIn(reflect.ValueOf(a))
+	fillIn(reflect.ValueOf(b))
+	return equality.Semantic.DeepEqual(a, b)
+}
+
 // Key returns the revision's label template-revision-hash.
 func Key(revision *appsv1.ControllerRevision) string {
 	return revision.Labels[leaderworkersetv1.RevisionLabelKey]
@@ -105,11 +113,18 @@ func New(
 	lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision,
 ) (*appsv1.ControllerRevision, error) {
 	template := Of(lws)
-	data, err := template.patch()
+	key, err := template.unusedKey(named)
 	if err != nil {
 		return nil, err
 	}
-	key, err := template.unusedKey(named)
+	return Restored(lws, named, key)
+}
+
+// Restored returns a revision of what the set asks for with the key of one that was deleted: groups carry it.
+func Restored(
+	lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision, key string,
+) (*appsv1.ControllerRevision, error) {
+	data, err := Of(lws).patch()
 	if err != nil {
 		return nil, err
 	}

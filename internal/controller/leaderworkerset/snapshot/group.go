@@ -82,7 +82,7 @@ func (m *GroupMembers) UnseenWorkers() types.UID {
 }
 
 // Orphans returns the worker pods that nobody controls, such as those of a StatefulSet that was deleted without them.
-// Only pods that were created for this group count.
+// Only pods that were created for this group and have the name of a worker count.
 func (m *GroupMembers) Orphans() []*corev1.Pod {
 	if m.Leader == nil {
 		return nil
@@ -91,7 +91,7 @@ func (m *GroupMembers) Orphans() []*corev1.Pod {
 	var orphans []*corev1.Pod
 	for _, pod := range m.WorkerPods {
 		ofGroup := pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == key
-		if ofGroup && metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil {
+		if ofGroup && m.isWorkerName(pod.Name) && metav1.GetControllerOf(pod) == nil && pod.DeletionTimestamp == nil {
 			orphans = append(orphans, pod)
 		}
 	}
@@ -104,7 +104,7 @@ func (m *GroupMembers) Unschedulable() string {
 	var names []string
 	message := ""
 	for _, pod := range m.WorkerPods {
-		if why := Unschedulable(pod); why != "" && pod.DeletionTimestamp == nil {
+		if why := Unschedulable(pod); why != "" && pod.DeletionTimestamp == nil && m.isWorkerName(pod.Name) {
 			names = append(names, pod.Name)
 			message = cmp.Or(message, why)
 		}
@@ -116,15 +116,45 @@ func (m *GroupMembers) Unschedulable() string {
 	return strings.Join(names, ", ") + ": " + message
 }
 
-// PreviousWorkers counts the worker pods of earlier incarnations of the group: those that the worker StatefulSet of the
-// present leader pod doesn't control.
+// PreviousWorkers counts the worker pods of earlier incarnations of the group: those that have the name of a worker,
+// and that the worker StatefulSet of the present leader pod doesn't control.
 func (m *GroupMembers) PreviousWorkers() int {
 	workers := m.OwnWorkers()
 	count := 0
 	for _, pod := range m.WorkerPods {
-		if workers == nil || !metav1.IsControlledBy(pod, workers) {
+		if m.isWorkerName(pod.Name) && (workers == nil || !metav1.IsControlledBy(pod, workers)) {
 			count++
 		}
 	}
 	return count
+}
+
+// Members returns the pods of the group's present incarnation, by worker index. Other pods may have their labels:
+// kubectl debug can copy a pod with its labels. The worker StatefulSet adopts such a copy if its name ends in a number,
+// and deletes it if that is no index of a worker.
+func (m *GroupMembers) Members() map[int32]*corev1.Pod {
+	members := map[int32]*corev1.Pod{0: m.Leader}
+	workers, size := m.OwnWorkers(), LeaderSize(m.Leader)
+	if workers == nil {
+		return members
+	}
+	for _, pod := range m.WorkerPods {
+		if worker, ok := m.workerIndex(pod.Name); ok && worker < size && metav1.IsControlledBy(pod, workers) {
+			members[worker] = pod
+		}
+	}
+	return members
+}
+
+// isWorkerName reports whether a worker of the group may have this name, in this incarnation or in an earlier one,
+// which may have been larger.
+func (m *GroupMembers) isWorkerName(name string) bool {
+	_, ok := m.workerIndex(name)
+	return ok
+}
+
+// workerIndex returns the worker index in the name of a pod. ok is false for a name that no worker of the group has.
+func (m *GroupMembers) workerIndex(name string) (worker int32, ok bool) {
+	leader, worker, ok := identity.Parse(name)
+	return worker, ok && worker > 0 && (m.Leader == nil || leader == m.Leader.Name)
 }

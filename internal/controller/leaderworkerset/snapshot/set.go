@@ -37,6 +37,10 @@ type Set struct {
 	// empty if that isn't known.
 	CurrentKey string
 
+	// LostWorkers is a worker StatefulSet of the leader StatefulSet's revision, with its pod template. Nil unless that
+	// revision was deleted: then the StatefulSets alone show what it was. Nil as well if there are no such workers.
+	LostWorkers *appsv1.StatefulSet
+
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
 }
@@ -47,6 +51,21 @@ func (s *Set) OwnLeaders() *appsv1.StatefulSet {
 		return s.Leaders
 	}
 	return nil
+}
+
+// LostKey returns the key of the leader StatefulSet's revision if no revision has that key. It is empty otherwise.
+func (s *Set) LostKey() string {
+	leaders := s.OwnLeaders()
+	if leaders == nil {
+		return ""
+	}
+	key := leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+	for _, revision := range s.Revisions {
+		if revision.Labels[leaderworkersetv1.RevisionLabelKey] == key {
+			return ""
+		}
+	}
+	return key
 }
 
 // Group is one group as a pass over its set looks at it: cheap, whatever the group's size.

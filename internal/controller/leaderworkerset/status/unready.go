@@ -64,10 +64,10 @@ func why(
 		return leaderworkersetv1.UnreadyFailed, crashed.Exhausted
 	case crashed.Waiting != "":
 		return leaderworkersetv1.UnreadyCrashed, crashed.Waiting
-	case blocked >= 0:
-		return leaderworkersetv1.UnreadyBlocked, in.Obstacles[blocked].Message
 	case group.Ready():
 		return "", ""
+	case blocked >= 0:
+		return leaderworkersetv1.UnreadyBlocked, in.Obstacles[blocked].Message
 	case snapshot.WaitsForPreviousGroup(group.Leader):
 		return leaderworkersetv1.UnreadyPreviousGroup,
 			"the leader pod waits for the pods of the group's previous incarnation to be gone"

@@ -1,0 +1,114 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package leaderworkerset
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/simulate"
+)
+
+// TestFilmsOfStrangers records what happens beside objects that users made, and that look like those of a set.
+func TestFilmsOfStrangers(t *testing.T) {
+	for name, play := range map[string]func(scene){
+		"service-of-the-user": playServiceOfTheUser,
+		"service-in-the-way":  playServiceInTheWay,
+		"group-service-in-the-way": func(s scene) {
+			s.createsService("a-1", map[string]string{"app": "other"})
+			s.creates("2 groups of 2, each with its subdomain", newSet(2, 2, uniquePerReplica))
+			s.Elapse(time.Minute)
+			s.deletesService("a-1")
+			s.Settle()
+			s.CheckReconciled(theSet)
+		},
+		"copy-of-a-worker": func(s scene) {
+			s.starts("2 groups of 3", newSet(2, 3))
+			s.copiesWorker("a-1-9")
+			s.copiesWorker("a-1-0")
+			s.Settle()
+			s.CheckReconciled(theSet)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			world := simulate.New(t, operatorUnderTest(t))
+			play(scene{t, world})
+			checkFilm(t, name, world.Film())
+		})
+	}
+}
+
+// playServiceOfTheUser plays a set whose pods find each other through a Service that the user made. The Service
+// outlives the set.
+func playServiceOfTheUser(s scene) {
+	s.createsService("a", map[string]string{leaderworkersetv1.SetNameLabelKey: "a"})
+	s.starts("2 groups of 2", newSet(2, 2))
+	s.becomes("image:2", withImage(2))
+	s.deletes(metav1.DeletePropagationBackground)
+	s.Settle()
+	if s.API.Get("Service", theSet) == nil {
+		s.Error("the Service was deleted with the set")
+	}
+	s.starts("2 groups of 2, again", newSet(2, 2))
+	s.deletesService("a")
+	s.Settle()
+	s.CheckReconciled(theSet)
+}
+
+// playServiceInTheWay plays a set whose Service can't be created, because another one has its name. The set runs and is
+// updated without it, until the name is free.
+func playServiceInTheWay(s scene) {
+	s.createsService("a", map[string]string{"app": "other"})
+	s.creates("2 groups of 2", newSet(2, 2))
+	s.Elapse(time.Minute)
+	s.changes("image:2", withImage(2))
+	s.Elapse(time.Minute)
+	s.deletesService("a")
+	s.Settle()
+	s.CheckReconciled(theSet)
+}
+
+// createsService creates a headless Service without labels, and with a port.
+func (s scene) createsService(name string, selector map[string]string) {
+	s.Helper()
+	s.User("creates Service "+name, func() error {
+		return s.API.Create(&corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: theSet.Namespace, Name: name},
+			Spec: corev1.ServiceSpec{
+				ClusterIP: corev1.ClusterIPNone, Selector: selector, Ports: []corev1.ServicePort{{Name: "http", Port: 8000}},
+			},
+		})
+	})
+}
+
+func (s scene) deletesService(name string) {
+	s.Helper()
+	s.User("deletes Service "+name, func() error {
+		return s.API.Delete("Service", at(theSet, name), nil, metav1.DeletePropagationBackground)
+	})
+}
+
+// copiesWorker copies pod a-1-1 with its labels and annotations, as kubectl debug can do. The StatefulSet controller
+// adopts such a pod at once, so it has an owner from the start here.
+func (s scene) copiesWorker(name string) {
+	s.Helper()
+	s.User("copies pod a-1-1 to pod "+name, func() error {
+		worker, ok := s.API.Get("Pod", pod("a-1-1")).(*corev1.Pod)
+		if !ok {
+			s.Fatal("there is no pod a-1-1")
+		}
+		worker = worker.DeepCopy()
+		return s.API.Create(&corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: theSet.Namespace, Name: name, Labels: worker.Labels, Annotations: worker.Annotations,
+				OwnerReferences: worker.OwnerReferences,
+			},
+			Spec: worker.Spec,
+		})
+	})
+}
