@@ -22,8 +22,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
-// reviewer is an API server. It knows every token but those that begin with "stranger", allows only the user "prometheus" to get
-// /metrics, and is away for the token "away".
+// reviewer is an API server. It knows every token but those that begin with "stranger", allows only the user
+// "prometheus" to get /metrics, and is away for the token "away".
 type reviewer struct {
 	t *testing.T
 

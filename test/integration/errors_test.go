@@ -294,7 +294,7 @@ func TestCreationsOfExisting(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			existing := observe(t, namespace, fmt.Sprintf("sts-%d", i), tc.existing)
 			planned := creatingNamed(existing.Name, all(owned, label))(existing)
-			planned.SelectedBy = planned.Create.GetLabels()
+			planned.CacheLabels = planned.Create.GetLabels()
 			newAsker(t).write(t, planned).check(t, tc.want, tc.message)
 		})
 	}

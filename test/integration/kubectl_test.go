@@ -58,9 +58,10 @@ func TestKubectlExplain(t *testing.T) {
 		template + "leaderTemplate":       "leaderTemplate is the template of leader pods",
 		template + "volumeClaimTemplates": "volumeClaimTemplates are templates of PersistentVolumeClaims",
 		template + "subGroupPolicy":       "subGroupPolicyType defines whether the leader belongs to a subgroup",
-		"lws.spec.rolloutStrategy.rollingUpdateConfiguration":   "maxSurge is how many groups beyond replicas may exist",
-		"leaderworkerset.spec.networkConfig":                    "subdomainPolicy defines the headless Services",
-		"leaderworkersets.status":                               "readyReplicas is the number of groups whose pods are all ready",
+		"lws.spec.rolloutStrategy.rollingUpdateConfiguration": "maxSurge is how many groups beyond replicas may exist",
+		"leaderworkerset.spec.networkConfig":                  "subdomainPolicy defines the headless Services",
+		"leaderworkersets.status": "readyReplicas is the number of groups whose pods are all " +
+			"ready",
 		template + "workerTemplate.spec.containers.resources":   "limits",
 		template + "persistentVolumeClaimRetentionPolicy":       "what happens to the claims",
 		template + "workerTemplate.metadata":                    "finalizers",

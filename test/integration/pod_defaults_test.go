@@ -118,7 +118,7 @@ func TestPodDefaultsKeepRevision(t *testing.T) {
 		if equality.Semantic.DeepEqual(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate) {
 			t.Errorf("the API server has filled in no default in a %s", kind)
 		}
-		if !revision.Of(after).Equal(revision.Of(&before)) {
+		if !revision.TemplateOf(after).Equal(revision.TemplateOf(&before)) {
 			t.Errorf("the template of a %s has another revision (-before +after):\n%s", kind,
 				cmp.Diff(before.Spec.LeaderWorkerTemplate, after.Spec.LeaderWorkerTemplate))
 		}

@@ -82,14 +82,17 @@ func TestDefault(t *testing.T) {
 		{
 			"subdomainPolicy",
 			func(s *spec) {
-				s.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)}
+				policy := leaderworkersetv1.SubdomainUniquePerReplica
+				s.NetworkConfig = &leaderworkersetv1.NetworkConfig{SubdomainPolicy: &policy}
 			},
 			func(s *spec) { s.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica) },
 		},
 		{
 			"part of the rollout's configuration",
 			func(s *spec) {
-				s.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{MaxSurge: ptr.To(intstr.FromString("25%"))}
+				s.RolloutStrategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{
+					MaxSurge: ptr.To(intstr.FromString("25%")),
+				}
 			},
 			func(s *spec) {
 				s.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = ptr.To(intstr.FromString("25%"))
@@ -122,7 +125,9 @@ func TestDefault(t *testing.T) {
 			"an empty subGroupPolicy, which older versions stored, gets no size",
 			func(s *spec) { s.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{} },
 			func(s *spec) {
-				s.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{Type: leaderworkersetv1.SubGroupPolicyTypeLeaderWorker}
+				s.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{
+					Type: leaderworkersetv1.SubGroupPolicyTypeLeaderWorker,
+				}
 			},
 		},
 	} {

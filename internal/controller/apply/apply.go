@@ -160,7 +160,7 @@ func (a *Applier) checkTaken(ctx context.Context, planned *write.Write) error {
 		return refused(VerbCreate, &TakenError{Kind: taken.Kind, Name: taken.Name})
 	}
 	relabeled := taken.DeepCopy()
-	for key, value := range planned.SelectedBy {
+	for key, value := range planned.CacheLabels {
 		metav1.SetMetaDataLabel(&relabeled.ObjectMeta, key, value)
 	}
 	if maps.Equal(taken.Labels, relabeled.Labels) {
@@ -243,8 +243,8 @@ func (a *Applier) Record(object runtime.Object, recorded []write.Event) {
 	}
 }
 
-// refused marks the errors that users have to know. Others pass by themselves: conflicts, overload, a server that is
-// away, and a namespace that is being deleted with everything in it.
+// refused marks the errors that users have to know. Conflicts, overload and a server that is away pass by themselves.
+// In a namespace that is being deleted, nothing has to be written any more: that is no error.
 func refused(verb Verb, err error) error {
 	var taken *TakenError
 	switch {

@@ -687,7 +687,7 @@ func TestCreateRestoresLabels(t *testing.T) {
 					return c.Patch(ctx, object, patch, options...)
 				},
 			}, existing)
-			err := applier.Writes(t.Context(), []write.Write{{Create: wanted.DeepCopy(), SelectedBy: labels}})
+			err := applier.Writes(t.Context(), []write.Write{{Create: wanted.DeepCopy(), CacheLabels: labels}})
 			if (err != nil) != (tc.owner != "me") {
 				t.Errorf("got %v", err)
 			}

@@ -48,7 +48,7 @@ func (a *Applier) patch(ctx context.Context, change *write.Patch, precondition w
 func patchOf(change *write.Patch, precondition write.Precondition) (client.Patch, error) {
 	switch precondition {
 	case write.SameSpec:
-		return patchOfSpec(change)
+		return patchIfSameSpec(change)
 	case write.SameVersion:
 		return client.MergeFromWithOptions(change.From, client.MergeFromWithOptimisticLock{}), nil
 	case write.SameUID:
@@ -63,8 +63,9 @@ func patchOf(change *write.Patch, precondition write.Precondition) (client.Patch
 	}
 }
 
-// patchOfSpec is a JSON patch that tests for the UID, the generation and the annotations before it changes anything.
-func patchOfSpec(change *write.Patch) (client.Patch, error) {
+// patchIfSameSpec is a JSON patch that tests for the UID, the generation and the annotations before it changes
+// anything.
+func patchIfSameSpec(change *write.Patch) (client.Patch, error) {
 	from, err := json.Marshal(change.From)
 	if err != nil {
 		return nil, err

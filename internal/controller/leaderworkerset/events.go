@@ -121,13 +121,13 @@ func immediately(context.Context, client.Object, bool) time.Duration { return 0 
 func batchDelay(reader client.Reader, batch BatchOptions) delayFunc {
 	return func(ctx context.Context, object client.Object, _ bool) time.Duration {
 		if lws, ok := object.(*leaderworkersetv1.LeaderWorkerSet); ok {
-			return batch.delayOf(lws)
+			return batch.For(lws)
 		}
 		lws := &leaderworkersetv1.LeaderWorkerSet{}
 		if err := reader.Get(ctx, setOf(object), lws); err != nil {
 			return batch.MaxDelay
 		}
-		return batch.delayOf(lws)
+		return batch.For(lws)
 	}
 }
 

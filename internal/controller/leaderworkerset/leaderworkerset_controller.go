@@ -78,7 +78,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	case outcome.err != nil:
 		return ctrl.Result{}, outcome.err
 	case changed: // The status of the next pass says that the obstacle is gone.
-		return ctrl.Result{RequeueAfter: r.options.Batch.delayOf(set.LWS)}, nil
+		return ctrl.Result{RequeueAfter: r.options.Batch.For(set.LWS)}, nil
 	default:
 		return ctrl.Result{RequeueAfter: planned.RequeueAfter}, nil
 	}

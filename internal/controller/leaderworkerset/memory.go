@@ -53,13 +53,13 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	}
 	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
 	return plan.Memory{
-		Incarnations:    maps.Clone(known.incarnations),
-		Unschedulable:   maps.Clone(known.unschedulable),
-		Leaders:         known.leaders,
-		Record:          known.record,
-		RecordedAt:      known.recordedAt,
-		StatusWrittenAt: known.statusWrittenAt,
-		Obstacles:       slices.SortedFunc(maps.Values(known.obstacles), byGroup),
+		Incarnations:         maps.Clone(known.incarnations),
+		UnschedulableWorkers: maps.Clone(known.unschedulable),
+		Leaders:              known.leaders,
+		Record:               known.record,
+		RecordedAt:           known.recordedAt,
+		StatusWrittenAt:      known.statusWrittenAt,
+		Obstacles:            slices.SortedFunc(maps.Values(known.obstacles), byGroup),
 	}
 }
 

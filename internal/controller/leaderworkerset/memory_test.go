@@ -91,19 +91,20 @@ func TestMemoryOfIncarnations(t *testing.T) {
 func TestMemoryOfASet(t *testing.T) {
 	set, now := types.NamespacedName{Namespace: "default", Name: "a"}, time.Unix(1_700_000_000, 0)
 	want := plan.Memory{
-		Incarnations:    map[int32]restart.Incarnation{0: {Leader: "1"}},
-		Unschedulable:   map[int32]string{0: "a-0-1: 0/2 nodes are available"},
-		Leaders:         restart.Leaders{0: {UID: "1"}},
-		Record:          restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
-		RecordedAt:      now,
-		StatusWrittenAt: now.Add(time.Second),
+		Incarnations:         map[int32]restart.Incarnation{0: {Leader: "1"}},
+		UnschedulableWorkers: map[int32]string{0: "a-0-1: 0/2 nodes are available"},
+		Leaders:              restart.Leaders{0: {UID: "1"}},
+		Record:               restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
+		RecordedAt:           now,
+		StatusWrittenAt:      now.Add(time.Second),
 	}
 	memories := newMemories()
 	memories.storeGroup(set, 0, groupOutcome{
 		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
 	})
 	stored := want
-	stored.Incarnations, stored.Unschedulable = nil, nil // Passes over sets don't store what passes over groups observe.
+	// Passes over sets don't store what passes over groups observe.
+	stored.Incarnations, stored.UnschedulableWorkers = nil, nil
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {

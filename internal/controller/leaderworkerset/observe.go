@@ -46,7 +46,7 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if set.Revisions, err = o.revisions(ctx, key); err != nil {
 		return nil, err
 	}
-	if set.CurrentKey, err = o.currentKey(ctx, set.Leaders); err != nil {
+	if set.BelowPartitionKey, err = o.belowPartitionKey(ctx, set.Leaders); err != nil {
 		return nil, err
 	}
 	if set.Groups, err = o.groups(ctx, lws, set.Leaders); err != nil {
@@ -153,8 +153,8 @@ func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*
 	return pointers(list.Items), nil
 }
 
-// currentKey returns the key of the current revision of the leader StatefulSet; empty if that isn't known.
-func (o *observer) currentKey(ctx context.Context, leaders *appsv1.StatefulSet) (string, error) {
+// belowPartitionKey returns the key of the current revision of the leader StatefulSet; empty if that isn't known.
+func (o *observer) belowPartitionKey(ctx context.Context, leaders *appsv1.StatefulSet) (string, error) {
 	if leaders == nil || leaders.Status.CurrentRevision == "" {
 		return "", nil
 	}

@@ -107,8 +107,8 @@ func TestObserveSet(t *testing.T) {
 		t.Errorf("got leaders %v, Service %v and %d revisions, want those of the set",
 			observed.Leaders, observed.Service, len(observed.Revisions))
 	}
-	if observed.CurrentKey != "abc" {
-		t.Errorf("the key of the current revision is %q, want abc", observed.CurrentKey)
+	if observed.BelowPartitionKey != "abc" {
+		t.Errorf("the key of the current revision is %q, want abc", observed.BelowPartitionKey)
 	}
 	if len(observed.Groups) != 2 || observed.Groups[0].Workers != nil || observed.Groups[1].Workers == nil {
 		t.Errorf("got %+v, want groups 0 and 1, and workers of group 1 only", observed.Groups)

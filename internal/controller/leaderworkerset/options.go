@@ -89,8 +89,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// delayOf returns the batch delay of a set.
-func (o BatchOptions) delayOf(lws *leaderworkersetv1.LeaderWorkerSet) time.Duration {
+// For returns the batch delay of a set.
+func (o BatchOptions) For(lws *leaderworkersetv1.LeaderWorkerSet) time.Duration {
 	groups := float64(ptr.Deref(lws.Spec.Replicas, 1))
 	size := float64(ptr.Deref(lws.Spec.LeaderWorkerTemplate.Size, 1))
 	delay := float64(o.MinDelay) + float64(o.DelayPerPod)*groups*size // Floats, since integers would overflow.

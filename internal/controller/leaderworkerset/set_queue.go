@@ -47,7 +47,7 @@ func (q *setQueue) Start(_ context.Context, queue workQueue) error {
 // Enqueue adds a set to the queue after its batch delay. It never blocks.
 func (q *setQueue) Enqueue(set *leaderworkersetv1.LeaderWorkerSet) {
 	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(set)}
-	delay := q.batch.delayOf(set)
+	delay := q.batch.For(set)
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	if q.queue == nil {

@@ -21,14 +21,13 @@ type Object interface {
 // and Delete is set.
 type Write struct {
 	// Create is an object that doesn't exist. If it exists after all and has the same controller, an earlier creation has
-	// succeeded: it only gets the labels in SelectedBy back.
+	// succeeded: it only gets the labels in CacheLabels back.
 	Create Object
 
 	// Patch is the change from one state of an object to another.
 	Patch *Patch
 
-	// Check is an object that still has to be as it was observed, but for its status. The request changes nothing, and
-	// fails with a conflict otherwise.
+	// Check is an object for which SameSpec has to hold. The request changes nothing, and fails with a conflict otherwise.
 	Check Object
 
 	// Delete are objects to delete at the same time. Each is deleted only if it still has the UID that was observed. The
@@ -45,8 +44,8 @@ type Write struct {
 	// would start its groups once more, and take back children that kubectl delete --cascade=orphan has left behind.
 	OwnerMustLive *metav1.OwnerReference
 
-	// SelectedBy are the labels by which the cache selects the object, for Create. An object without them exists unseen.
-	SelectedBy map[string]string
+	// CacheLabels are the labels by which the cache selects the object, for Create. An object without them exists unseen.
+	CacheLabels map[string]string
 
 	// Optional says that the writes after this one are right without it. If the API server refuses it, they are made all
 	// the same, and the refusal is reported after them.

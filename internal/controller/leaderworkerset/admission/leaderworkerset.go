@@ -87,7 +87,7 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	if err := w.checkSiblings(ctx, before, lws); err != nil {
 		return nil, err
 	}
-	if revision.Of(before).Equal(revision.Of(lws)) {
+	if revision.TemplateOf(before).Equal(revision.TemplateOf(lws)) {
 		return nil, nil
 	}
 	return nil, w.checkChildren(ctx, lws)
@@ -127,7 +127,7 @@ func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 // checkClaims rejects volume claim templates that mean something else than before. The CRD's rules reject most changes.
 // They can't afford to parse quantities.
 func checkClaims(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
-	previous, changed := revision.Of(before), revision.Of(before)
+	previous, changed := revision.TemplateOf(before), revision.TemplateOf(before)
 	changed.LeaderWorkerTemplate.VolumeClaimTemplates = lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates
 	if previous.Equal(changed) {
 		return nil
@@ -190,7 +190,7 @@ func hasGroupNamed(lws *leaderworkersetv1.LeaderWorkerSet, name string) bool {
 func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	ctx, cancel := context.WithTimeout(ctx, w.options.DryRunTimeout)
 	defer cancel()
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	leaderField := "leaderTemplate"
 	if template.LeaderWorkerTemplate.LeaderTemplate == nil {
 		leaderField = "workerTemplate"

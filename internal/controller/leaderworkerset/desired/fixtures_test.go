@@ -51,7 +51,7 @@ func tpuContainer(name string) corev1.Container {
 
 // createdPods returns the pods of a group, by worker index, as the StatefulSet controller creates them.
 func createdPods(lws *leaderworkersetv1.LeaderWorkerSet, group int32) []*corev1.Pod {
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	leaders := desired.LeaderStatefulSet(lws, &template, key, rollout.Step{Replicas: *lws.Spec.Replicas})
 	leader := createdPod(&leaders.Spec.Template, leaders.Spec.ServiceName, fmt.Sprintf("llama-%d", group))
 	pods := []*corev1.Pod{leader}

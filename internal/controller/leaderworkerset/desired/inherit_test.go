@@ -145,7 +145,7 @@ func statefulSetsWith(metadata map[string]string) map[string]*appsv1.StatefulSet
 
 // statefulSetsOf returns the StatefulSet of the leaders of a set, and that of the workers of group 1.
 func statefulSetsOf(lws *leaderworkersetv1.LeaderWorkerSet) map[string]*appsv1.StatefulSet {
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	leaders := desired.LeaderStatefulSet(lws, &template, key, rollout.Step{Replicas: *lws.Spec.Replicas})
 	leader := createdPod(&leaders.Spec.Template, leaders.Spec.ServiceName, "llama-1")
 	workers := desired.WorkerStatefulSet(lws, &template, key, desired.Group{Index: 1, Leader: leader})

@@ -72,7 +72,7 @@ func leaderPod(annotations map[string]string) *corev1.Pod {
 
 func TestGoldenObjects(t *testing.T) {
 	simple, full := newSet(2), fullSet(t)
-	simpleTemplate, fullTemplate := revision.Of(simple), revision.Of(full)
+	simpleTemplate, fullTemplate := revision.TemplateOf(simple), revision.TemplateOf(full)
 	step := rollout.Step{Partition: 1, Replicas: 4}
 	leader := leaderPod(map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: "example.com/rack"})
 	group := desired.Group{Index: 1, Leader: leader, Topology: desired.Topology{Key: "example.com/rack", Value: "r1"}}
@@ -90,7 +90,7 @@ func TestGoldenObjects(t *testing.T) {
 // leader pods.
 func TestBuildersDoNotChangeTheirInput(t *testing.T) {
 	lws := fullSet(t)
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	leader := leaderPod(map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: "rack"})
 	group := desired.Group{Index: 1, Leader: leader}
 	lwsBefore, leaderBefore := lws.DeepCopy(), group.Leader.DeepCopy()
@@ -99,7 +99,7 @@ func TestBuildersDoNotChangeTheirInput(t *testing.T) {
 	workers := desired.WorkerStatefulSet(lws, &template, key, group)
 	workers.Spec.Template.Labels["x"], workers.Labels["x"], workers.Annotations["x"] = "y", "y", "y"
 	desired.GroupService(lws, group).Labels["x"] = "y"
-	if diff := cmp.Diff(revision.Of(lwsBefore), template); diff != "" {
+	if diff := cmp.Diff(revision.TemplateOf(lwsBefore), template); diff != "" {
 		t.Errorf("the template changed (-before +after):\n%s", diff)
 	}
 	if diff := cmp.Diff(lwsBefore, lws); diff != "" {
@@ -145,7 +145,7 @@ func TestOperatorsLabelsAreNotInherited(t *testing.T) {
 	}
 	lws.Labels = stray
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Labels = stray
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	leaders := desired.LeaderStatefulSet(lws, &template, "key", rollout.Step{Replicas: 1})
 	workers := desired.WorkerStatefulSet(lws, &template, "key", desired.Group{Leader: leaderPod(nil)})
 	for what, labels := range map[string]map[string]string{

@@ -241,7 +241,7 @@ func withService(m *snapshot.GroupMembers, template *revision.Template, verdict 
 	case service == nil:
 		const reason = "the group's Service is missing"
 		missing := desired.GroupService(m.LWS, of)
-		creation := write.Write{Create: missing, SelectedBy: missing.Labels, Optional: true, Reason: reason}
+		creation := write.Write{Create: missing, CacheLabels: missing.Labels, Optional: true, Reason: reason}
 		return Verdict{Action: CreateService, Reason: reason, Writes: append([]write.Write{creation}, verdict.Writes...)}
 	case !metav1.IsControlledBy(service, m.Leader) && !desired.ServesGroup(service, m.LWS, template, of):
 		verdict.Obstacle = snapshot.NameTaken("Service", service.Name)
@@ -351,7 +351,7 @@ func workersAreMissing(m *snapshot.GroupMembers, template *revision.Template) Ve
 	workers := desiredWorkers(m, template, topology)
 	return Verdict{
 		Action: CreateWorkers, Reason: "the workers are missing",
-		Writes: []write.Write{{Create: workers, SelectedBy: selectingLabels(m)}},
+		Writes: []write.Write{{Create: workers, CacheLabels: selectingLabels(m)}},
 	}
 }
 

@@ -35,7 +35,7 @@ type revisionDecision struct {
 // currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set
 // returns to becomes the newest again. One that somebody deleted is created again with its key, and no group restarts.
 func currentRevision(set *snapshot.Set) (revisionDecision, error) {
-	template, owned := revision.Of(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
+	template, owned := revision.TemplateOf(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
 	if current := equivalentRevision(set, owned); current != nil {
 		decision := revisionDecision{key: revision.Key(current), template: template}
 		if latest := revision.Latest(owned); current.Revision < latest {
@@ -77,9 +77,9 @@ func newRevision(
 }
 
 // creation creates a child that the set controls, if the set still exists.
-func creation(child write.Object, selectedBy map[string]string, reason string) write.Write {
+func creation(child write.Object, cacheLabels map[string]string, reason string) write.Write {
 	return write.Write{
-		Create: child, OwnerMustLive: metav1.GetControllerOf(child), SelectedBy: selectedBy, Reason: reason,
+		Create: child, OwnerMustLive: metav1.GetControllerOf(child), CacheLabels: cacheLabels, Reason: reason,
 	}
 }
 
@@ -115,8 +115,8 @@ func leaderWrites(
 	existing := set.Leaders
 	switch {
 	case existing == nil:
-		selectedBy := map[string]string{leaderworkersetv1.SetNameLabelKey: set.LWS.Name}
-		return []write.Write{creation(wanted, selectedBy, "the set has no leaders yet")}, nil
+		cacheLabels := map[string]string{leaderworkersetv1.SetNameLabelKey: set.LWS.Name}
+		return []write.Write{creation(wanted, cacheLabels, "the set has no leaders yet")}, nil
 	case !metav1.IsControlledBy(existing, set.LWS):
 		return nil, nameTaken(set.LWS, "StatefulSet", existing, whyNotAdopted(set.LWS, existing))
 	case len(released.Unfinished) > 0:
@@ -199,12 +199,12 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 // StatefulSet controller calls its current revision, even if all of them are deleted at once. While that revision isn't
 // known, none is deleted.
 func surplusRevisions(set *snapshot.Set, key string) []write.Write {
-	used := map[string]bool{key: true, set.CurrentKey: true}
+	used := map[string]bool{key: true, set.BelowPartitionKey: true}
 	for _, group := range set.Groups {
 		used[group.Revision()] = true
 	}
 	if leaders := set.Leaders; leaders != nil {
-		if leaders.Status.CurrentRevision != "" && set.CurrentKey == "" {
+		if leaders.Status.CurrentRevision != "" && set.BelowPartitionKey == "" {
 			return nil
 		}
 		used[leaders.Labels[leaderworkersetv1.RevisionLabelKey]] = true

@@ -154,7 +154,7 @@ func readyGroup(
 		},
 		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
 	}
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	workers := desired.WorkerStatefulSet(lws, &template, key, desired.Group{Index: index, Leader: leader})
 	workers.UID = types.UID(fmt.Sprintf("workers-%d-%s", index, key))
 	workers.Status.Replicas, workers.Status.ReadyReplicas = *workers.Spec.Replicas, *workers.Spec.Replicas

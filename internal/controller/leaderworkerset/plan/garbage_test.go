@@ -128,7 +128,7 @@ func garbageGroup(filler *randfill.Filler, observed *world) *snapshot.GroupMembe
 
 // injectAll builds the children of a set, and injects a pod of each.
 func injectAll(lws *leaderworkersetv1.LeaderWorkerSet) {
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	leaders := desired.LeaderStatefulSet(lws, &template, "key", rollout.Step{})
 	leader := &corev1.Pod{ObjectMeta: leaders.Spec.Template.ObjectMeta, Spec: leaders.Spec.Template.Spec}
 	leader.Name = "x-1"

@@ -29,9 +29,9 @@ type Memory struct {
 	// Incarnations are those that passes over the groups observed, by index.
 	Incarnations map[int32]restart.Incarnation
 
-	// Unschedulable are the groups that have workers which no node can take, and why, by index. Passes over the groups
-	// observe that.
-	Unschedulable map[int32]string
+	// UnschedulableWorkers are the groups that have workers which no node can take, and why, by index. Passes over the
+	// groups observe that.
+	UnschedulableWorkers map[int32]string
 
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders
@@ -108,8 +108,8 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	}
 	released := release.Next(release.Input{
 		Set: set, Key: current.key,
-		Failed:        restart.Failed(set.Groups, memory.Incarnations, record.Entries),
-		Unschedulable: memory.Unschedulable,
+		Failed:               restart.Failed(set.Groups, memory.Incarnations, record.Entries),
+		UnschedulableWorkers: memory.UnschedulableWorkers,
 	})
 	restarts := restart.Next(restart.Input{
 		Set:          set,
@@ -123,14 +123,14 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	})
 	children := childrenOf(set, current, &released, &restarts)
 	next, statusEvents := status.Next(status.Input{
-		Set:           set,
-		Revision:      current.key,
-		Release:       released,
-		Obstacles:     slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
-		Crashes:       restarts.Crashes,
-		Unschedulable: memory.Unschedulable,
-		Unrecorded:    restarts.Unrecorded,
-		Now:           metav1.NewTime(now),
+		Set:                  set,
+		Revision:             current.key,
+		Release:              released,
+		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
+		Crashes:              restarts.Crashes,
+		UnschedulableWorkers: memory.UnschedulableWorkers,
+		Unrecorded:           restarts.Unrecorded,
+		Now:                  metav1.NewTime(now),
 	})
 	next, wait := delayed(set.LWS, next, memory.StatusWrittenAt, now, options)
 	return Set{
@@ -221,9 +221,9 @@ func checks(set *snapshot.Set, released *release.Decision) []write.Write {
 func deletions(released *release.Decision, restarts *restart.Decision) []write.Write {
 	deleted := map[int32]bool{}
 	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
-	for _, restart := range restarts.Restarts {
-		deleted[restart.Group.Index] = true
-		restarted = append(restarted, restart.Group.Leader)
+	for _, due := range restarts.Restarts {
+		deleted[due.Group.Index] = true
+		restarted = append(restarted, due.Group.Leader)
 	}
 	for _, group := range released.Replace {
 		if !deleted[group.Index] {
@@ -261,8 +261,8 @@ func nextLeaders(
 	set *snapshot.Set, previous restart.Leaders, key string, released *release.Decision, restarts *restart.Decision,
 ) restart.Leaders {
 	deleted := map[int32]bool{}
-	for _, restart := range restarts.Restarts {
-		deleted[restart.Group.Index] = true
+	for _, due := range restarts.Restarts {
+		deleted[due.Group.Index] = true
 	}
 	for _, group := range released.Replace {
 		deleted[group.Index] = true

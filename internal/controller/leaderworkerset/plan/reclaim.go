@@ -118,7 +118,7 @@ func isOperators(service, wanted *corev1.Service) bool {
 // differences returns the fields in which a StatefulSet will always differ from the set's leader StatefulSet: those
 // that can't be changed, and where its ordinals start. All others are changed once it is adopted.
 func differences(lws *leaderworkersetv1.LeaderWorkerSet, existing *appsv1.StatefulSet) []string {
-	template := revision.Of(lws)
+	template := revision.TemplateOf(lws)
 	is, wanted := &existing.Spec, &desired.LeaderStatefulSet(lws, &template, "", rollout.Step{}).Spec
 	var fields []string
 	for _, field := range []struct {

@@ -36,7 +36,7 @@ func withoutRevision(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) *worl
 	for i, group := range observed.Groups {
 		group.Leader.Labels = maps.Clone(group.Leader.Labels)
 		group.Leader.Labels[leaderworkersetv1.RevisionLabelKey] = othersKey
-		template := revision.Of(lws)
+		template := revision.TemplateOf(lws)
 		of := desired.Group{Index: group.Index, Leader: group.Leader}
 		workers := desired.WorkerStatefulSet(lws, &template, othersKey, of)
 		workers.UID, workers.Status = group.Workers.UID, group.Workers.Status
@@ -90,7 +90,7 @@ func TestRestoreDeletedRevision(t *testing.T) {
 			if got := revision.Key(created); got != othersKey || created.Name != "llama-"+othersKey+"-1" {
 				t.Errorf("revision %s has the key %s, want %s", created.Name, got, othersKey)
 			}
-			if template, err := revision.Parse(created); err != nil || !template.Equal(revision.Of(lws)) {
+			if template, err := revision.Parse(created); err != nil || !template.Equal(revision.TemplateOf(lws)) {
 				t.Errorf("the revision isn't what the set asks for: %v", err)
 			}
 			wantUntouched(t, planned.Writes)

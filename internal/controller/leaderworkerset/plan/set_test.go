@@ -440,11 +440,11 @@ func TestForSetKeepsTheRevisionBelowThePartition(t *testing.T) {
 	}
 	observed.Leaders.Status.CurrentRevision = "llama-current"
 	kept("the current revision isn't known")
-	observed.CurrentKey = revision.Key(first)
+	observed.BelowPartitionKey = revision.Key(first)
 	kept("the current revision is known")
 
 	// Once the rollout is complete, no group is created at it.
-	observed.CurrentKey = observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+	observed.BelowPartitionKey = observed.Leaders.Labels[leaderworkersetv1.RevisionLabelKey]
 	wantWrites(t, "afterwards", forSet(t, observed).Writes, "delete *v1.ControllerRevision "+first.Name)
 }
 

@@ -29,8 +29,8 @@ type Input struct {
 	// replace the groups of the earlier one, one after the other.
 	Failed map[int32]bool
 
-	// Unschedulable are the groups that have workers which no node can take, by index.
-	Unschedulable map[int32]string
+	// UnschedulableWorkers are the groups that have workers which no node can take, by index.
+	UnschedulableWorkers map[int32]string
 }
 
 // Decision is the next step of a rolling update, as the leader StatefulSet carries it.
@@ -217,7 +217,7 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 			groups[group.Index] = rollout.Group{
 				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
 				UpToDate:  upToDate,
-				LacksRoom: group.LacksRoom() || in.Unschedulable[group.Index] != "",
+				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index] != "",
 			}
 		}
 	}

@@ -13,30 +13,40 @@
 // budget: no other group may be replaced, so the partition has to stay at 4. Yet group 0 is the group to replace, at
 // revision 2. No partition says "group 0, but not group 3". So the operator releases group 0 as well:
 //
-//	step                  1                    2                      3                   4
-//	operator              Release{4, [0]};     OnDelete, as group 0   RollingUpdate,      group 0 is ready:
-//	                      once observed,       is missing             partition 4         Release{3, [0]}
-//	                      deletes pod a-0
-//	StatefulSet           partition 4 is       creates a-0 at         keeps groups 1-3    deletes a-3, and
-//	controller            observed             revision 2             at revision 1       creates it at 2
-//	webhook               -                    admits a-0 at 2        -                   admits a-3 at 2
+//	step               1                    2                    3                    4
+//	operator, set      Release{4, [0]};     OnDelete, as group   RollingUpdate,       group 0 is ready:
+//	pass               once observed,       0 is missing         partition 4          Release{3, [0]}
+//	                   deletes pod a-0
+//	operator, group    stops the workers    -                    creates the workers  stops and creates
+//	passes             of group 0                                of group 0           those of group 3
+//	StatefulSet        observes             creates a-0 at       keeps groups 1-3     deletes a-3, and
+//	controller         partition 4          revision 2           at revision 1        creates it at 2
+//	webhook            -                    refuses a-0 at 1,    -                    admits a-3
+//	                                        admits it at 2
 //
-// A StatefulSet with the strategy RollingUpdate creates every pod below its partition at the previous revision. One
-// with OnDelete creates every pod at the current revision. So the operator switches between both: the strategy is
-// OnDelete while the lowest missing leader is one of Also, else RollingUpdate. The lowest is what counts, as the
-// StatefulSet controller creates missing pods in order and stops at the first that is refused.
+// And so on from the highest index. When the partition comes down to 0, it includes group 0, and the annotation that
+// names it is removed.
+//
+// A StatefulSet with the strategy RollingUpdate creates every pod below its partition at the earlier revision. One with
+// OnDelete creates every pod at the current revision. So the operator switches between both: the strategy is OnDelete
+// while the lowest missing leader is one of Also, else RollingUpdate. The lowest is what counts: the StatefulSet
+// controller creates missing pods from there on, and a refusal ends its pass.
 //
 // # When one of them is late, or dies
 //
 //   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision.
-//     The webhook refuses that pod, see [Refusal]. The controller tries again, and by then has observed the change.
+//     Below the partition, the webhook refuses that pod while there is an annotation, see [Refusal]. The controller
+//     tries again, and by then has observed the change. From the partition on, the webhook admits the pod, and the
+//     rollout replaces it like any outdated one.
 //   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a
-//     leader that the StatefulSet controller doesn't call previous, it checks that the StatefulSet is as observed.
-//   - The operator dies at any step: the annotation on the StatefulSet has the whole release. The next operator reads
-//     it, and goes on from there. The webhook of another replica reads it as well.
+//     leader that isn't of the StatefulSet's status.currentRevision, it checks that the StatefulSet is as observed.
+//   - The operator dies at any step: the partition and the annotation on the StatefulSet are the whole release. The
+//     next operator reads them, and goes on from there. So does the webhook of another replica.
+//   - The replica was elected just before: its cache may not show the last release of its predecessor yet. A leader
+//     that its webhook admits at the earlier revision then is replaced like any outdated one.
 //   - A new revision comes in the middle: the StatefulSet controller may delete leaders at any time that were released
 //     to the revision before and still run. The operator deletes them first, while the old release still names them.
-//     Only then does the release to the new revision begin, with no group released.
+//     Only then does it write the first release to the new revision, which is decided as if no group were released.
 //   - The webhook is down: its failure policy refuses all pods of the set. None is created at the wrong revision.
 package release
 

@@ -66,7 +66,7 @@ func Failed(groups []snapshot.Group, incarnations map[int32]Incarnation, record 
 	failed := map[int32]bool{}
 	for _, group := range groups {
 		leader := group.Leader.UID
-		exhausted := leader != "" && record[group.Index].Exhausted == leader
+		exhausted := leader != "" && record[group.Index].ExhaustedLeader == leader
 		if exhausted || incarnations[group.Index].failedAs(leader) {
 			failed[group.Index] = true
 		}

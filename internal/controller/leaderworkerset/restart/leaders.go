@@ -27,10 +27,10 @@ type Leader struct {
 // else deleted and the StatefulSet controller created again. A deletion that was reported before is left out.
 func (l Leaders) Causes(groups []snapshot.Group, restarts []Restart) map[int32]string {
 	causes := map[int32]string{}
-	for _, restart := range restarts {
-		leader := restart.Group.Leader
-		if previous := l[restart.Group.Index]; previous.UID != leader.UID || !previous.Expected {
-			causes[restart.Group.Index] = restart.Reason
+	for _, due := range restarts {
+		leader := due.Group.Leader
+		if previous := l[due.Group.Index]; previous.UID != leader.UID || !previous.Expected {
+			causes[due.Group.Index] = due.Reason
 		}
 	}
 	for _, group := range groups {

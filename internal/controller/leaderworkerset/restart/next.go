@@ -186,7 +186,7 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	}
 	entry = in.resumed(entry, group.Leader.UID)
 	incarnation := in.Incarnations[group.Index]
-	if entry.Exhausted != "" || !incarnation.failedAs(group.Leader.UID) {
+	if entry.ExhaustedLeader != "" || !incarnation.failedAs(group.Leader.UID) {
 		return verdict{entry: entry}
 	}
 	if !incarnation.Crashed {
@@ -199,7 +199,7 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	}
 	switch wait := in.Options.delay(crashed.Restarts) - since; {
 	case !in.mayRestart(crashed):
-		crashed.Exhausted = group.Leader.UID
+		crashed.ExhaustedLeader = group.Leader.UID
 		return verdict{entry: crashed}
 	case wait > 0:
 		return verdict{entry: entry, wait: wait}
@@ -229,12 +229,12 @@ func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
 // goes on if somebody raised the limit.
 func (in *Input) resumed(entry Entry, leader types.UID) Entry {
 	switch {
-	case entry.Exhausted == "":
+	case entry.ExhaustedLeader == "":
 		return entry
-	case entry.Exhausted != leader:
+	case entry.ExhaustedLeader != leader:
 		return Entry{Fingerprint: entry.Fingerprint}
 	case in.mayRestart(entry):
-		entry.Exhausted = ""
+		entry.ExhaustedLeader = ""
 	}
 	return entry
 }
@@ -251,7 +251,7 @@ func (in *Input) crash(group snapshot.Group, verdict verdict) Crash {
 	if verdict.wait > 0 && group.Uninjected == nil {
 		crash.Waiting = in.Incarnations[group.Index].Failure
 	}
-	if verdict.entry.Exhausted != "" {
+	if verdict.entry.ExhaustedLeader != "" {
 		crash.Exhausted = verdict.entry.Reason
 	}
 	since := in.Now.Sub(time.Unix(verdict.entry.LastRestart, 0))
@@ -294,6 +294,6 @@ func (in *Input) anyUnrecorded(record Record) bool {
 		slices.ContainsFunc(in.Set.Groups, func(group snapshot.Group) bool {
 			entry, leader := record[group.Index], group.Leader.UID
 			return group.Ready() && group.Index < *in.Set.LWS.Spec.Replicas &&
-				!isOfLeader(entry.Fingerprint, leader) && entry.Exhausted != leader
+				!isOfLeader(entry.Fingerprint, leader) && entry.ExhaustedLeader != leader
 		})
 }

@@ -34,8 +34,9 @@ type Entry struct {
 	// Reason is the reason of the last crash.
 	Reason string `json:"reason,omitempty"`
 
-	// Exhausted is the leader pod of the incarnation that had no restarts left when it crashed; empty while some are left.
-	Exhausted types.UID `json:"failed,omitempty"`
+	// ExhaustedLeader is the leader pod of the incarnation that had no restarts left when it crashed; empty while some are
+	// left.
+	ExhaustedLeader types.UID `json:"failed,omitempty"`
 
 	// Uninjected is how often in a row the group was restarted because a pod was created without the webhook.
 	Uninjected int32 `json:"uninjected,omitempty"`

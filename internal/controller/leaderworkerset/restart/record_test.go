@@ -33,7 +33,7 @@ func TestFormat(t *testing.T) {
 			"one that crashed, and one that has no restarts left",
 			restart.Record{
 				1: {Fingerprint: "x", Restarts: 2, LastRestart: 1700000000, Reason: "a container restarted in pod a-1"},
-				2: {Exhausted: "uid"},
+				2: {ExhaustedLeader: "uid"},
 			},
 			`{"1":{"life":"x","restarts":2,"lastRestart":1700000000,"reason":"a container restarted in pod a-1"},` +
 				`"2":{"failed":"uid"}}`,

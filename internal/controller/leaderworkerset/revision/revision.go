@@ -30,8 +30,8 @@ type Template struct {
 	NetworkConfig        leaderworkersetv1.NetworkConfig
 }
 
-// Of returns the template that the set asks for, with defaults filled in.
-func Of(lws *leaderworkersetv1.LeaderWorkerSet) Template {
+// TemplateOf returns the template that the set asks for, with defaults filled in.
+func TemplateOf(lws *leaderworkersetv1.LeaderWorkerSet) Template {
 	return defaulted(&lws.Spec.LeaderWorkerTemplate, lws.Spec.NetworkConfig)
 }
 
@@ -98,7 +98,7 @@ func Find(revisions []*appsv1.ControllerRevision, key string) *appsv1.Controller
 // Equivalent returns the newest of the set's revisions that means what the set asks for; nil if there is none. The
 // revisions are given oldest first. Those that can't be read are skipped.
 func Equivalent(lws *leaderworkersetv1.LeaderWorkerSet, owned []*appsv1.ControllerRevision) *appsv1.ControllerRevision {
-	wanted := Of(lws)
+	wanted := TemplateOf(lws)
 	for _, revision := range slices.Backward(owned) {
 		if template, err := Parse(revision); err == nil && template.Equal(wanted) {
 			return revision
@@ -112,7 +112,7 @@ func Equivalent(lws *leaderworkersetv1.LeaderWorkerSet, owned []*appsv1.Controll
 func New(
 	lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision,
 ) (*appsv1.ControllerRevision, error) {
-	template := Of(lws)
+	template := TemplateOf(lws)
 	key, err := template.unusedKey(named)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func New(
 func Restored(
 	lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision, key string,
 ) (*appsv1.ControllerRevision, error) {
-	data, err := Of(lws).patch()
+	data, err := TemplateOf(lws).patch()
 	if err != nil {
 		return nil, err
 	}

@@ -223,10 +223,10 @@ func TestParseIsTheInverseOfNew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(revision.Of(lws), got); diff != "" {
+		if diff := cmp.Diff(revision.TemplateOf(lws), got); diff != "" {
 			t.Errorf("%s (-of the set +parsed):\n%s", manifest, diff)
 		}
-		if !got.Equal(revision.Of(lws)) {
+		if !got.Equal(revision.TemplateOf(lws)) {
 			t.Errorf("%s: not Equal after Parse", manifest)
 		}
 	}
@@ -353,10 +353,10 @@ func TestEqual(t *testing.T) {
 		{"no networkConfig is Shared", func(s *spec) { s.NetworkConfig = nil }, false},
 	} {
 		lws := readSet(t, "full.yaml")
-		before := revision.Of(lws)
+		before := revision.TemplateOf(lws)
 		known := newRevision(t, lws)
 		tc.change(&lws.Spec)
-		if got := revision.Of(lws).Equal(before); got != tc.want {
+		if got := revision.TemplateOf(lws).Equal(before); got != tc.want {
 			t.Errorf("%s: Equal is %t, want %t", tc.name, got, tc.want)
 		}
 		if got := revision.Equivalent(lws, []*appsv1.ControllerRevision{known}) != nil; got != tc.want {
@@ -375,9 +375,9 @@ func TestEqualWithoutLeaderTemplate(t *testing.T) {
 		"no size":          func(s *leaderworkersetv1.LeaderWorkerSetSpec) { s.LeaderWorkerTemplate.Size = nil },
 	} {
 		lws := readSet(t, "minimal.yaml")
-		before := revision.Of(lws)
+		before := revision.TemplateOf(lws)
 		change(&lws.Spec)
-		if !revision.Of(lws).Equal(before) {
+		if !revision.TemplateOf(lws).Equal(before) {
 			t.Errorf("%s: not Equal", name)
 		}
 	}

@@ -95,9 +95,9 @@ type Decision struct {
 // stay: groups 4 and 3 are replaced, the partition is 3. When group 4 is ready again, 4 are ready, one more may be
 // replaced: group 2, partition 2. And so on to 0.
 //
-// Another one, with group 0 broken: 4 are ready, 3 have to stay, so one may be replaced; the broken group takes the
-// second of the two turns. The partition can't reach it, since it falls group by group from the highest. So group 4 is
-// replaced, the partition is 4, and group 0 is released as well.
+// Another one, with group 0 broken: 4 are ready, 3 have to stay, so one ready group may be replaced, and the broken one
+// as well. The partition can't reach group 0, since it falls group by group from the highest. So group 4 is replaced,
+// the partition is 4, and group 0 is released as well.
 func Next(in Input) Decision {
 	surge, gaveWay := in.surge()
 	replicas := in.Replicas + surge

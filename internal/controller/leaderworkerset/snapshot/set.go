@@ -33,9 +33,9 @@ type Set struct {
 	// Revisions are the ControllerRevisions that carry the set's label, whoever owns them.
 	Revisions []*appsv1.ControllerRevision
 
-	// CurrentKey is the key of the revision at which the StatefulSet controller creates leaders below the partition. It is
-	// empty if that isn't known.
-	CurrentKey string
+	// BelowPartitionKey is the key of the revision at which the StatefulSet controller creates leaders below the
+	// partition. It is empty if that isn't known.
+	BelowPartitionKey string
 
 	// LostWorkers is a worker StatefulSet of the leader StatefulSet's revision, with its pod template. Nil unless that
 	// revision was deleted: then the StatefulSets alone show what it was. Nil as well if there are no such workers.

@@ -41,8 +41,8 @@ type Input struct {
 	// Crashes are the groups that crashed, by index.
 	Crashes map[int32]restart.Crash
 
-	// Unschedulable are the groups that have workers which no node can take, and why, by index.
-	Unschedulable map[int32]string
+	// UnschedulableWorkers are the groups that have workers which no node can take, and why, by index.
+	UnschedulableWorkers map[int32]string
 
 	// Unrecorded says that a group is ready of which the record says nothing yet. Available has to wait for that.
 	Unrecorded bool

@@ -73,8 +73,8 @@ func why(
 			"the leader pod waits for the pods of the group's previous incarnation to be gone"
 	case snapshot.Unschedulable(group.Leader) != "":
 		return leaderworkersetv1.UnreadyUnschedulable, snapshot.Unschedulable(group.Leader)
-	case in.Unschedulable[index] != "":
-		return leaderworkersetv1.UnreadyUnschedulable, in.Unschedulable[index]
+	case in.UnschedulableWorkers[index] != "":
+		return leaderworkersetv1.UnreadyUnschedulable, in.UnschedulableWorkers[index]
 	case !snapshot.PodReady(group.Leader):
 		return leaderworkersetv1.UnreadyLeader, "the leader pod isn't ready"
 	default:
