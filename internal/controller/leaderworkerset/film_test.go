@@ -201,7 +201,7 @@ func (s scene) becomes(what string, change change) {
 
 // TestFilms compares the films of orderly worlds with golden files, which people have reviewed.
 func TestFilms(t *testing.T) {
-	for name, play := range map[string]func(scene){
+	compareFilms(t, "", map[string]func(scene){
 		"create": func(s scene) { s.starts("3 groups of 4", newSet(3, 4)) },
 		"leader-ready": func(s scene) {
 			s.starts("2 groups of 3, workers after their leader is ready", newSet(2, 3, leaderReady))
@@ -299,11 +299,33 @@ func TestFilms(t *testing.T) {
 		},
 		"sibling-in-the-way": playSiblingInTheWay,
 		"sibling-too-early":  playSiblingTooEarly,
-	} {
+	})
+}
+
+// compareFilms plays each film in an orderly world, and compares it with the golden file that has the prefix and its
+// name.
+func compareFilms(t *testing.T, prefix string, films map[string]func(scene)) {
+	t.Helper()
+	for name, play := range films {
 		t.Run(name, func(t *testing.T) {
 			world := simulate.New(t, operatorUnderTest(t))
 			play(scene{t, world})
-			checkFilm(t, name, world.Film())
+			checkFilm(t, prefix+name, world.Film())
+		})
+	}
+}
+
+// playAtRandom plays each film in random worlds.
+func playAtRandom(t *testing.T, films map[string]func(scene)) {
+	t.Helper()
+	for name, play := range films {
+		t.Run(name, func(t *testing.T) {
+			inRandomWorlds(t, max(*seeds/40, 1), func(t *testing.T, seed uint64) string {
+				t.Helper()
+				world := simulate.NewRandom(t, operatorUnderTest(t), seed)
+				play(scene{t, world})
+				return world.Film()
+			})
 		})
 	}
 }

@@ -170,29 +170,10 @@ var restartFilms = map[string]func(scene){
 
 // TestRestartFilms compares the films of groups that fail, in orderly worlds, with golden files, which people have
 // reviewed.
-func TestRestartFilms(t *testing.T) {
-	for name, play := range restartFilms {
-		t.Run(name, func(t *testing.T) {
-			world := simulate.New(t, operatorUnderTest(t))
-			play(scene{t, world})
-			checkFilm(t, "restart-"+name, world.Film())
-		})
-	}
-}
+func TestRestartFilms(t *testing.T) { compareFilms(t, "restart-", restartFilms) }
 
 // TestRestartFilmsAtRandom runs the same films in random worlds, where the sets recover as well.
-func TestRestartFilmsAtRandom(t *testing.T) {
-	for name, play := range restartFilms {
-		t.Run(name, func(t *testing.T) {
-			inRandomWorlds(t, max(*seeds/40, 1), func(t *testing.T, seed uint64) string {
-				t.Helper()
-				world := simulate.NewRandom(t, operatorUnderTest(t), seed)
-				play(scene{t, world})
-				return world.Film()
-			})
-		})
-	}
-}
+func TestRestartFilmsAtRandom(t *testing.T) { playAtRandom(t, restartFilms) }
 
 // TestRandomRestarts scales and changes sets in random worlds, with accidents of pods, nodes and the operator.
 func TestRandomRestarts(t *testing.T) {

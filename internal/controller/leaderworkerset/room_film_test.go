@@ -15,7 +15,7 @@ import (
 
 // TestRoomFilms compares rollouts in clusters that have room for exactly the groups that are asked for.
 func TestRoomFilms(t *testing.T) {
-	for name, play := range map[string]func(scene){
+	compareFilms(t, "", map[string]func(scene){
 		"room-quota": func(s scene) {
 			s.starts("2 groups of 3, maxUnavailable 1, maxSurge 1", newSet(2, 3, withBudget(1, 1)))
 			s.LimitPods(6)
@@ -46,13 +46,7 @@ func TestRoomFilms(t *testing.T) {
 			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
 			s.becomes("image:2, 3 groups", both(withImage(2), scaledTo(3)))
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			world := simulate.New(t, operatorUnderTest(t))
-			play(scene{t, world})
-			checkFilm(t, name, world.Film())
-		})
-	}
+	})
 }
 
 func both(first, second change) change {

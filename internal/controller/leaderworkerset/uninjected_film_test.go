@@ -77,29 +77,10 @@ var uninjectedFilms = map[string]func(scene){
 
 // TestUninjectedFilms compares what happens to such groups, in an orderly world, with what people have read and found
 // good.
-func TestUninjectedFilms(t *testing.T) {
-	for name, play := range uninjectedFilms {
-		t.Run(name, func(t *testing.T) {
-			world := simulate.New(t, operatorUnderTest(t))
-			play(scene{t, world})
-			checkFilm(t, "uninjected-"+name, world.Film())
-		})
-	}
-}
+func TestUninjectedFilms(t *testing.T) { compareFilms(t, "uninjected-", uninjectedFilms) }
 
 // TestUninjectedFilmsAtRandom plays the films in random worlds.
-func TestUninjectedFilmsAtRandom(t *testing.T) {
-	for name, play := range uninjectedFilms {
-		t.Run(name, func(t *testing.T) {
-			inRandomWorlds(t, max(*seeds/40, 1), func(t *testing.T, seed uint64) string {
-				t.Helper()
-				world := simulate.NewRandom(t, operatorUnderTest(t), seed)
-				play(scene{t, world})
-				return world.Film()
-			})
-		})
-	}
-}
+func TestUninjectedFilmsAtRandom(t *testing.T) { playAtRandom(t, uninjectedFilms) }
 
 // TestRandomUninjected has accidents happen with and without the webhook, in random worlds.
 func TestRandomUninjected(t *testing.T) {
