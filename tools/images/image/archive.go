@@ -59,7 +59,8 @@ func pack(dir, file string) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content))}
+		if err := archive.WriteHeader(header); err != nil {
 			return err
 		}
 		_, err = archive.Write(content)

@@ -118,7 +118,8 @@ func (s *Spec) Image(architecture string) (v1.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		image, err = mutate.Append(image, mutate.Addendum{Layer: layer, History: v1.History{Created: v1.Time{Time: s.Created}}})
+		history := v1.History{Created: v1.Time{Time: s.Created}}
+		image, err = mutate.Append(image, mutate.Addendum{Layer: layer, History: history})
 		if err != nil {
 			return nil, err
 		}
@@ -131,7 +132,8 @@ func (s *Spec) layers(architecture string) (layers [][]byte, err error) {
 	for _, one := range s.Copies {
 		layer := newLayer(s.Created)
 		source := strings.ReplaceAll(one.Source, ArchitectureVariable, architecture)
-		if err := errors.Join(layer.addParents(one.Target), layer.addTree(source, one.Target), layer.archive.Close()); err != nil {
+		err := errors.Join(layer.addParents(one.Target), layer.addTree(source, one.Target), layer.archive.Close())
+		if err != nil {
 			return nil, err
 		}
 		layers = append(layers, layer.content.Bytes())
@@ -199,7 +201,8 @@ func (l layer) addTree(source, target string) error {
 
 func (l layer) addDirectory(name string, mode int64) error {
 	return l.archive.WriteHeader(&tar.Header{
-		Typeflag: tar.TypeDir, Name: strings.TrimPrefix(name, "/") + "/", Mode: mode, ModTime: l.created, Format: tar.FormatPAX,
+		Typeflag: tar.TypeDir, Name: strings.TrimPrefix(name, "/") + "/", Mode: mode,
+		ModTime: l.created, Format: tar.FormatPAX,
 	})
 }
 
@@ -217,7 +220,8 @@ func (l layer) addFile(source, name string) error {
 		mode = 0o755
 	}
 	err = l.archive.WriteHeader(&tar.Header{
-		Typeflag: tar.TypeReg, Name: strings.TrimPrefix(name, "/"), Mode: mode, Size: int64(len(content)), ModTime: l.created, Format: tar.FormatPAX,
+		Typeflag: tar.TypeReg, Name: strings.TrimPrefix(name, "/"), Mode: mode, Size: int64(len(content)),
+		ModTime: l.created, Format: tar.FormatPAX,
 	})
 	if err != nil {
 		return err

@@ -106,7 +106,8 @@ func checkImage(t *testing.T, made v1.ImageIndex, described v1.Descriptor, spec 
 		t.Errorf("platform (-index +image):\n%s", diff)
 	}
 	want := v1.Config{
-		User: "65532:0", WorkingDir: "/", Env: spec.Environment, Entrypoint: spec.Entrypoint, Cmd: spec.Arguments, Labels: spec.Labels,
+		User: "65532:0", WorkingDir: "/", Env: spec.Environment,
+		Entrypoint: spec.Entrypoint, Cmd: spec.Arguments, Labels: spec.Labels,
 	}
 	if diff := cmp.Diff(want, config.Config); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -156,7 +157,8 @@ func filesIn(t *testing.T, one v1.Image, made time.Time) (files []string) {
 			}
 			files = append(files, line)
 			if header.Uid != 0 || header.Gid != 0 || header.Uname != "" || header.Gname != "" || !header.ModTime.Equal(made) {
-				t.Errorf("%s: of %d:%d (%s:%s) at %s", header.Name, header.Uid, header.Gid, header.Uname, header.Gname, header.ModTime)
+				t.Errorf("%s: of %d:%d (%s:%s) at %s",
+					header.Name, header.Uid, header.Gid, header.Uname, header.Gname, header.ModTime)
 			}
 		}
 		if err := content.Close(); err != nil {
@@ -217,10 +219,12 @@ func TestErrors(t *testing.T) {
 		change func(*image.Spec)
 		want   string
 	}{
-		"no architecture":       {func(s *image.Spec) { s.Architectures = nil }, "without architectures"},
-		"a program that lacks":  {func(s *image.Spec) { s.Architectures = append(s.Architectures, "arm64") }, "arm64: "},
-		"a relative target":     {func(s *image.Spec) { s.Copies[0].Target = "etc" }, `"etc" isn't an absolute path`},
-		"neither file nor else": {func(s *image.Spec) { s.Copies[0].Source = filepath.Join(dir, "link") }, "neither a file nor a directory"},
+		"no architecture":      {func(s *image.Spec) { s.Architectures = nil }, "without architectures"},
+		"a program that lacks": {func(s *image.Spec) { s.Architectures = append(s.Architectures, "arm64") }, "arm64: "},
+		"a relative target":    {func(s *image.Spec) { s.Copies[0].Target = "etc" }, `"etc" isn't an absolute path`},
+		"neither file nor else": {
+			func(s *image.Spec) { s.Copies[0].Source = filepath.Join(dir, "link") }, "neither a file nor a directory",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := specOf(dir)
