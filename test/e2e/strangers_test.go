@@ -33,7 +33,10 @@ func TestServiceOfUser(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t)
 			service := &corev1.Service{
-				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: test.service},
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: namespace, Name: test.service,
+					Labels: map[string]string{leaderworkersetv1.SetNameLabelKey: "mine", "app": "of-the-user"},
+				},
 				Spec: corev1.ServiceSpec{
 					ClusterIP: corev1.ClusterIPNone,
 					Selector:  map[string]string{leaderworkersetv1.SetNameLabelKey: "mine"},

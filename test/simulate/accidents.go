@@ -90,8 +90,3 @@ func restarted(statuses []corev1.ContainerStatus, name string) []corev1.Containe
 func (w *World) LimitNodes(pods int) {
 	w.User(fmt.Sprintf("limits each node to %d pods", pods), func() error { w.room = pods; return nil })
 }
-
-// LimitPods limits the pods that may exist, terminating ones included, as a quota does.
-func (w *World) LimitPods(pods int) {
-	w.User(fmt.Sprintf("limits the quota to %d pods", pods), func() error { w.API.quota = pods; return nil })
-}

@@ -28,9 +28,8 @@ const statefulSetRevisionLabel = "controller.kubernetes.io/hash"
 
 // CacheByObject limits the cache to objects that are labeled as part of a LeaderWorkerSet, and to the fields that
 // passes read. It selects all LeaderWorkerSets and fills in their defaults. The StatefulSet controller's own revisions
-// have the labels of their pods. The cache leaves out those of worker StatefulSets, which are one for each group. It
-// selects all Services, of which it keeps little: a Service that has the name of a set's own may be the user's, and
-// have no labels. Readers share the objects of the cache and must not change them.
+// have the labels of their pods. The cache leaves out those of worker StatefulSets, which are one for each group.
+// Readers share the objects of the cache and must not change them.
 func CacheByObject() map[client.Object]cache.ByObject {
 	part := labels.NewSelector().Add(requirement(leaderworkersetv1.SetNameLabelKey, selection.Exists))
 	revision := part.Add(requirement(leaderworkersetv1.GroupIndexLabelKey, selection.DoesNotExist))
@@ -42,7 +41,7 @@ func CacheByObject() map[client.Object]cache.ByObject {
 		&appsv1.ControllerRevision{}:    {Label: revision, Transform: trimRevision, UnsafeDisableDeepCopy: shared},
 		&corev1.Pod{}:                   {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: shared},
 		&corev1.PersistentVolumeClaim{}: {Label: part, Transform: trimClaim, UnsafeDisableDeepCopy: shared},
-		&corev1.Service{}:               {Transform: trimService, UnsafeDisableDeepCopy: shared},
+		&corev1.Service{}:               {Label: part, Transform: trimService, UnsafeDisableDeepCopy: shared},
 	}
 }
 
@@ -222,7 +221,7 @@ func trimStatefulSet(object any) (any, error) {
 		trimmed.Spec.VolumeClaimTemplates = nil
 	}
 	trimmed.Status.ObservedGeneration = sts.Status.ObservedGeneration
-	trimmed.Status.Replicas, trimmed.Status.ReadyReplicas = sts.Status.Replicas, sts.Status.ReadyReplicas
+	trimmed.Status.ReadyReplicas = sts.Status.ReadyReplicas
 	trimmed.Status.CurrentRevision = sts.Status.CurrentRevision
 	return trimmed, nil
 }
@@ -246,7 +245,7 @@ func trimRevision(object any) (any, error) {
 }
 
 // trimService keeps the owners of a Service, which pods it resolves, and its ports, which the operator's own has none
-// of. Of a Service without the label of a set, it drops labels and annotations as well. Passes never update the spec.
+// of. Passes never update the spec.
 func trimService(object any) (any, error) {
 	service, ok := object.(*corev1.Service)
 	if !ok {
@@ -254,11 +253,7 @@ func trimService(object any) (any, error) {
 	}
 	trimmed := &corev1.Service{TypeMeta: service.TypeMeta, ObjectMeta: trimmedMeta(service.ObjectMeta)}
 	trimmed.Spec.ClusterIP, trimmed.Spec.Selector = service.Spec.ClusterIP, service.Spec.Selector
-	if setOf(service).Name == "" {
-		trimmed.Labels, trimmed.Annotations = nil, nil
-	} else {
-		trimmed.Spec.Ports = service.Spec.Ports
-	}
+	trimmed.Spec.Ports = service.Spec.Ports
 	return trimmed, nil
 }
 

@@ -164,7 +164,7 @@ func TestTrimStatefulSetKeepsWhatIsRead(t *testing.T) {
 		full.Generation = 4
 		want := full.DeepCopy()
 		want.Spec = tc.want
-		want.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, Replicas: 3, ReadyReplicas: 2, CurrentRevision: "x"}
+		want.Status = appsv1.StatefulSetStatus{ObservedGeneration: 4, ReadyReplicas: 2, CurrentRevision: "x"}
 
 		full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
 		full.Status = appsv1.StatefulSetStatus{

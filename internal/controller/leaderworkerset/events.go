@@ -67,15 +67,6 @@ func toSet(_ context.Context, object client.Object) []types.NamespacedName {
 	return []types.NamespacedName{setOf(object)}
 }
 
-// toSetByLabelOrName maps a Service to the set of its labels. It maps a Service without labels to the set that has its
-// name.
-func toSetByLabelOrName(_ context.Context, object client.Object) []types.NamespacedName {
-	if set := setOf(object); set.Name != "" {
-		return []types.NamespacedName{set}
-	}
-	return []types.NamespacedName{client.ObjectKeyFromObject(object)}
-}
-
 // toGroup maps an object to its group, if it is one of a group.
 func toGroup(_ context.Context, object client.Object) []types.NamespacedName {
 	if group, ok := groupOf(object); ok {

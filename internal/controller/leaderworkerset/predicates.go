@@ -11,15 +11,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -112,23 +109,6 @@ func restartDependsOnStart(reader client.Reader, pod *corev1.Pod) bool {
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
 	err := reader.Get(context.Background(), setOf(pod), lws)
 	return err != nil || lws.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart
-}
-
-// mayBeOfSet passes the events of Services that are labeled as part of a set, or have the name that a set or a group
-// needs. The cache has all Services, and most concern no set. An event that comes before the set is no loss: the set's
-// own events start the passes that look at the Service.
-func mayBeOfSet(reader client.Reader) predicate.TypedPredicate[*corev1.Service] {
-	return predicate.NewTypedPredicateFuncs(func(service *corev1.Service) bool {
-		key := client.ObjectKeyFromObject(service)
-		parent, _, isChild := identity.Parse(service.Name)
-		return setOf(service).Name != "" || setExists(reader, key) || (isChild && setExists(reader, at(key, parent)))
-	})
-}
-
-// setExists reports whether the cache shows a set.
-func setExists(reader client.Reader, key types.NamespacedName) bool {
-	err := reader.Get(context.Background(), key, &leaderworkersetv1.LeaderWorkerSet{})
-	return !apierrors.IsNotFound(err)
 }
 
 // leadersOnly passes the events of leader pods.

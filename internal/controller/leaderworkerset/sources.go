@@ -39,16 +39,14 @@ func setSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		watch(cached, &corev1.Pod{}, toSet, afterBatch,
 			predicate.Or(leadersOnly(), uninjectedPodsOnly()), podChanged()),
 
-		// The set has a shared Service, its own or one that a user made under its name. It owns ControllerRevisions.
-		watch(cached, &corev1.Service{}, toSetByLabelOrName, afterBatch,
-			mayBeOfSet(cached), contentChanged[corev1.Service]()),
+		// The set owns a shared Service and ControllerRevisions.
+		watch(cached, &corev1.Service{}, toSet, afterBatch, contentChanged[corev1.Service]()),
 		watch(cached, &appsv1.ControllerRevision{}, toSet, afterBatch, contentChanged[appsv1.ControllerRevision]()),
 
 		// A deletion may free the name that a set's own object needs: group 3 of the set llama has objects with the name
 		// of the set llama-3.
 		watch(cached, &appsv1.StatefulSet{}, toItself, immediately, deletionsOnly[*appsv1.StatefulSet]()),
-		watch(cached, &corev1.Service{}, toItself, immediately,
-			mayBeOfSet(cached), deletionsOnly[*corev1.Service]()),
+		watch(cached, &corev1.Service{}, toItself, immediately, deletionsOnly[*corev1.Service]()),
 	}
 }
 
@@ -67,8 +65,7 @@ func groupSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		// The group owns a worker StatefulSet, and a Service if each group has a subdomain. An object that belongs to
 		// another set may have the name that the group needs. Passes read the status of pods, not that of StatefulSets.
 		watch(cached, &appsv1.StatefulSet{}, toGroupsByLabelOrName, immediately, contentBesidesStatusChanged()),
-		watch(cached, &corev1.Service{}, toGroupsByLabelOrName, immediately,
-			mayBeOfSet(cached), contentChanged[corev1.Service]()),
+		watch(cached, &corev1.Service{}, toGroupsByLabelOrName, immediately, contentChanged[corev1.Service]()),
 
 		// Passes relabel and delete the volume claims of workers.
 		watch(cached, &corev1.PersistentVolumeClaim{}, toGroup, immediately,

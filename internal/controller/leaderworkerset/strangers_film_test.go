@@ -78,7 +78,10 @@ func (s scene) createsService(name string, selector map[string]string) {
 	s.Helper()
 	s.User("creates Service "+name, func() error {
 		return s.API.Create(&corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Namespace: theSet.Namespace, Name: name},
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: theSet.Namespace, Name: name,
+				Labels: map[string]string{leaderworkersetv1.SetNameLabelKey: theSet.Name, "app": "of the user"},
+			},
 			Spec: corev1.ServiceSpec{
 				ClusterIP: corev1.ClusterIPNone, Selector: selector, Ports: []corev1.ServicePort{{Name: "http", Port: 8000}},
 			},

@@ -195,42 +195,26 @@ func (in *Input) isCondemned(group snapshot.Group) bool {
 	return leaders != nil && group.Index >= ptr.Deref(leaders.Spec.Replicas, 1)
 }
 
-// leadersAreRefused reports whether the API server refuses leaders. While groups are released below the partition, the
-// webhook may be what refuses them.
-func (in *Input) leadersAreRefused() bool {
-	leaders := in.Set.OwnLeaders()
-	return leaders != nil && leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] == "" && in.Set.LeadersAreRefused()
-}
-
 // rolloutGroups returns the groups as a rollout to a revision looks at them. A terminating leader counts as the one
 // that will replace it.
 func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	var groups []rollout.Group
 	for _, group := range in.Set.Groups {
 		for int(group.Index) >= len(groups) {
-			groups = append(groups, in.missingGroup(released, len(groups)))
+			next := int32(len(groups)) //nolint:gosec // No more than a group's index.
+			groups = append(groups, rollout.Group{UpToDate: released.Includes(next)})
 		}
-		if group.Terminating() || in.isCondemned(group) {
-			groups[group.Index].LacksRoom = false // It still has its room.
-		} else {
+		if !group.Terminating() && !in.isCondemned(group) {
 			upToDate := group.Revision() == key
 			groups[group.Index] = rollout.Group{
 				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
 				UpToDate:  upToDate,
+				Failed:    group.Ready() && upToDate && in.Failed[group.Index],
 				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index] != "",
 			}
 		}
 	}
-	for in.leadersAreRefused() && len(groups) < int(*in.Set.LWS.Spec.Replicas) {
-		groups = append(groups, in.missingGroup(released, len(groups)))
-	}
 	return groups
-}
-
-// missingGroup returns a group that has no leader, as a rollout looks at it.
-func (in *Input) missingGroup(released Release, index int) rollout.Group {
-	next := int32(index) //nolint:gosec // No more than a group's index.
-	return rollout.Group{UpToDate: released.Includes(next), LacksRoom: in.leadersAreRefused()}
 }
 
 // surgeOf returns how many groups the leader StatefulSet has on top of those that the set asked for when it was last

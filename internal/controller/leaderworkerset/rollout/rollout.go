@@ -42,7 +42,10 @@ type Group struct {
 	// UpToDate says that the group is of the current revision, or will be created so.
 	UpToDate bool
 
-	// LacksRoom says that a pod of the group can't be created or placed now: a quota is used up, or nodes are full.
+	// Failed says that the group waits for its restart, though its pods are ready. Such a group isn't Ready.
+	Failed bool
+
+	// LacksRoom says that no node can take a pod of the group.
 	LacksRoom bool
 }
 
@@ -121,10 +124,10 @@ func Next(in Input) Decision {
 // surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
 // finish, within MaxSurge. gaveWay is how many of them are reclaimed because another group lacks room.
 //
-// None are wanted once no group is left to update: a group that fails later doesn't bring the surge back. A ready surge
-// group stays while it stands in for another group: one that the partition protects, or a surge group that failed.
+// A ready surge group stays while it stands in for another group: one that the partition protects, or a surge group that
+// failed.
 //
-// None are wanted either while another group lacks room. Otherwise each could hold room that the other needs, and
+// None are wanted while another group lacks room. Otherwise each could hold room that the other needs, and
 // neither would ever be complete.
 //
 // Worked example: room for 2 groups of 3, MaxSurge 1, MaxUnavailable 1. Group 1 is replaced, and a surge group is
@@ -132,7 +135,7 @@ func Next(in Input) Decision {
 // The surge group gives way, and group 1 becomes ready.
 func (in *Input) surge() (surge, gaveWay int32) {
 	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
-	wanted, lacksRoom := in.wantedSurge(), in.anyLacksRoom()
+	wanted, lacksRoom := in.wantedSurge(existing), in.anyLacksRoom()
 	if lacksRoom {
 		wanted = 0
 	}
@@ -146,10 +149,12 @@ func (in *Input) surge() (surge, gaveWay int32) {
 	return max(kept, wanted), gaveWay
 }
 
-// wantedSurge returns how many surge groups the rollout has a use for.
-func (in *Input) wantedSurge() int32 {
+// wantedSurge returns how many surge groups the rollout has a use for. None are added to the existing ones once no group
+// is left to update: a group that fails later doesn't bring the surge back.
+func (in *Input) wantedSurge(existing int32) int32 {
+	limit := in.MaxSurge
 	if in.outdated(in.UserPartition) == 0 {
-		return 0
+		limit = existing
 	}
 	unfinished := int32(0)
 	for index := in.UserPartition; index < in.Replicas; index++ {
@@ -157,7 +162,7 @@ func (in *Input) wantedSurge() int32 {
 			unfinished++
 		}
 	}
-	return min(in.MaxSurge, unfinished)
+	return min(limit, unfinished)
 }
 
 // anyLacksRoom reports whether a group other than a surge group lacks room.
@@ -170,7 +175,7 @@ func (in *Input) anyLacksRoom() bool {
 	return false
 }
 
-// isNeeded reports whether the highest group is ready, and too few others are ready and stay. A released group may be
+// isNeeded reports whether the highest group serves, and too few others are ready and stay. A released group may be
 // deleted at any time.
 func (in *Input) isNeeded(highest int32) bool {
 	staying := int32(0)
@@ -179,7 +184,8 @@ func (in *Input) isNeeded(highest int32) bool {
 			staying++
 		}
 	}
-	return in.group(highest).Ready && staying < in.Replicas-in.MaxUnavailable
+	serves := in.group(highest).Ready || in.group(highest).Failed
+	return serves && staying < in.Replicas-in.MaxUnavailable
 }
 
 // choose returns which groups of an earlier revision are replaced now.

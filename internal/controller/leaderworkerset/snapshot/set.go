@@ -156,26 +156,8 @@ func (g Group) Ready() bool {
 		g.Workers.Status.ReadyReplicas == wanted)
 }
 
-// LacksRoom reports whether the scheduler has no node for the leader, or the API server refuses a pod of the workers.
-func (g Group) LacksRoom() bool {
-	if g.Terminating() {
-		return false
-	}
-	return Unschedulable(g.Leader) != "" || (g.Workers != nil && podsAreRefused(g.Workers))
-}
-
-// LeadersAreRefused reports whether the API server refuses a leader: those that don't exist can't be created now.
-func (s *Set) LeadersAreRefused() bool {
-	leaders := s.OwnLeaders()
-	return leaders != nil && podsAreRefused(leaders)
-}
-
-// podsAreRefused reports whether the StatefulSet controller has tried in vain to create all pods of a StatefulSet. It
-// counts those that it created in each attempt.
-func podsAreRefused(sts *appsv1.StatefulSet) bool {
-	return sts.DeletionTimestamp == nil && sts.Status.ObservedGeneration >= sts.Generation &&
-		sts.Status.Replicas < ptr.Deref(sts.Spec.Replicas, 1)
-}
+// LacksRoom reports whether no node can take the leader.
+func (g Group) LacksRoom() bool { return !g.Terminating() && Unschedulable(g.Leader) != "" }
 
 // LeaderSize returns the number of pods in the group of a leader, from the leader's annotation; 1 if that can't be
 // read.
