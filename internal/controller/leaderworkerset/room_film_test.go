@@ -51,12 +51,12 @@ func both(first, second change) change {
 	}
 }
 
-// TestRandomWorldsWithoutRoom rolls out random sets in random worlds whose nodes have room for exactly the groups that are
-// asked for. Every rollout ends, as that of a Deployment does. Without surge, other revisions are pushed meanwhile, and
-// leaders are deleted.
+// TestRandomWorldsWithoutRoom rolls out random sets in random worlds whose nodes have room for exactly the groups that
+// are asked for. Every rollout ends, as that of a Deployment does. Without surge, other revisions are pushed meanwhile,
+// and leaders are deleted.
 //
-// With surge, that may not end: a surge group that is ready stays if maxUnavailable needs it, while two others share the
-// room of one.
+// With surge, that may not end: a surge group that is ready stays if maxUnavailable needs it, while two others share
+// the room of one.
 func TestRandomWorldsWithoutRoom(t *testing.T) {
 	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
 		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {

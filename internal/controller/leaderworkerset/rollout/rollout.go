@@ -124,8 +124,8 @@ func Next(in Input) Decision {
 // surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
 // finish, within MaxSurge. gaveWay is how many of them are reclaimed because another group lacks room.
 //
-// A ready surge group stays while it stands in for another group: one that the partition protects, or a surge group that
-// failed.
+// A ready surge group stays while it stands in for another group: one that the partition protects, or a surge group
+// that failed.
 //
 // None are wanted while another group lacks room. Otherwise each could hold room that the other needs, and
 // neither would ever be complete.
@@ -149,8 +149,8 @@ func (in *Input) surge() (surge, gaveWay int32) {
 	return max(kept, wanted), gaveWay
 }
 
-// wantedSurge returns how many surge groups the rollout has a use for. None are added to the existing ones once no group
-// is left to update: a group that fails later doesn't bring the surge back.
+// wantedSurge returns how many surge groups the rollout has a use for. None are added to the existing ones once no
+// group is left to update: a group that fails later doesn't bring the surge back.
 func (in *Input) wantedSurge(existing int32) int32 {
 	limit := in.MaxSurge
 	if in.outdated(in.UserPartition) == 0 {
