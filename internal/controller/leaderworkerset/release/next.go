@@ -179,8 +179,8 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 	}
 }
 
-// mayAddSurge reports whether the rollout may add surge groups. It waits until the StatefulSet controller has tried to
-// create the present groups: then it is known whether they have room. And it waits for the end of surge groups that
+// mayAddSurge reports whether the rollout may add surge groups. It waits until the StatefulSet controller has observed
+// the last change: surge that has just given way would be added again. And it waits for the end of surge groups that
 // were reclaimed: their controller deletes them, though they may still look ready.
 func (in *Input) mayAddSurge() bool {
 	leaders := in.Set.OwnLeaders()
