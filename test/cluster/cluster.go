@@ -111,6 +111,9 @@ type Options struct {
 	FeatureGates map[string]bool
 	// RuntimeConfig enables or disables API versions, like "scheduling.k8s.io/v1alpha2": true.
 	RuntimeConfig map[string]bool
+	// DefaultLimits leaves the client limits of the controller manager and the scheduler, and the number of StatefulSet
+	// workers, at the defaults of Kubernetes. Otherwise they are high enough to never matter.
+	DefaultLimits bool
 	// Audit makes the API server log every request to AuditLog.
 	Audit bool
 

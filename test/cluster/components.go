@@ -36,6 +36,8 @@ const (
 	// clientQPS and clientBurst raise the client-side limits of the components. The API server's own fairness is enough.
 	clientQPS   = "1000"
 	clientBurst = "2000"
+	// statefulSetWorkers is how many StatefulSets the controller manager works on at a time.
+	statefulSetWorkers = "10"
 )
 
 // setup has everything that determines the arguments of the components.
@@ -158,8 +160,10 @@ func (s setup) controllerManagerArgs() []string {
 		"--use-service-account-credentials",
 		"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
 		"--root-ca-file="+s.path("pki", "ca.crt"),
-		"--concurrent-statefulset-syncs=10",
 	)
+	if !s.DefaultLimits {
+		args = append(args, "--concurrent-statefulset-syncs="+statefulSetWorkers)
+	}
 	if s.Address != "" {
 		args = append(args, "--node-monitor-grace-period="+nodeMonitorGrace)
 	}
@@ -175,9 +179,15 @@ func (s setup) controlLoopArgs(component string) []string {
 		"--authentication-kubeconfig=" + kubeconfig,
 		"--authorization-kubeconfig=" + kubeconfig,
 		"--leader-elect=false",
-		"--kube-api-qps=" + clientQPS,
-		"--kube-api-burst=" + clientBurst,
-	}, switches("--feature-gates", s.FeatureGates))
+	}, s.limitArgs(), switches("--feature-gates", s.FeatureGates))
+}
+
+// limitArgs returns the arguments that raise the client-side limits of a component.
+func (s setup) limitArgs() []string {
+	if s.DefaultLimits {
+		return nil
+	}
+	return []string{"--kube-api-qps=" + clientQPS, "--kube-api-burst=" + clientBurst}
 }
 
 // servingArgs returns the arguments for the address and the certificate of a Kubernetes component's server.

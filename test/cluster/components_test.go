@@ -43,6 +43,23 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	s := setup{ports: map[string]string{}}
+	for component, raised := range map[string][]string{
+		controllerManager: {"--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-statefulset-syncs=10"},
+		scheduler:         {"--kube-api-qps=1000", "--kube-api-burst=2000"},
+	} {
+		for _, defaults := range []bool{false, true} {
+			s.DefaultLimits = defaults
+			for _, arg := range raised {
+				if has := slices.Contains(s.args(component), arg); has == defaults {
+					t.Errorf("%s has %s: %t, with default limits: %t", component, arg, has, defaults)
+				}
+			}
+		}
+	}
+}
+
 func TestArgsForRealNodes(t *testing.T) {
 	s := setup{Options: Options{Dir: "/data", Address: "10.0.0.1"}, ports: map[string]string{etcd: "1", apiServer: "2"}}
 	if slices.Contains(s.controlLoops(), kwok) {

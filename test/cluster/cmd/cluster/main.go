@@ -95,6 +95,8 @@ func newFlags(o *cluster.Options, root string) *pflag.FlagSet {
 	flags.Var(switches{&o.FeatureGates}, "feature-gates", "feature gates of the control plane, like A=true,B=false")
 	flags.Var(switches{&o.RuntimeConfig}, "runtime-config",
 		"API versions to enable or disable, like scheduling.k8s.io/v1alpha2=true")
+	flags.BoolVar(&o.DefaultLimits, "default-limits", false,
+		"leave the client limits of the controller manager and the scheduler at the defaults of Kubernetes")
 	flags.BoolVar(&o.Audit, "audit", false, "log every request to audit.log in --dir")
 	return flags
 }
