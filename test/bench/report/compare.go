@@ -21,7 +21,7 @@ func (r *Report) Compare(out io.Writer, other *Report) {
 			continue
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%s, %d × %d", result.Scenario, result.Groups, result.Size),
+			result.title(),
 			formatRatio(result.Seconds, base.Seconds),
 			formatRatio(float64(Sum(result.Writes)), float64(Sum(base.Writes))),
 			formatRatio(float64(Sum(result.Reads)), float64(Sum(base.Reads))),

@@ -31,7 +31,7 @@ func figures() []figure {
 }
 
 // WritePlots draws the costs of scenarios over the number of groups, as SVG files in an existing directory. It draws no
-// chart for a report with a single number of groups.
+// chart for a report with a single number of groups. Charts show the profile Unlimited.
 func (r *Report) WritePlots(dir string, size int) error {
 	for _, f := range figures() {
 		chart, drawable := r.chart(f, size)
@@ -51,7 +51,9 @@ func (r *Report) chart(f figure, size int) (chart plot.Chart, drawable bool) {
 	for _, scenario := range f.scenarios {
 		line := plot.Line{Name: scenario}
 		for i := range r.Results {
-			if result := &r.Results[i]; result.Scenario == scenario && result.Size == size && result.Error == "" {
+			result := &r.Results[i]
+			about := dimension{result.Groups, size, Unlimited}
+			if result.Key == about.key(scenario) && result.Error == "" {
 				line.Points = append(line.Points, plot.Point{X: float64(result.Groups), Y: f.of(result)})
 			}
 		}

@@ -9,6 +9,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
+)
+
+// The profiles of control planes in reports.
+const (
+	// Unlimited lifts the client limits of the controller manager and the scheduler.
+	Unlimited = "unlimited"
+	// Defaults has the limits of most clusters: 20 requests a second for each controller, five StatefulSet workers.
+	Defaults = "defaults"
 )
 
 // The names of scenarios in reports.
@@ -36,14 +45,26 @@ const (
 	// Large and LargeDelete are the creation and deletion of few groups of many pods.
 	Large       = "create large groups"
 	LargeDelete = "delete large groups"
+	// Edit changes the image and the number of groups at once.
+	Edit = "update and scale up"
+	// Recovery is the restart of each group after the death of a worker. RecoveryCreate creates these groups.
+	Recovery       = "recovery"
+	RecoveryCreate = "create, recovery"
+	// Many creates sets of one group each. Groups is the number of sets. ManyFloor creates two StatefulSets for each of
+	// them instead.
+	Many      = "create many sets"
+	ManyFloor = "floor, many sets"
 )
 
-// floors has the scenario without a controller that a scenario is compared with.
-var floors = map[string]string{Create: Floor, Large: Floor, Update: UpdateFloor, SlowUpdate: SlowFloor}
+// floors has the scenario that a scenario is compared with: the same pods without a controller, or for Recovery their
+// creation.
+var floors = map[string]string{
+	Create: Floor, Large: Floor, Update: UpdateFloor, SlowUpdate: SlowFloor, Many: ManyFloor, Recovery: RecoveryCreate,
+}
 
 // isFloor reports whether a scenario runs without a controller.
 func isFloor(scenario string) bool {
-	return scenario == Floor || scenario == UpdateFloor || scenario == SlowFloor
+	return scenario == Floor || scenario == UpdateFloor || scenario == SlowFloor || scenario == ManyFloor
 }
 
 // Report has the results of one run of the benchmark.
@@ -60,7 +81,7 @@ type Report struct {
 	Machine   string  `json:"machine"`
 	Cores     int     `json:"cores"`
 	MemoryGiB float64 `json:"memoryGiB"`
-	// Results are in the order of the run.
+	// Results are in the order of the run. Results of several runs have the same keys.
 	Results []Result `json:"results"`
 }
 
@@ -71,6 +92,8 @@ type Key struct {
 	Groups int `json:"groups"`
 	// Size is the number of pods in a group.
 	Size int `json:"size"`
+	// Profile is Unlimited or Defaults.
+	Profile string `json:"profile,omitempty"`
 }
 
 // Result has the costs of one scenario.
@@ -84,12 +107,18 @@ type Result struct {
 	// StatusSeconds is the time until the status of the LeaderWorkerSet reports that, or 0 in scenarios that don't change
 	// the status.
 	StatusSeconds float64 `json:"statusSeconds,omitempty"`
+	// MarkedSeconds is the time until all pods from before the scenario are terminating or deleted, or 0 outside of
+	// Recovery.
+	MarkedSeconds float64 `json:"markedSeconds,omitempty"`
 
 	// Writes and Reads count the controller's requests by verb and resource, like "patch pods". They include failed
 	// requests. FailedWrites counts failed writes also by HTTP status, like "409 patch pods".
 	Writes       map[string]int `json:"writes,omitempty"`
 	Reads        map[string]int `json:"reads,omitempty"`
 	FailedWrites map[string]int `json:"failedWrites,omitempty"`
+	// ClusterRequests count the requests of all users in the cluster, by sender, then by verb and resource. Watches and
+	// leases don't count.
+	ClusterRequests map[string]map[string]int `json:"clusterRequests,omitempty"`
 
 	// CPUSeconds is the CPU time of the controller's process on all cores, until it was at rest.
 	CPUSeconds float64 `json:"cpuSeconds"`
@@ -108,6 +137,11 @@ type Result struct {
 	FewestReady *int `json:"fewestReady,omitempty"`
 	// Restarts counts the restarts after pods were killed. It is nil in other scenarios.
 	Restarts *Restarts `json:"restarts,omitempty"`
+
+	// Runs is the number of runs that Medians has summarized, Fastest and Slowest are the Seconds of two of them.
+	Runs    int     `json:"-"`
+	Fastest float64 `json:"-"`
+	Slowest float64 `json:"-"`
 }
 
 // Restarts counts groups.
@@ -120,6 +154,44 @@ type Restarts struct {
 	Again int `json:"again"`
 	// Others is the number of groups in which pods were replaced although none was killed.
 	Others int `json:"others"`
+}
+
+// The senders of requests in ClusterRequests.
+const (
+	Operator              = "operator"
+	StatefulSetController = "StatefulSet controller"
+	GarbageCollector      = "garbage collector"
+	Scheduler             = "scheduler"
+	Nodes                 = "nodes"
+	Client                = "client"
+	Others                = "others"
+)
+
+// Senders returns all senders, in the order of tables.
+func Senders() []string {
+	return []string{Operator, StatefulSetController, GarbageCollector, Scheduler, Nodes, Client, Others}
+}
+
+// podRequests returns the number of a sender's requests for pods, StatefulSets and their subresources.
+func (r *Result) podRequests(sender string) int {
+	sum := 0
+	for request, count := range r.ClusterRequests[sender] {
+		_, resource, _ := strings.Cut(request, " ")
+		resource, _, _ = strings.Cut(resource, "/")
+		if resource == "pods" || resource == "statefulsets" {
+			sum += count
+		}
+	}
+	return sum
+}
+
+// allPodRequests returns the number of podRequests of all senders.
+func (r *Result) allPodRequests() int {
+	sum := 0
+	for sender := range r.ClusterRequests {
+		sum += r.podRequests(sender)
+	}
+	return sum
 }
 
 // Sum returns the number of all requests.
@@ -150,7 +222,7 @@ func (r *Report) Write(file string) error {
 	return os.WriteFile(file, append(data, '\n'), 0o644)
 }
 
-// Read reads a report that Write has written.
+// Read reads a report that Write has written, also one without profiles.
 func Read(file string) (*Report, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -159,6 +231,11 @@ func Read(file string) (*Report, error) {
 	r := &Report{}
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for i := range r.Results {
+		if r.Results[i].Profile == "" { // The only profile that earlier reports know.
+			r.Results[i].Profile = Unlimited
+		}
 	}
 	return r, nil
 }

@@ -18,20 +18,20 @@ func sample() *Report {
 	return &Report{
 		Date: "2026-01-02", Controller: "mine", Version: "v1",
 		Results: []Result{
-			{Key: Key{Floor, 500, 4}, Seconds: 20, ClusterCPUSeconds: 40},
+			{Key: Key{Floor, 500, 4, Unlimited}, Seconds: 20, ClusterCPUSeconds: 40},
 			{
-				Key: Key{Create, 500, 4}, Seconds: 23, StatusSeconds: 23.5,
+				Key: Key{Create, 500, 4, Unlimited}, Seconds: 23, StatusSeconds: 23.5,
 				Writes:       map[string]int{"create statefulsets": 501, "patch pods": 99},
 				FailedWrites: map[string]int{"409 patch pods": 4, "422 patch pods": 2, "404 patch pods": 3},
 				Reads:        map[string]int{"list pods": 2}, CPUSeconds: 2.5, ResidentMiB: 60, AnonymousMiB: 20, PeakMiB: 65,
 				Passes:            ptr.To(1200.0),
 				ClusterCPUSeconds: 45.5,
 			},
-			{Key: Key{Kill, 500, 4}, Seconds: 4, Restarts: &Restarts{Killed: 50, Restarted: 49, Again: 1}, PeakMiB: 71},
-			{Key: Key{ScaleUp, 500, 4}, Seconds: 4, PeakMiB: 100},
-			{Key: Key{Update, 500, 4}, Error: "it took too long"},
-			{Key: Key{Create, 100, 4}, Seconds: 4, Writes: map[string]int{"create statefulsets": 101}, CPUSeconds: 0.5},
-			{Key: Key{Create, 1000, 4}, Seconds: 50, Writes: map[string]int{"create statefulsets": 1010}, CPUSeconds: 7.5},
+			{Key: Key{Kill, 500, 4, Unlimited}, Seconds: 4, Restarts: &Restarts{Killed: 50, Restarted: 49, Again: 1}, PeakMiB: 71},
+			{Key: Key{ScaleUp, 500, 4, Unlimited}, Seconds: 4, PeakMiB: 100},
+			{Key: Key{Update, 500, 4, Unlimited}, Error: "it took too long"},
+			{Key: Key{Create, 100, 4, Unlimited}, Seconds: 4, Writes: map[string]int{"create statefulsets": 101}, CPUSeconds: 0.5},
+			{Key: Key{Create, 1000, 4, Unlimited}, Seconds: 50, Writes: map[string]int{"create statefulsets": 1010}, CPUSeconds: 7.5},
 		},
 	}
 }
@@ -84,14 +84,131 @@ func TestCompare(t *testing.T) {
 	const want = `
 mine v2 to theirs v1 of 2026-01-02
 
-| scenario              | pods s | writes | reads | CPU s | peak MiB | passes |
-|-----------------------|--------|--------|-------|-------|----------|--------|
-| create, 500 × 4       | 0.50   | 1.00   | 1.00  | 0.25  | 1.00     | 1.00   |
-| kill workers, 500 × 4 | 1.00   | -      | -     | -     | 1.00     | -      |
-| scale up, 500 × 4     | 1.00   | -      | -     | -     | 1.00     | -      |
+| scenario                         | pods s | writes | reads | CPU s | peak MiB | passes |
+|----------------------------------|--------|--------|-------|-------|----------|--------|
+| create, 500 × 4, unlimited       | 0.50   | 1.00   | 1.00  | 0.25  | 1.00     | 1.00   |
+| kill workers, 500 × 4, unlimited | 1.00   | -      | -     | -     | 1.00     | -      |
+| scale up, 500 × 4, unlimited     | 1.00   | -      | -     | -     | 1.00     | -      |
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestReadsReportsWithoutProfiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "report.json")
+	const earlier = `{"results": [{"scenario": "create", "groups": 500, "size": 4, "seconds": 2}]}`
+	if err := os.WriteFile(file, []byte(earlier), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Find(Key{Create, 500, 4, Unlimited}) == nil {
+		t.Errorf("read as %+v", r.Results)
+	}
+}
+
+func TestMedians(t *testing.T) {
+	key := Key{Kill, 500, 4, Unlimited}
+	run := func(seconds float64, writes int, again int) Result {
+		return Result{
+			Key: key, Seconds: seconds, CPUSeconds: seconds / 10, Passes: ptr.To(seconds),
+			Writes: map[string]int{"patch pods": writes}, FewestReady: ptr.To(writes),
+			Restarts:        &Restarts{Killed: 50, Restarted: 50 - again, Again: again},
+			ClusterRequests: map[string]map[string]int{Nodes: {"delete pods": writes}},
+		}
+	}
+	runs := []Result{run(3, 10, 0), run(1, 30, 2), run(2, 20, 1)}
+	want := Result{
+		Key: key, Seconds: 2, CPUSeconds: 0.2, Passes: ptr.To(2.0), Writes: map[string]int{"patch pods": 20},
+		FewestReady: ptr.To(10), Restarts: &Restarts{Killed: 50, Restarted: 48, Again: 2},
+		ClusterRequests: map[string]map[string]int{Nodes: {"delete pods": 20}},
+		Runs:            3, Fastest: 1, Slowest: 3,
+	}
+	unfinished := Result{Key: Key{Update, 500, 4, Unlimited}, Error: "it took too long"}
+	r := &Report{Results: append(runs, Result{Key: unfinished.Key, Seconds: 1}, unfinished)}
+	if diff := cmp.Diff([]Result{want, unfinished}, r.Medians().Results); diff != "" {
+		t.Error(diff)
+	}
+	if len(r.Results) != 5 {
+		t.Error("the runs are lost")
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, test := range []struct {
+		values []float64
+		want   float64
+	}{{[]float64{5}, 5}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 2}, 2}} {
+		if got := median(test.values); got != test.want {
+			t.Errorf("%v: %v, want %v", test.values, got, test.want)
+		}
+	}
+}
+
+func TestClusterRequests(t *testing.T) {
+	requests := map[string]map[string]int{
+		Operator:         {"delete pods": 8, "patch leaderworkersets/status": 3},
+		GarbageCollector: {"get pods": 2, "delete statefulsets": 2},
+		Scheduler:        {"create pods/binding": 8},
+	}
+	r := &Report{Results: []Result{
+		{Key: Key{Update, 2, 4, Defaults}, ClusterRequests: requests}, {Key: Key{Create, 2, 4, Defaults}},
+	}}
+	var text strings.Builder
+	r.ClusterRequests(&text)
+	const want = `
+Requests for pods and StatefulSets per group, of the whole cluster
+
+| scenario                | all   | operator | StatefulSet controller | garbage collector | scheduler | nodes | client | others |
+|-------------------------|-------|----------|------------------------|-------------------|-----------|-------|--------|--------|
+| update, 2 × 4, defaults | 10.00 | 4.00     | 0.00                   | 2.00              | 4.00      | 0.00  | 0.00   | 0.00   |
+` //nolint:lll // A table.
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	document := filepath.Join(t.TempDir(), "page.md")
+	write := func(text string) {
+		if err := os.WriteFile(document, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# Page\n\n<!-- summary: begin -->\nearlier\n<!-- summary: end -->\n\nrest\n")
+	failing := Key{RecoveryCreate, 1, 128, Defaults}
+	r := &Report{
+		Controller: "mine", Version: "v2", Kubernetes: "v1", Go: "go1", Machine: "linux", Cores: 2, MemoryGiB: 4, Date: "today",
+		Results: []Result{
+			{Key: Key{Update, 100, 4, Unlimited}, Error: "it took too long"},
+			{Key: failing, Seconds: 6, Runs: 3},
+			{Key: Key{Recovery, 1, 128, Defaults}, Seconds: 9, MarkedSeconds: 0.6, CPUSeconds: 0.5,
+				Runs: 3, Fastest: 8, Slowest: 9.5},
+		},
+	}
+	other := &Report{Controller: "theirs", Results: []Result{{Key: Key{Recovery, 1, 128, Defaults}, Seconds: 12}}}
+	for range 2 { // The second time changes nothing.
+		if err := r.Publish(document, other); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(filepath.Join("testdata", "summary.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	write("# Page\n")
+	if err := r.Publish(document, nil); err == nil {
+		t.Error("no error for a page without a place for the summary")
 	}
 }
 

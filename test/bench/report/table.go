@@ -15,29 +15,35 @@ import (
 // none stands for a missing figure.
 const none = "-"
 
-// dimension is the number and size of the groups of one table of results.
-type dimension struct{ groups, size int }
+// dimension is the number and size of the groups of one table of results, and the profile.
+type dimension struct {
+	groups, size int
+	profile      string
+}
+
+// key returns the key of a scenario.
+func (d dimension) key(scenario string) Key { return Key{scenario, d.groups, d.size, d.profile} }
 
 // header names the columns of a table of results.
 var header = []string{
-	"scenario", "pods s", "cluster CPU s", "of floor", "status s", "writes", "per group", "failed", "reads", "CPU s",
-	"passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
+	"scenario", "pods s", "cluster CPU s", "of floor", "marked s", "status s", "writes", "per group", "failed", "reads",
+	"CPU s", "passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
 }
 
-// Tables writes a table in Markdown for each number and size of groups, in the order of the results.
+// Tables writes a table in Markdown for each profile, number and size of groups, in the order of the results.
 func (r *Report) Tables(out io.Writer) {
 	var order []dimension
 	rows := map[dimension][][]string{}
 	for i := range r.Results {
 		result := &r.Results[i]
-		about := dimension{result.Groups, result.Size}
+		about := dimension{result.Groups, result.Size, result.Profile}
 		if _, known := rows[about]; !known {
 			order = append(order, about)
 		}
 		rows[about] = append(rows[about], r.row(result))
 	}
 	for _, about := range order {
-		_, _ = fmt.Fprintf(out, "\n%d groups of %d pods\n\n", about.groups, about.size)
+		_, _ = fmt.Fprintf(out, "\n%d groups of %d pods, %s\n\n", about.groups, about.size, about.profile)
 		table(out, header, rows[about])
 	}
 }
@@ -55,7 +61,8 @@ func (r *Report) row(result *Result) []string {
 	}
 	writes := Sum(result.Writes)
 	return []string{
-		name, seconds(result.Seconds), seconds(result.ClusterCPUSeconds), r.ofFloor(result), seconds(result.StatusSeconds),
+		name, seconds(result.Seconds), seconds(result.ClusterCPUSeconds), r.ofFloor(result),
+		seconds(result.MarkedSeconds), seconds(result.StatusSeconds),
 		fmt.Sprint(writes), fmt.Sprintf("%.2f", float64(writes)/float64(result.Groups)), failures(result.FailedWrites),
 		fmt.Sprint(Sum(result.Reads)),
 		fmt.Sprintf("%.2f", result.CPUSeconds), optional(result.Passes), fmt.Sprintf("%.1f", result.AnonymousMiB),
@@ -64,17 +71,47 @@ func (r *Report) row(result *Result) []string {
 	}
 }
 
-// ofFloor returns the time of a scenario as a multiple of the floor, which is the time of the same pods without a
-// controller.
-func (r *Report) ofFloor(result *Result) string {
-	floor := r.Find(Key{floors[result.Scenario], result.Groups, result.Size})
-	if floor == nil {
-		return none
-	}
-	return fmt.Sprintf("%.2f", result.Seconds/floor.Seconds)
+// floorOf returns the result that a result is compared with, or nil if there is none.
+func (r *Report) floorOf(result *Result) *Result {
+	key := result.Key
+	key.Scenario = floors[result.Scenario]
+	return r.Find(key)
 }
 
-// Requests writes the requests of each scenario, by verb and resource.
+// ofFloor returns the time of a scenario as a multiple of the time of its floor.
+func (r *Report) ofFloor(result *Result) string {
+	floor := r.floorOf(result)
+	if floor == nil || result.Error != "" {
+		return none
+	}
+	return formatRatio(result.Seconds, floor.Seconds)
+}
+
+// ClusterRequests writes how many requests for pods and StatefulSets each sender made per group.
+func (r *Report) ClusterRequests(out io.Writer) {
+	var rows [][]string
+	for i := range r.Results {
+		result := &r.Results[i]
+		if result.ClusterRequests == nil {
+			continue
+		}
+		perGroup := func(requests int) string { return fmt.Sprintf("%.2f", float64(requests)/float64(result.Groups)) }
+		row := []string{result.title(), perGroup(result.allPodRequests())}
+		for _, sender := range Senders() {
+			row = append(row, perGroup(result.podRequests(sender)))
+		}
+		rows = append(rows, row)
+	}
+	_, _ = fmt.Fprint(out, "\nRequests for pods and StatefulSets per group, of the whole cluster\n\n")
+	table(out, append([]string{"scenario", "all"}, Senders()...), rows)
+}
+
+// title returns the scenario with the number and size of its groups, and the profile.
+func (r *Result) title() string {
+	return fmt.Sprintf("%s, %d × %d, %s", r.Scenario, r.Groups, r.Size, r.Profile)
+}
+
+// Requests writes the controller's requests in each scenario, by verb and resource.
 func (r *Report) Requests(out io.Writer) {
 	var rows [][]string
 	for i := range r.Results {
@@ -83,8 +120,7 @@ func (r *Report) Requests(out io.Writer) {
 			continue
 		}
 		rows = append(rows, []string{
-			fmt.Sprintf("%s, %d × %d", result.Scenario, result.Groups, result.Size),
-			list(result.Writes), list(result.FailedWrites), list(result.Reads),
+			result.title(), list(result.Writes), list(result.FailedWrites), list(result.Reads),
 		})
 	}
 	_, _ = fmt.Fprint(out, "\nRequests\n\n")

@@ -1,0 +1,127 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+)
+
+// summaryRow is one row of the summary for each result of a scenario.
+type summaryRow struct {
+	what, scenario string
+	of             func(*Result) float64
+	// hasFloor is true if the figure is comparable with the seconds of the floor.
+	hasFloor bool
+}
+
+func summaryRows() []summaryRow {
+	pods, marked := func(r *Result) float64 { return r.Seconds }, func(r *Result) float64 { return r.MarkedSeconds }
+	return []summaryRow{
+		{"a worker dies: all pods of its group are stopping", Recovery, marked, false},
+		{"a worker dies: its group is whole again", Recovery, pods, true},
+		{"all groups get another image, 10% at a time", Update, pods, true},
+		{"another image, and half as many groups more, in one edit", Edit, pods, true},
+		{"all groups are created", Create, pods, true},
+		{"as many sets of one group are created", Many, pods, true},
+	}
+}
+
+// Summary writes what a user waits for, and what it costs, first with the client limits of most clusters. If other
+// isn't nil, the table shows the seconds of its controller as well.
+func (r *Report) Summary(out io.Writer, other *Report) {
+	header := []string{"what happens", "groups", "client limits", "seconds", "floor s", "of floor", "CPU s", "requests per group"}
+	if other != nil {
+		header = append(header, other.Controller+" s")
+	}
+	var rows [][]string
+	for _, about := range summaryRows() {
+		for _, profile := range []string{Defaults, Unlimited} {
+			for i := range r.Results {
+				if result := &r.Results[i]; result.Scenario == about.scenario && result.Profile == profile {
+					rows = append(rows, r.summaryCells(about, result, other))
+				}
+			}
+		}
+	}
+	table(out, header, rows)
+}
+
+// summaryCells returns the cells of a row of the summary.
+func (r *Report) summaryCells(about summaryRow, result *Result, other *Report) []string {
+	cells := []string{about.what, fmt.Sprintf("%d × %d", result.Groups, result.Size), result.Profile}
+	if result.Error != "" {
+		cells = append(cells, "not finished", none, none, none, none)
+	} else {
+		cells = append(cells, about.seconds(result))
+		floorSeconds, ofFloor := none, none
+		if floor := r.floorOf(result); floor != nil && about.hasFloor {
+			floorSeconds, ofFloor = seconds(floor.Seconds), formatRatio(about.of(result), floor.Seconds)
+		}
+		requests := fmt.Sprintf("%.1f", float64(result.allPodRequests())/float64(result.Groups))
+		cells = append(cells, floorSeconds, ofFloor, fmt.Sprintf("%.2f", result.CPUSeconds), requests)
+	}
+	if other == nil {
+		return cells
+	}
+	if base := other.Find(result.Key); base != nil {
+		return append(cells, seconds(about.of(base)))
+	}
+	return append(cells, none)
+}
+
+// seconds returns the median, and of more than one run also the fastest and the slowest.
+func (about summaryRow) seconds(result *Result) string {
+	text := fmt.Sprintf("%.2f", about.of(result))
+	if about.hasFloor && result.Runs > 1 {
+		text += fmt.Sprintf(" (%.2f to %.2f)", result.Fastest, result.Slowest)
+	}
+	return text
+}
+
+// Origin writes what was measured, where and how often.
+func (r *Report) Origin(out io.Writer) {
+	fewest, most := 0, 0
+	for i := range r.Results {
+		if runs := r.Results[i].Runs; runs > 0 {
+			most = max(most, runs)
+			if fewest == 0 || runs < fewest {
+				fewest = runs
+			}
+		}
+	}
+	runs := fmt.Sprint(most)
+	if fewest != most {
+		runs = fmt.Sprintf("%d to %d", fewest, most)
+	}
+	_, _ = fmt.Fprintf(out, "%s %s, Kubernetes %s, %s, %s, %d cores, %.0f GiB of memory, %s, medians of runs: %s\n",
+		r.Controller, r.Version, r.Kubernetes, r.Go, r.Machine, r.Cores, r.MemoryGiB, r.Date, runs)
+}
+
+// The lines of a document between which Publish replaces the text.
+const summaryBegin, summaryEnd = "<!-- summary: begin -->\n", "<!-- summary: end -->\n"
+
+// Publish replaces the summary in a document.
+func (r *Report) Publish(document string, other *Report) error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := bytes.Cut(text, []byte(summaryBegin))
+	_, after, ends := bytes.Cut(rest, []byte(summaryEnd))
+	if !begins || !ends {
+		return fmt.Errorf("%s has no lines %q and %q", document, summaryBegin, summaryEnd)
+	}
+	var published bytes.Buffer
+	published.Write(before)
+	published.WriteString(summaryBegin + "\n")
+	r.Summary(&published, other)
+	published.WriteString("\n")
+	r.Origin(&published)
+	published.WriteString("\n" + summaryEnd)
+	published.Write(after)
+	return os.WriteFile(document, published.Bytes(), 0o644)
+}
