@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ const (
 
 	// restTimeout is how long a controller may take to come to rest.
 	restTimeout = time.Minute
+
+	// The users of two controllers of Kubernetes.
+	statefulSetController = "system:serviceaccount:kube-system:statefulset-controller"
+	garbageCollector      = "system:serviceaccount:kube-system:generic-garbage-collector"
 )
 
 // errUnfinished is the error of a scenario that takes longer than the timeout.
@@ -74,7 +79,7 @@ func newBed(ctx context.Context, o options) (*bed, error) {
 	}
 	const nodes = 20 // with room for 1000 pods each
 	c, err := cluster.Start(ctx, cluster.Options{
-		Dir: dir, Bin: o.bin, Nodes: nodes, CRDs: o.controller.CRDs, Audit: true,
+		Dir: dir, Bin: o.bin, Nodes: nodes, CRDs: o.controller.CRDs, Audit: true, DefaultLimits: o.profile == report.Defaults,
 	})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -148,19 +153,22 @@ type task struct {
 	// prepare runs before the time is measured. do starts the work. Both may be nil.
 	prepare, do func(context.Context) error
 	// pods returns an error until the pods are in the desired state. status returns an error until the status of the set
-	// reports that. Both may be nil.
-	pods   func(context.Context) error
-	status func(context.Context) error
+	// reports that. Both may be nil. statusPoll overrides the interval of checks of the status.
+	pods       func(context.Context) error
+	status     func(context.Context) error
+	statusPoll time.Duration
 	// rollout is true if the result counts ready groups.
 	rollout bool
 	// killed has the name of the killed pod of each group that has to restart.
 	killed map[int]string
 }
 
-// measure runs a task, waits until the controller is at rest, and returns the costs. A task that takes too long gives a
-// result with an error. The error that measure returns is an error of the benchmark itself.
+// measure runs a task, waits until the controller is at rest, and returns the costs. Without a controller, it waits for
+// the StatefulSet controller instead. A task that takes too long gives a result with an error. The error that measure
+// returns is an error of the benchmark itself.
 func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
-	b.options.progress.say("%d × %d: %s", t.key.Groups, t.key.Size, t.key.Scenario)
+	t.key.Profile = b.options.profile
+	b.options.progress.say("%d × %d, %s: %s", t.key.Groups, t.key.Size, t.key.Profile, t.key.Scenario)
 	b.groups.begin(t.key.Size)
 	costs, err := b.begin(ctx)
 	if err != nil {
@@ -174,7 +182,7 @@ func (b *bed) measure(ctx context.Context, t task) (report.Result, error) {
 		b.options.progress.say("  %v", err)
 		result.Error = err.Error()
 	}
-	if err := b.untilRest(ctx, costs.mark); err != nil {
+	if err := b.untilRest(ctx, costs.mark, b.restingUser()); err != nil {
 		return result, err
 	}
 	if err := b.end(ctx, costs, &result); err != nil {
@@ -211,8 +219,11 @@ func (b *bed) run(ctx context.Context, t task, result *report.Result) error {
 		}
 	}
 	result.Seconds = time.Since(began).Seconds()
+	if marked, all := b.groups.allMarked(); all && t.key.Scenario == report.Recovery {
+		result.MarkedSeconds = marked.Sub(began).Seconds()
+	}
 	if t.status != nil {
-		if err := b.until(ctx, t.key.Scenario, statusPoll, t.status); err != nil {
+		if err := b.until(ctx, t.key.Scenario, cmp.Or(t.statusPoll, statusPoll), t.status); err != nil {
 			return err
 		}
 		result.StatusSeconds = time.Since(began).Seconds()
@@ -268,9 +279,15 @@ func (b *bed) end(ctx context.Context, from costs, result *report.Result) error 
 		return err
 	}
 	result.ClusterCPUSeconds = (cluster - from.cluster).Seconds()
+	requests, _, err := measure.Requests(b.cluster.AuditLog(), from.mark, "")
+	if err != nil {
+		return err
+	}
+	countAll(requests, b.options.controller.User, result)
 	if b.controller == nil {
 		return nil
 	}
+	count(requests, b.options.controller.User, result)
 	usage, err := measure.UsageOf(b.controller.PID())
 	if err != nil {
 		return err
@@ -286,15 +303,51 @@ func (b *bed) end(ctx context.Context, from costs, result *report.Result) error 
 		*passes -= *from.passes
 		result.Passes = passes
 	}
-	requests, _, err := measure.Requests(b.cluster.AuditLog(), from.mark, b.options.controller.User)
-	count(requests, result)
-	return err
+	return nil
 }
 
-// count adds requests to the result.
-func count(requests []measure.Request, result *report.Result) {
+// countAll adds the requests of all users to the result, by sender.
+func countAll(requests []measure.Request, controller string, result *report.Result) {
+	result.ClusterRequests = map[string]map[string]int{}
+	for _, request := range requests {
+		if !request.IsWrite() && !request.IsRead() || request.Verb == "watch" {
+			continue
+		}
+		sender := senderOf(request.User.Username, controller)
+		if result.ClusterRequests[sender] == nil {
+			result.ClusterRequests[sender] = map[string]int{}
+		}
+		result.ClusterRequests[sender][request.Verb+" "+request.Resource()]++
+	}
+}
+
+// senderOf returns who a user is in reports.
+func senderOf(user, controller string) string {
+	switch user {
+	case controller:
+		return report.Operator
+	case statefulSetController:
+		return report.StatefulSetController
+	case garbageCollector:
+		return report.GarbageCollector
+	case "system:kube-scheduler":
+		return report.Scheduler
+	case "kwok":
+		return report.Nodes
+	case "admin":
+		return report.Client
+	default:
+		return report.Others
+	}
+}
+
+// count adds the requests of a controller to the result.
+func count(requests []measure.Request, controller string, result *report.Result) {
 	result.Writes, result.Reads, result.FailedWrites = map[string]int{}, map[string]int{}, map[string]int{}
 	for _, request := range requests {
+		if request.User.Username != controller {
+			continue
+		}
 		kind := request.Verb + " " + request.Resource()
 		switch {
 		case request.IsRead():
@@ -325,15 +378,20 @@ func (b *bed) passes(ctx context.Context) *float64 {
 	return &sum
 }
 
-// untilRest waits until the controller is at rest: it has made no request for the time of -rest.
-func (b *bed) untilRest(ctx context.Context, since measure.Mark) error {
+// restingUser returns the user whose rest ends a scenario.
+func (b *bed) restingUser() string {
 	if b.controller == nil {
-		return nil
+		return statefulSetController
 	}
+	return b.options.controller.User
+}
+
+// untilRest waits until a controller is at rest: it has made no request for the time of -rest.
+func (b *bed) untilRest(ctx context.Context, since measure.Mark, user string) error {
 	const interval = 100 * time.Millisecond
 	last := time.Now()
 	err := wait.PollUntilContextTimeout(ctx, interval, restTimeout, true, func(context.Context) (bool, error) {
-		requests, next, err := measure.Requests(b.cluster.AuditLog(), since, b.options.controller.User)
+		requests, next, err := measure.Requests(b.cluster.AuditLog(), since, user)
 		since = next
 		for _, request := range requests {
 			// Clients renew watches from time to time, even at rest.
@@ -344,7 +402,7 @@ func (b *bed) untilRest(ctx context.Context, since measure.Mark) error {
 		return time.Since(last) >= b.options.rest, err
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
-		b.options.progress.say("  the controller doesn't come to rest")
+		b.options.progress.say("  %s doesn't come to rest", user)
 		return nil
 	}
 	return err
@@ -352,6 +410,10 @@ func (b *bed) untilRest(ctx context.Context, since measure.Mark) error {
 
 // summary returns a line about a result.
 func summary(r *report.Result) string {
-	return fmt.Sprintf("%.2f s, %d writes, %.2f s of CPU, peak %.0f MiB",
+	text := fmt.Sprintf("%.2f s, %d writes, %.2f s of CPU, peak %.0f MiB",
 		r.Seconds, report.Sum(r.Writes), r.CPUSeconds, r.PeakMiB)
+	if r.MarkedSeconds > 0 {
+		text += fmt.Sprintf(", marked after %.2f s", r.MarkedSeconds)
+	}
+	return text
 }

@@ -9,11 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/leaderworkerset/lws-operator/test/bench/report"
 	"github.com/leaderworkerset/lws-operator/test/measure"
+	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
 // pod returns a pod in one of its states.
@@ -68,6 +70,32 @@ func TestGroups(t *testing.T) {
 	g.observe(watch.Event{Type: watch.Error, Object: &metav1.Status{Message: "gone"}})
 	if err := g.check(4, image); err == nil {
 		t.Error("no error after the end of the watch")
+	}
+}
+
+func TestAllMarked(t *testing.T) {
+	g := readyGroups()
+	for i, name := range []string{"bench-0", "bench-0-1", "bench-1", "bench-1-1"} {
+		if _, all := g.allMarked(); all {
+			t.Errorf("all are marked after %d of 4", i)
+		}
+		marked := pod(name, name+"/1", true)
+		marked.DeletionTimestamp = &metav1.Time{}
+		event := watch.Event{Type: watch.Modified, Object: marked}
+		if i%2 == 0 { // A pod may be gone before anybody sees it terminate.
+			event = watch.Event{Type: watch.Deleted, Object: pod(name, name+"/1", true)}
+		}
+		g.observe(event)
+		g.observe(event)
+		g.observe(watch.Event{Type: watch.Added, Object: pod("bench-2", "bench-2/1", false)})
+	}
+	at, all := g.allMarked()
+	if !all || at.IsZero() {
+		t.Errorf("marked: %t, at %s", all, at)
+	}
+	g.begin(2)
+	if _, all := g.allMarked(); all {
+		t.Error("the next scenario begins with marked pods")
 	}
 }
 
@@ -130,18 +158,30 @@ func TestGroupOf(t *testing.T) {
 func TestCount(t *testing.T) {
 	request := func(verb, resource string, code int) measure.Request {
 		r := measure.Request{Verb: verb}
+		r.User.Username = "mine"
 		r.ObjectRef.Resource, r.ResponseStatus.Code = resource, code
 		return r
 	}
-	var got report.Result
-	count([]measure.Request{
+	byCollector := request("delete", "pods", 200)
+	byCollector.User.Username = garbageCollector
+	byStranger := request("get", "pods", 200)
+	byStranger.User.Username = "mine-too"
+	requests := []measure.Request{
 		request("patch", "pods", 200), request("patch", "pods", 409), request("list", "pods", 200),
-		request("get", "pods", 404), request("update", "leases", 200),
-	}, &got)
+		request("get", "pods", 404), request("update", "leases", 200), request("watch", "nodes", 200), byCollector, byStranger,
+	}
+	var got report.Result
+	count(requests, "mine", &got)
+	countAll(requests, "mine", &got)
 	want := report.Result{
 		Writes:       map[string]int{"patch pods": 2},
 		FailedWrites: map[string]int{"409 patch pods": 1},
-		Reads:        map[string]int{"list pods": 1, "get pods": 1},
+		Reads:        map[string]int{"list pods": 1, "get pods": 1, "watch nodes": 1},
+		ClusterRequests: map[string]map[string]int{
+			report.Operator:         {"patch pods": 2, "list pods": 1, "get pods": 1},
+			report.GarbageCollector: {"delete pods": 1},
+			report.Others:           {"get pods": 1},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -159,6 +199,71 @@ func TestFloorSets(t *testing.T) {
 	}
 }
 
+// TestFloorPairs checks that no StatefulSet selects the pods of another one.
+func TestFloorPairs(t *testing.T) {
+	sets := floorPairs(3, 2)
+	if len(sets) != 6 || len(newSets(3, 2)) != 3 {
+		t.Errorf("%d StatefulSets for three sets", len(sets))
+	}
+	names := map[string]bool{}
+	for i, set := range sets {
+		names[set.Name] = true
+		selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, other := range sets {
+			if selects := selector.Matches(labels.Set(other.Spec.Template.Labels)); selects != (i == j) {
+				t.Errorf("%s selects the pods of %s: %t", set.Name, other.Name, selects)
+			}
+		}
+	}
+	if len(names) != len(sets) {
+		t.Errorf("names: %v", names)
+	}
+}
+
+func TestSummaryPieces(t *testing.T) {
+	o, err := parse([]string{"-summary", "many-200,recovery", "-runs", "3", "-keep"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if selected := o.summary.selections(); len(selected) != 2 || selected[1].profile != report.Defaults || o.runs != 3 {
+		t.Errorf("parsed as %+v", o)
+	}
+	if o, err = parse([]string{"-summary", "all"}); err != nil || len(o.summary) != len(summaryPieces()) {
+		t.Errorf("%d pieces, %v", len(o.summary), err)
+	}
+	for _, piece := range summaryPieces() {
+		if err := piece.scenarios.Set(piece.scenarios.String()); err != nil {
+			t.Errorf("%s: %v", piece.name, err)
+		}
+	}
+}
+
+// TestKeep adds to an earlier report, but not to one about something else.
+func TestKeep(t *testing.T) {
+	o := options{keep: true, out: t.TempDir(), controller: operator.Controller{Name: "mine", Command: []string{"none"}}}
+	if found, err := begin(o); err != nil || len(found.Results) != 0 {
+		t.Errorf("without an earlier report: %v, %v", found, err)
+	}
+	earlier := &report.Report{Controller: "mine", Results: []report.Result{{Key: report.Key{Scenario: report.Create}}}}
+	if err := earlier.Write(o.file()); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := begin(o); err != nil || len(found.Results) != 1 {
+		t.Errorf("with an earlier report: %v, %v", found, err)
+	}
+	o.controller.Name = "other"
+	if _, err := begin(o); err == nil {
+		t.Error("no error for a report about another controller")
+	}
+	o.keep = false
+	if found, err := begin(o); err != nil || len(found.Results) != 0 {
+		t.Errorf("without -keep: %v, %v", found, err)
+	}
+}
+
 func TestParse(t *testing.T) {
 	o, err := parse([]string{"-groups", "1,20", "-size", "3", "-scenarios", "slow,large", "-large", "2x7"})
 	if err != nil {
@@ -168,7 +273,8 @@ func TestParse(t *testing.T) {
 		t.Errorf("parsed as %+v", o)
 	}
 	for _, wrong := range [][]string{
-		{"-groups", "1,"}, {"-groups", "0"}, {"-size", "1"}, {"-scenarios", "all"}, {"-large", "7"},
+		{"-groups", "1,"}, {"-groups", "0"}, {"-size", "1"}, {"-scenarios", "all"}, {"-large", "7"}, {"-profile", "fast"},
+		{"-runs", "0"}, {"-failing", "1x4,"}, {"-summary", "recovery,some"},
 	} {
 		if _, err := parse(wrong); err == nil {
 			t.Errorf("no error for %v", wrong)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,10 @@ type groups struct {
 	// since begin.
 	fewest  int
 	created map[string]int
-	err     error
+	// unmarked are the pods from before begin that aren't marked for deletion. marked is when the last of them was.
+	unmarked map[types.UID]bool
+	marked   time.Time
+	err      error
 }
 
 // podState has what groups needs to know of a pod.
@@ -90,6 +94,10 @@ func (g *groups) begin(size int) {
 		}
 	}
 	g.fewest, g.created = g.complete, map[string]int{}
+	g.unmarked, g.marked = make(map[types.UID]bool, len(g.pods)), time.Time{}
+	for _, pod := range g.pods {
+		g.unmarked[pod.uid] = true
+	}
 }
 
 // observe counts an event of the watch.
@@ -103,6 +111,9 @@ func (g *groups) observe(event watch.Event) {
 	}
 	before := g.pods[pod.Name]
 	var after podState
+	if event.Type == watch.Deleted || pod.DeletionTimestamp != nil {
+		g.mark(pod.UID)
+	}
 	if event.Type == watch.Deleted {
 		delete(g.pods, pod.Name)
 	} else {
@@ -115,6 +126,17 @@ func (g *groups) observe(event watch.Event) {
 	g.count(pod.Name, before, -1)
 	g.count(pod.Name, after, 1)
 	g.fewest = min(g.fewest, g.complete)
+}
+
+// mark counts a pod that is terminating or deleted.
+func (g *groups) mark(pod types.UID) {
+	if !g.unmarked[pod] {
+		return
+	}
+	delete(g.unmarked, pod)
+	if len(g.unmarked) == 0 {
+		g.marked = time.Now()
+	}
 }
 
 // count adds a pod to the sums, or subtracts it.
@@ -162,6 +184,13 @@ func (g *groups) recreated(group int) bool {
 	return true
 }
 
+// allMarked returns when the last pod from before begin was marked for deletion. It returns false if one isn't.
+func (g *groups) allMarked() (time.Time, bool) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	return g.marked, !g.marked.IsZero()
+}
+
 // fewestReady returns the smallest number of groups that were ready at the same time since begin.
 func (g *groups) fewestReady() int {
 	g.mutex.Lock()
@@ -203,7 +232,7 @@ func podName(group, worker int) string {
 }
 
 // groupOf returns the index of the group that a pod of the set belongs to: 3 for "bench-3" and "bench-3-1". It returns
-// -1 for other pods.
+// -1 for other pods. For a pod of one of many sets, it returns the number of the set.
 func groupOf(pod string) int {
 	rest, ok := strings.CutPrefix(pod, setName+"-")
 	index, _, _ := strings.Cut(rest, "-")

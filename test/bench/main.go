@@ -12,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -32,9 +33,12 @@ import (
 
 // options has the values of the flags, and what prepare derives from them.
 type options struct {
-	groups         numbers
-	size           int
-	scenarios      names
+	selection
+	runs           int
+	summary        pieces
+	keep           bool
+	print          bool
+	document       string
 	strangers      int
 	large          dimensions
 	idle, rest     time.Duration
@@ -73,10 +77,16 @@ func run(args []string) error {
 			return err
 		}
 	}
+	if o.print {
+		return printOnly(o, other)
+	}
 	if err := o.prepare(ctx); err != nil {
 		return err
 	}
-	found := describe(o.controller)
+	found, err := begin(o)
+	if err != nil {
+		return err
+	}
 	ran := runAll(ctx, o, found)
 	if len(found.Results) == 0 {
 		return ran
@@ -84,17 +94,66 @@ func run(args []string) error {
 	return errors.Join(ran, publish(o, found, other))
 }
 
+// printOnly prints the report of earlier runs.
+func printOnly(o options, other *report.Report) error {
+	found, err := report.Read(o.file())
+	if err != nil {
+		return err
+	}
+	return publish(o, found, other)
+}
+
+// begin returns the report that gets the results. With -keep, it has those of earlier runs.
+func begin(o options) (*report.Report, error) {
+	found := describe(o.controller)
+	if !o.keep {
+		return found, nil
+	}
+	earlier, err := report.Read(o.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if earlier.Controller != found.Controller || earlier.Version != found.Version {
+		return nil, fmt.Errorf("%s is about %s %s, this run about %s %s; without -keep, this run replaces it",
+			o.file(), earlier.Controller, earlier.Version, found.Controller, found.Version)
+	}
+	found.Kubernetes, found.Results = earlier.Kubernetes, earlier.Results
+	return found, nil
+}
+
+// file returns the path of the report.
+func (o *options) file() string { return filepath.Join(o.out, "report.json") }
+
 // parse reads the command line.
 func parse(args []string) (options, error) {
 	o := options{
-		groups:    numbers{50, 100, 200, 500, 1000},
-		scenarios: names{sequenceScenario, slowScenario, strangersScenario, largeScenario},
-		large:     dimensions{2, 700},
+		selection: selection{
+			profile:   report.Unlimited,
+			scenarios: names{sequenceScenario, slowScenario, strangersScenario, largeScenario},
+			groups:    numbers{50, 100, 200, 500, 1000},
+			failing:   recoveries(),
+			sets:      numbers{200, 1000},
+		},
+		large:    dimensions{2, 700},
+		progress: &progress{began: time.Now()},
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.Var(&o.groups, "groups", "numbers of groups to run the whole sequence with, separated by commas")
+	flags.Var(&o.groups, "groups", "numbers of groups for sequence, rollout and edit, separated by commas")
 	flags.IntVar(&o.size, "size", 4, "pods per group")
-	flags.Var(&o.scenarios, "scenarios", "scenarios to run, separated by commas")
+	flags.Var(&o.scenarios, "scenarios", "scenarios to run, separated by commas: "+strings.Join(scenarioNames(), ", "))
+	flags.StringVar(&o.profile, "profile", o.profile,
+		"client limits of the control plane: unlimited, or defaults, which most clusters have")
+	flags.BoolVar(&o.floors, "floors", true, "measure the floors of sequence, rollout and many")
+	flags.Var(&o.failing, "failing", "numbers and sizes of the groups of recovery, separated by commas")
+	flags.Var(&o.sets, "sets", "numbers of sets of one group of 2 pods for many, separated by commas")
+	flags.Var(&o.summary, "summary", "instead of scenarios, measure the figures of the summary: all, or some of "+pieceNames())
+	flags.IntVar(&o.runs, "runs", 1, "how often everything is measured; the tables have the medians")
+	flags.BoolVar(&o.keep, "keep", false, "keep the results of the report in -out, and add to them")
+	flags.BoolVar(&o.print, "print", false, "measure nothing, and print the report in -out")
+	flags.StringVar(&o.document, "document", "", "page whose summary is replaced by that of the report")
 	flags.IntVar(&o.strangers, "strangers", 5000, "number of pods that belong to no LeaderWorkerSet")
 	flags.Var(&o.large, "large", "number of large groups, and pods in each of them")
 	flags.DurationVar(&o.idle, "idle", 30*time.Second, "how long nothing happens in the idle scenario")
@@ -107,15 +166,19 @@ func parse(args []string) (options, error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if o.size < 2 {
+	switch {
+	case o.size < 2:
 		return o, errors.New("-size must be at least 2: the benchmark kills workers")
+	case o.runs < 1:
+		return o, errors.New("-runs must be at least 1")
+	case o.profile != report.Unlimited && o.profile != report.Defaults:
+		return o, fmt.Errorf("-profile must be %s or %s", report.Unlimited, report.Defaults)
 	}
 	return o, nil
 }
 
 // prepare builds the programs that aren't up to date.
 func (o *options) prepare(ctx context.Context) (err error) {
-	o.progress = &progress{began: time.Now()}
 	if o.root, err = cluster.Root(); err != nil {
 		return err
 	}
@@ -135,22 +198,41 @@ func (o *options) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// The values of -scenarios.
-const (
-	sequenceScenario  = "sequence"
-	slowScenario      = "slow"
-	strangersScenario = "strangers"
-	largeScenario     = "large"
-)
-
-// runAll runs the chosen scenarios and adds their results to the report.
+// runAll runs the chosen scenarios as often as asked for, and adds their results to the report.
 func runAll(ctx context.Context, o options, found *report.Report) error {
-	s := &scenarios{options: o, report: found}
+	selected := o.summary.selections()
+	if len(selected) == 0 {
+		selected = []selection{o.selection}
+	}
+	for run := range o.runs {
+		for _, selection := range selected {
+			o.progress.say("Run %d of %d: %s", run+1, o.runs, selection.scenarios.String())
+			s := &scenarios{options: o, report: found}
+			s.options.selection = selection
+			if err := s.runSelection(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runSelection runs the selected scenarios.
+func (s *scenarios) runSelection(ctx context.Context) error {
+	o := &s.options
 	for _, scenario := range o.scenarios {
 		var err error
 		switch scenario {
 		case sequenceScenario:
-			err = s.sequences(ctx)
+			err = forEach(ctx, o.groups, func(groups int) error { return s.sequence(ctx, groups, o.size) })
+		case rolloutScenario:
+			err = forEach(ctx, o.groups, func(groups int) error { return s.rollout(ctx, groups, o.size) })
+		case editScenario:
+			err = forEach(ctx, o.groups, func(groups int) error { return s.edit(ctx, groups, o.size) })
+		case recoveryScenario:
+			err = s.recovery(ctx, o.failing)
+		case manyScenario:
+			err = forEach(ctx, o.sets, func(count int) error { return s.many(ctx, count) })
 		case slowScenario:
 			err = s.slowUpdate(ctx, o.size)
 		case strangersScenario:
@@ -165,31 +247,43 @@ func runAll(ctx context.Context, o options, found *report.Report) error {
 	return nil
 }
 
-// sequences runs the sequence with each number of groups.
-func (s *scenarios) sequences(ctx context.Context) error {
-	for _, groups := range s.options.groups {
-		if err := s.sequence(ctx, groups, s.options.size); err != nil {
+// forEach calls the function with each number, until it returns an error or the context is done.
+func forEach(ctx context.Context, numbers []int, do func(int) error) error {
+	for _, number := range numbers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := do(number); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// publish prints and writes the report.
+// publish prints and writes the report. The file has the results of all runs, everything else their medians.
 func publish(o options, found, other *report.Report) error {
-	fmt.Printf("\n%s %s, Kubernetes %s, %s, %s, %d cores, %.0f GiB of memory, %s\n",
-		found.Controller, found.Version, found.Kubernetes, found.Go, found.Machine, found.Cores, found.MemoryGiB, found.Date)
-	found.Tables(os.Stdout)
-	found.Requests(os.Stdout)
+	medians := found.Medians()
 	if other != nil {
-		found.Compare(os.Stdout, other)
+		other = other.Medians()
 	}
-	file := filepath.Join(o.out, "report.json")
-	if err := errors.Join(found.Write(file), found.WritePlots(o.out, o.size)); err != nil {
+	fmt.Println()
+	medians.Origin(os.Stdout)
+	fmt.Println()
+	medians.Summary(os.Stdout, other)
+	medians.Tables(os.Stdout)
+	medians.Requests(os.Stdout)
+	medians.ClusterRequests(os.Stdout)
+	if other != nil {
+		medians.Compare(os.Stdout, other)
+	}
+	if err := errors.Join(found.Write(o.file()), medians.WritePlots(o.out, o.size)); err != nil {
 		return err
 	}
-	o.progress.say("The report is in %s, with plots beside it", file)
-	return nil
+	o.progress.say("The report is in %s, with plots beside it", o.file())
+	if o.document == "" {
+		return nil
+	}
+	return medians.Publish(o.document, other)
 }
 
 // describe returns a report without results, about this controller and this machine.
@@ -255,21 +349,27 @@ func (n *numbers) Set(value string) error {
 	return nil
 }
 
-// names is a flag of scenarios.
-type names []string
+// dimensionsList is a flag of numbers of groups and their sizes, like 1x4,2x32.
+type dimensionsList []dimensions
 
 // String returns the flag's value in the form of the command line.
-func (n *names) String() string { return strings.Join(*n, ",") }
+func (l *dimensionsList) String() string {
+	words := make([]string, len(*l))
+	for i := range *l {
+		words[i] = (*l)[i].String()
+	}
+	return strings.Join(words, ",")
+}
 
 // Set parses the flag's value.
-func (n *names) Set(value string) error {
-	*n = strings.Split(value, ",")
-	for _, name := range *n {
-		switch name {
-		case sequenceScenario, slowScenario, strangersScenario, largeScenario:
-		default:
-			return fmt.Errorf("%q isn't a scenario", name)
+func (l *dimensionsList) Set(value string) error {
+	*l = nil
+	for word := range strings.SplitSeq(value, ",") {
+		var d dimensions
+		if err := d.Set(word); err != nil {
+			return err
 		}
+		*l = append(*l, d)
 	}
 	return nil
 }

@@ -55,6 +55,32 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 	}
 }
 
+// newSets returns sets of one group each.
+func newSets(count, size int) []*leaderworkersetv1.LeaderWorkerSet {
+	sets := make([]*leaderworkersetv1.LeaderWorkerSet, count)
+	for i := range sets {
+		sets[i] = newSet(1, size, updateUnavailable, "")
+		sets[i].Name = fmt.Sprintf("%s-%d", setName, i)
+	}
+	return sets
+}
+
+// floorPairs returns StatefulSets that make the same pods as newSets: one for the leader of each set, and one for its
+// workers.
+func floorPairs(count, size int) []*appsv1.StatefulSet {
+	var sets []*appsv1.StatefulSet
+	for i := range count {
+		name := fmt.Sprintf("%s-%d", setName, i)
+		number := strconv.Itoa(i)
+		leader := floorSet(name, 1, map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: number}, size, name+"-0")
+		labels := map[string]string{leaderworkersetv1.GroupIndexLabelKey: number}
+		workers := floorSet(name+"-0", size-1, labels, size, name+"-0")
+		workers.Spec.Ordinals = &appsv1.StatefulSetOrdinals{Start: 1}
+		sets = append(sets, leader, workers)
+	}
+	return sets
+}
+
 func podSpec(environment []corev1.EnvVar) corev1.PodSpec {
 	return corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: image, Env: environment}}}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -21,6 +22,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/bench/report"
+	"github.com/leaderworkerset/lws-operator/test/measure"
 )
 
 const (
@@ -36,6 +38,10 @@ const (
 
 	// killTimeout limits the time for groups to restart. The result reports groups that haven't restarted by then.
 	killTimeout = 30 * time.Second
+
+	// manySize is the number of pods in the group of each of many sets. One check of all their statuses is expensive.
+	manySize       = 2
+	manyStatusPoll = 500 * time.Millisecond
 
 	// strangerGroups is the number of groups in the scenario with strangers, which are pods of no LeaderWorkerSet.
 	strangerGroups = 20
@@ -60,24 +66,113 @@ type scenarios struct {
 // sequence runs all scenarios with one set whose pods are ready at once. Before that, it measures the same pods without
 // a controller.
 func (s *scenarios) sequence(ctx context.Context, replicas, size int) error {
-	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
-		replacement := b.replacement(report.UpdateFloor, replicas, size, updateUnavailable)
-		if err := s.floors(ctx, b, replicas, size, replacement); err != nil {
-			return err
-		}
-		if err := b.install(ctx); err != nil {
-			return err
-		}
+	return s.afterFloors(ctx, replicas, size, func(ctx context.Context, b *bed) error {
 		more, half := replicas+replicas/2, max(1, replicas/2)
 		return s.measure(ctx, b,
 			b.creation(report.Create, newSet(replicas, size, updateUnavailable, "")),
 			b.idleness(replicas, size),
-			b.killing(replicas, size),
+			b.killing(report.Kill, replicas, size, killEvery),
 			b.update(report.Update, replicas, size),
 			b.restart(report.Restart, replicas, size),
 			b.scaling(report.ScaleUp, replicas, size, more),
 			b.scaling(report.ScaleDown, replicas, size, half),
 			b.deletion(report.Delete, replicas, size))
+	})
+}
+
+// rollout runs the part of the sequence that creates and updates the set.
+func (s *scenarios) rollout(ctx context.Context, replicas, size int) error {
+	return s.afterFloors(ctx, replicas, size, func(ctx context.Context, b *bed) error {
+		return s.measure(ctx, b,
+			b.creation(report.Create, newSet(replicas, size, updateUnavailable, "")),
+			b.update(report.Update, replicas, size))
+	})
+}
+
+// afterFloors calls the function with a new cluster with the operator. Before that, it measures the floors of creation
+// and update, unless they are left out.
+func (s *scenarios) afterFloors(
+	ctx context.Context, replicas, size int, run func(context.Context, *bed) error,
+) error {
+	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
+		if s.options.floors {
+			replacement := b.replacement(report.UpdateFloor, replicas, size, updateUnavailable)
+			if err := s.floors(ctx, b, replicas, size, replacement); err != nil {
+				return err
+			}
+		}
+		if err := b.install(ctx); err != nil {
+			return err
+		}
+		return run(ctx, b)
+	})
+}
+
+// edit changes the image and the number of groups of a set at once.
+func (s *scenarios) edit(ctx context.Context, replicas, size int) error {
+	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
+		if err := b.install(ctx); err != nil {
+			return err
+		}
+		set := newSet(replicas, size, updateUnavailable, "")
+		if _, err := b.measure(ctx, b.creation(report.Create, set)); err != nil {
+			return err
+		}
+		return s.measure(ctx, b, b.updateAndScale(replicas, size, replicas+replicas/2))
+	})
+}
+
+// recovery creates sets one after the other. In each group of a set, a worker dies. The floor is the creation of the set.
+func (s *scenarios) recovery(ctx context.Context, sets []dimensions) error {
+	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
+		if err := b.install(ctx); err != nil {
+			return err
+		}
+		warmUp := dimensions{groups: 2, size: 4}
+		for i, d := range append([]dimensions{warmUp}, sets...) {
+			created := b.creation(report.RecoveryCreate, newSet(d.groups, d.size, updateUnavailable, ""))
+			killed := b.killing(report.Recovery, d.groups, d.size, 1)
+			deleted := b.deletion(report.Delete, d.groups, d.size)
+			if i == 0 {
+				if err := b.discard(ctx, created, killed, deleted); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := s.measure(ctx, b, created, killed); err != nil {
+				return err
+			}
+			if err := b.discard(ctx, deleted); err != nil {
+				return err
+			}
+			if err := b.untilGarbageCollected(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// many creates many sets of one group each.
+func (s *scenarios) many(ctx context.Context, count int) error {
+	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
+		if s.options.floors {
+			floor := task{
+				key:  report.Key{Scenario: report.ManyFloor, Groups: count, Size: manySize},
+				do:   func(ctx context.Context) error { return b.createStatefulSets(ctx, floorPairs(count, manySize)) },
+				pods: b.pods(count*manySize, image),
+			}
+			if err := s.floor(ctx, b, floor, manySize); err != nil {
+				return err
+			}
+			if err := b.deleteFloor(ctx); err != nil {
+				return err
+			}
+		}
+		if err := b.install(ctx); err != nil {
+			return err
+		}
+		return s.measure(ctx, b, b.manyCreations(newSets(count, manySize), manySize))
 	})
 }
 
@@ -94,7 +189,7 @@ func (s *scenarios) slowUpdate(ctx context.Context, size int) error {
 		if err := s.measure(ctx, b, b.replacement(report.SlowFloor, slowGroups, size, slowUnavailable)); err != nil {
 			return err
 		}
-		if err := b.deleteFloor(ctx, slowGroups, size); err != nil {
+		if err := b.deleteFloor(ctx); err != nil {
 			return err
 		}
 		if err := b.install(ctx); err != nil {
@@ -180,8 +275,24 @@ func (s *scenarios) medianStart(ctx context.Context, b *bed, scenario string, si
 }
 
 // floors measures the floor, which is the creation of the pods by StatefulSets alone, and then runs more tasks with
-// those pods. Before that, it warms the cluster up with a few pods.
+// those pods.
 func (s *scenarios) floors(ctx context.Context, b *bed, replicas, size int, more ...task) error {
+	created := task{
+		key:  report.Key{Scenario: report.Floor, Groups: replicas, Size: size},
+		do:   func(ctx context.Context) error { return b.createFloor(ctx, replicas, size, "") },
+		pods: b.pods(replicas*size, image),
+	}
+	if err := s.floor(ctx, b, created, size); err != nil {
+		return err
+	}
+	if err := s.measure(ctx, b, more...); err != nil {
+		return err
+	}
+	return b.deleteFloor(ctx)
+}
+
+// floor measures a task of a cluster without the operator. Before that, it warms the cluster up with a few pods.
+func (s *scenarios) floor(ctx context.Context, b *bed, measured task, size int) error {
 	const warmUp = 5
 	if err := b.createFloor(ctx, warmUp, size, ""); err != nil {
 		return err
@@ -189,37 +300,60 @@ func (s *scenarios) floors(ctx context.Context, b *bed, replicas, size int, more
 	if err := b.until(ctx, "warm up", podsPoll, b.pods(warmUp*size, image)); err != nil {
 		return err
 	}
-	if err := b.deleteFloor(ctx, warmUp, size); err != nil {
+	if err := b.deleteFloor(ctx); err != nil {
 		return err
 	}
-	created := task{
-		key:  report.Key{Scenario: report.Floor, Groups: replicas, Size: size},
-		do:   func(ctx context.Context) error { return b.createFloor(ctx, replicas, size, "") },
-		pods: b.pods(replicas*size, image),
-	}
-	if err := s.measure(ctx, b, append([]task{created}, more...)...); err != nil {
-		return err
-	}
-	return b.deleteFloor(ctx, replicas, size)
+	return s.measure(ctx, b, measured)
 }
 
 func (b *bed) createFloor(ctx context.Context, replicas, size int, readyAfter string) error {
-	sets := floorSets(replicas, size, readyAfter)
+	return b.createStatefulSets(ctx, floorSets(replicas, size, readyAfter))
+}
+
+func (b *bed) createStatefulSets(ctx context.Context, sets []*appsv1.StatefulSet) error {
 	return inParallel(ctx, len(sets), func(i int) error {
 		_, err := b.api.AppsV1().StatefulSets(namespace).Create(ctx, sets[i], metav1.CreateOptions{})
 		return err
 	})
 }
 
-func (b *bed) deleteFloor(ctx context.Context, replicas, size int) error {
-	sets := floorSets(replicas, size, "")
-	err := inParallel(ctx, len(sets), func(i int) error {
-		return b.api.AppsV1().StatefulSets(namespace).Delete(ctx, sets[i].Name, metav1.DeleteOptions{})
-	})
+// deleteFloor deletes all StatefulSets and their pods. It waits until the garbage collector, which would delete the pods
+// slowly, has seen that. Otherwise the garbage collector would spend on them what it may ask for in the next scenario.
+func (b *bed) deleteFloor(ctx context.Context) error {
+	none, all := metav1.DeleteOptions{}, metav1.ListOptions{}
+	if err := b.api.AppsV1().StatefulSets(namespace).DeleteCollection(ctx, none, all); err != nil {
+		return err
+	}
+	if err := b.api.CoreV1().Pods(namespace).DeleteCollection(ctx, none, all); err != nil {
+		return err
+	}
+	if err := b.until(ctx, "delete the floor", podsPoll, b.pods(0, image)); err != nil {
+		return err
+	}
+	return b.untilGarbageCollected(ctx)
+}
+
+// untilGarbageCollected waits until the garbage collector is at rest.
+func (b *bed) untilGarbageCollected(ctx context.Context) error {
+	mark, err := measure.End(b.cluster.AuditLog())
 	if err != nil {
 		return err
 	}
-	return b.until(ctx, "delete the floor", podsPoll, b.pods(0, image))
+	return b.untilRest(ctx, mark, garbageCollector)
+}
+
+// discard runs tasks without adding their results to the report.
+func (b *bed) discard(ctx context.Context, tasks ...task) error {
+	for _, t := range tasks {
+		result, err := b.measure(ctx, t)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.key.Scenario, err)
+		}
+		if result.Error != "" {
+			return fmt.Errorf("%s: %w", t.key.Scenario, errUnfinished)
+		}
+	}
+	return nil
 }
 
 // replacement replaces the pods of all groups of the floor. A client deletes the pods of as many groups at a time as a
@@ -266,6 +400,19 @@ func (b *bed) creation(scenario string, set *leaderworkersetv1.LeaderWorkerSet) 
 	}
 }
 
+// manyCreations returns the task that creates sets of one group each.
+func (b *bed) manyCreations(sets []*leaderworkersetv1.LeaderWorkerSet, size int) task {
+	return task{
+		key: report.Key{Scenario: report.Many, Groups: len(sets), Size: size},
+		do: func(ctx context.Context) error {
+			return inParallel(ctx, len(sets), func(i int) error { return b.sets.Create(ctx, sets[i]) })
+		},
+		pods:       b.pods(len(sets)*size, image),
+		status:     b.manyStatuses(len(sets)),
+		statusPoll: manyStatusPoll,
+	}
+}
+
 // idleness returns the task in which nothing happens.
 func (b *bed) idleness(replicas, size int) task {
 	return task{
@@ -281,16 +428,16 @@ func (b *bed) idleness(replicas, size int) task {
 	}
 }
 
-// killing returns the task that deletes the last pod of every tenth group.
-func (b *bed) killing(replicas, size int) task {
+// killing returns the task that deletes the last pod of groups at a distance: 1 is every group.
+func (b *bed) killing(scenario string, replicas, size, distance int) task {
 	killed := map[int]string{}
-	for group := 0; group < replicas; group += killEvery {
+	for group := 0; group < replicas; group += distance {
 		killed[group] = podName(group, size-1)
 	}
 	names := slices.Collect(maps.Values(killed))
 	var began time.Time
 	return task{
-		key: report.Key{Scenario: report.Kill, Groups: replicas, Size: size},
+		key: report.Key{Scenario: scenario, Groups: replicas, Size: size},
 		do: func(ctx context.Context) error {
 			began = time.Now()
 			return inParallel(ctx, len(names), func(i int) error {
@@ -319,6 +466,22 @@ func (b *bed) update(scenario string, replicas, size int) task {
 		},
 		pods:    b.pods(replicas*size, nextImage),
 		status:  b.status(replicas),
+		rollout: true,
+	}
+}
+
+// updateAndScale returns the task that changes the image of all pods and the number of groups in one edit.
+func (b *bed) updateAndScale(replicas, size, to int) task {
+	return task{
+		key: report.Key{Scenario: report.Edit, Groups: replicas, Size: size},
+		do: func(ctx context.Context) error {
+			return b.edit(ctx, func(set *leaderworkersetv1.LeaderWorkerSet) {
+				set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = nextImage
+				set.Spec.Replicas = ptr.To(int32(to)) //nolint:gosec // A number of groups.
+			})
+		},
+		pods:    b.pods(to*size, nextImage),
+		status:  b.status(to),
 		rollout: true,
 	}
 }
@@ -391,17 +554,40 @@ func (b *bed) status(replicas int) func(context.Context) error {
 		if err := b.sets.Get(ctx, client.ObjectKey{Namespace: namespace, Name: setName}, set); err != nil {
 			return err
 		}
-		status := &set.Status
-		if int(status.ReadyReplicas) != replicas || int(status.UpdatedReplicas) != replicas ||
-			int(status.Replicas) != replicas {
-			return fmt.Errorf("%w: %d groups, %d ready, %d updated",
-				errStatus, status.Replicas, status.ReadyReplicas, status.UpdatedReplicas)
+		return reportsAll(&set.Status, replicas)
+	}
+}
+
+// manyStatuses returns a check that the statuses of that many sets of one group report it.
+func (b *bed) manyStatuses(count int) func(context.Context) error {
+	return func(ctx context.Context) error {
+		list := &leaderworkersetv1.LeaderWorkerSetList{}
+		if err := b.sets.List(ctx, list, client.InNamespace(namespace)); err != nil {
+			return err
 		}
-		if !meta.IsStatusConditionTrue(status.Conditions, leaderworkersetv1.ConditionAvailable) {
-			return errStatus
+		if len(list.Items) != count {
+			return fmt.Errorf("%w: %d of %d sets exist", errStatus, len(list.Items), count)
+		}
+		for i := range list.Items {
+			if err := reportsAll(&list.Items[i].Status, 1); err != nil {
+				return fmt.Errorf("%s: %w", list.Items[i].Name, err)
+			}
 		}
 		return nil
 	}
+}
+
+// reportsAll returns an error unless a status reports all groups ready, updated and available.
+func reportsAll(status *leaderworkersetv1.LeaderWorkerSetStatus, replicas int) error {
+	if int(status.ReadyReplicas) != replicas || int(status.UpdatedReplicas) != replicas ||
+		int(status.Replicas) != replicas {
+		return fmt.Errorf("%w: %d groups, %d ready, %d updated",
+			errStatus, status.Replicas, status.ReadyReplicas, status.UpdatedReplicas)
+	}
+	if !meta.IsStatusConditionTrue(status.Conditions, leaderworkersetv1.ConditionAvailable) {
+		return errStatus
+	}
+	return nil
 }
 
 // edit patches the set.
