@@ -24,6 +24,10 @@ GROUPS ?= 50,100,200,500,1000
 SIZE ?= 4
 BENCH_FLAGS ?=
 
+# The summary of docs/benchmarks.md: its pieces, or all of them, and how often each is measured.
+PIECES ?= all
+RUNS ?= 3
+
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
@@ -268,6 +272,15 @@ test-e2e: cluster build ## Run the end-to-end tests: the operator in a real cont
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
 	go run ./test/bench -groups $(GROUPS) -size $(SIZE) -out $(BIN)/bench $(BENCH_FLAGS)
+
+.PHONY: bench-summary
+bench-summary: ## Measure the summary of docs/benchmarks.md and write it there (PIECES=recovery,rollout-30 RUNS=3).
+	go run ./test/bench -summary $(PIECES) -runs $(RUNS) -keep -out $(BIN)/bench-summary \
+		-document docs/benchmarks.md $(BENCH_FLAGS)
+
+.PHONY: bench-teardown
+bench-teardown: ## Compare ways to delete the pods of a group: one request each, or one for all.
+	go run ./test/bench/teardown
 
 .PHONY: cluster
 cluster: ## Build the test cluster: bin/cluster. The first time takes some minutes.

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -254,9 +255,9 @@ func TestKeep(t *testing.T) {
 	if found, err := begin(o); err != nil || len(found.Results) != 1 {
 		t.Errorf("with an earlier report: %v, %v", found, err)
 	}
-	o.controller.Name = "other"
+	o.controller.Command = []string{filepath.Join(o.out, "report.json")}
 	if _, err := begin(o); err == nil {
-		t.Error("no error for a report about another controller")
+		t.Error("no error for a report about another build")
 	}
 	o.keep = false
 	if found, err := begin(o); err != nil || len(found.Results) != 0 {

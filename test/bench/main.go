@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"debug/buildinfo"
 	"errors"
 	"flag"
@@ -116,9 +117,8 @@ func begin(o options) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if earlier.Controller != found.Controller || earlier.Version != found.Version {
-		return nil, fmt.Errorf("%s is about %s %s, this run about %s %s; without -keep, this run replaces it",
-			o.file(), earlier.Controller, earlier.Version, found.Controller, found.Version)
+	if earlier.Controller != found.Controller || earlier.Build != found.Build {
+		return nil, fmt.Errorf("%s is about another build; remove it, or run without -keep", o.file())
 	}
 	found.Kubernetes, found.Results = earlier.Kubernetes, earlier.Results
 	return found, nil
@@ -292,6 +292,7 @@ func describe(controller operator.Controller) *report.Report {
 		Date:       time.Now().UTC().Format(time.DateOnly),
 		Controller: controller.Name,
 		Version:    versionOf(controller.Command[0]),
+		Build:      hashOf(controller.Command[0]),
 		Go:         runtime.Version(),
 		Machine:    runtime.GOOS + "/" + runtime.GOARCH,
 		Cores:      runtime.NumCPU(),
@@ -306,6 +307,15 @@ func versionOf(program string) string {
 		return ""
 	}
 	return info.Main.Version
+}
+
+// hashOf returns the SHA-256 of a program, or "" if it can't be read.
+func hashOf(program string) string {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(content))
 }
 
 // memory returns the memory of the machine in GiB, or 0 if it is unknown.

@@ -101,7 +101,7 @@ func (s *scenarios) afterFloors(
 				return err
 			}
 		}
-		if err := b.install(ctx); err != nil {
+		if err := b.installWarm(ctx); err != nil {
 			return err
 		}
 		return run(ctx, b)
@@ -111,7 +111,7 @@ func (s *scenarios) afterFloors(
 // edit changes the image and the number of groups of a set at once.
 func (s *scenarios) edit(ctx context.Context, replicas, size int) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
-		if err := b.install(ctx); err != nil {
+		if err := b.installWarm(ctx); err != nil {
 			return err
 		}
 		set := newSet(replicas, size, updateUnavailable, "")
@@ -125,27 +125,15 @@ func (s *scenarios) edit(ctx context.Context, replicas, size int) error {
 // recovery creates sets one after the other. In each group of a set, a worker dies. The floor is the creation of the set.
 func (s *scenarios) recovery(ctx context.Context, sets []dimensions) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
-		if err := b.install(ctx); err != nil {
+		if err := b.installWarm(ctx); err != nil {
 			return err
 		}
-		warmUp := dimensions{groups: 2, size: 4}
-		for i, d := range append([]dimensions{warmUp}, sets...) {
+		for _, d := range sets {
 			created := b.creation(report.RecoveryCreate, newSet(d.groups, d.size, updateUnavailable, ""))
-			killed := b.killing(report.Recovery, d.groups, d.size, 1)
-			deleted := b.deletion(report.Delete, d.groups, d.size)
-			if i == 0 {
-				if err := b.discard(ctx, created, killed, deleted); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := s.measure(ctx, b, created, killed); err != nil {
+			if err := s.measure(ctx, b, created, b.killing(report.Recovery, d.groups, d.size, 1)); err != nil {
 				return err
 			}
-			if err := b.discard(ctx, deleted); err != nil {
-				return err
-			}
-			if err := b.untilGarbageCollected(ctx); err != nil {
+			if err := b.deleteSet(ctx, d.groups, d.size); err != nil {
 				return err
 			}
 		}
@@ -169,7 +157,7 @@ func (s *scenarios) many(ctx context.Context, count int) error {
 				return err
 			}
 		}
-		if err := b.install(ctx); err != nil {
+		if err := b.installWarm(ctx); err != nil {
 			return err
 		}
 		return s.measure(ctx, b, b.manyCreations(newSets(count, manySize), manySize))
@@ -342,18 +330,37 @@ func (b *bed) untilGarbageCollected(ctx context.Context) error {
 	return b.untilRest(ctx, mark, garbageCollector)
 }
 
-// discard runs tasks without adding their results to the report.
-func (b *bed) discard(ctx context.Context, tasks ...task) error {
-	for _, t := range tasks {
-		result, err := b.measure(ctx, t)
-		if err != nil {
-			return fmt.Errorf("%s: %w", t.key.Scenario, err)
-		}
-		if result.Error != "" {
-			return fmt.Errorf("%s: %w", t.key.Scenario, errUnfinished)
-		}
+// deleteSet deletes the set, and waits until the garbage collector is at rest.
+func (b *bed) deleteSet(ctx context.Context, replicas, size int) error {
+	deleted := b.deletion(report.Delete, replicas, size)
+	if err := deleted.do(ctx); err != nil {
+		return err
 	}
-	return nil
+	if err := b.until(ctx, report.Delete, podsPoll, deleted.pods); err != nil {
+		return err
+	}
+	return b.untilGarbageCollected(ctx)
+}
+
+// warmUp creates and deletes a small set, because a floor isn't the first work of its controllers either.
+func (b *bed) warmUp(ctx context.Context) error {
+	const replicas, size = 2, 4
+	created := b.creation(report.Create, newSet(replicas, size, updateUnavailable, ""))
+	if err := created.do(ctx); err != nil {
+		return err
+	}
+	if err := b.until(ctx, "warm up", statusPoll, created.status); err != nil {
+		return err
+	}
+	return b.deleteSet(ctx, replicas, size)
+}
+
+// installWarm installs the controller under test and warms it up.
+func (b *bed) installWarm(ctx context.Context) error {
+	if err := b.install(ctx); err != nil {
+		return err
+	}
+	return b.warmUp(ctx)
 }
 
 // replacement replaces the pods of all groups of the floor. A client deletes the pods of as many groups at a time as a

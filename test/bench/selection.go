@@ -62,9 +62,6 @@ func summaryPieces() []piece {
 		rollout(report.Defaults, 30, true),
 		rollout(report.Unlimited, 100, true),
 		rollout(report.Unlimited, 200, true),
-		{"edit-100", selection{
-			profile: report.Unlimited, scenarios: names{editScenario}, groups: numbers{100}, size: 4,
-		}},
 		{"many-200", selection{
 			profile: report.Unlimited, scenarios: names{manyScenario}, sets: numbers{200}, floors: true,
 		}},

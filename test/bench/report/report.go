@@ -74,6 +74,8 @@ type Report struct {
 	// Controller and Version are the name and version of the controller under test.
 	Controller string `json:"controller"`
 	Version    string `json:"version"`
+	// Build is the SHA-256 of the controller's program.
+	Build string `json:"build,omitempty"`
 	// Kubernetes and Go are versions.
 	Kubernetes string `json:"kubernetes"`
 	Go         string `json:"go"`
