@@ -3,7 +3,8 @@
 
 // Command teardown compares two ways to delete the pods of one incarnation of a group: one request for each pod, several
 // at a time, and one request for all pods with a label that only this incarnation has. It runs an API server and etcd
-// alone: a deleted pod is marked, and stays.
+// alone: a deleted pod is marked, and stays. With -cluster it runs a whole control plane with simulated nodes, which
+// delete marked pods at once and compete for the machine.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -21,8 +23,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -40,6 +44,12 @@ const (
 	// operatorParallel is how many pods the operator deletes at a time.
 	operatorParallel = 16
 
+	// nodes is the number of nodes that the pods are on.
+	nodes = 20
+
+	// poll is the interval of checks of the pods between two measurements.
+	poll = 200 * time.Millisecond
+
 	// creationsParallel is how many pods this program creates at a time.
 	creationsParallel = 20
 )
@@ -52,10 +62,21 @@ type method struct {
 
 func methods() []method {
 	return []method{
-		{fmt.Sprintf("delete by UID, %d at a time", operatorParallel), inParallel(operatorParallel)},
-		{"delete by UID, all at a time", inParallel(0)},
+		{fmt.Sprintf("by UID, %d in step", operatorParallel), inStep},
+		{fmt.Sprintf("by UID, %d at a time", operatorParallel), atMost(operatorParallel)},
+		{"by UID, all at once", atMost(math.MaxInt)},
 		{"deletecollection by label", deleteCollection},
 	}
+}
+
+// bench is a control plane to measure on.
+type bench struct {
+	api kubernetes.Interface
+	// server is the process ID of the API server.
+	server int
+	// kubelets is true if nodes start pods and remove them.
+	kubelets bool
+	rounds   int
 }
 
 // figures are the costs of one teardown.
@@ -68,16 +89,17 @@ type figures struct {
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	whole := flag.Bool("cluster", false, "run a whole control plane with simulated nodes")
 	others := flag.Int("others", 10000, "number of other pods in the namespace, in the second half of the rounds")
-	rounds := flag.Int("rounds", 7, "how often each way is measured; the table has the medians")
+	rounds := flag.Int("rounds", 11, "how often each way is measured; the table has the medians")
 	flag.Parse()
-	if err := run(ctx, *others, *rounds); err != nil {
+	if err := run(ctx, *whole, *others, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "teardown:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, others, rounds int) (err error) {
+func run(ctx context.Context, whole bool, others, rounds int) (err error) {
 	root, err := cluster.Root()
 	if err != nil {
 		return err
@@ -86,44 +108,63 @@ func run(ctx context.Context, others, rounds int) (err error) {
 	if err != nil {
 		return err
 	}
-	environment := &envtest.Environment{BinaryAssetsDirectory: bin}
-	config, err := environment.Start()
+	start := startServer
+	if whole {
+		start = startCluster
+	}
+	config, stop, err := start(ctx, bin)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if stopped := environment.Stop(); err == nil {
-			err = stopped
-		}
-	}()
+	defer func() { err = errors.Join(err, stop()) }()
 	config.QPS, config.ContentType = -1, runtime.ContentTypeProtobuf
-	api, err := kubernetes.NewForConfig(config)
-	if err != nil {
+	b := &bench{kubelets: whole, rounds: rounds}
+	if b.api, err = kubernetes.NewForConfig(config); err != nil {
 		return err
 	}
-	server, err := serverPID()
-	if err != nil {
+	if b.server, err = serverPID(); err != nil {
 		return err
 	}
 	fmt.Println("| pods | other pods | way | answered ms | all marked ms | API server CPU ms |")
 	fmt.Println("| --- | --- | --- | --- | --- | --- |")
-	if err := compare(ctx, api, server, 0, rounds); err != nil {
+	if err := b.compare(ctx, 0); err != nil || others == 0 {
 		return err
 	}
-	if err := createPods(ctx, api, "other", others); err != nil {
+	if err := b.createPods(ctx, "other", others); err != nil {
 		return err
 	}
-	return compare(ctx, api, server, others, rounds)
+	return b.compare(ctx, others)
+}
+
+// startServer starts etcd and an API server. The function that it returns stops them.
+func startServer(_ context.Context, bin string) (*rest.Config, func() error, error) {
+	environment := &envtest.Environment{BinaryAssetsDirectory: bin}
+	config, err := environment.Start()
+	return config, environment.Stop, err
+}
+
+// startCluster starts a whole control plane with simulated nodes. The function that it returns stops them.
+func startCluster(ctx context.Context, bin string) (*rest.Config, func() error, error) {
+	dir, err := os.MkdirTemp("", "lws-operator-teardown-")
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := cluster.Start(ctx, cluster.Options{Dir: dir, Bin: bin, Nodes: nodes})
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	stop := func() error { return errors.Join(c.Stop(context.WithoutCancel(ctx)), os.RemoveAll(dir)) }
+	return c.RESTConfig(), stop, nil
 }
 
 // compare prints the medians of each way for groups of several sizes. It alternates between the ways.
-func compare(ctx context.Context, api kubernetes.Interface, server, others, rounds int) error {
+func (b *bench) compare(ctx context.Context, others int) error {
 	for _, size := range []int{4, 32, 128} {
 		ways := methods()
 		measured := make([][]figures, len(ways))
-		for round := range rounds {
+		for round := range b.rounds {
 			for i, way := range ways {
-				found, err := teardown(ctx, api, server, way, fmt.Sprintf("round-%d-%d", round, i), size)
+				found, err := b.teardown(ctx, way, fmt.Sprintf("round-%d-%d", round, i), size)
 				if err != nil {
 					return fmt.Errorf("%s: %w", way.name, err)
 				}
@@ -151,32 +192,30 @@ func median(measured []figures, of func(figures) time.Duration) int64 {
 }
 
 // teardown creates the pods of an incarnation, measures their deletion, and removes them.
-func teardown(
-	ctx context.Context, api kubernetes.Interface, server int, way method, incarnation string, size int,
-) (f figures, err error) {
-	if err := createPods(ctx, api, incarnation, size); err != nil {
+func (b *bench) teardown(ctx context.Context, way method, incarnation string, size int) (f figures, err error) {
+	if err := b.createPods(ctx, incarnation, size); err != nil {
 		return f, err
 	}
 	selected := metav1.ListOptions{LabelSelector: incarnationLabel + "=" + incarnation}
-	list, err := api.CoreV1().Pods(namespace).List(ctx, selected)
+	list, err := b.api.CoreV1().Pods(namespace).List(ctx, selected)
 	if err != nil {
 		return f, err
 	}
 	watched := selected
 	watched.ResourceVersion = list.ResourceVersion
-	stream, err := api.CoreV1().Pods(namespace).Watch(ctx, watched)
+	stream, err := b.api.CoreV1().Pods(namespace).Watch(ctx, watched)
 	if err != nil {
 		return f, err
 	}
 	defer stream.Stop()
-	before, err := measure.UsageOf(server)
+	before, err := measure.UsageOf(b.server)
 	if err != nil {
 		return f, err
 	}
 	began := time.Now()
 	marked := make(chan time.Duration, 1)
 	go func() { marked <- untilMarked(stream, size, began) }()
-	if err := way.delete(ctx, api, list.Items); err != nil {
+	if err := way.delete(ctx, b.api, list.Items); err != nil {
 		return f, err
 	}
 	f.answered = time.Since(began)
@@ -185,20 +224,20 @@ func teardown(
 	case <-ctx.Done():
 		return f, ctx.Err()
 	}
-	after, err := measure.UsageOf(server)
+	after, err := measure.UsageOf(b.server)
 	if err != nil {
 		return f, err
 	}
 	f.cpu = after.CPU - before.CPU
-	return f, api.CoreV1().Pods(namespace).DeleteCollection(ctx,
-		metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}, selected)
+	return f, b.remove(ctx, selected)
 }
 
 // untilMarked returns the time until the watch has shown that many pods as terminating. Zero says that the watch ended.
 func untilMarked(stream watch.Interface, count int, began time.Time) time.Duration {
 	marked := map[string]bool{}
 	for event := range stream.ResultChan() {
-		if pod, ok := event.Object.(*corev1.Pod); ok && pod.DeletionTimestamp != nil {
+		pod, ok := event.Object.(*corev1.Pod)
+		if ok && (pod.DeletionTimestamp != nil || event.Type == watch.Deleted) {
 			if marked[pod.Name] = true; len(marked) == count {
 				return time.Since(began)
 			}
@@ -207,25 +246,44 @@ func untilMarked(stream watch.Interface, count int, began time.Time) time.Durati
 	return 0
 }
 
-// inParallel returns the way of one request for each pod, a number at a time as the operator does: the next ones begin
-// once all have ended. With 0, all begin at once.
-func inParallel(parallel int) func(context.Context, kubernetes.Interface, []corev1.Pod) error {
+// remove removes pods without a grace period, and waits until they are gone.
+func (b *bench) remove(ctx context.Context, selected metav1.ListOptions) error {
+	now := metav1.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))}
+	if err := b.api.CoreV1().Pods(namespace).DeleteCollection(ctx, now, selected); err != nil {
+		return err
+	}
+	return b.until(ctx, selected, func(pods []corev1.Pod) bool { return len(pods) == 0 })
+}
+
+// until waits until the selected pods are as they should be.
+func (b *bench) until(ctx context.Context, selected metav1.ListOptions, done func([]corev1.Pod) bool) error {
+	return wait.PollUntilContextCancel(ctx, poll, true, func(ctx context.Context) (bool, error) {
+		list, err := b.api.CoreV1().Pods(namespace).List(ctx, selected)
+		if err != nil {
+			return false, err
+		}
+		return done(list.Items), nil
+	})
+}
+
+// inStep is how the operator deletes: a number of pods at a time, and the next ones once all of these have ended.
+func inStep(ctx context.Context, api kubernetes.Interface, pods []corev1.Pod) error {
+	for together := range slices.Chunk(pods, operatorParallel) {
+		if err := atMost(operatorParallel)(ctx, api, together); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// atMost returns the way of one request for each pod, with a limit of requests at the same time.
+func atMost(limit int) func(context.Context, kubernetes.Interface, []corev1.Pod) error {
 	return func(ctx context.Context, api kubernetes.Interface, pods []corev1.Pod) error {
-		atOnce := parallel
-		if atOnce == 0 {
-			atOnce = len(pods)
-		}
-		for together := range slices.Chunk(pods, atOnce) {
-			err := forEach(ctx, len(together), len(together), func(i int) error {
-				return api.CoreV1().Pods(namespace).Delete(ctx, together[i].Name, metav1.DeleteOptions{
-					Preconditions: metav1.NewUIDPreconditions(string(together[i].UID)),
-				})
+		return forEach(ctx, min(limit, len(pods)), len(pods), func(i int) error {
+			return api.CoreV1().Pods(namespace).Delete(ctx, pods[i].Name, metav1.DeleteOptions{
+				Preconditions: metav1.NewUIDPreconditions(string(pods[i].UID)),
 			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		})
 	}
 }
 
@@ -236,20 +294,28 @@ func deleteCollection(ctx context.Context, api kubernetes.Interface, pods []core
 		metav1.ListOptions{LabelSelector: selector})
 }
 
-// createPods creates pods on a node, so that their deletion waits for a kubelet.
-func createPods(ctx context.Context, api kubernetes.Interface, incarnation string, count int) error {
-	return forEach(ctx, creationsParallel, count, func(i int) error {
+// createPods creates pods on nodes, so that their deletion waits for a kubelet. If there are kubelets, it waits until
+// the pods run.
+func (b *bench) createPods(ctx context.Context, incarnation string, count int) error {
+	err := forEach(ctx, creationsParallel, count, func(i int) error {
 		pod := &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: fmt.Sprintf("%s-%d", incarnation, i), Labels: map[string]string{incarnationLabel: incarnation},
 			},
 			Spec: corev1.PodSpec{
-				NodeName:   "node",
+				NodeName:   fmt.Sprintf("node-%d", i%nodes),
 				Containers: []corev1.Container{{Name: "server", Image: "registry.k8s.io/pause:3.10"}},
 			},
 		}
-		_, err := api.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
+		_, err := b.api.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
 		return err
+	})
+	if err != nil || !b.kubelets {
+		return err
+	}
+	selected := metav1.ListOptions{LabelSelector: incarnationLabel + "=" + incarnation}
+	return b.until(ctx, selected, func(pods []corev1.Pod) bool {
+		return !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase != corev1.PodRunning })
 	})
 }
 
@@ -267,13 +333,14 @@ func forEach(ctx context.Context, atOnce, count int, do func(int) error) error {
 
 // serverPID returns the process ID of the API server, which is a child of this process.
 func serverPID() (int, error) {
+	const serverName = "kube-apiserver"
 	processes, err := procfs.AllProcs()
 	if err != nil {
 		return 0, err
 	}
 	for _, process := range processes {
 		stat, err := process.Stat()
-		if err == nil && stat.PPID == os.Getpid() && stat.Comm == "kube-apiserver" {
+		if err == nil && stat.PPID == os.Getpid() && stat.Comm == serverName {
 			return process.PID, nil
 		}
 	}
