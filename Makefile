@@ -281,6 +281,7 @@ bench-summary: ## Measure the summary of docs/benchmarks.md and write it there (
 .PHONY: bench-teardown
 bench-teardown: ## Compare ways to delete the pods of a group: one request each, or one for all.
 	go run ./test/bench/teardown
+	go run ./test/bench/teardown -cluster -others 0
 
 .PHONY: cluster
 cluster: ## Build the test cluster: bin/cluster. The first time takes some minutes.

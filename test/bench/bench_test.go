@@ -169,7 +169,8 @@ func TestCount(t *testing.T) {
 	byStranger.User.Username = "mine-too"
 	requests := []measure.Request{
 		request("patch", "pods", 200), request("patch", "pods", 409), request("list", "pods", 200),
-		request("get", "pods", 404), request("update", "leases", 200), request("watch", "nodes", 200), byCollector, byStranger,
+		request("get", "pods", 404), request("update", "leases", 200), request("watch", "nodes", 200),
+		byCollector, byStranger,
 	}
 	var got report.Result
 	count(requests, "mine", &got)

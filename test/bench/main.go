@@ -141,6 +141,23 @@ func parse(args []string) (options, error) {
 		progress: &progress{began: time.Now()},
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	o.register(flags)
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	switch {
+	case o.size < 2:
+		return o, errors.New("-size must be at least 2: the benchmark kills workers")
+	case o.runs < 1:
+		return o, errors.New("-runs must be at least 1")
+	case o.profile != report.Unlimited && o.profile != report.Defaults:
+		return o, fmt.Errorf("-profile must be %s or %s", report.Unlimited, report.Defaults)
+	}
+	return o, nil
+}
+
+// register adds the flags that set the options. The options have the defaults of flags with a type of their own.
+func (o *options) register(flags *flag.FlagSet) {
 	flags.Var(&o.groups, "groups", "numbers of groups for sequence, rollout and edit, separated by commas")
 	flags.IntVar(&o.size, "size", 4, "pods per group")
 	flags.Var(&o.scenarios, "scenarios", "scenarios to run, separated by commas: "+strings.Join(scenarioNames(), ", "))
@@ -149,7 +166,8 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.floors, "floors", true, "measure the floors of sequence, rollout and many")
 	flags.Var(&o.failing, "failing", "numbers and sizes of the groups of recovery, separated by commas")
 	flags.Var(&o.sets, "sets", "numbers of sets of one group of 2 pods for many, separated by commas")
-	flags.Var(&o.summary, "summary", "instead of scenarios, measure the figures of the summary: all, or some of "+pieceNames())
+	flags.Var(&o.summary, "summary",
+		"instead of scenarios, measure the figures of the summary: all, or some of "+pieceNames())
 	flags.IntVar(&o.runs, "runs", 1, "how often everything is measured; the tables have the medians")
 	flags.BoolVar(&o.keep, "keep", false, "keep the results of the report in -out, and add to them")
 	flags.BoolVar(&o.print, "print", false, "measure nothing, and print the report in -out")
@@ -163,18 +181,6 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.compare, "compare", "", "report.json of another run; the output shows ratios to it")
 	flags.StringVar(&o.controllerFile, "controller", "",
 		"YAML file that describes another controller, which runs instead of this operator")
-	if err := flags.Parse(args); err != nil {
-		return o, err
-	}
-	switch {
-	case o.size < 2:
-		return o, errors.New("-size must be at least 2: the benchmark kills workers")
-	case o.runs < 1:
-		return o, errors.New("-runs must be at least 1")
-	case o.profile != report.Unlimited && o.profile != report.Defaults:
-		return o, fmt.Errorf("-profile must be %s or %s", report.Unlimited, report.Defaults)
-	}
-	return o, nil
 }
 
 // prepare builds the programs that aren't up to date.

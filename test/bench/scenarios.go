@@ -122,7 +122,8 @@ func (s *scenarios) edit(ctx context.Context, replicas, size int) error {
 	})
 }
 
-// recovery creates sets one after the other. In each group of a set, a worker dies. The floor is the creation of the set.
+// recovery creates sets one after the other. In each group of a set, a worker dies. The floor is the creation of the
+// set.
 func (s *scenarios) recovery(ctx context.Context, sets []dimensions) error {
 	return s.onBed(ctx, func(ctx context.Context, b *bed) error {
 		if err := b.installWarm(ctx); err != nil {
@@ -305,8 +306,8 @@ func (b *bed) createStatefulSets(ctx context.Context, sets []*appsv1.StatefulSet
 	})
 }
 
-// deleteFloor deletes all StatefulSets and their pods. It waits until the garbage collector, which would delete the pods
-// slowly, has seen that. Otherwise the garbage collector would spend on them what it may ask for in the next scenario.
+// deleteFloor deletes all StatefulSets and their pods, which the garbage collector would delete slowly. It waits until
+// the garbage collector is at rest: the next scenario begins with all the requests that limits allow.
 func (b *bed) deleteFloor(ctx context.Context) error {
 	none, all := metav1.DeleteOptions{}, metav1.ListOptions{}
 	if err := b.api.AppsV1().StatefulSets(namespace).DeleteCollection(ctx, none, all); err != nil {

@@ -32,7 +32,7 @@ func (r *Report) Compare(out io.Writer, other *Report) {
 	}
 	_, _ = fmt.Fprintf(out, "\n%s %s to %s %s of %s\n\n",
 		r.Controller, r.Version, other.Controller, other.Version, other.Date)
-	table(out, []string{"scenario", "pods s", "writes", "reads", "CPU s", "peak MiB", "passes"}, rows)
+	table(out, []string{scenarioColumn, "pods s", "writes", "reads", "CPU s", "peak MiB", "passes"}, rows)
 }
 
 func passes(result *Result) float64 {

@@ -33,7 +33,9 @@ func summaryRows() []summaryRow {
 // Summary writes what a user waits for, and what it costs, first with the client limits of most clusters. If other
 // isn't nil, the table shows the seconds of its controller as well.
 func (r *Report) Summary(out io.Writer, other *Report) {
-	header := []string{"what happens", "groups", "client limits", "seconds", "floor s", "of floor", "CPU s", "requests per group"}
+	header := []string{
+		"what happens", "groups", "client limits", "seconds", "floor s", "of floor", "CPU s", "requests per group",
+	}
 	if other != nil {
 		header = append(header, other.Controller+" s")
 	}

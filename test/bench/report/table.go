@@ -15,6 +15,9 @@ import (
 // none stands for a missing figure.
 const none = "-"
 
+// scenarioColumn is the first column of tables.
+const scenarioColumn = "scenario"
+
 // dimension is the number and size of the groups of one table of results, and the profile.
 type dimension struct {
 	groups, size int
@@ -26,8 +29,8 @@ func (d dimension) key(scenario string) Key { return Key{scenario, d.groups, d.s
 
 // header names the columns of a table of results.
 var header = []string{
-	"scenario", "pods s", "cluster CPU s", "of floor", "marked s", "status s", "writes", "per group", "failed", "reads",
-	"CPU s", "passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
+	scenarioColumn, "pods s", "cluster CPU s", "of floor", "marked s", "status s", "writes", "per group", "failed",
+	"reads", "CPU s", "passes", "anonymous MiB", "resident MiB", "peak MiB", "fewest ready", "restarted",
 }
 
 // Tables writes a table in Markdown for each profile, number and size of groups, in the order of the results.
@@ -103,7 +106,7 @@ func (r *Report) ClusterRequests(out io.Writer) {
 		rows = append(rows, row)
 	}
 	_, _ = fmt.Fprint(out, "\nRequests for pods and StatefulSets per group, of the whole cluster\n\n")
-	table(out, append([]string{"scenario", "all"}, Senders()...), rows)
+	table(out, append([]string{scenarioColumn, "all"}, Senders()...), rows)
 }
 
 // title returns the scenario with the number and size of its groups, and the profile.
@@ -124,7 +127,7 @@ func (r *Report) Requests(out io.Writer) {
 		})
 	}
 	_, _ = fmt.Fprint(out, "\nRequests\n\n")
-	table(out, []string{"scenario", "writes", "of these failed", "reads"}, rows)
+	table(out, []string{scenarioColumn, "writes", "of these failed", "reads"}, rows)
 }
 
 // String returns a text like "50 of 50", followed by unexpected restarts.

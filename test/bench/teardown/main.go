@@ -1,10 +1,10 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command teardown compares two ways to delete the pods of one incarnation of a group: one request for each pod, several
-// at a time, and one request for all pods with a label that only this incarnation has. It runs an API server and etcd
-// alone: a deleted pod is marked, and stays. With -cluster it runs a whole control plane with simulated nodes, which
-// delete marked pods at once and compete for the machine.
+// Command teardown compares ways to delete the pods of one incarnation of a group: one request for each pod, several at
+// a time, or one request for all pods with a label that only this incarnation has. It runs an API server and etcd
+// alone: a deleted pod is marked, and stays. With -cluster it runs a whole control plane with simulated nodes, which delete
+// marked pods at once and compete for the machine.
 package main
 
 import (
@@ -87,19 +87,19 @@ type figures struct {
 }
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	whole := flag.Bool("cluster", false, "run a whole control plane with simulated nodes")
 	others := flag.Int("others", 10000, "number of other pods in the namespace, in the second half of the rounds")
 	rounds := flag.Int("rounds", 11, "how often each way is measured; the table has the medians")
 	flag.Parse()
-	if err := run(ctx, *whole, *others, *rounds); err != nil {
+	if err := run(*whole, *others, *rounds); err != nil {
 		fmt.Fprintln(os.Stderr, "teardown:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, whole bool, others, rounds int) (err error) {
+func run(whole bool, others, rounds int) (err error) {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
 	root, err := cluster.Root()
 	if err != nil {
 		return err
