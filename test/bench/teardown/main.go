@@ -3,8 +3,8 @@
 
 // Command teardown compares ways to delete the pods of one incarnation of a group: one request for each pod, several at
 // a time, or one request for all pods with a label that only this incarnation has. It runs an API server and etcd
-// alone: a deleted pod is marked, and stays. With -cluster it runs a whole control plane with simulated nodes, which delete
-// marked pods at once and compete for the machine.
+// alone: a deleted pod is marked, and stays. With -cluster it runs a whole control plane with simulated nodes, which
+// delete marked pods at once and compete for the machine.
 package main
 
 import (
