@@ -146,7 +146,9 @@ func revisionOf(object client.Object) string {
 type readyGroups map[types.UID]bool
 
 // readyInCache returns the groups of a LeaderWorkerSet that are ready according to the cache; none for other keys.
-func readyInCache(cache *lateCache, key types.NamespacedName) readyGroups {
+// Passes over groups look at workers, those over sets at leaders: counted are the groups whose workers were all ready
+// when the last pass over the group began. A group that had no such pass is as ready as its StatefulSet's status.
+func readyInCache(cache *lateCache, key types.NamespacedName, counted readyGroups) readyGroups {
 	ready := readyGroups{}
 	lws, isSet := cache.views[kindLeaderWorkerSet].objects[key].(*leaderworkersetv1.LeaderWorkerSet)
 	leaders, hasLeaders := cache.views[kindStatefulSet].objects[key].(*appsv1.StatefulSet)
@@ -156,11 +158,30 @@ func readyInCache(cache *lateCache, key types.NamespacedName) readyGroups {
 	for _, object := range cache.views[kindPod].objects {
 		if leader, ok := object.(*corev1.Pod); ok && metav1.IsControlledBy(leader, leaders) {
 			workers, _ := cache.views[kindStatefulSet].objects[client.ObjectKeyFromObject(leader)].(*appsv1.StatefulSet)
+			allWorkers, hadPass := counted[leader.UID]
 			ready[leader.UID] = podIsReady(leader) && leader.DeletionTimestamp == nil &&
-				(sizeOf(leader) == 1 || reportsReady(workers, leader))
+				(sizeOf(leader) == 1 || (hadPass && allWorkers) || (!hadPass && reportsReady(workers, leader)))
 		}
 	}
 	return ready
+}
+
+// countWorkers adds the group of a leader to the counted ones, if the key is one's.
+func countWorkers(cache *lateCache, key types.NamespacedName, counted readyGroups) {
+	leader, isPod := cache.views[kindPod].objects[key].(*corev1.Pod)
+	workers, hasWorkers := cache.views[kindStatefulSet].objects[key].(*appsv1.StatefulSet)
+	if !isPod {
+		return
+	}
+	ready := int32(0)
+	for _, object := range cache.views[kindPod].objects {
+		pod, ok := object.(*corev1.Pod)
+		if ok && hasWorkers && metav1.IsControlledBy(workers, leader) && metav1.IsControlledBy(pod, workers) &&
+			pod.DeletionTimestamp == nil && podIsReady(pod) {
+			ready++
+		}
+	}
+	counted[leader.UID] = ready == sizeOf(leader)-1
 }
 
 // reportsReady reports whether the status of a worker StatefulSet, which may be nil, says that all workers are ready.

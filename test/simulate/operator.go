@@ -66,6 +66,9 @@ type run struct {
 	passes      []*pass // that have begun, the present one last
 	ended       bool
 
+	// counted are the groups whose workers were all ready in the cache when the last pass over the group began.
+	counted readyGroups
+
 	// reason is the reason of the next write, as the operator logs it.
 	reason string
 }
@@ -89,7 +92,7 @@ type pass struct {
 
 // begin starts the operator: its cache fills, and its watches get all objects.
 func begin(world *World, operator Operator) (*run, error) {
-	r := &run{world: world, cache: newLateCache(world.API, operator.Cache)}
+	r := &run{world: world, cache: newLateCache(world.API, operator.Cache), counted: readyGroups{}}
 	if world.checksCache {
 		r.cache.onRead = r.record
 	}
@@ -154,7 +157,8 @@ func (r *run) next() time.Time {
 // reconcile makes one pass, and requeues the request if the pass asks for it.
 func (r *run) reconcile(c controller, p *pass) {
 	delete(c.queue.due, p.request)
-	p.ready = readyInCache(r.cache, p.request.NamespacedName)
+	p.ready = readyInCache(r.cache, p.request.NamespacedName, r.counted)
+	countWorkers(r.cache, p.request.NamespacedName, r.counted)
 	r.passes = append(r.passes, p)
 	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.New(&reasons{run: r})), p.request)
 	r.passes = r.passes[:len(r.passes)-1]

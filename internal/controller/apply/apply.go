@@ -12,14 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -184,25 +183,22 @@ func (a *Applier) live(ctx context.Context, object write.Object) (*metav1.Partia
 // deleteAll deletes a number of objects at a time. It starts no more after an error; the error is that of the first
 // object that couldn't be deleted, in their order.
 func (a *Applier) deleteAll(ctx context.Context, objects []write.Object) error {
-	for together := range slices.Chunk(objects, max(a.Deletions, 1)) {
-		if err := a.deleteTogether(ctx, together); err != nil {
-			return err
+	starting, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make([]error, len(objects), len(objects)+1)
+	deleteOne := func(i int) {
+		if failed[i] = a.delete(ctx, objects[i]); failed[i] != nil {
+			stop()
 		}
 	}
-	return nil
-}
-
-func (a *Applier) deleteTogether(ctx context.Context, objects []write.Object) error {
-	if len(objects) == 1 {
-		return a.delete(ctx, objects[0])
+	if atATime := min(a.Deletions, len(objects)); atATime > 1 {
+		workqueue.ParallelizeUntil(starting, atATime, len(objects), deleteOne)
+	} else {
+		for i := 0; i < len(objects) && starting.Err() == nil; i++ {
+			deleteOne(i)
+		}
 	}
-	failed := make([]error, len(objects))
-	var underWay sync.WaitGroup
-	for i, object := range objects {
-		underWay.Go(func() { failed[i] = a.delete(ctx, object) })
-	}
-	underWay.Wait()
-	return cmp.Or(failed...)
+	return cmp.Or(append(failed, ctx.Err())...)
 }
 
 func (a *Applier) delete(ctx context.Context, object write.Object) error {

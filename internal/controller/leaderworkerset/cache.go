@@ -156,7 +156,7 @@ func withDefaults(object any) (any, error) {
 // of a pod are most of its size. A field that a pass newly reads belongs here. A pod's field belongs in
 // podChangedBesidesPhase as well.
 
-// trimPod keeps the readiness of leaders only: worker StatefulSets count the ready workers.
+// trimPod keeps what a pass reads of a pod.
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -191,15 +191,17 @@ func trimmedStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus
 	return kept
 }
 
-// trimmedConditions keeps whether a leader is ready, and why a pod is unschedulable.
+// readyConditions are the conditions of every ready pod. All share them: a set at rest has thousands of ready pods.
+var readyConditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+
+// trimmedConditions keeps whether a pod is ready, or why it is unschedulable.
 func trimmedConditions(pod *corev1.Pod) []corev1.PodCondition {
+	if snapshot.PodReady(pod) {
+		return readyConditions
+	}
 	var kept []corev1.PodCondition
 	for i := range pod.Status.Conditions {
-		condition := &pod.Status.Conditions[i]
-		switch {
-		case condition.Type == corev1.PodReady && isLeader(pod):
-			kept = append(kept, corev1.PodCondition{Type: condition.Type, Status: condition.Status})
-		case snapshot.IsUnschedulable(condition):
+		if condition := &pod.Status.Conditions[i]; snapshot.IsUnschedulable(condition) {
 			kept = append(kept, corev1.PodCondition{
 				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
 			})

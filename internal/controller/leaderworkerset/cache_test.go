@@ -104,7 +104,6 @@ func fullPod() *corev1.Pod {
 		{Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/other"},
 	}
 	full.Status.Conditions = []corev1.PodCondition{
-		{Type: corev1.PodReady, Status: corev1.ConditionTrue},
 		{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 			Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
@@ -124,8 +123,8 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
 	full.Spec.Containers = []corev1.Container{{Name: "main"}}
 	full.Status.PodIP = "10.0.0.1"
-	full.Status.Conditions[0].Message = "for a while"
-	full.Status.Conditions = append(full.Status.Conditions, corev1.PodCondition{Type: corev1.PodInitialized})
+	full.Status.Conditions = append(full.Status.Conditions,
+		corev1.PodCondition{Type: corev1.PodInitialized}, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse})
 	full.Status.ContainerStatuses[0].Image = "serve:1"
 	full.Status.ContainerStatuses = append(full.Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar"})
 	before := full.DeepCopy()
@@ -174,6 +173,18 @@ func TestTrimStatefulSetKeepsWhatIsRead(t *testing.T) {
 		if diff := cmp.Diff(want, trimmed(t, trimStatefulSet, full)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.meta.Name, diff)
 		}
+	}
+}
+
+// TestReadyPodsShareTheirConditions checks that a pod that is ready keeps nothing else of its conditions.
+func TestReadyPodsShareTheirConditions(t *testing.T) {
+	full := fullPod()
+	full.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue},
+		{Type: corev1.PodReady, Status: corev1.ConditionTrue, Message: "for a while"},
+	}
+	if diff := cmp.Diff(readyConditions, trimmed(t, trimPod, full).Status.Conditions); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
 }
 

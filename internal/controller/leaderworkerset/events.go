@@ -4,6 +4,7 @@
 package leaderworkerset
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
 // workQueue is the queue of a controller.
@@ -28,31 +30,33 @@ type workQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // leader pod.
 type keysFunc func(context.Context, client.Object) []types.NamespacedName
 
-// delayFunc returns how long the object of an event waits for further events. deleted reports whether the event is the
-// object's deletion.
-type delayFunc func(ctx context.Context, object client.Object, deleted bool) time.Duration
+// objectChange is what an event says of an object. before is nil for a creation, after for a deletion.
+type objectChange struct{ before, after client.Object }
+
+// delayFunc returns how long a change waits for further ones.
+type delayFunc func(context.Context, objectChange) time.Duration
 
 // enqueue returns a handler that adds the keys of an event's object to the queue after the delay. An update adds those
 // of the old object as well if they differ: labels may have changed.
 func enqueue[T client.Object](to keysFunc, after delayFunc) handler.TypedFuncs[T, reconcile.Request] {
-	add := func(ctx context.Context, queue workQueue, object T, deleted bool, keys []types.NamespacedName) {
+	add := func(ctx context.Context, queue workQueue, of objectChange, keys []types.NamespacedName) {
 		for _, key := range keys {
-			queue.AddAfter(reconcile.Request{NamespacedName: key}, after(ctx, object, deleted))
+			queue.AddAfter(reconcile.Request{NamespacedName: key}, after(ctx, of))
 		}
 	}
 	return handler.TypedFuncs[T, reconcile.Request]{
 		CreateFunc: func(ctx context.Context, e event.TypedCreateEvent[T], queue workQueue) {
-			add(ctx, queue, e.Object, false, to(ctx, e.Object))
+			add(ctx, queue, objectChange{after: e.Object}, to(ctx, e.Object))
 		},
 		UpdateFunc: func(ctx context.Context, e event.TypedUpdateEvent[T], queue workQueue) {
 			oldKeys, newKeys := to(ctx, e.ObjectOld), to(ctx, e.ObjectNew)
 			if !slices.Equal(oldKeys, newKeys) {
-				add(ctx, queue, e.ObjectOld, false, oldKeys)
+				add(ctx, queue, objectChange{before: e.ObjectOld}, oldKeys)
 			}
-			add(ctx, queue, e.ObjectNew, false, newKeys)
+			add(ctx, queue, objectChange{before: e.ObjectOld, after: e.ObjectNew}, newKeys)
 		},
 		DeleteFunc: func(ctx context.Context, e event.TypedDeleteEvent[T], queue workQueue) {
-			add(ctx, queue, e.Object, true, to(ctx, e.Object))
+			add(ctx, queue, objectChange{before: e.Object}, to(ctx, e.Object))
 		},
 	}
 }
@@ -105,12 +109,13 @@ func toAllGroups(reader client.Reader) keysFunc {
 }
 
 // immediately is no delay.
-func immediately(context.Context, client.Object, bool) time.Duration { return 0 }
+func immediately(context.Context, objectChange) time.Duration { return 0 }
 
 // batchDelay returns the batch delay of a set, or of the set that an object is labeled with. Objects of a set that no
 // longer exists wait for the longest batch delay.
 func batchDelay(reader client.Reader, batch BatchOptions) delayFunc {
-	return func(ctx context.Context, object client.Object, _ bool) time.Duration {
+	return func(ctx context.Context, of objectChange) time.Duration {
+		object := cmp.Or(of.after, of.before)
 		if lws, ok := object.(*leaderworkersetv1.LeaderWorkerSet); ok {
 			return batch.For(lws)
 		}
@@ -122,24 +127,51 @@ func batchDelay(reader client.Reader, batch BatchOptions) delayFunc {
 	}
 }
 
-// unlessLastWorkerDeleted returns the given delay of a worker pod, but no delay for the deletion of the last one of its
-// group.
-func unlessLastWorkerDeleted(reader client.Reader, delay delayFunc) delayFunc {
-	return func(ctx context.Context, object client.Object, deleted bool) time.Duration {
-		if deleted && !hasWorkers(ctx, reader, object) {
+// workerDelay returns the given delay of a worker pod, but no delay for a change that may decide something: the worker
+// isn't ready any more, or it is the last one that the group waits for to be ready or to be deleted. The workers of a
+// leader that terminates decide nothing.
+func workerDelay(reader client.Reader, delay delayFunc) delayFunc {
+	return func(ctx context.Context, of objectChange) time.Duration {
+		wasReady, isReady := isReadyPod(of.before), isReadyPod(of.after)
+		switch {
+		case isReady && workersAreAll(ctx, reader, of.after, true),
+			of.after == nil && workersAreAll(ctx, reader, of.before, false),
+			wasReady && !isReady && !leaderTerminates(ctx, reader, of.before):
 			return 0
+		default:
+			return delay(ctx, of)
 		}
-		return delay(ctx, object, deleted)
 	}
 }
 
-// hasWorkers reports whether the group of a worker pod has any worker in the cache.
-func hasWorkers(ctx context.Context, reader client.Reader, worker client.Object) bool {
+// isReadyPod reports whether an object is a pod that serves.
+func isReadyPod(object client.Object) bool {
+	pod, ok := object.(*corev1.Pod)
+	return ok && pod.DeletionTimestamp == nil && snapshot.PodReady(pod)
+}
+
+// leaderTerminates reports whether the leader of a worker is marked for deletion or gone.
+func leaderTerminates(ctx context.Context, reader client.Reader, worker client.Object) bool {
+	leader := &corev1.Pod{}
+	key, _ := groupOf(worker)
+	err := reader.Get(ctx, key, leader)
+	return err != nil || leader.DeletionTimestamp != nil
+}
+
+// workersAreAll reports whether all workers that a group ever has are ready in the cache, or else, whether all are gone.
+func workersAreAll(ctx context.Context, reader client.Reader, worker client.Object, ready bool) bool {
 	var workers corev1.PodList
 	key, _ := groupOf(worker)
 	group := client.MatchingFields{workersOfGroup: key.Name}
-	err := reader.List(ctx, &workers, client.InNamespace(key.Namespace), group, client.Limit(1))
-	return err != nil || len(workers.Items) > 0
+	if err := reader.List(ctx, &workers, client.InNamespace(key.Namespace), group); err != nil {
+		return false // Only a cache that is being stopped fails.
+	}
+	if !ready {
+		return len(workers.Items) == 0
+	}
+	size, ok := identity.ParseIndex(worker.GetAnnotations()[leaderworkersetv1.SizeAnnotationKey])
+	isUnready := func(pod corev1.Pod) bool { return !snapshot.PodReady(&pod) }
+	return ok && len(workers.Items) == int(size)-1 && !slices.ContainsFunc(workers.Items, isUnready)
 }
 
 // setOf returns the key of the set that an object is labeled with.

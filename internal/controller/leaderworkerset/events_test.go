@@ -64,15 +64,15 @@ func TestBatchDelayGrowsWithTheSet(t *testing.T) {
 	} {
 		lws := setOfSize(tc.groups, tc.size)
 		for of, got := range map[string]time.Duration{
-			"set":  batchDelay(cacheOf(t), batch)(t.Context(), lws, false),
-			"part": batchDelay(cacheOf(t, lws), batch)(t.Context(), workerOf(1, 2), false),
+			"set":  batchDelay(cacheOf(t), batch)(t.Context(), objectChange{after: lws}),
+			"part": batchDelay(cacheOf(t, lws), batch)(t.Context(), objectChange{before: workerOf(1, 2)}),
 		} {
 			if got != tc.want {
 				t.Errorf("%d groups of %d: the %s waits %s, want %s", tc.groups, tc.size, of, got, tc.want)
 			}
 		}
 	}
-	if got := batchDelay(cacheOf(t), batch)(t.Context(), workerOf(1, 2), false); got != 500*time.Millisecond {
+	if got := batchDelay(cacheOf(t), batch)(t.Context(), objectChange{after: workerOf(1, 2)}); got != 500*time.Millisecond {
 		t.Errorf("a set that no longer exists: waits %s, want 500ms", got)
 	}
 }
@@ -129,18 +129,36 @@ func TestUpdateEnqueuesOldAndNewGroup(t *testing.T) {
 	}
 }
 
-func TestDeletionOfTheLastWorkerDoesNotWait(t *testing.T) {
-	// The cache shows worker 1 of group 1, and no worker of groups 2 and 3.
-	reader := cacheOf(t, setOfSize(20, 4), workerOf(1, 1))
-	delay := unlessLastWorkerDeleted(reader, batchDelay(reader, DefaultOptions().Batch))
+func TestDecisiveWorkersDoNotWait(t *testing.T) {
+	ready := func(group, worker int32) *corev1.Pod {
+		pod := workerOf(group, worker)
+		pod.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "4"}
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		return pod
+	}
+	// The cache shows worker 1 of group 1, and no worker of groups 2 and 3. All workers of group 4 are ready, one of
+	// group 5 isn't, and one of group 6 is missing. The leader of group 8 terminates.
+	terminating := leaderOf(8)
+	terminating.DeletionTimestamp, terminating.Finalizers = ptr.To(metav1.Now()), []string{"example.com/hold"}
+	reader := cacheOf(t, setOfSize(20, 4), leaderOf(7), terminating,
+		workerOf(1, 1), ready(4, 1), ready(4, 2), ready(4, 3), ready(5, 1), ready(5, 2), workerOf(5, 3), ready(6, 1), ready(6, 2))
+	delay := workerDelay(reader, batchDelay(reader, DefaultOptions().Batch))
 	q, to := &recordingQueue{}, enqueue[*corev1.Pod](toGroup, delay)
 	to.Create(t.Context(), event.TypedCreateEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: workerOf(2, 2), ObjectNew: workerOf(2, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 1)}, q)
+	for _, group := range []int32{4, 5, 6} {
+		to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: workerOf(group, 2), ObjectNew: ready(group, 2)}, q)
+	}
+	for _, group := range []int32{7, 8} {
+		to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: ready(group, 2), ObjectNew: workerOf(group, 2)}, q)
+	}
 	want := []string{
 		"default/llama-1 in 26ms", "default/llama-2 in 26ms", // created, updated
 		"default/llama-1 in 26ms", "default/llama-3 in 0s", // deleted
+		"default/llama-4 in 0s", "default/llama-5 in 26ms", "default/llama-6 in 26ms", // ready
+		"default/llama-7 in 0s", "default/llama-8 in 26ms", // not ready any more
 	}
 	if diff := cmp.Diff(want, q.added); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)
@@ -182,7 +200,9 @@ func TestUnrelatedEventsEnqueueNothing(t *testing.T) {
 		ready := worker.DeepCopy()
 		ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		updated(t, q, toSet, worker, ready, leadersOnly())
-		before, after = trimmed(t, trimPod, worker), trimmed(t, trimPod, ready)
+		initialized := worker.DeepCopy()
+		initialized.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}}
+		before, after = trimmed(t, trimPod, worker), trimmed(t, trimPod, initialized)
 		updated(t, q, toGroup, before, after, workersOnly(), workerChanged(reader))
 
 		sts := leaders.DeepCopy()

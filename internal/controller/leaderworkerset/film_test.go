@@ -275,11 +275,13 @@ func TestFilms(t *testing.T) {
 		"update-broken-group": func(s scene) {
 			s.starts("4 groups of 2, maxUnavailable 1", newSet(4, 2, withBudget(1, 0)))
 			s.breaks("a-0-1")
+			s.Elapse(time.Second)
 			s.becomes("image:2", withImage(2))
 		},
 		"update-broken-group-while-another-fails": func(s scene) {
 			s.starts("3 groups of 2, maxUnavailable 1", newSet(3, 2, withBudget(1, 0)))
 			s.breaks("a-0-1")
+			s.Elapse(time.Second)
 			s.changes("image:2", withImage(2))
 			s.Elapse(time.Second)
 			s.removes("a-1")

@@ -32,11 +32,17 @@ type groupReconciler struct {
 	// sets takes the sets that have to act on what a pass over a group found.
 	sets *setQueue
 
-	unwatchedRetryDelay time.Duration // as in Options
+	staleRetryDelay, unwatchedRetryDelay time.Duration // as in Options
 }
 
-// Reconcile makes one pass over the group whose leader pod the request names.
+// Reconcile makes one pass over the group whose leader pod the request names. A pass on a stale view is requeued. That
+// is expected, and no error.
 func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	result, err := r.pass(ctx, request)
+	return requeuedIfStale(ctx, r.staleRetryDelay, result, err)
+}
+
+func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	name, _, _ := identity.Parse(request.Name)
 	set := at(request.NamespacedName, name)
 	members, err := r.observer.group(ctx, request.NamespacedName)
@@ -51,6 +57,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 	written := r.applier.Writes(ctx, verdict.Writes)
 	r.store(set, members, groupOutcome{
 		incarnation:   incarnation,
+		count:         members.Count(),
 		unschedulable: members.Unschedulable(),
 		obstacle:      obstacleOfGroup(members.Index, verdict, written),
 	})

@@ -48,9 +48,16 @@ type setReconciler struct {
 // Reconcile makes one pass over a LeaderWorkerSet. A pass on a stale view is requeued. That is expected, and no error.
 func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	result, err := r.pass(ctx, request)
+	return requeuedIfStale(ctx, r.options.StaleRetryDelay, result, err)
+}
+
+// requeuedIfStale returns the outcome of a pass; if it met a conflict, that of a pass that is made again after a delay.
+func requeuedIfStale(
+	ctx context.Context, delay time.Duration, result reconcile.Result, err error,
+) (reconcile.Result, error) {
 	if apierrors.IsConflict(err) {
 		log.FromContext(ctx).V(1).Info("Requeueing a pass on a stale view", "reason", err.Error())
-		return ctrl.Result{RequeueAfter: r.options.StaleRetryDelay}, nil
+		return ctrl.Result{RequeueAfter: delay}, nil
 	}
 	return result, err
 }
@@ -68,6 +75,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 		return ctrl.Result{}, nil // The garbage collector deletes its children; none is created.
 	}
 	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
+	set.SetCounts(memory.WorkerCounts)
 	planned, err := plan.ForSet(set, &memory, now, &r.options.Plan)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
@@ -27,9 +28,10 @@ type memories struct {
 
 // setMemory is what is remembered of one set.
 type setMemory struct {
-	incarnations  map[int32]restart.Incarnation // stored by passes over groups
-	unschedulable map[int32]string              // stored by passes over groups
-	obstacles     map[int32]status.Obstacle     // stored by both, each for itself
+	incarnations  map[int32]restart.Incarnation  // stored by passes over groups
+	unschedulable map[int32]string               // stored by passes over groups
+	counts        map[int32]snapshot.WorkerCount // stored by passes over groups
+	obstacles     map[int32]status.Obstacle      // stored by both, each for itself
 
 	// The rest is stored by passes over the set.
 	observed        bool
@@ -55,6 +57,7 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	return plan.Memory{
 		Incarnations:         maps.Clone(known.incarnations),
 		UnschedulableWorkers: maps.Clone(known.unschedulable),
+		WorkerCounts:         maps.Clone(known.counts),
 		Leaders:              known.leaders,
 		Record:               known.record,
 		RecordedAt:           known.recordedAt,
@@ -94,24 +97,27 @@ func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
 // groupOutcome is what a pass over a group observed.
 type groupOutcome struct {
 	incarnation   restart.Incarnation
+	count         snapshot.WorkerCount
 	unschedulable string           // which workers no node can take, and why; empty if there are none
 	obstacle      *status.Obstacle // nil if nothing is in the way
 }
 
 // storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
-// incarnation was completed, has ended, or has failed, or something else is in the way.
+// incarnation was completed, has ended, or has failed, other workers are ready, or something else is in the way.
 func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupOutcome) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
 	before, wasUnschedulable := known.incarnations[group], known.unschedulable[group]
 	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
+	countChanged := known.counts[group] != next.count
+	store(known.counts, group, next.count, next.count.Leader != "")
 	store(known.unschedulable, group, next.unschedulable, next.unschedulable != "")
 	obstacleChanged := known.storeObstacle(group, next.obstacle)
-	if len(known.incarnations) == 0 && len(known.obstacles) == 0 && !known.observed {
+	if len(known.incarnations) == 0 && len(known.counts) == 0 && len(known.obstacles) == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
-	return obstacleChanged || wasUnschedulable != next.unschedulable ||
+	return obstacleChanged || countChanged || wasUnschedulable != next.unschedulable ||
 		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
 }
 
@@ -137,6 +143,7 @@ func (m *memories) known(set types.NamespacedName) *setMemory {
 		m.bySet[set] = &setMemory{
 			incarnations:  map[int32]restart.Incarnation{},
 			unschedulable: map[int32]string{},
+			counts:        map[int32]snapshot.WorkerCount{},
 			obstacles:     map[int32]status.Obstacle{},
 		}
 	}

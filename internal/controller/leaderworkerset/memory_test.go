@@ -13,6 +13,7 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
@@ -93,6 +94,7 @@ func TestMemoryOfASet(t *testing.T) {
 	want := plan.Memory{
 		Incarnations:         map[int32]restart.Incarnation{0: {Leader: "1"}},
 		UnschedulableWorkers: map[int32]string{0: "a-0-1: 0/2 nodes are available"},
+		WorkerCounts:         map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 2}},
 		Leaders:              restart.Leaders{0: {UID: "1"}},
 		Record:               restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
 		RecordedAt:           now,
@@ -101,10 +103,11 @@ func TestMemoryOfASet(t *testing.T) {
 	memories := newMemories()
 	memories.storeGroup(set, 0, groupOutcome{
 		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
+		count: snapshot.WorkerCount{Leader: "1", Ready: 2},
 	})
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
-	stored.Incarnations, stored.UnschedulableWorkers = nil, nil
+	stored.Incarnations, stored.UnschedulableWorkers, stored.WorkerCounts = nil, nil, nil
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {

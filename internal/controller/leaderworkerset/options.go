@@ -23,7 +23,8 @@ type Options struct {
 	// server.
 	ConcurrentGroups int
 
-	// ConcurrentDeletions is the number of deletions that one pass makes at a time. A pass over a set may delete the
+	// ConcurrentDeletions is the number of deletions that one pass makes at a time. A pass over a group may delete all
+	// its pods, which stop together only if their deletions do not wait for each other. A pass over a set may delete the
 	// leaders of all its groups.
 	ConcurrentDeletions int
 
@@ -72,7 +73,7 @@ func DefaultOptions() Options {
 	return Options{
 		ConcurrentSets:      5,
 		ConcurrentGroups:    20,
-		ConcurrentDeletions: 16,
+		ConcurrentDeletions: 64,
 		MinRetryDelay:       5 * time.Millisecond, // controller-runtime's default
 		MaxRetryDelay:       30 * time.Second,
 		StaleRetryDelay:     100 * time.Millisecond,

@@ -140,20 +140,6 @@ func deletionsOnly[T client.Object]() predicate.TypedPredicate[T] {
 	}
 }
 
-// generationObserved passes updates that show that the StatefulSet controller has observed a change of a leader
-// StatefulSet.
-func generationObserved() predicate.TypedPredicate[*appsv1.StatefulSet] {
-	return predicate.TypedFuncs[*appsv1.StatefulSet]{
-		CreateFunc: func(event.TypedCreateEvent[*appsv1.StatefulSet]) bool { return false },
-		UpdateFunc: func(e event.TypedUpdateEvent[*appsv1.StatefulSet]) bool {
-			return isLeaderStatefulSet(e.ObjectNew) &&
-				e.ObjectNew.Status.ObservedGeneration > e.ObjectOld.Status.ObservedGeneration
-		},
-		DeleteFunc:  func(event.TypedDeleteEvent[*appsv1.StatefulSet]) bool { return false },
-		GenericFunc: func(event.TypedGenericEvent[*appsv1.StatefulSet]) bool { return false },
-	}
-}
-
 // leadersCreatedOrAdopted passes leader StatefulSets that are new, replace another one of the same name, or have a new
 // controller.
 func leadersCreatedOrAdopted() predicate.TypedPredicate[*appsv1.StatefulSet] {

@@ -100,25 +100,20 @@ func TestSpecOrMetadataChanged(t *testing.T) {
 	}
 }
 
-// TestStatusOfStatefulSets checks that a StatefulSet's status starts no pass over groups. It starts a pass over the set
-// immediately only if the StatefulSet controller has observed a change of the leader StatefulSet.
+// TestStatusOfStatefulSets checks that a StatefulSet's status starts no pass over groups.
 func TestStatusOfStatefulSets(t *testing.T) {
 	type statefulSet = appsv1.StatefulSet
 	for _, tc := range []struct {
-		name        string
-		change      func(*statefulSet)
-		groups, set bool
+		name   string
+		change func(*statefulSet)
+		groups bool
 	}{
-		{"nothing", func(*statefulSet) {}, false, false},
-		{"ready replicas", func(s *statefulSet) { s.Status.ReadyReplicas++ }, false, false},
-		{"a change", func(s *statefulSet) { s.Generation++ }, true, false},
-		{"observed generation", func(s *statefulSet) { s.Status.ObservedGeneration++ }, false, true},
-		{"observed generation of a worker StatefulSet", func(s *statefulSet) {
-			s.Labels[leaderworkersetv1.GroupIndexLabelKey] = "1"
-			s.Status.ObservedGeneration++
-		}, true, false},
-		{"labels", func(s *statefulSet) { s.Labels["team"] = "inference" }, true, false},
-		{"deletion", func(s *statefulSet) { s.DeletionTimestamp = ptr.To(metav1.Now()) }, true, false},
+		{"nothing", func(*statefulSet) {}, false},
+		{"ready replicas", func(s *statefulSet) { s.Status.ReadyReplicas++ }, false},
+		{"observed generation", func(s *statefulSet) { s.Status.ObservedGeneration++ }, false},
+		{"a change", func(s *statefulSet) { s.Generation++ }, true},
+		{"labels", func(s *statefulSet) { s.Labels["team"] = "inference" }, true},
+		{"deletion", func(s *statefulSet) { s.DeletionTimestamp = ptr.To(metav1.Now()) }, true},
 	} {
 		before := &statefulSet{ObjectMeta: part("llama-1")}
 		after := before.DeepCopy()
@@ -126,9 +121,6 @@ func TestStatusOfStatefulSets(t *testing.T) {
 		update := event.TypedUpdateEvent[*statefulSet]{ObjectOld: before, ObjectNew: after}
 		if got := contentBesidesStatusChanged().Update(update); got != tc.groups {
 			t.Errorf("%s: starts a pass over groups: %t, want %t", tc.name, got, tc.groups)
-		}
-		if got := generationObserved().Update(update); got != tc.set {
-			t.Errorf("%s: starts a pass over the set immediately: %t, want %t", tc.name, got, tc.set)
 		}
 	}
 }

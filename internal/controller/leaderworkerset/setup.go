@@ -70,6 +70,7 @@ func newControllers(applier *apply.Applier, cached cache.Cache, options Options)
 	group = &controller{
 		reconciler: &groupReconciler{
 			observer: observer, applier: applier, memories: memories, sets: sets,
+			staleRetryDelay:     options.StaleRetryDelay,
 			unwatchedRetryDelay: options.UnwatchedRetryDelay,
 		},
 		sources:    groupSources(cached, options.Batch),

@@ -27,12 +27,8 @@ func setSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		watch(cached, &leaderworkersetv1.LeaderWorkerSet{}, toItself, afterBatch,
 			contentChanged[leaderworkersetv1.LeaderWorkerSet]()),
 
-		// Worker StatefulSets count the ready workers of their groups. Changes of the leader StatefulSet may have to be
-		// reverted.
+		// Changes of a StatefulSet may have to be reverted. Surge waits for the status of the leader StatefulSet.
 		watch(cached, &appsv1.StatefulSet{}, toSet, afterBatch, contentChanged[appsv1.StatefulSet]()),
-
-		// A rollout waits until the StatefulSet controller has observed the last change of the leader StatefulSet.
-		watch(cached, &appsv1.StatefulSet{}, toSet, immediately, generationObserved()),
 
 		// Leaders become ready, fail and disappear. Passes over groups report on workers, by the setQueue. Only those that
 		// were created without the webhook concern the set.
@@ -58,8 +54,8 @@ func groupSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		// it, and a deleted pod no longer shows that it crashed.
 		watch(cached, &corev1.Pod{}, toGroup, immediately, predicate.Or(leadersOnly(), failedPodsOnly()), podChanged()),
 
-		// Workers restart and disappear. The next incarnation of the group may wait for the last one to disappear.
-		watch(cached, &corev1.Pod{}, toGroup, unlessLastWorkerDeleted(cached, afterBatch),
+		// Workers become ready, restart and disappear.
+		watch(cached, &corev1.Pod{}, toGroup, workerDelay(cached, afterBatch),
 			workersOnly(), workerChanged(cached)),
 
 		// The group owns a worker StatefulSet, and a Service if each group has a subdomain. An object that belongs to

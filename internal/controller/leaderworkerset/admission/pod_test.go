@@ -217,12 +217,14 @@ func releasedBelowPartition() *appsv1.StatefulSet {
 			Name:        "a",
 			Namespace:   "default",
 			UID:         "leaders",
-			Labels:      map[string]string{leaderworkersetv1.RevisionLabelKey: "new"},
 			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0]}`},
 		},
-		Spec: appsv1.StatefulSetSpec{UpdateStrategy: appsv1.StatefulSetUpdateStrategy{
-			Type: appsv1.OnDeleteStatefulSetStrategyType,
-		}},
+		Spec: appsv1.StatefulSetSpec{
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{
+				Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "new"},
+			}},
+			UpdateStrategy: appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType},
+		},
 		Status: appsv1.StatefulSetStatus{CurrentRevision: "a-old"},
 	}
 }
@@ -237,6 +239,7 @@ func TestLeadersFollowTheRelease(t *testing.T) {
 		{pod: "a-0", revision: "new"},
 		{pod: "a-2", revision: "old"},
 		{pod: "a-2", revision: "new", rejected: true},
+		{pod: "a-3", revision: "old", rejected: true},
 		{pod: "a-3", revision: "new"},
 	} {
 		pod := newLeaderPod()

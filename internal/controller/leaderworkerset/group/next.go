@@ -140,18 +140,21 @@ func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
 // limits of kube-controller-manager it deletes 20 pods a second at most. And it never deletes workers that were
 // orphaned, which the next leader can't use.
 //
-// The StatefulSet is deleted before its pods: its controller creates no other ones then.
+// The StatefulSet is deleted with its pods: its controller creates no other ones then. It is the first, but the pods do
+// not wait for it. The garbage collector would repeat a deletion that it sees too late: it asks for each pod of a
+// deleted StatefulSet that isn't marked for deletion yet.
 func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	if m.Leader.DeletionTimestamp == nil {
 		return nil
 	}
 	verdict := wait("the leader pod is terminating")
 	ofGroup := m.OwnWorkers() != nil || (m.Belongs() && m.Workers != nil && wasOrphaned(m))
+	var deleted []write.Object
 	if ofGroup && m.Workers.DeletionTimestamp == nil {
-		verdict.Action, verdict.Writes = StopWorkers, []write.Write{{Delete: []write.Object{m.Workers}}}
+		deleted = append(deleted, m.Workers)
 	}
-	if pods := runningWorkers(m); len(pods) > 0 {
-		verdict.Action, verdict.Writes = StopWorkers, append(verdict.Writes, write.Write{Delete: pods})
+	if deleted = append(deleted, runningWorkers(m)...); len(deleted) > 0 {
+		verdict.Action, verdict.Writes = StopWorkers, []write.Write{{Delete: deleted}}
 	}
 	return verdict
 }

@@ -96,6 +96,12 @@ func carryOut(observed *world, planned plan.Set) {
 	observed.LWS.Status, observed.memory.Leaders = planned.Status, planned.Leaders
 }
 
+// carryOutUntilDeletions does what carryOut does, but the operator crashes before it deletes anything.
+func carryOutUntilDeletions(observed *world, planned plan.Set) {
+	planned.Writes = slices.DeleteFunc(slices.Clone(planned.Writes), func(w write.Write) bool { return len(w.Delete) > 0 })
+	carryOut(observed, planned)
+}
+
 // store stores an object as the API server does.
 func store(observed *world, object write.Object) {
 	switch object := object.(type) {

@@ -33,6 +33,9 @@ type Memory struct {
 	// groups observe that.
 	UnschedulableWorkers map[int32]string
 
+	// WorkerCounts are the workers that passes over the groups counted, by index.
+	WorkerCounts map[int32]snapshot.WorkerCount
+
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders
 

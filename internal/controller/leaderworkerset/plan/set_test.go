@@ -123,7 +123,8 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 	key := revision.Key(next)
 
 	planned := forSet(t, observed)
-	wantWrites(t, "the change", planned.Writes, "create *v1.ControllerRevision "+next.Name, "patch *v1.StatefulSet llama")
+	wantWrites(t, "the change", planned.Writes,
+		"create *v1.ControllerRevision "+next.Name, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 	changed := as[*appsv1.StatefulSet](t, planned.Writes[1].Patch.To)
 	if got := changed.Spec.Template.Spec.Containers[0].Image; got != "serve:2" {
 		t.Errorf("image is %q, want serve:2", got)
@@ -142,13 +143,7 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 
-	carryOut(observed, planned)
-	wantWrites(t, "before the StatefulSet controller has observed the partition", forSet(t, observed).Writes)
-
-	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
-	planned = forSet(t, observed)
-	wantWrites(t, "after that", planned.Writes, "delete *v1.Pod llama-1")
-	if got, want := string(planned.Writes[0].Delete[0].GetUID()), "leader-1-"+earlierKey; got != want {
+	if got, want := string(planned.Writes[2].Delete[0].GetUID()), "leader-1-"+earlierKey; got != want {
 		t.Errorf("the deletion is of UID %q, want %q", got, want)
 	}
 
@@ -156,10 +151,8 @@ func TestForSetRollsOutATemplateChange(t *testing.T) {
 	wantWrites(t, "while group 1 is missing", forSet(t, observed).Writes)
 
 	settle(observed)
-	wantWrites(t, "once group 1 is ready", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
-	carryOut(observed, forSet(t, observed))
-	settle(observed)
-	wantWrites(t, "then", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
+	wantWrites(t, "once group 1 is ready", forSet(t, observed).Writes,
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-0")
 	carryOut(observed, forSet(t, observed))
 	settle(observed)
 	planned = forSet(t, observed)
@@ -190,9 +183,7 @@ func TestForSetAtAnotherPush(t *testing.T) {
 	setImage(lws, "serve:2")
 	carryOut(observed, forSet(t, observed)) // Adds the surge group.
 	settle(observed)
-	carryOut(observed, forSet(t, observed)) // Releases group 0.
-	settle(observed)
-	carryOut(observed, forSet(t, observed)) // Deletes group 0: the surge group serves alone.
+	carryOut(observed, forSet(t, observed)) // Releases and deletes group 0: the surge group serves alone.
 
 	setImage(lws, "serve:3")
 	carryOut(observed, forSet(t, observed))
@@ -282,15 +273,13 @@ func TestForSetRollsBack(t *testing.T) {
 	observed := settled(t, newSet())
 	first := observed.Revisions[0]
 	setImage(observed.LWS, "serve:2")
-	for range 2 { // Group 1 is released, then deleted.
-		carryOut(observed, forSet(t, observed))
-		settle(observed)
-	}
+	carryOut(observed, forSet(t, observed)) // Group 1 is released and deleted.
+	settle(observed)
 	setImage(observed.LWS, "serve:1")
 
 	planned := forSet(t, observed)
 	wantWrites(t, "the rollback", planned.Writes, "patch *v1.ControllerRevision "+first.Name,
-		"patch *v1.StatefulSet llama")
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 	if got := as[*appsv1.ControllerRevision](t, planned.Writes[0].Patch.To).Revision; got != 3 {
 		t.Errorf("the earlier revision gets number %d, want 3", got)
 	}
@@ -298,15 +287,12 @@ func TestForSetRollsBack(t *testing.T) {
 	if got, want := patched.Labels[leaderworkersetv1.RevisionLabelKey], revision.Key(first); got != want {
 		t.Errorf("key is %q, want the earlier one, %q", got, want)
 	}
-	carryOut(observed, planned)
-	settle(observed)
-	wantWrites(t, "for the updated group", forSet(t, observed).Writes, "delete *v1.Pod llama-1")
 }
 
 func TestForSetSwitchesServices(t *testing.T) {
 	observed := settled(t, newSet())
 	observed.LWS.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
-	for range 4 {
+	for range 2 {
 		planned := forSet(t, observed)
 		for _, line := range described(planned.Writes) {
 			if line == "delete *v1.Service llama" {
@@ -517,28 +503,24 @@ func TestForSetDelaysTheStatus(t *testing.T) {
 	}
 }
 
-// TestForSetReplacesObservedReleases raises the budget while a group is replaced. Groups of the release that the
-// StatefulSet controller has observed are replaced, those of the next one wait.
-func TestForSetReplacesObservedReleases(t *testing.T) {
+// TestForSetReplacesWhatItReleases raises the budget while a group is released and, after a crash, not deleted yet. A
+// group is deleted in the pass that releases it, or in the next one, unless the user takes the release back.
+func TestForSetReplacesWhatItReleases(t *testing.T) {
 	observed := settled(t, newSet())
 	setImage(observed.LWS, "serve:2")
-	carryOut(observed, forSet(t, observed))
+	carryOutUntilDeletions(observed, forSet(t, observed))
 	wantPartition(t, "the first step", observed, 1)
-	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxUnavailable = ptr.To(intstr.FromInt32(2))
-	wantWrites(t, "before its controller has observed the first", forSet(t, observed).Writes)
-
-	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	wantWrites(t, "after the crash", forSet(t, observed).Writes, "delete *v1.Pod llama-1")
+	update := observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration
+	update.MaxUnavailable = ptr.To(intstr.FromInt32(2))
 	planned := forSet(t, observed)
-	wantWrites(t, "the second step", planned.Writes, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
-	carryOut(observed, planned)
+	wantWrites(t, "the second step", planned.Writes,
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")
+	carryOutUntilDeletions(observed, planned)
 	wantPartition(t, "the second step", observed, 0)
-	wantWrites(t, "before its controller has observed the second", forSet(t, observed).Writes)
-	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
-	wantWrites(t, "when the user reverts the second", forSet(t, observed).Writes, "patch *v1.StatefulSet llama")
-	observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](0)
-
-	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
-	wantWrites(t, "after that", forSet(t, observed).Writes, "delete *v1.Pod llama-0")
+	update.Partition = ptr.To[int32](1)
+	wantWrites(t, "when the user reverts the second", forSet(t, observed).Writes,
+		"patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 }
 
 func wantPartition(t *testing.T, when string, observed *world, want int32) {

@@ -46,8 +46,8 @@ type Decision struct {
 	// Strategy is the update strategy of the StatefulSet.
 	Strategy appsv1.StatefulSetUpdateStrategyType
 
-	// Replace are the groups whose leader is deleted now. They wait until the StatefulSet controller has observed the
-	// release: before, it could create a leader at the earlier revision once more.
+	// Replace are the groups whose leader is deleted once the release is written. The StatefulSet controller may not have
+	// observed it by then: the webhook refuses a leader at the earlier revision.
 	Replace []snapshot.Group
 
 	// Check says that the leader StatefulSet has to be checked before a group is replaced: a late view could show a group
@@ -76,9 +76,6 @@ type Decision struct {
 func Next(in Input) Decision {
 	step := rollout.Next(in.rolloutInput(in.released(), in.Key))
 	next := Release{Partition: step.Partition, Also: step.Also}
-	if in.waitsForController(next) {
-		next = Of(in.Set.OwnLeaders())
-	}
 	decision := Decision{
 		Release: next, Replicas: step.Replicas,
 		Strategy:   appsv1.RollingUpdateStatefulSetStrategyType,
@@ -226,13 +223,6 @@ func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
 	return max(ptr.Deref(leaders.Spec.Replicas, 1)-replicas, 0)
 }
 
-// waitsForController reports whether the release stays as it is until the StatefulSet controller has observed it,
-// because the next one only releases more groups. Groups that become ready one after the other would give one release
-// after the other. The controller would never observe the last: it reports the generation that its work began with.
-func (in *Input) waitsForController(next Release) bool {
-	return in.isUnobserved() && !in.leadersAreOutdated() && next.Covers(Of(in.Set.OwnLeaders()))
-}
-
 // isUnobserved reports whether the StatefulSet controller has yet to observe the last change of the leader StatefulSet.
 func (in *Input) isUnobserved() bool {
 	leaders := in.Set.OwnLeaders()
@@ -273,20 +263,17 @@ func (in *Input) lowestMissing() int32 {
 	return missing
 }
 
-// replace returns the groups to delete, once the StatefulSet controller has observed their release, and whether the
-// leader StatefulSet has to be checked before. Later releases include earlier ones, so they don't delay a deletion
-// again.
+// replace returns the groups to delete, and whether the leader StatefulSet has to be checked before: those of the last
+// step towards an earlier revision, or else those of this step.
 func (in *Input) replace(step, unfinished []int32) (groups []snapshot.Group, check bool) {
 	leaders := in.Set.OwnLeaders()
-	if leaders == nil || in.isUnobserved() {
+	if leaders == nil {
 		return nil, false
 	}
-	replaced := unfinished
-	if !in.leadersAreOutdated() {
-		released := Of(leaders)
-		replaced = slices.DeleteFunc(slices.Clone(step), func(index int32) bool { return !released.Includes(index) })
+	replaced := step
+	if len(unfinished) > 0 {
+		replaced, check = unfinished, true
 	}
-	check = len(unfinished) > 0
 	for _, group := range in.Set.Groups {
 		if slices.Contains(replaced, group.Index) && !group.Terminating() {
 			groups = append(groups, group)

@@ -14,13 +14,13 @@
 // revision 2. No partition says "group 0, but not group 3". So the operator releases group 0 as well:
 //
 //	step               1                    2                    3                    4
-//	operator, set      Release{4, [0]};     OnDelete, as group   RollingUpdate,       group 0 is ready:
-//	pass               once observed,       0 is missing         partition 4          Release{3, [0]}
-//	                   deletes pod a-0
+//	operator, set      Release{4, [0]},     OnDelete, as group   RollingUpdate,       group 0 is ready:
+//	pass               deletes pod a-0      0 is missing         partition 4          Release{3, [0]},
+//	                                                                                  deletes pod a-3
 //	operator, group    stops the workers    -                    creates the workers  stops and creates
 //	passes             of group 0                                of group 0           those of group 3
-//	StatefulSet        observes             creates a-0 at       keeps groups 1-3     deletes a-3, and
-//	controller         partition 4          revision 2           at revision 1        creates it at 2
+//	StatefulSet        observes             creates a-0 at       keeps groups 1-3     creates a-3 at
+//	controller         partition 4          revision 2           at revision 1        revision 2
 //	webhook            -                    refuses a-0 at 1,    -                    admits a-3
 //	                                        admits it at 2
 //
@@ -35,9 +35,8 @@
 // # When one of them is late, or dies
 //
 //   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision.
-//     Below the partition, the webhook refuses that pod while there is an annotation, see [Refusal]. The controller
-//     tries again, and by then has observed the change. From the partition on, the webhook admits the pod, and the
-//     rollout replaces it like any outdated one.
+//     The webhook refuses that pod, see [Refusal]. The controller tries again, and by then has observed the change. So
+//     the operator deletes a leader as soon as its release is written, and saves the wait for the controller's status.
 //   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a
 //     leader that isn't of the StatefulSet's status.currentRevision, it checks that the StatefulSet is as observed.
 //   - The operator dies at any step: the partition and the annotation on the StatefulSet are the whole release. The
@@ -123,16 +122,16 @@ func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	}
 	release, annotated := Of(leaders), leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] != ""
 	_, index, ok := identity.Parse(leader.Name)
-	if !ok || !annotated || index >= release.Partition || !metav1.IsControlledBy(leader, leaders) {
+	if !ok || !metav1.IsControlledBy(leader, leaders) {
 		return ""
 	}
-	current := leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+	current := leaders.Spec.Template.Labels[leaderworkersetv1.RevisionLabelKey]
 	isCurrent := leader.Labels[leaderworkersetv1.RevisionLabelKey] == current
 	below := leaders.Status.CurrentRevision // At which the StatefulSet controller creates pods below a partition.
 	switch {
 	case release.Includes(index) && !isCurrent:
 		return fmt.Sprintf("the rolling update creates group %d at revision %q next", index, current)
-	case !release.Includes(index) && isCurrent && below != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != below:
+	case annotated && !release.Includes(index) && isCurrent && below != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != below:
 		return fmt.Sprintf("the rolling update hasn't come to group %d yet", index)
 	default:
 		return ""

@@ -146,6 +146,20 @@ func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	return members
 }
 
+// Count counts the workers of the present incarnation.
+func (m *GroupMembers) Count() WorkerCount {
+	if m.Leader == nil {
+		return WorkerCount{}
+	}
+	count := WorkerCount{Leader: m.Leader.UID}
+	for worker, pod := range m.Members() {
+		if worker > 0 && pod.DeletionTimestamp == nil && PodReady(pod) {
+			count.Ready++
+		}
+	}
+	return count
+}
+
 // isWorkerName reports whether a worker of the group may have this name, in this incarnation or in an earlier one,
 // which may have been larger.
 func (m *GroupMembers) isWorkerName(name string) bool {

@@ -13,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -79,8 +80,31 @@ type Group struct {
 	// Workers is the group's worker StatefulSet, which Leader owns. Nil if there is none, or if an earlier leader owns it.
 	Workers *appsv1.StatefulSet
 
+	// Counted is what the last pass over the group counted; nil if none has observed this leader. It is ahead of the
+	// status of Workers, which the StatefulSet controller writes some time after its pods have changed.
+	Counted *WorkerCount
+
 	// Uninjected is a pod of the group that was created without the webhook; nil if there is none.
 	Uninjected *corev1.Pod
+}
+
+// WorkerCount is what a pass over a group counted of the workers of one leader.
+type WorkerCount struct {
+	// Leader is the UID of the leader pod.
+	Leader types.UID
+
+	// Ready is how many workers are ready, 0 to size-1.
+	Ready int32
+}
+
+// SetCounts hands the counts of passes over groups, by index, to the groups whose leader they are of.
+func (s *Set) SetCounts(counts map[int32]WorkerCount) {
+	for i := range s.Groups {
+		group := &s.Groups[i]
+		if count, ok := counts[group.Index]; ok && count.Leader == group.Leader.UID {
+			group.Counted = &count
+		}
+	}
 }
 
 // NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone
@@ -152,8 +176,20 @@ func (g Group) Ready() bool {
 		g.Workers.DeletionTimestamp == nil &&
 		g.Workers.Labels[leaderworkersetv1.RevisionLabelKey] == g.Revision() &&
 		ptr.Deref(g.Workers.Spec.Replicas, 1) == wanted &&
-		g.Workers.Status.ObservedGeneration >= g.Workers.Generation &&
-		g.Workers.Status.ReadyReplicas == wanted)
+		g.ReadyWorkers() == wanted)
+}
+
+// ReadyWorkers returns how many workers are ready. Until a pass over the group has counted them, the status of their
+// StatefulSet says so.
+func (g Group) ReadyWorkers() int32 {
+	switch {
+	case g.Counted != nil:
+		return g.Counted.Ready
+	case g.Workers == nil || g.Workers.Status.ObservedGeneration < g.Workers.Generation:
+		return 0
+	default:
+		return g.Workers.Status.ReadyReplicas
+	}
 }
 
 // LacksRoom reports whether no node can take the leader.

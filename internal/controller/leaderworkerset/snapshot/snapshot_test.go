@@ -72,6 +72,13 @@ func TestGroupReady(t *testing.T) {
 		{"the last change of workers isn't observed", func(g *snapshot.Group) {
 			g.Workers.Status.ObservedGeneration = 1
 		}, false},
+		{"a pass counted fewer workers than the status", func(g *snapshot.Group) {
+			g.Counted = &snapshot.WorkerCount{Ready: 1}
+		}, false},
+		{"a pass counted all workers before the status", func(g *snapshot.Group) {
+			g.Workers.Status.ReadyReplicas = 0
+			g.Counted = &snapshot.WorkerCount{Ready: 2}
+		}, true},
 		{
 			"a group of 1 needs no workers",
 			func(g *snapshot.Group) {
@@ -92,6 +99,19 @@ func TestGroupReady(t *testing.T) {
 		tc.change(&group)
 		if got := group.Ready(); got != tc.want {
 			t.Errorf("%s: Ready() is %t, want %t", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestSetCounts checks that a count of a leader that was replaced since isn't used.
+func TestSetCounts(t *testing.T) {
+	present, replaced := readyGroup(), readyGroup()
+	present.Leader.UID, replaced.Index, replaced.Leader.UID = "1", 1, "3"
+	set := snapshot.Set{Groups: []snapshot.Group{present, replaced}}
+	set.SetCounts(map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 1}, 1: {Leader: "2", Ready: 1}})
+	for index, want := range []int32{1, 2} {
+		if got := set.Groups[index].ReadyWorkers(); got != want {
+			t.Errorf("group %d has %d ready workers, want %d", index, got, want)
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/utils/ptr"
-
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -78,11 +76,9 @@ func why(
 	case !snapshot.PodReady(group.Leader):
 		return leaderworkersetv1.UnreadyLeader, "the leader pod isn't ready"
 	default:
-		ready := int32(0)
-		if group.Workers != nil {
-			ready = min(group.Workers.Status.ReadyReplicas, ptr.Deref(group.Workers.Spec.Replicas, 1))
-		}
-		return leaderworkersetv1.UnreadyWorkers, fmt.Sprintf("%d of %d workers are ready", ready, group.Size()-1)
+		workers := group.Size() - 1
+		return leaderworkersetv1.UnreadyWorkers,
+			fmt.Sprintf("%d of %d workers are ready", min(group.ReadyWorkers(), workers), workers)
 	}
 }
 
