@@ -36,8 +36,8 @@ func Default() v1alpha1.OperatorConfiguration {
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind},
 		Namespaces: []string{},
 		Controllers: v1alpha1.Controllers{
-			LeaderWorkerSet: v1alpha1.LeaderWorkerSetController{Concurrency: int32(tunables.ConcurrentSets)},
-			Group:           v1alpha1.GroupController{Concurrency: int32(tunables.ConcurrentGroups)},
+			LeaderWorkerSet: v1alpha1.LeaderWorkerSetController{Concurrency: concurrency(tunables.ConcurrentSets)},
+			Group:           v1alpha1.GroupController{Concurrency: concurrency(tunables.ConcurrentGroups)},
 			Restarts: v1alpha1.Restarts{
 				BaseDelay:    duration(restarts.BaseDelay),
 				MaxDelay:     duration(restarts.MaxDelay),
@@ -62,6 +62,9 @@ func Default() v1alpha1.OperatorConfiguration {
 		FeatureGates: map[string]bool{},
 	}
 }
+
+// concurrency returns a number of passes in the type of the file.
+func concurrency(count int) int32 { return int32(min(count, maxConcurrency)) } //nolint:gosec // It is small.
 
 func duration(d time.Duration) metav1.Duration { return metav1.Duration{Duration: d} }
 

@@ -85,7 +85,8 @@ func replaceMessage(t *testing.T, text string) string {
 	if err == nil {
 		t.Fatal("the page's last file has no mistakes")
 	}
-	return regexp.MustCompile("(?s)```\nthe configuration.*?```").ReplaceAllLiteralString(text, "```\n"+err.Error()+"\n```")
+	message := regexp.MustCompile("(?s)```\nthe configuration.*?```")
+	return message.ReplaceAllLiteralString(text, "```\n"+err.Error()+"\n```")
 }
 
 // replaceTable replaces the rows of the table with a header.
@@ -110,7 +111,7 @@ func flagTable() []string {
 	newFlags(&configuration, io.Discard).all.VisitAll(func(each *pflag.Flag) {
 		if each.Hidden {
 			path := strings.TrimSuffix(strings.TrimPrefix(each.Usage, "the field "), " of the configuration file")
-			rows = append(rows, fmt.Sprintf("| `--%s` | `%s` |\n", each.Name, path))
+			rows = append(rows, fmt.Sprintf("| %#q | %#q |\n", "--"+each.Name, path))
 		}
 	})
 	return rows
@@ -182,7 +183,7 @@ func (b *table) addRow(t *testing.T, path, comment, value string) {
 	case said != value:
 		t.Errorf("the comment of %s says that its default is %q; it is %q", path, said, value)
 	}
-	b.rows = append(b.rows, fmt.Sprintf("| `%s` | %s | %s |\n", path, shown, meaning))
+	b.rows = append(b.rows, fmt.Sprintf("| %#q | %s | %s |\n", path, shown, meaning))
 }
 
 // text returns a value as YAML.
@@ -192,6 +193,6 @@ func text(t *testing.T, value reflect.Value) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain := regexp.MustCompile(`"([a-zA-Z/][^"]*|[0-9]+[a-z][^"]*)"`).ReplaceAllString(string(encoded), "$1")
+	plain := regexp.MustCompile(`"([a-zA-Z/][^"]*|\d+[a-z][^"]*)"`).ReplaceAllString(string(encoded), "$1")
 	return strings.ReplaceAll(plain, ",", ", ")
 }

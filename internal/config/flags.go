@@ -8,6 +8,7 @@ import (
 	goflag "flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -147,13 +148,10 @@ func addCertificateAliases(section *pflag.FlagSet, certificate *v1alpha1.Certifi
 // chooseCertificate drops the source of the webhooks' certificate that flags overrule. An authority wins over files.
 func (f *flags) chooseCertificate() {
 	certificate := &f.configuration.Webhook.Certificate
-	for _, name := range []string{authoritySecret, mutatingWebhooks, validatingWebhooks} {
-		if f.all.Changed(name) {
-			certificate.Files = nil
-			return
-		}
-	}
-	if f.all.Changed(certDirFlag) {
+	switch {
+	case slices.ContainsFunc([]string{authoritySecret, mutatingWebhooks, validatingWebhooks}, f.all.Changed):
+		certificate.Files = nil
+	case f.all.Changed(certDirFlag):
 		certificate.Authority = nil
 	}
 }

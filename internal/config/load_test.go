@@ -251,7 +251,7 @@ featureGates: {AllAlpha: maybe}
 				`leaderElection.leaseDuration: Invalid value: "1.5s": must be whole seconds`,
 				`leaderElection.renewDeadline: Invalid value: "2s": must be longer than 1.2 times retryPeriod, 2s`,
 			}},
-		{name: "leader election without time", file: head + `leaderElection: {namespace: A_, retryPeriod: 0s}`, want: []string{
+		{name: "no time to retry", file: head + `leaderElection: {namespace: A_, retryPeriod: 0s}`, want: []string{
 			`leaderElection.namespace: Invalid value: "A_": a lowercase RFC 1123 label must consist of lower case ` +
 				`alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or ` +
 				`'123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
@@ -279,7 +279,8 @@ featureGates: {AllAlpha: maybe}
 					`"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"`,
 				`tls.minVersion: Unsupported value: "VersionTLS11": supported values: "VersionTLS12", "VersionTLS13"`,
 			}},
-		{name: "TLS 1.3", file: head + "tls: {minVersion: VersionTLS13, cipherSuites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}",
+		{name: "TLS 1.3",
+			file: head + "tls: {minVersion: VersionTLS13, cipherSuites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]}",
 			want: []string{"tls.cipherSuites: Forbidden: the suites of TLS 1.3 can't be chosen"}},
 		{name: "what doesn't exist yet", file: head + "scheduling: {provider: Volcano}\nfeatureGates: {Gang: true}",
 			want: []string{

@@ -92,8 +92,9 @@ func Rotator(c *v1alpha1.OperatorConfiguration) *certificates.Rotator {
 	if authority == nil {
 		return nil
 	}
+	secret := authority.Secret
 	return certificates.New(certificates.Options{
-		Secret:                         types.NamespacedName{Namespace: authority.Secret.Namespace, Name: authority.Secret.Name},
+		Secret:                         types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name},
 		MutatingWebhookConfiguration:   authority.MutatingWebhookConfiguration,
 		ValidatingWebhookConfiguration: authority.ValidatingWebhookConfiguration,
 		Clock:                          clock.RealClock{},

@@ -9,10 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/featuregate"
-
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 )
@@ -82,7 +81,7 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, options := range [][]func(*tls.Config){managed.Metrics.TLSOpts, webhooks.TLSOpts} {
-			config := &tls.Config{} //nolint:gosec // The options set the version.
+			config := &tls.Config{}
 			for _, option := range options {
 				option(config)
 			}
@@ -139,10 +138,11 @@ func TestGates(t *testing.T) {
 		"Done":  {Default: true, LockToDefault: true, PreRelease: featuregate.GA},
 	}
 	path := field.NewPath("gates")
-	check(t, "known gates", 0, len(validateGates(map[string]bool{"Early": true, "Done": true, "AllAlpha": true}, known, path)))
+	right := map[string]bool{"Early": true, "Done": true, "AllAlpha": true}
+	check(t, "mistakes of known gates", 0, len(validateGates(right, known, path)))
 	mistakes := validateGates(map[string]bool{"Done": false, "None": true}, known, path)
-	check(t, "mistakes", "[gates[Done]: Invalid value: false: cannot set feature gate Done to false, feature is locked to "+
-		"true, gates[None]: Invalid value: true: unrecognized feature gate: None]", mistakes.ToAggregate().Error())
+	check(t, "mistakes", "[gates[Done]: Invalid value: false: cannot set feature gate Done to false, feature is locked "+
+		"to true, gates[None]: Invalid value: true: unrecognized feature gate: None]", mistakes.ToAggregate().Error())
 }
 
 func check(t *testing.T, what string, want, got any) {
