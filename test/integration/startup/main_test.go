@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,9 +38,9 @@ import (
 const (
 	loopback = "127.0.0.1"
 
-	// poll and deadline are the interval and the limit of waits.
+	// poll and deadline are the interval and the limit of waits, also of the wait for the operator's end.
 	poll     = 50 * time.Millisecond
-	deadline = 30 * time.Second
+	deadline = time.Minute
 )
 
 // suite is the environment that all tests share. TestMain sets it before the first test.
@@ -109,7 +110,7 @@ func apply(t *testing.T, path string, except ...string) {
 		t.Fatal(err)
 	}
 	for _, object := range manifests {
-		if strings.Contains(strings.Join(except, " "), object.GetKind()) {
+		if slices.Contains(except, object.GetKind()) {
 			continue
 		}
 		if err := objects.Apply(t.Context(), suite.client, object); err != nil {
@@ -120,7 +121,8 @@ func apply(t *testing.T, path string, except ...string) {
 
 // process is a running operator.
 type process struct {
-	health string
+	// Addresses on which the operator serves.
+	webhooks, health string
 
 	mutex sync.Mutex
 	log   bytes.Buffer
@@ -153,7 +155,9 @@ func start(t *testing.T, configuration string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{health: net.JoinHostPort(loopback, ports["health"])}
+	p := &process{
+		webhooks: net.JoinHostPort(loopback, ports["webhooks"]), health: net.JoinHostPort(loopback, ports["health"]),
+	}
 	config := fmt.Sprintf(`apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1
 kind: OperatorConfiguration
 leaderElection: {leaderElect: false}
@@ -169,15 +173,16 @@ shutdown: {delay: 0s}
 			t.Fatal(err)
 		}
 	}
-	command := exec.Command(suite.program,
+	command := exec.CommandContext(t.Context(), suite.program,
 		"--config="+filepath.Join(dir, "config.yaml"), "--kubeconfig="+suite.kubeconfig)
 	command.Stdout, command.Stderr = p, p
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = deadline
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		err := errors.Join(command.Process.Signal(syscall.SIGTERM), command.Wait())
-		if err != nil || t.Failed() {
+		if err := command.Wait(); !errors.Is(err, context.Canceled) || t.Failed() {
 			t.Errorf("the operator ended: %v\n%s", err, p.logged())
 		}
 	})
@@ -186,7 +191,12 @@ shutdown: {delay: 0s}
 
 // get returns the status and the body of a probe.
 func (p *process) get(ctx context.Context, path string) (int, string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.health+path, nil)
+	return get(ctx, "http://"+p.health+path)
+}
+
+// get returns the status and the body of an answer.
+func get(ctx context.Context, url string) (int, string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return 0, "", err
 	}

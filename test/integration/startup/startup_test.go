@@ -5,12 +5,15 @@ package startup
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,14 +27,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
 // TestBeforeCRD starts the operator before the API server serves its API. The operator waits, isn't ready and says what
 // for. It goes on when the CRD appears, and again when it starts after that.
 func TestBeforeCRD(t *testing.T) {
-	apply(t, filepath.Join(suite.root, "config", "default"),
-		"CustomResourceDefinition", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+	install(t, "CustomResourceDefinition")
 	waiting := start(t, "")
 	waiting.until(t, "/readyz/api", http.StatusInternalServerError,
 		"the API server doesn't serve leaderworkersets.leaderworkerset.x-k8s.io of version v1: "+
@@ -39,7 +42,7 @@ func TestBeforeCRD(t *testing.T) {
 	waiting.until(t, "/readyz", http.StatusInternalServerError, "[-]api failed")
 	waiting.until(t, "/healthz", http.StatusOK, "ok")
 
-	apply(t, filepath.Join(suite.root, "config", "crd", "bases", "leaderworkerset.x-k8s.io_leaderworkersets.yaml"))
+	install(t)
 	waiting.until(t, "/readyz", http.StatusOK, "ok")
 	const said = "The operator waits until the API server serves its API"
 	if count := strings.Count(waiting.logged(), said); count != 1 {
@@ -62,8 +65,9 @@ func TestNamespaces(t *testing.T) {
 	createNamespace(t, "team-a")
 	createNamespace(t, "team-b")
 	checkWebhooks(t, dir, "team-a")
+	install(t)
 	withdrawRights(t)
-	apply(t, dir, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+	apply(t, dir, webhooks...)
 
 	selective := start(t, "namespaces: [team-a]\n")
 	selective.until(t, "/readyz", http.StatusOK, "ok")
@@ -77,6 +81,46 @@ func TestNamespaces(t *testing.T) {
 	if log := selective.logged(); strings.Contains(log, "forbidden") {
 		t.Error("the operator lacks rights")
 	}
+}
+
+// TestServers checks that the configuration's restrictions of TLS hold, and that profiles are served where it says.
+func TestServers(t *testing.T) {
+	ports, err := cluster.FreePorts("profiles")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profiles := net.JoinHostPort(loopback, ports["profiles"])
+	install(t)
+	configured := start(t, "tls: {minVersion: VersionTLS13}\nprofiling: {bindAddress: "+strconv.Quote(profiles)+"}\n")
+	configured.until(t, "/healthz", http.StatusOK, "ok")
+	if status, _, err := get(t.Context(), "http://"+profiles+"/debug/pprof/cmdline"); status != http.StatusOK {
+		t.Errorf("profiles: %d, %v", status, err)
+	}
+	eventually(t, func(ctx context.Context) error { return handshake(ctx, configured.webhooks, tls.VersionTLS13) })
+	if err := handshake(t.Context(), configured.webhooks, tls.VersionTLS12); err == nil {
+		t.Error("the webhooks' server takes a version of TLS that the configuration excludes")
+	}
+}
+
+// handshake connects to a server by one version of TLS.
+func handshake(ctx context.Context, address string, version uint16) error {
+	dialer := tls.Dialer{Config: &tls.Config{
+		InsecureSkipVerify: true, MinVersion: version, MaxVersion: version, //nolint:gosec // The server is the test's own.
+	}}
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return connection.Close()
+}
+
+// webhooks are the kinds that no test installs: the API server would call replicas that are gone.
+var webhooks = []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+
+// install applies config/default, but no webhooks and no objects of other kinds.
+func install(t *testing.T, except ...string) {
+	t.Helper()
+	apply(t, filepath.Join(suite.root, "config", "default"), append(except, webhooks...)...)
 }
 
 // documentedKustomization writes the last kustomization of docs/configuration.md into a directory, and returns the
@@ -119,11 +163,11 @@ func checkWebhooks(t *testing.T, dir, namespace string) {
 	}
 	checked := 0
 	for _, object := range manifests {
-		webhooks, _, err := unstructured.NestedSlice(object.Object, "webhooks")
+		calls, _, err := unstructured.NestedSlice(object.Object, "webhooks")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, webhook := range webhooks {
+		for _, webhook := range calls {
 			checked++
 			if text := marshal(t, webhook); !strings.Contains(text, `"values":["`+namespace+`"]`) {
 				t.Errorf("a webhook is called in other namespaces: %s", text)
