@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +17,9 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/api/config/v1alpha1"
 )
+
+// oneDash matches the beginning of a flag with one dash.
+var oneDash = regexp.MustCompile(`^-([a-z]{2})`)
 
 // Settings are what defaults, file and flags say.
 type Settings struct {
@@ -61,9 +65,14 @@ func Load(args []string, read func(path string) ([]byte, error), help io.Writer)
 	return &Settings{OperatorConfiguration: configuration, Source: source, Logging: f.logging}, nil
 }
 
-// parse parses a command line. The operator takes no arguments besides flags.
+// parse parses a command line. The operator takes no arguments besides flags. No flag has a name of one letter, so a
+// dash before a longer name stands for two: earlier versions took both.
 func (f *flags) parse(args []string) error {
-	if err := f.all.Parse(args); err != nil {
+	twoDashes := make([]string, len(args))
+	for i, arg := range args {
+		twoDashes[i] = oneDash.ReplaceAllString(arg, "--$1")
+	}
+	if err := f.all.Parse(twoDashes); err != nil {
 		return err
 	}
 	if rest := f.all.Args(); len(rest) > 0 {

@@ -108,7 +108,9 @@ func TestCommandLine(t *testing.T) {
 			t.Errorf("no error for %s", name)
 		}
 	}
-	for _, args := range [][]string{{"--zap-log-level=debug"}, {"--kubeconfig=/file"}} {
+	for _, args := range [][]string{
+		{"--zap-log-level=debug"}, {"--kubeconfig=/file"}, {"-zap-devel", "-webhook-port", "1"},
+	} {
 		if _, err := load(head, args...); err != nil {
 			t.Errorf("%q: %v", args, err)
 		}
