@@ -88,7 +88,7 @@ func validateControllers(c *v1alpha1.Controllers, path *field.Path) field.ErrorL
 
 func validateClientConnection(c *v1alpha1.ClientConnection, path *field.Path) field.ErrorList {
 	var mistakes field.ErrorList
-	if !(c.QPS > 0) { // Not a number isn't, either.
+	if !(c.QPS > 0) { // NaN isn't more than 0.
 		mistakes = append(mistakes, field.Invalid(path.Child("qps"), c.QPS, "must be more than 0"))
 	}
 	if c.Burst < 1 {

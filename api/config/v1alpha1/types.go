@@ -169,8 +169,8 @@ type TLS struct {
 	// The lowest version of TLS that clients may use. VersionTLS12 or VersionTLS13. Default: VersionTLS12.
 	MinVersion string `json:"minVersion"`
 
-	// The cipher suites that clients may use with TLS 1.2, by the names of Go's package crypto/tls. Only those suites that
-	// HTTP/2 allows. The suites of TLS 1.3 can't be chosen. If empty, the suites are Go's. Default: [].
+	// The cipher suites that clients may use with TLS 1.2, by the names of Go's package crypto/tls. HTTP/2 has to allow
+	// each of them. The suites of TLS 1.3 can't be chosen. If empty, the suites are Go's. Default: [].
 	CipherSuites []string `json:"cipherSuites"`
 }
 
