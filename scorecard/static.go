@@ -166,8 +166,8 @@ func checkDeployment(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// mountsConfiguration reports whether the operator's container finds its configuration in a ConfigMap, and starts without
-// that ConfigMap.
+// mountsConfiguration reports whether the operator's container finds its configuration in a ConfigMap, and starts
+// without that ConfigMap.
 func mountsConfiguration(pod *corev1.PodSpec) bool {
 	return slices.ContainsFunc(pod.Volumes, func(volume corev1.Volume) bool {
 		source := volume.ConfigMap
