@@ -5,123 +5,77 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
-	"strings"
-	"time"
 
-	"k8s.io/apimachinery/pkg/types"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	// Credential plugins, so that the operator can be run by hand against any cluster that kubectl reaches.
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/certificates"
+	"github.com/leaderworkerset/lws-operator/internal/config"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
-	"github.com/leaderworkerset/lws-operator/internal/metrics"
 	"github.com/leaderworkerset/lws-operator/internal/olm"
+	"github.com/leaderworkerset/lws-operator/internal/served"
 	"github.com/leaderworkerset/lws-operator/internal/shutdown"
 )
 
 // version is stamped by the build.
 var version = "unreleased"
 
-// configuration holds the values of the flags.
-type configuration struct {
-	metricsAddress string
-	metricsSecure  bool
-	metricsCertDir string
-	healthAddress  string
-	leaderElect    bool
-	leaderElectNS  string
-	webhookHost    string
-	webhookPort    int
-	webhookCertDir string
-	authority      string
-	mutating       string
-	validating     string
-	qps            float64
-	burst          int
-	shutdownDelay  time.Duration
-	logging        zap.Options
-}
-
 func main() {
-	config := configuration{}
-	config.bind(flag.CommandLine)
-	printVersion := flag.Bool("version", false, "print the version and exit")
-	flag.Parse()
-	if *printVersion {
+	settings, err := config.Load(os.Args[1:], os.ReadFile, os.Stdout)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return
+	case err != nil:
+		// As plain text, since the error may have several lines. The log is JSON.
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	case settings.Version:
 		fmt.Println(version)
 		return
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&config.logging)))
-	if err := run(ctrl.SetupSignalHandler(), &config); err != nil {
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&settings.Logging)))
+	if err := run(ctrl.SetupSignalHandler(), settings); err != nil {
 		ctrl.Log.Error(err, "The operator stops")
 		os.Exit(1)
 	}
 }
 
-func (c *configuration) bind(flags *flag.FlagSet) {
-	flags.StringVar(&c.metricsAddress, "metrics-bind-address", ":8443",
-		`address that metrics are served on; "0" serves none`)
-	flags.BoolVar(&c.metricsSecure, "metrics-secure", true,
-		"serve metrics over HTTPS, only to authenticated and authorized clients")
-	flags.StringVar(&c.metricsCertDir, "metrics-cert-dir", "",
-		"directory with tls.crt and tls.key for metrics; if empty, the operator signs a certificate itself")
-	flags.StringVar(&c.healthAddress, "health-probe-bind-address", ":8081",
-		"address that /healthz and /readyz are served on")
-	flags.BoolVar(&c.leaderElect, "leader-elect", false,
-		"elect a leader among several replicas; only the leader reconciles")
-	flags.StringVar(&c.leaderElectNS, "leader-election-namespace", "",
-		"the operator's namespace, which has the leader election lease and, if OLM v0 installed the operator, "+
-			"its OperatorCondition and its certificate's Secret; if empty, the namespace of the pod")
-	flags.StringVar(&c.webhookHost, "webhook-host", "", "address that webhooks are served on; if empty, all addresses")
-	flags.IntVar(&c.webhookPort, "webhook-port", 9443, "port that webhooks are served on")
-	flags.StringVar(&c.webhookCertDir, "webhook-cert-dir", "/tmp/k8s-webhook-server/serving-certs",
-		"directory with tls.crt and tls.key for webhooks")
-	flags.StringVar(&c.authority, "webhook-authority-secret", "",
-		"<namespace>/<name> of the Secret with the authority for the webhooks' certificate; the operator makes and "+
-			"renews both; if empty, the certificate is read from -webhook-cert-dir")
-	flags.StringVar(&c.mutating, "mutating-webhook-configuration", "",
-		"name of the MutatingWebhookConfiguration whose caBundles get the authority of -webhook-authority-secret")
-	flags.StringVar(&c.validating, "validating-webhook-configuration", "",
-		"name of the ValidatingWebhookConfiguration whose caBundles get the authority of -webhook-authority-secret")
-	flags.Float64Var(&c.qps, "kube-api-qps", 200, "requests per second to the API server, on average")
-	flags.IntVar(&c.burst, "kube-api-burst", 400, "requests to the API server in a burst")
-	flags.DurationVar(&c.shutdownDelay, "shutdown-delay", 0,
-		"how long the operator keeps working after SIGTERM, while API servers stop calling its webhooks")
-	c.logging.BindFlags(flags)
-}
-
 // run starts the operator. run returns when the shutdown delay after the end of the context is over, or on an error.
-func run(ctx context.Context, config *configuration) error {
-	rest, err := ctrl.GetConfig()
+func run(ctx context.Context, settings *config.Settings) error {
+	ctrl.Log.Info("The operator starts", "version", version, "configuration", settings.Source)
+	ctrl.Log.V(1).Info("The effective configuration", "configuration", settings.OperatorConfiguration)
+	connection, err := ctrl.GetConfig()
 	if err != nil {
 		return err
 	}
-	rotator, err := config.rotator()
+	connection = config.Client(&settings.OperatorConfiguration, connection)
+	connection.UserAgent = "lws-operator/" + version
+	sets := leaderworkersetv1.GroupVersion.WithResource("leaderworkersets")
+	if err := served.Wait(ctx, connection, sets, settings.Health.BindAddress); err != nil || ctx.Err() != nil {
+		return err
+	}
+	rotator := config.Rotator(&settings.OperatorConfiguration)
+	mgr, err := newManager(ctx, connection, settings, rotator)
 	if err != nil {
 		return err
 	}
-	mgr, err := newManager(ctx, rest, config, rotator)
-	if err != nil {
+	ctx = shutdown.Delayed(ctx, settings.Shutdown.Delay.Duration, clock.RealClock{})
+	if err := controller.Setup(ctx, mgr, config.Controllers(&settings.OperatorConfiguration)); err != nil {
 		return err
 	}
-	ctx = shutdown.Delayed(ctx, config.shutdownDelay, clock.RealClock{})
-	if err := controller.Setup(ctx, mgr, controller.DefaultOptions()); err != nil {
-		return err
-	}
-	if err := olm.Setup(mgr, config.leaderElectNS); err != nil {
+	if err := olm.Setup(mgr, settings.LeaderElection.Namespace); err != nil {
 		return err
 	}
 	if rotator != nil {
@@ -129,68 +83,30 @@ func run(ctx context.Context, config *configuration) error {
 			return err
 		}
 	}
-	ctrl.Log.Info("The operator starts", "version", version)
 	return mgr.Start(ctx)
 }
 
 // newManager returns the manager. Its webhooks present the rotator's certificate, unless the rotator is nil. The end of
 // the context tells the webhook server that the process is about to end.
 func newManager(
-	ctx context.Context, rest *rest.Config, config *configuration, rotator *certificates.Rotator,
+	ctx context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
 ) (ctrl.Manager, error) {
-	scheme, err := controller.Scheme()
+	options, err := config.Manager(&settings.OperatorConfiguration)
 	if err != nil {
 		return nil, err
 	}
-	rest.QPS, rest.Burst = float32(config.qps), config.burst
-	rest.UserAgent = "lws-operator/" + version
-	cache := controller.CacheOptions()
-	webhooks := webhook.Options{
-		Host: config.webhookHost, Port: config.webhookPort, CertDir: config.webhookCertDir,
+	webhooks, err := config.Webhooks(&settings.OperatorConfiguration)
+	if err != nil {
+		return nil, err
 	}
 	if rotator != nil {
-		rotator.LimitCache(&cache)
+		rotator.LimitCache(&options.Cache)
 		webhooks.TLSOpts = append(webhooks.TLSOpts, rotator.ServeBy)
 	}
-	return ctrl.NewManager(rest, ctrl.Options{
-		Scheme:                  scheme,
-		Cache:                   cache,
-		Client:                  controller.ClientOptions(),
-		Metrics:                 config.metrics(),
-		HealthProbeBindAddress:  config.healthAddress,
-		WebhookServer:           shutdown.Server(ctx, webhook.NewServer(webhooks)),
-		LeaderElection:          config.leaderElect,
-		LeaderElectionID:        "lws-operator.leaderworkerset.x-k8s.io",
-		LeaderElectionNamespace: config.leaderElectNS,
-		// The process ends when the manager does, so another replica may take over at once.
-		LeaderElectionReleaseOnCancel: true,
-	})
-}
-
-// rotator returns what makes the webhooks' certificate, or nil if the certificate is read from a directory.
-func (c *configuration) rotator() (*certificates.Rotator, error) {
-	if cmp.Or(c.authority, c.mutating, c.validating) == "" {
-		return nil, nil
+	if options.Scheme, err = controller.Scheme(); err != nil {
+		return nil, err
 	}
-	namespace, name, _ := strings.Cut(c.authority, "/")
-	if namespace == "" || name == "" || strings.Contains(name, "/") || c.mutating == "" || c.validating == "" {
-		return nil, errors.New("making a certificate requires all of -webhook-authority-secret=<namespace>/<name>, " +
-			"-mutating-webhook-configuration and -validating-webhook-configuration")
-	}
-	return certificates.New(certificates.Options{
-		Secret:                         types.NamespacedName{Namespace: namespace, Name: name},
-		MutatingWebhookConfiguration:   c.mutating,
-		ValidatingWebhookConfiguration: c.validating,
-		Clock:                          clock.RealClock{},
-	}), nil
-}
-
-func (c *configuration) metrics() metricsserver.Options {
-	options := metricsserver.Options{
-		BindAddress: c.metricsAddress, SecureServing: c.metricsSecure, CertDir: c.metricsCertDir,
-	}
-	if c.metricsSecure {
-		options.FilterProvider = metrics.OnlyForAllowed
-	}
-	return options
+	options.Client = controller.ClientOptions()
+	options.WebhookServer = shutdown.Server(ctx, webhook.NewServer(webhooks))
+	return ctrl.NewManager(connection, options)
 }

@@ -27,6 +27,12 @@ import (
 // examplesAnnotation is the annotation with the examples of a ClusterServiceVersion, as a JSON list.
 const examplesAnnotation = "alm-examples"
 
+// The ConfigMap with the operator's configuration, and where it is mounted.
+const (
+	configMap       = "lws-operator-config"
+	configDirectory = "/etc/lws-operator"
+)
+
 // static returns a test that checks the bundle.
 func static(check func(*manifests.Bundle) error) func(context.Context, *subject) error {
 	return func(_ context.Context, tested *subject) error {
@@ -126,8 +132,8 @@ func checkPermissions(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// checkDeployment checks that the operator survives the loss of a pod, and runs under the restricted pod security
-// standard.
+// checkDeployment checks that the operator survives the loss of a pod, that users can configure it, and that it runs
+// under the restricted pod security standard.
 func checkDeployment(bundle *manifests.Bundle) error {
 	pod, err := operatorPod(bundle)
 	if err != nil {
@@ -143,7 +149,8 @@ func checkDeployment(bundle *manifests.Bundle) error {
 	}
 	deployment := bundle.CSV.Spec.InstallStrategy.StrategySpec.DeploymentSpecs[0].Spec
 	want("two replicas", deployment.Replicas != nil && *deployment.Replicas == 2)
-	want("--leader-elect", slices.Contains(container.Args, "--leader-elect"))
+	want("no flags, which a configuration file couldn't override", len(container.Args) == 0)
+	want("the optional ConfigMap "+configMap+" at "+configDirectory, mountsConfiguration(pod))
 	requests := container.Resources.Requests
 	want("requests for CPU and memory", !requests.Cpu().IsZero() && !requests.Memory().IsZero())
 	want("runAsNonRoot", pod.SecurityContext != nil && isTrue(pod.SecurityContext.RunAsNonRoot))
@@ -157,6 +164,18 @@ func checkDeployment(bundle *manifests.Bundle) error {
 	capabilities := security.Capabilities
 	want("no capabilities", capabilities != nil && slices.Equal(capabilities.Drop, []corev1.Capability{"ALL"}))
 	return errors.Join(errs...)
+}
+
+// mountsConfiguration reports whether the operator's container finds its configuration in a ConfigMap, and starts
+// without that ConfigMap.
+func mountsConfiguration(pod *corev1.PodSpec) bool {
+	return slices.ContainsFunc(pod.Volumes, func(volume corev1.Volume) bool {
+		source := volume.ConfigMap
+		return source != nil && source.Name == configMap && isTrue(source.Optional) &&
+			slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(mount corev1.VolumeMount) bool {
+				return mount.Name == volume.Name && mount.MountPath == configDirectory
+			})
+	})
 }
 
 func isTrue(value *bool) bool { return value != nil && *value }

@@ -112,6 +112,15 @@ func TestChecksFail(t *testing.T) {
 		"one replica": {
 			checkDeployment, func(c *csv) { *deployment(c).Spec.Replicas = 1 }, "two replicas",
 		},
+		"a flag": {
+			checkDeployment, func(c *csv) {
+				deployment(c).Spec.Template.Spec.Containers[0].Args = []string{"--leader-elect=false"}
+			}, "no flags",
+		},
+		"a required configuration": {
+			checkDeployment, func(c *csv) { deployment(c).Spec.Template.Spec.Volumes[0].ConfigMap.Optional = nil },
+			"the optional ConfigMap",
+		},
 		"root": {
 			checkDeployment, func(c *csv) { deployment(c).Spec.Template.Spec.SecurityContext.RunAsNonRoot = nil },
 			"runAsNonRoot",

@@ -43,20 +43,25 @@ type Controller struct {
 	Files map[string]string `json:"files,omitempty"`
 }
 
+// configFile is the name of the operator's configuration file.
+const configFile = "config.yaml"
+
+// ourConfiguration is the operator's configuration. There is one replica, and nobody calls it while it ends.
+const ourConfiguration = `apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1
+kind: OperatorConfiguration
+leaderElection: {leaderElect: false}
+webhook: {host: "{host}", port: {webhook-port}, certificate: {files: {directory: "{dir}"}}}
+metrics: {bindAddress: "{host}:{metrics-port}", secure: false}
+health: {bindAddress: "{host}:{health-port}"}
+shutdown: {delay: 0s}
+`
+
 // Ours describes this repository's operator. path is its binary; root is the root of the repository.
 func Ours(root, path string, extraFlags ...string) Controller {
 	return Controller{
-		Name: "lws-operator",
-		Command: append([]string{
-			path,
-			"--kubeconfig={kubeconfig}",
-			"--webhook-host={host}",
-			"--webhook-port={webhook-port}",
-			"--webhook-cert-dir={dir}",
-			"--health-probe-bind-address={host}:{health-port}",
-			"--metrics-bind-address={host}:{metrics-port}",
-			"--metrics-secure=false",
-		}, extraFlags...),
+		Name:      "lws-operator",
+		Command:   append([]string{path, "--kubeconfig={kubeconfig}", "--config={dir}/" + configFile}, extraFlags...),
+		Files:     map[string]string{configFile: ourConfiguration},
 		User:      User,
 		CRDs:      []string{filepath.Join(root, "config", "crd", "bases")},
 		Manifests: []string{filepath.Join(root, "config", "default")},

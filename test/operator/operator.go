@@ -66,6 +66,8 @@ type Operator struct {
 	program *cluster.Program
 	path    string
 	args    []string
+	// dir has the controller's files.
+	dir string
 	// Addresses on which the controller serves.
 	webhooks, health, metrics string
 }
@@ -156,6 +158,9 @@ func (o *Operator) PID() int { return o.program.PID() }
 // LogFile returns the path of the operator's log.
 func (o *Operator) LogFile() string { return o.program.LogFile() }
 
+// ConfigFile returns the path of the operator's configuration file. The operator reads the file when it starts.
+func (o *Operator) ConfigFile() string { return filepath.Join(o.dir, configFile) }
+
 // Metrics returns the operator's metrics in the text format of Prometheus.
 func (o *Operator) Metrics(ctx context.Context) (string, error) {
 	var text bytes.Buffer
@@ -220,6 +225,7 @@ func prepare(c *cluster.Cluster, controller Controller) (o *Operator, bundle []b
 		cluster:  c,
 		path:     command[0],
 		args:     command[1:],
+		dir:      dir,
 		webhooks: net.JoinHostPort(loopback, ports["webhooks"]),
 		health:   net.JoinHostPort(loopback, ports["health"]),
 		metrics:  net.JoinHostPort(loopback, ports["metrics"]),
