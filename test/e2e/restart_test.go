@@ -317,12 +317,12 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 		crashOnce(g.group(g.ready(t), 1))
 		untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
 			Index:    1,
-			Reason:   leaderworkersetv1.UnreadyFailed,
+			Reason:   leaderworkersetv1.UnreadyDegraded,
 			Message:  "a container restarted in pod " + g.lws.Name + "-1-2",
 			Restarts: 1,
 		})
 		refresh(t, g.lws)
-		failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
+		failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionDegraded)
 		for _, part := range []string{"Group 1:", g.lws.Name + "-1-2", "delete pod " + g.lws.Name + "-1"} {
 			if failed == nil || failed.Status != metav1.ConditionTrue || !strings.Contains(failed.Message, part) {
 				t.Errorf("condition Failed with %q: got %+v", part, failed)
@@ -336,7 +336,7 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 			if err := suite.client.Get(ctx, client.ObjectKeyFromObject(g.lws), g.lws); err != nil {
 				return err
 			}
-			failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
+			failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionDegraded)
 			return unless(failed == nil && len(g.lws.Status.UnreadyGroups) == 0 && available(g.lws),
 				"status %+v", g.lws.Status)
 		})
@@ -356,7 +356,7 @@ func TestLocalMaxGroupRestarts(t *testing.T) {
 	})
 	untilForgotten()
 	g.checkIncarnations(t)
-	check(t, "warnings", map[string]int{leaderworkersetv1.ReasonGroupsFailed: 2}, warningsOf(t, g.lws))
+	check(t, "warnings", map[string]int{leaderworkersetv1.ReasonReplicaRestartBudgetExceeded: 2}, warningsOf(t, g.lws))
 }
 
 // groups is a set whose groups a test makes fail, beside a set that no test changes. It records the pods and

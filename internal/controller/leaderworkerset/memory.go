@@ -31,6 +31,8 @@ type setMemory struct {
 	unschedulable map[int32]string              // stored by passes over groups
 	obstacles     map[int32]status.Obstacle     // stored by both, each for itself
 
+	failedLeaders map[int32]restart.FailedLeader // stored by the watch
+
 	// The rest is stored by passes over the set.
 	observed        bool
 	leaders         restart.Leaders
@@ -55,6 +57,7 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	return plan.Memory{
 		Incarnations:         maps.Clone(known.incarnations),
 		UnschedulableWorkers: maps.Clone(known.unschedulable),
+		FailedLeaders:        maps.Clone(known.failedLeaders),
 		Leaders:              known.leaders,
 		Record:               known.record,
 		RecordedAt:           known.recordedAt,
@@ -115,6 +118,17 @@ func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupO
 		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
 }
 
+// storeFailedLeader stores the last leader of a group that failed.
+func (m *memories) storeFailedLeader(set types.NamespacedName, group int32, failed restart.FailedLeader) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	known := m.known(set)
+	incarnation, before := known.incarnations[group], known.failedLeaders[group]
+	failed.Complete = (incarnation.Leader == failed.UID && incarnation.Complete()) ||
+		(before.UID == failed.UID && before.Complete)
+	known.failedLeaders[group] = failed
+}
+
 // store stores a group's value, or deletes it if there is none.
 func store[T any](values map[int32]T, group int32, value T, exists bool) {
 	if exists {
@@ -138,6 +152,7 @@ func (m *memories) known(set types.NamespacedName) *setMemory {
 			incarnations:  map[int32]restart.Incarnation{},
 			unschedulable: map[int32]string{},
 			obstacles:     map[int32]status.Obstacle{},
+			failedLeaders: map[int32]restart.FailedLeader{},
 		}
 	}
 	return m.bySet[set]

@@ -73,7 +73,7 @@ func TestMemoryOfIncarnations(t *testing.T) {
 		{"it begins", begun, false},
 		{"it is complete", complete, true},
 		{"as before", complete, false},
-		{"it has failed", restart.Incarnation{Leader: "1", Failure: "pod a-3-1 was deleted"}, true},
+		{"it has failed", restart.Incarnation{Leader: "1", Failure: restart.Failure{Message: "pod a-3-1 was deleted"}}, true},
 		{"it has ended", restart.Incarnation{}, true},
 	} {
 		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}); got != step.changed {
@@ -94,6 +94,7 @@ func TestMemoryOfASet(t *testing.T) {
 		Incarnations:         map[int32]restart.Incarnation{0: {Leader: "1"}},
 		UnschedulableWorkers: map[int32]string{0: "a-0-1: 0/2 nodes are available"},
 		Leaders:              restart.Leaders{0: {UID: "1"}},
+		FailedLeaders:        map[int32]restart.FailedLeader{0: {UID: "1"}},
 		Record:               restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
 		RecordedAt:           now,
 		StatusWrittenAt:      now.Add(time.Second),
@@ -102,9 +103,10 @@ func TestMemoryOfASet(t *testing.T) {
 	memories.storeGroup(set, 0, groupOutcome{
 		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
 	})
+	memories.storeFailedLeader(set, 0, restart.FailedLeader{UID: "1"})
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
-	stored.Incarnations, stored.UnschedulableWorkers = nil, nil
+	stored.Incarnations, stored.UnschedulableWorkers, stored.FailedLeaders = nil, nil, nil
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -121,6 +123,34 @@ func TestMemoryOfASet(t *testing.T) {
 	memories.forget(set)
 	if diff := cmp.Diff(plan.Memory{}, memories.ofSet(set)); diff != "" {
 		t.Errorf("memory of a deleted set (-want +got):\n%s", diff)
+	}
+}
+
+// TestMemoryOfFailedLeaders checks that the memory says whether the group of a failed leader was complete.
+func TestMemoryOfFailedLeaders(t *testing.T) {
+	set := types.NamespacedName{Namespace: "default", Name: "a"}
+	complete := restart.Incarnation{Leader: "1", Fingerprint: "1-1"}
+	for _, tc := range []struct {
+		what   string
+		leader types.UID
+		before restart.Incarnation
+		after  restart.Incarnation // when the failure is reported once more
+		want   bool
+	}{
+		{"a complete group", "1", complete, complete, true},
+		{"a complete group, whose next incarnation has begun", "1", complete, restart.Incarnation{Leader: "2"}, true},
+		{"a group that isn't complete", "1", restart.Incarnation{Leader: "1"}, restart.Incarnation{Leader: "1"}, false},
+		{"another incarnation", "2", complete, complete, false},
+		{"a group that isn't known", "1", restart.Incarnation{}, restart.Incarnation{}, false},
+	} {
+		memories := newMemories()
+		for _, incarnation := range []restart.Incarnation{tc.before, tc.after} {
+			memories.storeGroup(set, 3, groupOutcome{incarnation: incarnation})
+			memories.storeFailedLeader(set, 3, restart.FailedLeader{UID: tc.leader})
+		}
+		if got := memories.ofSet(set).FailedLeaders[3].Complete; got != tc.want {
+			t.Errorf("%s: complete is %t, want %t", tc.what, got, tc.want)
+		}
 	}
 }
 

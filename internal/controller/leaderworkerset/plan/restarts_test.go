@@ -36,7 +36,10 @@ func complete(observed *world) {
 // fail makes a group known as failed.
 func fail(observed *world, index int32, why string, crashed bool) {
 	incarnation := observed.memory.Incarnations[index]
-	incarnation.Failure, incarnation.Crashed = why, crashed
+	incarnation.Failure = restart.Failure{Cause: restart.PodDeleted, Message: why, Crashed: crashed}
+	if crashed {
+		incarnation.Failure.Cause = restart.ContainerRestart
+	}
 	observed.memory.Incarnations[index] = incarnation
 }
 
@@ -46,7 +49,7 @@ func restartFailed(observed *world) {
 	for i := range observed.Groups {
 		group := &observed.Groups[i]
 		incarnation := observed.memory.Incarnations[group.Index]
-		if incarnation.Leader == group.Leader.UID && incarnation.Failure != "" {
+		if incarnation.Leader == group.Leader.UID && incarnation.Failure != (restart.Failure{}) {
 			group.Leader.UID += "'"
 			group.Workers.OwnerReferences[0].UID = group.Leader.UID
 		}
@@ -85,7 +88,7 @@ func TestFailedGroupsAreRestarted(t *testing.T) {
 	if diff := cmp.Diff(want, described(planned.Writes)); diff != "" {
 		t.Errorf("writes: %s", diff)
 	}
-	wantRestarts(t, "the failures", planned, "Recreating groups 0-1: pod llama-0-1 was deleted, and others")
+	wantRestarts(t, "the failures", planned, "Recreating groups 0-1: pod llama-1-1 failed: Evicted, and others")
 
 	carryOut(observed, planned)
 	if again := forSet(t, observed); len(again.Writes) != 0 {
@@ -306,7 +309,7 @@ func TestMaxGroupRestarts(t *testing.T) {
 			carryOut(observed, forSet(t, observed))
 
 			stays := at(t, observed, time.Hour)
-			failed := meta.FindStatusCondition(stays.Status.Conditions, leaderworkersetv1.ConditionFailed)
+			failed := meta.FindStatusCondition(stays.Status.Conditions, leaderworkersetv1.ConditionDegraded)
 			if len(stays.Writes) != 0 || failed == nil || !strings.Contains(failed.Message, crash) ||
 				!strings.HasPrefix(failed.Message, "Group 1:") {
 				t.Errorf("got %v, condition %+v", described(stays.Writes), failed)
@@ -320,7 +323,7 @@ func TestMaxGroupRestarts(t *testing.T) {
 
 			tc.resume(observed)
 			resumed := at(t, observed, 2*time.Hour)
-			failed = meta.FindStatusCondition(resumed.Status.Conditions, leaderworkersetv1.ConditionFailed)
+			failed = meta.FindStatusCondition(resumed.Status.Conditions, leaderworkersetv1.ConditionDegraded)
 			if failed != nil {
 				t.Errorf("after the group was resumed: %+v", failed)
 			}
