@@ -379,7 +379,7 @@ type LeaderWorkerSetStatus struct {
 	// conditions report the state of the set. Available: all groups are ready. Progressing: groups are missing or not
 	// ready. UpdateInProgress: groups of earlier revisions have yet to be replaced.
 	//
-	// Two more exist only while they are True. Failed: groups have crashed more often than maxGroupRestarts allows.
+	// Two more exist only while they are True. Degraded: groups have crashed more often than maxGroupRestarts allows.
 	// ReplicaFailure: a child object could not be written.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Conditions",xDescriptors={"urn:alm:descriptor:io.kubernetes.conditions"}
