@@ -111,7 +111,7 @@ func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupO
 	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
 	store(known.unschedulable, group, next.unschedulable, next.unschedulable != "")
 	obstacleChanged := known.storeObstacle(group, next.obstacle)
-	if len(known.incarnations) == 0 && len(known.obstacles) == 0 && !known.observed {
+	if len(known.incarnations)+len(known.obstacles)+len(known.failedLeaders) == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
 	return obstacleChanged || wasUnschedulable != next.unschedulable ||

@@ -254,7 +254,11 @@ func (s scene) accident(random *rand.Rand) {
 		return
 	}
 	victim := client.ObjectKeyFromObject(pods[random.IntN(len(pods))])
-	switch random.IntN(12) {
+	switch random.IntN(14) {
+	case 12:
+		s.AnnotatePod(victim, leaderworkersetv1.RecoverAnnotationKey, "true")
+	case 13:
+		s.FailPod(pod(identity.Leader(theSet.Name, random.Int32N(3))), "")
 	case 0, 1:
 		s.RestartContainer(victim)
 	case 2:
