@@ -29,8 +29,8 @@ import (
 //     the group was ready. From then on every failure counts, even if the operator ends right then and stays away. It
 //     also counts once the world has been at rest.
 //
-// A group that has no restarts left stays as it is, and the condition Degraded says so. A leader may ask for a restart of
-// its group.
+// A group that has no restarts left stays as it is, and the condition Degraded says so. A leader may ask for a restart
+// of its group.
 type incarnations struct {
 	byLeader  map[types.UID]*incarnation // by the UID of the leader pod
 	byWorkers map[types.UID]*incarnation // by the UID of the worker StatefulSet

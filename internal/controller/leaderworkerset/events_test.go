@@ -121,8 +121,8 @@ func TestEnqueue(t *testing.T) {
 	}
 }
 
-// TestFailedLeaders checks that the failure of a leader enqueues its set and is remembered, also if the watch shows only
-// its deletion. Other pods enqueue nothing.
+// TestFailedLeaders checks that the failure of a leader enqueues its set and is remembered, also if the watch shows
+// only its deletion. Other pods enqueue nothing.
 func TestFailedLeaders(t *testing.T) {
 	failed, terminating, running := leaderOf(1), leaderOf(2), leaderOf(3)
 	failed.UID, failed.Status = "failed", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}

@@ -33,8 +33,8 @@ import (
 // leaderWorkerSetWebhook defaults and validates LeaderWorkerSets, as far as the CRD's schema and CEL rules can't.
 //
 // A set that is being deleted needs neither. The match conditions leave it out, so that its finalizers can be removed
-// while no operator runs: the garbage collector does so at the end of a foreground deletion. A ClusterServiceVersion has
-// no match conditions: under OLM, such a deletion ends once the operator is back.
+// while no operator runs: the garbage collector does so at the end of a foreground deletion. A ClusterServiceVersion
+// has no match conditions: under OLM, such a deletion ends once the operator is back.
 type leaderWorkerSetWebhook struct {
 	reader client.Reader
 

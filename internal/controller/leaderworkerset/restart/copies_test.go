@@ -30,7 +30,8 @@ func TestCopiesAreNoMembers(t *testing.T) {
 				change(pod)
 				m.WorkerPods = append(m.WorkerPods, pod)
 			})
-			if got := restart.Observe(known, "", copied); got.Failure != (restart.Failure{}) || got.Fingerprint != known.Fingerprint {
+			got := restart.Observe(known, "", copied)
+			if got.Failure != (restart.Failure{}) || got.Fingerprint != known.Fingerprint {
 				t.Errorf("copy %d %s: failure %q, fingerprint %q; want none and that of the group",
 					index, what, got.Failure.Message, got.Fingerprint)
 			}

@@ -272,8 +272,8 @@ func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
 	return verdict{entry: entry, restart: true, failure: failure}
 }
 
-// resumed returns the entry of a group that had no restarts left, or whose new leader waited. It starts over if somebody
-// deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes nothing.
+// resumed returns the entry of a group that had no restarts left, or whose new leader waited. It starts over if
+// somebody deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes nothing.
 func (in *Input) resumed(entry Entry, group snapshot.Group) Entry {
 	leader, previous := group.Leader.UID, in.Leaders[group.Index].UID
 	waited := entry.Waiting != "" && previous != "" && previous != entry.FailedLeader

@@ -279,7 +279,8 @@ func TestObserveAfterRestart(t *testing.T) {
 		{"it is another incarnation", func(m *snapshot.GroupMembers) { m.Leader.UID = "another"; m.WorkerPods = nil }, false},
 	} {
 		members := running(tc.change)
-		if got := restart.Observe(restart.Incarnation{}, known.Fingerprint, members); (got.Failure.Message != "") != tc.fails {
+		got := restart.Observe(restart.Incarnation{}, known.Fingerprint, members)
+		if (got.Failure.Message != "") != tc.fails {
 			t.Errorf("%s: got failure %q, want one: %v", tc.what, got.Failure.Message, tc.fails)
 		}
 	}
@@ -317,7 +318,8 @@ func TestObserveBeforeComplete(t *testing.T) {
 	} {
 		got := restart.Observe(restart.Observe(restart.Incarnation{}, "", running(tc.before)), "", running(tc.after))
 		if got.Complete() != tc.complete || (got.Failure.Message != "") != tc.fails {
-			t.Errorf("%s: got complete %v, failure %q; want %v, %v", tc.what, got.Complete(), got.Failure.Message, tc.complete, tc.fails)
+			t.Errorf("%s: got complete %v, failure %q; want %v, %v",
+				tc.what, got.Complete(), got.Failure.Message, tc.complete, tc.fails)
 		}
 	}
 }
