@@ -27,6 +27,20 @@ func terminatesAfter(duration string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	}
 }
 
+// TestLocalForegroundDeletionWhileDown deletes a set in the foreground while no operator runs. The garbage collector
+// deletes all of it.
+func TestLocalForegroundDeletionWhileDown(t *testing.T) {
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "gone", 2, 2)
+	create(t, lws)
+	untilAvailable(t, lws)
+	whileDown(t, func() {
+		remove(t, lws, client.PropagationPolicy(metav1.DeletePropagationForeground))
+		untilDeleted(t, lws)
+	})
+	untilNamed(t, statefulSetsIn(namespace))
+}
+
 // TestDelete checks that the deletion of a set leaves nothing, creates nothing, and terminates all pods at the same
 // time.
 func TestDelete(t *testing.T) {

@@ -266,7 +266,7 @@ func TestLocalCrashLoop(t *testing.T) {
 		if delay > 0 {
 			untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
 				Reason:   leaderworkersetv1.UnreadyCrashed,
-				Message:  "a container restarted in pod " + leader.Name,
+				Message:  leader.Name + ": container server Error, exit code 1",
 				Restarts: int32(crashes),
 			})
 			crash(t, restartContainer, g.current(t)[leader.Name]) // The kubelet restarts containers during the back-off.
@@ -299,64 +299,110 @@ func TestLocalCrashLoop(t *testing.T) {
 }
 
 // TestLocalMaxGroupRestarts checks that the operator restarts a group after its first crash and gives it up after the
-// second. A deletion of the leader or a higher limit restarts the group again.
+// second. A deletion of the leader, its annotation, or a higher limit restarts the group again.
 func TestLocalMaxGroupRestarts(t *testing.T) {
 	t.Parallel()
-	g := newGroups(t, 2, 3, func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To(int32(1))
-	})
+	g := newGroups(t, 2, 3, withMaxGroupRestarts(1))
 	recreatedAfter := func(fail func(pods []*corev1.Pod)) {
 		t.Helper()
 		before := g.ready(t)
 		fail(g.group(before, 1))
 		g.untilRecreated(t, before, []int32{1})
 	}
-	crashOnce := func(pods []*corev1.Pod) { t.Helper(); crash(t, restartContainer, pods[2]) }
+	crashOnce := func(pods []*corev1.Pod) { t.Helper(); crash(t, killForMemory, pods[2]) }
 	giveUp := func() {
 		t.Helper()
 		crashOnce(g.group(g.ready(t), 1))
-		untilUnready(t, g.lws, leaderworkersetv1.UnreadyGroup{
-			Index:    1,
-			Reason:   leaderworkersetv1.UnreadyFailed,
-			Message:  "a container restarted in pod " + g.lws.Name + "-1-2",
-			Restarts: 1,
-		})
-		refresh(t, g.lws)
-		failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
-		for _, part := range []string{"Group 1:", g.lws.Name + "-1-2", "delete pod " + g.lws.Name + "-1"} {
-			if failed == nil || failed.Status != metav1.ConditionTrue || !strings.Contains(failed.Message, part) {
-				t.Errorf("condition Failed with %q: got %+v", part, failed)
-			}
-		}
+		untilDegraded(t, g.lws, 1, g.lws.Name+"-1-2: container server OOMKilled, exit code 137")
 		consistently(t, time.Second, func() error { return g.wrongIncarnations(t) })
 	}
-	untilForgotten := func() {
-		t.Helper()
-		eventually(t, func(ctx context.Context) error {
-			if err := suite.client.Get(ctx, client.ObjectKeyFromObject(g.lws), g.lws); err != nil {
-				return err
-			}
-			failed := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
-			return unless(failed == nil && len(g.lws.Status.UnreadyGroups) == 0 && available(g.lws),
-				"status %+v", g.lws.Status)
-		})
+
+	for _, resume := range []func(pods []*corev1.Pod){
+		func(pods []*corev1.Pod) { t.Helper(); remove(t, pods[0]) },
+		func(pods []*corev1.Pod) { t.Helper(); askToRecover(t, pods[0]) },
+		func([]*corev1.Pod) { t.Helper(); edit(t, g.lws, withMaxGroupRestarts(2)) },
+	} {
+		recreatedAfter(crashOnce)
+		giveUp()
+		recreatedAfter(resume)
+		untilNotDegraded(t, g.lws)
 	}
-
-	recreatedAfter(crashOnce)
-	giveUp()
-	recreatedAfter(func(pods []*corev1.Pod) { t.Helper(); remove(t, pods[0]) })
-	untilForgotten()
-
-	recreatedAfter(crashOnce)
-	giveUp()
-	recreatedAfter(func([]*corev1.Pod) {
-		edit(t, g.lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
-			lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To(int32(2))
-		})
-	})
-	untilForgotten()
 	g.checkIncarnations(t)
-	check(t, "warnings", map[string]int{leaderworkersetv1.ReasonGroupsFailed: 2}, warningsOf(t, g.lws))
+	check(t, "warnings", map[string]int{
+		leaderworkersetv1.ReasonReplicaRestartBudgetExceeded: 3, leaderworkersetv1.ReasonRecreateGroup: 4,
+	}, warningsOf(t, g.lws))
+}
+
+// TestLocalMaxGroupRestartsOfLeaders evicts the leader of a group twice. The StatefulSet controller replaces it both
+// times. The second time, the group waits without restarts left until somebody asks for it.
+func TestLocalMaxGroupRestartsOfLeaders(t *testing.T) {
+	t.Parallel()
+	g := newGroups(t, 2, 3, withMaxGroupRestarts(1))
+	before := g.ready(t)
+	crash(t, evict, g.group(before, 1)[0])
+	g.untilRecreated(t, before, []int32{1})
+
+	leader := g.group(g.ready(t), 1)[0]
+	crash(t, evict, leader)
+	untilDegraded(t, g.lws, 1, leader.Name+": Evicted")
+	gate := corev1.PodSchedulingGate{Name: leaderworkersetv1.RestartSchedulingGate}
+	waits := func() error {
+		next := g.current(t)[leader.Name]
+		return unless(next != nil && next.UID != leader.UID && slices.Contains(next.Spec.SchedulingGates, gate),
+			"leader pod %+v doesn't wait", next)
+	}
+	eventually(t, func(context.Context) error { return waits() })
+	consistently(t, 2*time.Second, waits)
+	askToRecover(t, g.current(t)[leader.Name])
+	untilNotDegraded(t, g.lws)
+}
+
+func withMaxGroupRestarts(limit int32) func(*leaderworkersetv1.LeaderWorkerSet) {
+	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts = &limit }
+}
+
+// killForMemory sets the status of a pod whose container used too much memory, and runs again.
+func killForMemory(status *corev1.PodStatus) {
+	restart(status.ContainerStatuses)
+	*status.ContainerStatuses[0].LastTerminationState.Terminated = corev1.ContainerStateTerminated{
+		ExitCode: 137, Reason: "OOMKilled",
+	}
+}
+
+// askToRecover annotates the leader of a group without restarts left.
+func askToRecover(t *testing.T, leader *corev1.Pod) {
+	t.Helper()
+	edit(t, leader.DeepCopy(), func(pod *corev1.Pod) {
+		metav1.SetMetaDataAnnotation(&pod.ObjectMeta, leaderworkersetv1.RecoverAnnotationKey, "true")
+	})
+}
+
+// untilDegraded waits until the status says that group 1 has no restarts left, and why.
+func untilDegraded(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, restarts int32, why string) {
+	t.Helper()
+	untilUnready(t, lws, leaderworkersetv1.UnreadyGroup{
+		Index: 1, Reason: leaderworkersetv1.UnreadyDegraded, Message: why, Restarts: restarts,
+	})
+	refresh(t, lws)
+	degraded := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionDegraded)
+	want := fmt.Sprintf("Group 1: no restarts left after %d; last error: %s. To try again, delete pod %s-1, "+
+		"annotate it with leaderworkerset.sigs.k8s.io/recover=true, or raise maxGroupRestarts", restarts, why, lws.Name)
+	if degraded == nil || degraded.Status != metav1.ConditionTrue || degraded.Message != want ||
+		degraded.Reason != leaderworkersetv1.ReasonReplicaRestartBudgetExceeded {
+		t.Errorf("condition Degraded is %+v, want the message %q", degraded, want)
+	}
+}
+
+// untilNotDegraded waits until all groups are ready and have restarts left.
+func untilNotDegraded(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
+			return err
+		}
+		degraded := meta.FindStatusCondition(lws.Status.Conditions, leaderworkersetv1.ConditionDegraded)
+		return unless(degraded == nil && len(lws.Status.UnreadyGroups) == 0 && available(lws), "status %+v", lws.Status)
+	})
 }
 
 // groups is a set whose groups a test makes fail, beside a set that no test changes. It records the pods and

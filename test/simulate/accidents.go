@@ -5,6 +5,7 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,24 @@ func (w *World) KillPod(key types.NamespacedName) {
 	}
 }
 
-// RestartContainer ends the container of a pod, and the kubelet starts it again.
+// AnnotatePod annotates a pod as a user.
+func (w *World) AnnotatePod(key types.NamespacedName, annotation, value string) {
+	w.t.Helper()
+	if pod := getOf[*corev1.Pod](w.API, kindPod, key); pod != nil {
+		w.User(fmt.Sprintf("annotates pod %s with %s=%s", key.Name, annotation, value), func() error {
+			update(w.API, pod, func(pod *corev1.Pod) {
+				pod.Annotations = maps.Clone(pod.Annotations)
+				if pod.Annotations == nil {
+					pod.Annotations = map[string]string{}
+				}
+				pod.Annotations[annotation] = value
+			})
+			return nil
+		})
+	}
+}
+
+// RestartContainer ends the container of a pod for lack of memory, and the kubelet starts it again.
 func (w *World) RestartContainer(key types.NamespacedName) {
 	w.changePod("restarts the container of pod", key, func(pod *corev1.Pod) {
 		pod.Status.ContainerStatuses = restarted(pod.Status.ContainerStatuses, "main")
@@ -83,7 +101,10 @@ func restarted(statuses []corev1.ContainerStatus, name string) []corev1.Containe
 			return result
 		}
 	}
-	return append(result, corev1.ContainerStatus{Name: name, RestartCount: 1})
+	killed := &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137}
+	return append(result, corev1.ContainerStatus{
+		Name: name, RestartCount: 1, LastTerminationState: corev1.ContainerState{Terminated: killed},
+	})
 }
 
 // LimitNodes limits each of the two nodes to a number of pods, terminating ones included.

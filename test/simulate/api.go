@@ -28,6 +28,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 )
 
 // The kinds of objects in the world.
@@ -166,14 +167,24 @@ func (a *API) admit(object client.Object) error {
 			if reason := release.Refusal(leaders, object); reason != "" {
 				return errors.New(reason)
 			}
-			if object.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" {
-				desired.UpdatePlacement(object, leaders)
+			if object.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" && leaders != nil {
+				a.admitLeader(object, leaders)
 			}
 			_, err := desired.Inject(object)
 			return err
 		}
 	}
 	return nil
+}
+
+// admitLeader changes a new leader as the webhook does.
+func (a *API) admitLeader(leader *corev1.Pod, leaders *appsv1.StatefulSet) {
+	desired.UpdatePlacement(leader, leaders)
+	set := at(leader, leader.Labels[leaderworkersetv1.SetNameLabelKey])
+	if lws := getOf[*leaderworkersetv1.LeaderWorkerSet](a, kindLeaderWorkerSet, set); lws != nil &&
+		restart.GatesLeader(lws, leaders, leader) {
+		desired.AddSchedulingGate(leader, leaderworkersetv1.RestartSchedulingGate)
+	}
 }
 
 // update changes the object of that UID, whatever its version. It does nothing if the object was deleted.

@@ -29,7 +29,8 @@ import (
 //     the group was ready. From then on every failure counts, even if the operator ends right then and stays away. It
 //     also counts once the world has been at rest.
 //
-// A group that has no restarts left stays as it is, and the condition Failed says so.
+// A group that has no restarts left stays as it is, and the condition Degraded says so. A leader may ask for a restart
+// of its group.
 type incarnations struct {
 	byLeader  map[types.UID]*incarnation // by the UID of the leader pod
 	byWorkers map[types.UID]*incarnation // by the UID of the worker StatefulSet
@@ -117,6 +118,9 @@ func (w *World) followPod(change Change) {
 	}
 	if why := failure(change, incarnation.complete); why != "" {
 		w.addFailure(incarnation, "pod "+object.GetName()+" "+why)
+	}
+	if incarnation.failure == "" && object.GetAnnotations()[leaderworkersetv1.RecoverAnnotationKey] != "" {
+		incarnation.failure = "pod " + object.GetName() + " asks for it" // The group may be restarted, and need not be.
 	}
 	incarnation.complete = incarnation.complete || w.isComplete(incarnation)
 }
@@ -240,5 +244,5 @@ func (w *World) checkIncarnations() {
 func (w *World) mayStayFailed(incarnation *incarnation) bool {
 	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, incarnation.set)
 	return lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts != nil &&
-		meta.IsStatusConditionTrue(lws.Status.Conditions, leaderworkersetv1.ConditionFailed)
+		meta.IsStatusConditionTrue(lws.Status.Conditions, leaderworkersetv1.ConditionDegraded)
 }

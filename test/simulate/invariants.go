@@ -52,7 +52,7 @@ func (w *World) check(change Change) {
 			w.checkRevision(pod)
 			w.checkRelease(pod)
 		}
-		if pod, ok := change.Old.(*corev1.Pod); ok && w.writing != nil {
+		if pod, ok := change.Old.(*corev1.Pod); ok && w.writing != nil && isDeletion(change) {
 			w.checkDeletion(pod, pod)
 		} else if ok && (w.accidental || w.nodeIsLost(pod.Spec.NodeName)) {
 			w.rules.disturb(cmp.Or(w.leaderOf(pod), pod))

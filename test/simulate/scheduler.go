@@ -13,20 +13,21 @@ import (
 
 // scheduler binds each pod to the node with the fewest pods among the feasible ones. It respects the nodeSelector, the
 // required terms of pod affinity and anti-affinity, and the anti-affinity of existing pods. Terminating pods count, as
-// for the real one. It reports a pod that no node can take, and tries again after each change.
+// for the real one. It reports a pod that no node can take, and tries again after each change. It leaves pods with
+// scheduling gates alone.
 type scheduler struct{ world *World }
 
 func (s *scheduler) actions() []action {
 	var actions []action
 	for _, pod := range listOf[*corev1.Pod](s.world.API, kindPod) {
-		if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+		if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || len(pod.Spec.SchedulingGates) > 0 {
 			continue
 		}
 		node := s.nodeFor(pod)
 		switch {
 		case node != "":
 			actions = append(actions, func() { s.bind(pod, node) })
-		case s.world.room > 0 && len(pod.Spec.SchedulingGates) == 0 && !isUnschedulable(pod):
+		case s.world.room > 0 && !isUnschedulable(pod):
 			actions = append(actions, func() { s.report(pod) })
 		}
 	}

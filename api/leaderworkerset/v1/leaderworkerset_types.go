@@ -176,8 +176,9 @@ type LeaderWorkerTemplate struct {
 	// containers restarts or one of its pods fails. The delay before a recreation grows from the second one on. A group
 	// that holds out for 10 minutes after a recreation starts over. The number is unlimited if not set.
 	//
-	// A group without restarts left keeps its pods, and the condition Failed names the group. It is recreated when its
-	// leader pod is deleted by hand, this limit is raised, or a rollout replaces the group.
+	// A group without restarts left keeps its pods, and the condition Degraded names the group. It is recreated when its
+	// leader pod is deleted or annotated with leaderworkerset.sigs.k8s.io/recover: "true", this limit is raised, or a
+	// rollout replaces the group.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=spec,displayName="Restarts of a group",xDescriptors={"urn:alm:descriptor:com.tectonic.ui:number","urn:alm:descriptor:com.tectonic.ui:advanced"}
 	// +optional
@@ -378,7 +379,7 @@ type LeaderWorkerSetStatus struct {
 	// conditions report the state of the set. Available: all groups are ready. Progressing: groups are missing or not
 	// ready. UpdateInProgress: groups of earlier revisions have yet to be replaced.
 	//
-	// Two more exist only while they are True. Failed: groups have crashed more often than maxGroupRestarts allows.
+	// Two more exist only while they are True. Degraded: groups have crashed more often than maxGroupRestarts allows.
 	// ReplicaFailure: a child object could not be written.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Conditions",xDescriptors={"urn:alm:descriptor:io.kubernetes.conditions"}
@@ -476,8 +477,8 @@ const (
 	// UnreadyTerminating means that the leader pod terminates, whether the group comes back or not.
 	UnreadyTerminating UnreadyReason = "Terminating"
 
-	// UnreadyFailed means that the group crashed more often than maxGroupRestarts allows.
-	UnreadyFailed UnreadyReason = "Failed"
+	// UnreadyDegraded means that the group crashed more often than maxGroupRestarts allows.
+	UnreadyDegraded UnreadyReason = "Degraded"
 
 	// UnreadyCrashed means that the group crashed and waits to be recreated.
 	UnreadyCrashed UnreadyReason = "Crashed"
@@ -511,9 +512,9 @@ const (
 	// ConditionUpdateInProgress is True while groups of earlier revisions have to be replaced.
 	ConditionUpdateInProgress = "UpdateInProgress"
 
-	// ConditionFailed is True while groups have crashed more often than maxGroupRestarts allows. Its message names the
-	// groups and the last error. The condition does not exist otherwise.
-	ConditionFailed = "Failed"
+	// ConditionDegraded is True while groups have crashed more often than maxGroupRestarts allows. Its message names the
+	// groups, the last error, and what to do. The condition does not exist otherwise.
+	ConditionDegraded = "Degraded"
 
 	// ConditionReplicaFailure is True while a child object cannot be created or changed. Its message is the API server's.
 	// The condition does not exist otherwise.

@@ -84,12 +84,20 @@ const (
 	// restartPolicy of the set counts as RecreateGroupAfterStart, unless it is None. The annotation is older than that
 	// policy.
 	RecreateGroupAfterStartAnnotationKey = MetadataPrefix + "experimental-recreate-group-after-start"
+
+	// RecoverAnnotationKey is set by users on the leader pod of a group that crashed. With the value "true", the operator
+	// recreates the group once, and its restarts are counted anew. The annotation is deleted with the pod.
+	RecoverAnnotationKey = MetadataPrefix + "recover"
 )
 
 // PreviousGroupSchedulingGate is the scheduling gate of leader pods with exclusive placement while pods of the group's
 // previous incarnation exist. Those pods have the same group-key. Without the gate, the scheduler would bind the leader
 // to their topology domain, where it could wait for long.
 const PreviousGroupSchedulingGate = MetadataPrefix + "previous-group"
+
+// RestartSchedulingGate is the scheduling gate of leader pods of groups that crashed before. The operator removes it
+// once the group may run: at once, after the delay of the restart, or when somebody resumes a group without restarts left.
+const RestartSchedulingGate = MetadataPrefix + "group-restart"
 
 // Environment variables of all containers and init containers of a group's pods.
 const (
@@ -152,8 +160,8 @@ const (
 	// ReasonRecreateGroup reports that the operator recreates a group after one of its pods failed.
 	ReasonRecreateGroup = "RecreateGroup"
 
-	// ReasonGroupsFailed warns that groups have crashed more often than maxGroupRestarts allows.
-	ReasonGroupsFailed = "GroupsFailed"
+	// ReasonReplicaRestartBudgetExceeded warns that groups have crashed more often than maxGroupRestarts allows.
+	ReasonReplicaRestartBudgetExceeded = "ReplicaRestartBudgetExceeded"
 
 	// ReasonFailedCreate warns that the API server refused to create a child object.
 	ReasonFailedCreate = "FailedCreate"

@@ -6,6 +6,7 @@ package leaderworkerset
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -174,40 +175,70 @@ func trimPod(object any) (any, error) {
 		trimmed.Spec.NodeName = pod.Spec.NodeName
 	}
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
-	trimmed.Status.InitContainerStatuses = trimmedStatuses(pod.Status.InitContainerStatuses)
-	trimmed.Status.ContainerStatuses = trimmedStatuses(pod.Status.ContainerStatuses)
+	failed := pod.Status.Phase == corev1.PodFailed
+	trimmed.Status.InitContainerStatuses = trimmedStatuses(pod.Status.InitContainerStatuses, failed)
+	trimmed.Status.ContainerStatuses = trimmedStatuses(pod.Status.ContainerStatuses, failed)
 	trimmed.Status.Conditions = trimmedConditions(pod)
 	return trimmed, nil
 }
 
-// trimmedStatuses keeps the restart counts of containers that have restarted.
-func trimmedStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
+// trimmedStatuses keeps the restart counts of containers that have restarted, and how they ended before. Of a failed
+// pod, it keeps how its containers ended.
+func trimmedStatuses(statuses []corev1.ContainerStatus, failed bool) []corev1.ContainerStatus {
 	var kept []corev1.ContainerStatus
 	for i := range statuses {
-		if status := &statuses[i]; status.RestartCount > 0 {
-			kept = append(kept, corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount})
+		status := &statuses[i]
+		trimmed := corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount}
+		if status.RestartCount > 0 {
+			trimmed.LastTerminationState.Terminated = trimmedEnd(status.LastTerminationState.Terminated)
+		}
+		if failed {
+			trimmed.State.Terminated = trimmedEnd(status.State.Terminated)
+		}
+		if status.RestartCount > 0 || trimmed.State.Terminated != nil {
+			kept = append(kept, trimmed)
 		}
 	}
 	return kept
 }
 
-// readyConditions are the conditions of every ready pod. All share them: a set at rest has thousands of ready pods.
+// trimmedEnd keeps why and when a container ended.
+func trimmedEnd(ended *corev1.ContainerStateTerminated) *corev1.ContainerStateTerminated {
+	if ended == nil {
+		return nil
+	}
+	return &corev1.ContainerStateTerminated{
+		ExitCode: ended.ExitCode, Reason: ended.Reason, FinishedAt: ended.FinishedAt,
+	}
+}
+
+// readyConditions are the conditions of every pod that is ready and left in peace. All share them: a set at rest has
+// thousands of such pods.
 var readyConditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 
-// trimmedConditions keeps whether a pod is ready, or why it is unschedulable.
+// trimmedConditions keeps whether a pod is ready, why it is unschedulable, and what disrupts it.
 func trimmedConditions(pod *corev1.Pod) []corev1.PodCondition {
-	if snapshot.PodReady(pod) {
-		return readyConditions
-	}
 	var kept []corev1.PodCondition
 	for i := range pod.Status.Conditions {
-		if condition := &pod.Status.Conditions[i]; snapshot.IsUnschedulable(condition) {
+		switch condition := &pod.Status.Conditions[i]; {
+		case condition.Type == corev1.DisruptionTarget:
+			kept = append(kept, corev1.PodCondition{
+				Type: condition.Type, Status: condition.Status, Reason: condition.Reason,
+			})
+		case snapshot.IsUnschedulable(condition):
 			kept = append(kept, corev1.PodCondition{
 				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
 			})
 		}
 	}
-	return kept
+	switch {
+	case !snapshot.PodReady(pod):
+		return kept
+	case kept == nil:
+		return readyConditions
+	default:
+		return slices.Concat(readyConditions, kept)
+	}
 }
 
 // trimStatefulSet keeps the pod template of leader StatefulSets only: a pass writes a new one as the difference to the

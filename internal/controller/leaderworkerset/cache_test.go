@@ -108,10 +108,18 @@ func fullPod() *corev1.Pod {
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 			Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
 		},
+		{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet,
+		},
 	}
 	full.Status.Phase, full.Status.Reason = corev1.PodFailed, "Evicted"
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+		ExitCode: 137, Reason: "OOMKilled", FinishedAt: metav1.Unix(1_700_000_000, 0),
+	}}
 	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1}}
-	full.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 2}}
+	full.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{Name: "main", RestartCount: 2, LastTerminationState: ended}, {Name: "proxy", State: ended},
+	}
 	return full
 }
 
@@ -126,6 +134,8 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.Status.Conditions = append(full.Status.Conditions,
 		corev1.PodCondition{Type: corev1.PodInitialized}, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse})
 	full.Status.ContainerStatuses[0].Image = "serve:1"
+	full.Status.Conditions[2].Message = "the node was low on memory"
+	full.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message = "out of memory"
 	full.Status.ContainerStatuses = append(full.Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar"})
 	before := full.DeepCopy()
 	if diff := cmp.Diff(want, trimmed(t, trimPod, full)); diff != "" {
@@ -137,6 +147,10 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	delete(full.Annotations, leaderworkersetv1.ExclusiveKeyAnnotationKey)
 	if got := trimmed(t, trimPod, full).Spec.NodeName; got != "" {
 		t.Errorf("node %q is kept without exclusive placement, and nothing else reads it", got)
+	}
+	full.Status.Phase = corev1.PodRunning
+	if kept := trimmed(t, trimPod, full).Status.ContainerStatuses; len(kept) != 1 || kept[0].Name != "main" {
+		t.Errorf("containers %+v are kept of a pod that hasn't failed, want the one that restarted", kept)
 	}
 }
 

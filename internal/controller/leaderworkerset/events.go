@@ -20,6 +20,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -69,6 +70,23 @@ func toItself(_ context.Context, object client.Object) []types.NamespacedName {
 // toSet maps an object to the set of its labels.
 func toSet(_ context.Context, object client.Object) []types.NamespacedName {
 	return []types.NamespacedName{setOf(object)}
+}
+
+// failedLeaderToSet maps a leader pod that has failed to its set, and remembers the failure for passes over that set.
+func failedLeaderToSet(memories *memories) keysFunc {
+	return func(ctx context.Context, object client.Object) []types.NamespacedName {
+		pod, isPod := object.(*corev1.Pod)
+		_, index, isNamed := identity.Parse(object.GetName())
+		if !isPod || !isNamed {
+			return nil
+		}
+		failed, ok := restart.FailedLeaderOf(pod)
+		if !ok {
+			return nil
+		}
+		memories.storeFailedLeader(setOf(object), index, failed)
+		return toSet(ctx, object)
+	}
 }
 
 // toGroup maps an object to its group, if it is one of a group.

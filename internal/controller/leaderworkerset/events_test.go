@@ -121,6 +121,28 @@ func TestEnqueue(t *testing.T) {
 	}
 }
 
+// TestFailedLeaders checks that the failure of a leader enqueues its set and is remembered, also if the watch shows
+// only its deletion. Other pods enqueue nothing.
+func TestFailedLeaders(t *testing.T) {
+	failed, terminating, running := leaderOf(1), leaderOf(2), leaderOf(3)
+	failed.UID, failed.Status = "failed", corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}
+	terminating.Status.Phase, terminating.DeletionTimestamp = corev1.PodFailed, &metav1.Time{}
+	running.Status.Phase = corev1.PodRunning
+	for _, tc := range []struct {
+		leader *corev1.Pod
+		index  int32
+		want   bool
+	}{{failed, 1, true}, {terminating, 2, false}, {running, 3, false}} {
+		memories, q := newMemories(), &recordingQueue{}
+		enqueue[*corev1.Pod](failedLeaderToSet(memories), immediately).Delete(t.Context(),
+			event.TypedDeleteEvent[*corev1.Pod]{Object: tc.leader}, q)
+		known, remembered := memories.ofSet(setOf(tc.leader)).FailedLeaders[tc.index]
+		if remembered != tc.want || (len(q.added) == 1) != tc.want || (tc.want && known.UID != "failed") {
+			t.Errorf("%s: remembered: %t, enqueued %v; want %t", tc.leader.Name, remembered, q.added, tc.want)
+		}
+	}
+}
+
 func TestUpdateEnqueuesOldAndNewGroup(t *testing.T) {
 	q := &recordingQueue{}
 	updated(t, q, toGroup, leaderOf(1), leaderOf(2))

@@ -33,6 +33,8 @@ type setMemory struct {
 	counts        map[int32]snapshot.WorkerCount // stored by passes over groups
 	obstacles     map[int32]status.Obstacle      // stored by both, each for itself
 
+	failedLeaders map[int32]restart.FailedLeader // stored by the watch
+
 	// The rest is stored by passes over the set.
 	observed        bool
 	leaders         restart.Leaders
@@ -58,6 +60,7 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 		Incarnations:         maps.Clone(known.incarnations),
 		UnschedulableWorkers: maps.Clone(known.unschedulable),
 		WorkerCounts:         maps.Clone(known.counts),
+		FailedLeaders:        maps.Clone(known.failedLeaders),
 		Leaders:              known.leaders,
 		Record:               known.record,
 		RecordedAt:           known.recordedAt,
@@ -114,11 +117,23 @@ func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupO
 	store(known.counts, group, next.count, next.count.Leader != "")
 	store(known.unschedulable, group, next.unschedulable, next.unschedulable != "")
 	obstacleChanged := known.storeObstacle(group, next.obstacle)
-	if len(known.incarnations) == 0 && len(known.counts) == 0 && len(known.obstacles) == 0 && !known.observed {
+	remembered := len(known.incarnations) + len(known.counts) + len(known.obstacles) + len(known.failedLeaders)
+	if remembered == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
 	return obstacleChanged || countChanged || wasUnschedulable != next.unschedulable ||
 		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
+}
+
+// storeFailedLeader stores the last leader of a group that failed.
+func (m *memories) storeFailedLeader(set types.NamespacedName, group int32, failed restart.FailedLeader) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	known := m.known(set)
+	incarnation, before := known.incarnations[group], known.failedLeaders[group]
+	failed.Complete = (incarnation.Leader == failed.UID && incarnation.Complete()) ||
+		(before.UID == failed.UID && before.Complete)
+	known.failedLeaders[group] = failed
 }
 
 // store stores a group's value, or deletes it if there is none.
@@ -145,6 +160,7 @@ func (m *memories) known(set types.NamespacedName) *setMemory {
 			unschedulable: map[int32]string{},
 			counts:        map[int32]snapshot.WorkerCount{},
 			obstacles:     map[int32]status.Obstacle{},
+			failedLeaders: map[int32]restart.FailedLeader{},
 		}
 	}
 	return m.bySet[set]

@@ -74,7 +74,7 @@ func TestMemoryOfIncarnations(t *testing.T) {
 		{"it begins", begun, false},
 		{"it is complete", complete, true},
 		{"as before", complete, false},
-		{"it has failed", restart.Incarnation{Leader: "1", Failure: "pod a-3-1 was deleted"}, true},
+		{"it has failed", restart.Incarnation{Leader: "1", Failure: restart.Failure{Message: "pod a-3-1 was deleted"}}, true},
 		{"it has ended", restart.Incarnation{}, true},
 	} {
 		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}); got != step.changed {
@@ -96,6 +96,7 @@ func TestMemoryOfASet(t *testing.T) {
 		UnschedulableWorkers: map[int32]string{0: "a-0-1: 0/2 nodes are available"},
 		WorkerCounts:         map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 2}},
 		Leaders:              restart.Leaders{0: {UID: "1"}},
+		FailedLeaders:        map[int32]restart.FailedLeader{0: {UID: "1"}},
 		Record:               restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
 		RecordedAt:           now,
 		StatusWrittenAt:      now.Add(time.Second),
@@ -105,9 +106,11 @@ func TestMemoryOfASet(t *testing.T) {
 		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
 		count: snapshot.WorkerCount{Leader: "1", Ready: 2},
 	})
+	memories.storeFailedLeader(set, 0, restart.FailedLeader{UID: "1"})
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
-	stored.Incarnations, stored.UnschedulableWorkers, stored.WorkerCounts = nil, nil, nil
+	stored.Incarnations, stored.UnschedulableWorkers = nil, nil
+	stored.WorkerCounts, stored.FailedLeaders = nil, nil
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -124,6 +127,34 @@ func TestMemoryOfASet(t *testing.T) {
 	memories.forget(set)
 	if diff := cmp.Diff(plan.Memory{}, memories.ofSet(set)); diff != "" {
 		t.Errorf("memory of a deleted set (-want +got):\n%s", diff)
+	}
+}
+
+// TestMemoryOfFailedLeaders checks that the memory says whether the group of a failed leader was complete.
+func TestMemoryOfFailedLeaders(t *testing.T) {
+	set := types.NamespacedName{Namespace: "default", Name: "a"}
+	complete := restart.Incarnation{Leader: "1", Fingerprint: "1-1"}
+	for _, tc := range []struct {
+		what   string
+		leader types.UID
+		before restart.Incarnation
+		after  restart.Incarnation // when the failure is reported once more
+		want   bool
+	}{
+		{"a complete group", "1", complete, complete, true},
+		{"a complete group, whose next incarnation has begun", "1", complete, restart.Incarnation{Leader: "2"}, true},
+		{"a group that isn't complete", "1", restart.Incarnation{Leader: "1"}, restart.Incarnation{Leader: "1"}, false},
+		{"another incarnation", "2", complete, complete, false},
+		{"a group that isn't known", "1", restart.Incarnation{}, restart.Incarnation{}, false},
+	} {
+		memories := newMemories()
+		for _, incarnation := range []restart.Incarnation{tc.before, tc.after} {
+			memories.storeGroup(set, 3, groupOutcome{incarnation: incarnation})
+			memories.storeFailedLeader(set, 3, restart.FailedLeader{UID: tc.leader})
+		}
+		if got := memories.ofSet(set).FailedLeaders[3].Complete; got != tc.want {
+			t.Errorf("%s: complete is %t, want %t", tc.what, got, tc.want)
+		}
 	}
 }
 

@@ -131,6 +131,11 @@ func failedPodsOnly() predicate.TypedPredicate[*corev1.Pod] {
 	return predicate.NewTypedPredicateFuncs(func(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodFailed })
 }
 
+// gatedLeadersOnly passes the events of leaders that wait for the restart of their group.
+func gatedLeadersOnly() predicate.TypedPredicate[*corev1.Pod] {
+	return predicate.NewTypedPredicateFuncs(snapshot.WaitsForRestart)
+}
+
 // deletionsOnly passes deletions.
 func deletionsOnly[T client.Object]() predicate.TypedPredicate[T] {
 	return predicate.TypedFuncs[T]{

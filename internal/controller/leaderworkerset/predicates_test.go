@@ -184,6 +184,18 @@ func TestContentChanged(t *testing.T) {
 	}
 }
 
+// TestGatedLeadersOnly checks that events of gated leaders pass, and those of other pods don't.
+func TestGatedLeadersOnly(t *testing.T) {
+	gated, running := leaderOf(1), leaderOf(1)
+	gated.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.RestartSchedulingGate}}
+	for _, pod := range []*corev1.Pod{gated, running} {
+		passes := gatedLeadersOnly().Create(event.TypedCreateEvent[*corev1.Pod]{Object: pod})
+		if want := pod == gated; passes != want {
+			t.Errorf("gates %v: passes: %t, want %t", pod.Spec.SchedulingGates, passes, want)
+		}
+	}
+}
+
 // TestPodChanged removes each value that the cache keeps of a pod, one after the other. Each removal passes, except for
 // fields that never change and the grace period, which no pass reads.
 func TestPodChanged(t *testing.T) {
@@ -197,7 +209,8 @@ func TestPodChanged(t *testing.T) {
 	maps.Copy(filled.Labels, fullPod().Labels)
 	maps.Copy(filled.Annotations, fullPod().Annotations)
 	filled.Status.Conditions = fullPod().Status.Conditions
-	filled.Status.InitContainerStatuses[0].RestartCount, filled.Status.ContainerStatuses[0].RestartCount = 1, 2
+	filled.Status.InitContainerStatuses = fullPod().Status.InitContainerStatuses
+	filled.Status.ContainerStatuses, filled.Status.Phase = fullPod().Status.ContainerStatuses, corev1.PodFailed
 	before := trimmed(t, trimPod, filled)
 	if passes(before, before.DeepCopy()) {
 		t.Error("a resync passes")

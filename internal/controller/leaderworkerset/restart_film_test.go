@@ -166,6 +166,9 @@ var restartFilms = map[string]func(scene){
 	"volumes-waiting":    playVolumesOfWaitingPods,
 	"volumes-left":       playVolumesLeftBehind,
 	"bounded":            playBounded,
+	"leader-fails-again": playLeaderFailsAgain,
+	"leader-bounded":     playLeaderBounded,
+	"recover":            playRecover,
 }
 
 // TestRestartFilms compares the films of groups that fail, in orderly worlds, with golden files, which people have
@@ -251,7 +254,11 @@ func (s scene) accident(random *rand.Rand) {
 		return
 	}
 	victim := client.ObjectKeyFromObject(pods[random.IntN(len(pods))])
-	switch random.IntN(12) {
+	switch random.IntN(14) {
+	case 12:
+		s.AnnotatePod(victim, leaderworkersetv1.RecoverAnnotationKey, "true")
+	case 13:
+		s.FailPod(pod(identity.Leader(theSet.Name, random.Int32N(3))), "")
 	case 0, 1:
 		s.RestartContainer(victim)
 	case 2:
@@ -479,5 +486,44 @@ func playBounded(s scene) {
 	s.DeletePod(pod("a-1"), metav1.DeletePropagationBackground)
 	s.recovers()
 	s.RestartContainer(pod("a-1-1"))
+	s.recovers()
+}
+
+// playLeaderFailsAgain fails a leader again and again. The StatefulSet controller replaces it at once, and the delay of
+// the restart grows all the same.
+func playLeaderFailsAgain(s scene) {
+	s.starts("2 groups of 2", newSet(2, 2))
+	for range 3 {
+		s.FailPod(pod("a-1"), "Evicted")
+		s.recovers()
+	}
+}
+
+// playLeaderBounded fails a leader until its group has no restarts left. The group doesn't start over, also if the
+// operator restarts, until somebody raises the limit or deletes the leader.
+func playLeaderBounded(s scene) {
+	s.starts("2 groups of 2, at most 1 restart", newSet(2, 2, withMaxRestarts(1)))
+	s.FailPod(pod("a-1"), "")
+	s.recovers()
+	s.FailPod(pod("a-1"), "")
+	s.Settle()
+	s.Restart()
+	s.Settle()
+	s.becomes("at most 2 restarts", withMaxRestarts(2))
+	s.FailPod(pod("a-1"), "")
+	s.Settle()
+	s.DeletePod(pod("a-1"), metav1.DeletePropagationBackground)
+	s.recovers()
+}
+
+// playRecover annotates the leaders of two groups without restarts left: one whose pods run, and one whose leader
+// waits.
+func playRecover(s scene) {
+	s.starts("2 groups of 2, no restarts", newSet(2, 2, withMaxRestarts(0)))
+	s.RestartContainer(pod("a-0-1"))
+	s.FailPod(pod("a-1"), "")
+	s.Settle()
+	s.AnnotatePod(pod("a-0"), leaderworkersetv1.RecoverAnnotationKey, "true")
+	s.AnnotatePod(pod("a-1"), leaderworkersetv1.RecoverAnnotationKey, "true")
 	s.recovers()
 }

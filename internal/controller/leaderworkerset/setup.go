@@ -63,7 +63,7 @@ func newControllers(applier *apply.Applier, cached cache.Cache, options Options)
 	observer := &observer{Reader: applier.Client, live: applier.Live}
 	set = &controller{
 		reconciler: &setReconciler{observer: observer, applier: applier, memories: memories, options: options},
-		sources:    append(setSources(cached, options.Batch), sets),
+		sources:    append(setSources(cached, memories, options.Batch), sets),
 		limiter:    newLimiter(options),
 		concurrent: options.ConcurrentSets,
 	}

@@ -16,7 +16,7 @@ import (
 
 // setSources returns the watches that start passes over sets. Each row names a type of objects, the sets to enqueue,
 // the delay, and the predicates that an event has to pass. The setQueue is one more source.
-func setSources(cached cache.Cache, batch BatchOptions) []source.Source {
+func setSources(cached cache.Cache, memories *memories, batch BatchOptions) []source.Source {
 	afterBatch := batchDelay(cached, batch)
 	return []source.Source{
 		// A change that a user makes does not wait.
@@ -34,6 +34,13 @@ func setSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		// were created without the webhook concern the set.
 		watch(cached, &corev1.Pod{}, toSet, afterBatch,
 			predicate.Or(leadersOnly(), uninjectedPodsOnly()), podChanged()),
+
+		// A leader that failed is deleted and replaced soon. The record has to say so before the next leader is created.
+		watch(cached, &corev1.Pod{}, failedLeaderToSet(memories), immediately,
+			leadersOnly(), failedPodsOnly(), podChanged()),
+
+		// A leader of a group that crashed before waits until a pass has decided on its group.
+		watch(cached, &corev1.Pod{}, toSet, immediately, gatedLeadersOnly(), podChanged()),
 
 		// The set owns a shared Service and ControllerRevisions.
 		watch(cached, &corev1.Service{}, toSet, afterBatch, contentChanged[corev1.Service]()),

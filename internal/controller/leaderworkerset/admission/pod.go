@@ -24,13 +24,15 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
 // +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded,patch=`{"objectSelector":{"matchExpressions":[{"key":"leaderworkerset.sigs.k8s.io/name","operator":"Exists"}]}}`
 
 // podWebhook injects the pods of groups. It rejects leaders whose revision isn't the one that the rolling update
-// creates next, and gates leaders until their previous group is gone. The API server calls it only for pods that are
+// creates next. It gates leaders of groups that may have to wait for their restart, and leaders whose previous group is
+// still there. The API server calls it only for pods that are
 // labeled with the name of a LeaderWorkerSet.
 type podWebhook struct {
 	decoder ctrladmission.Decoder
@@ -80,7 +82,14 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] != identity.FormatIndex(0) {
 		return inject(pod)
 	}
-	placement, err := w.checkLeader(ctx, pod, owner.Name)
+	leaders, err := w.leaderStatefulSet(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: owner.Name})
+	if err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			return nil, err
+		}
+		leaders = nil // It was deleted.
+	}
+	placement, err := checkLeader(pod, leaders)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +97,12 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	if err != nil {
 		return nil, err
 	}
+	gated, err := w.gateUntilRestart(ctx, pod, leaders)
+	if err != nil {
+		return nil, err
+	}
 	gate, err := w.gateUntilPreviousGroupGone(ctx, pod)
-	return slices.Concat(placement, patch, gate), err
+	return slices.Concat(placement, patch, gated, gate), err
 }
 
 // inject injects the pod. A pod that doesn't say where it belongs is rejected.
@@ -102,18 +115,34 @@ func inject(pod *corev1.Pod) ([]jsonpatch.Operation, error) {
 }
 
 // checkLeader rejects a leader whose revision isn't the one that its group has next. The StatefulSet controller tries
-// again. It brings the placement of any other leader up to date.
-func (w podWebhook) checkLeader(
-	ctx context.Context, leader *corev1.Pod, name string,
-) ([]jsonpatch.Operation, error) {
-	leaders, err := w.leaderStatefulSet(ctx, client.ObjectKey{Namespace: leader.Namespace, Name: name})
-	if err != nil {
-		return nil, client.IgnoreNotFound(err)
+// again. It brings the placement of any other leader up to date. leaders is nil if the StatefulSet was deleted.
+func checkLeader(leader *corev1.Pod, leaders *appsv1.StatefulSet) ([]jsonpatch.Operation, error) {
+	if leaders == nil {
+		return nil, nil
 	}
 	if reason := release.Refusal(leaders, leader); reason != "" {
 		return nil, apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
 	}
 	return desired.UpdatePlacement(leader, leaders), nil
+}
+
+// gateUntilRestart adds a scheduling gate to a leader whose group may have to wait for its restart. A pass over the set
+// removes the gate. All replicas have LeaderWorkerSets in their cache.
+func (w podWebhook) gateUntilRestart(
+	ctx context.Context, leader *corev1.Pod, leaders *appsv1.StatefulSet,
+) ([]jsonpatch.Operation, error) {
+	if leaders == nil || leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] == "" {
+		return nil, nil
+	}
+	lws := &leaderworkersetv1.LeaderWorkerSet{}
+	key := client.ObjectKey{Namespace: leader.Namespace, Name: leader.Labels[leaderworkersetv1.SetNameLabelKey]}
+	if err := w.fromCache(ctx, key, lws); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	if !restart.GatesLeader(lws, leaders, leader) {
+		return nil, nil
+	}
+	return desired.AddSchedulingGate(leader, leaderworkersetv1.RestartSchedulingGate), nil
 }
 
 // leaderStatefulSet returns the leader StatefulSet with the last release that the operator wrote.
@@ -128,14 +157,21 @@ func (w podWebhook) leaderStatefulSet(ctx context.Context, key client.ObjectKey)
 	leaders := &appsv1.StatefulSet{}
 	select {
 	case <-w.elected:
-		within, cancel := context.WithTimeout(ctx, w.options.CacheTimeout)
-		defer cancel()
-		if err := w.cached.Get(within, key, leaders); !errors.Is(err, context.DeadlineExceeded) {
-			return leaders, err
-		}
+		return leaders, w.fromCache(ctx, key, leaders)
 	default:
+		return leaders, w.live.Get(ctx, key, leaders)
 	}
-	return leaders, w.live.Get(ctx, key, leaders)
+}
+
+// fromCache reads an object from the cache. If the cache takes too long to show what this replica wrote, it reads from
+// the API server.
+func (w podWebhook) fromCache(ctx context.Context, key client.ObjectKey, object client.Object) error {
+	within, cancel := context.WithTimeout(ctx, w.options.CacheTimeout)
+	defer cancel()
+	if err := w.cached.Get(within, key, object); !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return w.live.Get(ctx, key, object)
 }
 
 // gateUntilPreviousGroupGone adds a scheduling gate to a leader with exclusive affinity while pods of its group's

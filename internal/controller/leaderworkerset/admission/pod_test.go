@@ -28,6 +28,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
 // newLeaderPod returns a leader pod as the StatefulSet controller creates it.
@@ -274,6 +275,46 @@ func TestWhereReleasesAreRead(t *testing.T) {
 		tc.webhook.options = DefaultOptions()
 		if _, err := tc.webhook.admit(t.Context(), leader.DeepCopy()); apierrors.IsConflict(err) != tc.rejected {
 			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.rejected)
+		}
+	}
+}
+
+// TestLeadersWaitForTheirRestart has leaders of a group that crashed before, and of one that didn't.
+func TestLeadersWaitForTheirRestart(t *testing.T) {
+	elected := make(chan struct{})
+	close(elected)
+	leaders := releasedBelowPartition()
+	leaders.Annotations = map[string]string{leaderworkersetv1.GroupRecordAnnotationKey: `{"0":{"restarts":1}}`}
+	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default"}}
+	for _, tc := range []struct {
+		name, leader string
+		exists       []client.Object
+		late         bool
+		want         bool
+	}{
+		{"it crashed before", "a-0", []client.Object{leaders, lws}, false, true},
+		{"it didn't", "a-1", []client.Object{leaders, lws}, false, false},
+		{"the set was deleted", "a-0", []client.Object{leaders}, false, false},
+		{"the StatefulSet was deleted", "a-0", []client.Object{lws}, false, false},
+		{"the cache is late", "a-0", []client.Object{leaders, lws}, true, true},
+	} {
+		pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists...)
+		webhook.cached, webhook.elected = webhook.live, elected
+		if tc.late {
+			webhook.cached = newCluster(t, failGets(context.DeadlineExceeded))
+		}
+		pod.Name = tc.leader
+		for call := range 2 { // The API server may call again.
+			patch, err := webhook.admit(t.Context(), pod)
+			if err != nil {
+				t.Fatalf("%s: %v", tc.name, err)
+			}
+			if call == 1 && len(patch) > 0 {
+				t.Errorf("%s: a second call answers with operations %v, want none", tc.name, patch)
+			}
+		}
+		if got := snapshot.WaitsForRestart(pod); got != tc.want {
+			t.Errorf("%s: the leader waits: %t, want %t", tc.name, got, tc.want)
 		}
 	}
 }

@@ -108,6 +108,7 @@ func nextOfPods(m *snapshot.GroupMembers, template *revision.Template) Verdict {
 		workersExist,
 		workersAreUnseen,
 		previousWorkersRemain,
+		leaderIsGated,
 		leaderHasToBeReady,
 	} {
 		if verdict := check(m, template); verdict != nil {
@@ -335,6 +336,14 @@ func previousWorkersRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verd
 		return nil
 	}
 	return wait(fmt.Sprintf("%d previous workers are still there", previous))
+}
+
+// leaderIsGated waits until the set pass lets a group run that crashed before.
+func leaderIsGated(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+	if !snapshot.WaitsForRestart(m.Leader) {
+		return nil
+	}
+	return wait("the leader pod waits until its group, which crashed before, may run")
 }
 
 func leaderHasToBeReady(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {

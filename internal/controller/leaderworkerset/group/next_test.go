@@ -304,6 +304,13 @@ func TestNext(t *testing.T) {
 		},
 
 		{
+			"leader waits for its restart", unchanged,
+			func(m *members) {
+				m.Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: leaderworkersetv1.RestartSchedulingGate}}
+			},
+			group.Wait, "the leader pod waits until its group, which crashed before, may run",
+		},
+		{
 			"leader has to be ready", leaderReady, func(*members) {}, group.Wait,
 			"the leader pod isn't ready, which startupPolicy LeaderReady waits for",
 		},

@@ -7,11 +7,9 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -38,6 +36,9 @@ type Memory struct {
 
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders
+
+	// FailedLeaders are the leaders that the watch saw fail last, by index.
+	FailedLeaders map[int32]restart.FailedLeader
 
 	// Record is the record that the last pass read.
 	Record restart.StoredRecord
@@ -115,14 +116,16 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		UnschedulableWorkers: memory.UnschedulableWorkers,
 	})
 	restarts := restart.Next(restart.Input{
-		Set:          set,
-		Replicas:     released.Replicas,
-		Incarnations: memory.Incarnations,
-		Record:       record.Entries,
-		RecordedAt:   memory.RecordedAt,
-		Suspended:    len(released.Unfinished) > 0,
-		Now:          now,
-		Options:      options.Restarts,
+		Set:           set,
+		Replicas:      released.Replicas,
+		Incarnations:  memory.Incarnations,
+		Leaders:       memory.Leaders,
+		FailedLeaders: memory.FailedLeaders,
+		Record:        record.Entries,
+		RecordedAt:    memory.RecordedAt,
+		Suspended:     len(released.Unfinished) > 0,
+		Now:           now,
+		Options:       options.Restarts,
 	})
 	children := childrenOf(set, current, &released, &restarts)
 	next, statusEvents := status.Next(status.Input{
@@ -181,7 +184,8 @@ func childrenOf(
 ) children {
 	leaders, leadersTaken := leaderWrites(set, current, released, restarts)
 	service, serviceTaken := serviceWrites(set, &current.template, released)
-	checked, deleted, surplus := checks(set, released), deletions(released, restarts), surplusRevisions(set, current.key)
+	checked, surplus := checks(set, released), surplusRevisions(set, current.key)
+	deleted := slices.Concat(deletions(released, restarts), ungatings(restarts))
 	own := set.OwnLeaders()
 	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
 		return children{ // The Service comes first: the pods of a new revision look for each other at once.
@@ -235,28 +239,12 @@ func deletions(released *release.Decision, restarts *restart.Decision) []write.W
 	}
 	var writes []write.Write
 	if len(restarted) > 0 {
-		writes = append(writes, write.Write{Delete: restarted, Reason: restarts.Restarts[0].Reason})
+		writes = append(writes, write.Write{Delete: restarted, Reason: restarts.Restarts[0].Failure.Message})
 	}
 	if len(replaced) > 0 {
 		writes = append(writes, write.Write{Delete: replaced, Reason: released.Reason})
 	}
 	return writes
-}
-
-// restartEvents is one event for all groups that this pass restarts, and for those whose leader somebody else deleted.
-func restartEvents(previous restart.Leaders, groups []snapshot.Group, restarts *restart.Decision) []write.Event {
-	causes := previous.Causes(groups, restarts.Restarts)
-	if len(causes) == 0 {
-		return nil
-	}
-	indices := slices.Sorted(maps.Keys(causes))
-	note := fmt.Sprintf("Recreating %s: %s", status.Groups(indices), causes[indices[0]])
-	if len(indices) > 1 {
-		note += ", and others"
-	}
-	return []write.Event{{
-		Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonRecreateGroup, Action: "Recreate", Note: note,
-	}}
 }
 
 // nextLeaders returns the leaders for the next pass to compare with.

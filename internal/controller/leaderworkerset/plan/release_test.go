@@ -119,7 +119,7 @@ func TestForSetChecksLateViews(t *testing.T) {
 		"check *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 
 	observed.memory.Incarnations = map[int32]restart.Incarnation{
-		0: {Leader: observed.Groups[0].Leader.UID, Failure: "a container restarted", Crashed: true},
+		0: {Leader: observed.Groups[0].Leader.UID, Failure: restart.Failure{Message: "a container restarted", Crashed: true}},
 	}
 	wantWrites(t, "when another group fails, which is recorded", forSet(t, observed).Writes,
 		"check *v1.StatefulSet llama", "patch *v1.StatefulSet llama", "delete *v1.Pod llama-0", "delete *v1.Pod llama-1")

@@ -6,11 +6,11 @@ package plan_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -36,7 +36,10 @@ func complete(observed *world) {
 // fail makes a group known as failed.
 func fail(observed *world, index int32, why string, crashed bool) {
 	incarnation := observed.memory.Incarnations[index]
-	incarnation.Failure, incarnation.Crashed = why, crashed
+	incarnation.Failure = restart.Failure{Cause: restart.PodDeleted, Message: why, Crashed: crashed}
+	if crashed {
+		incarnation.Failure.Cause = restart.ContainerRestart
+	}
 	observed.memory.Incarnations[index] = incarnation
 }
 
@@ -46,7 +49,7 @@ func restartFailed(observed *world) {
 	for i := range observed.Groups {
 		group := &observed.Groups[i]
 		incarnation := observed.memory.Incarnations[group.Index]
-		if incarnation.Leader == group.Leader.UID && incarnation.Failure != "" {
+		if incarnation.Leader == group.Leader.UID && incarnation.Failure != (restart.Failure{}) {
 			group.Leader.UID += "'"
 			group.Workers.OwnerReferences[0].UID = group.Leader.UID
 		}
@@ -85,12 +88,75 @@ func TestFailedGroupsAreRestarted(t *testing.T) {
 	if diff := cmp.Diff(want, described(planned.Writes)); diff != "" {
 		t.Errorf("writes: %s", diff)
 	}
-	wantRestarts(t, "the failures", planned, "Recreating groups 0-1: pod llama-0-1 was deleted, and others")
+	wantRestarts(t, "the failures", planned, "Recreating groups 0-1: pod llama-1-1 failed: Evicted, and others")
 
 	carryOut(observed, planned)
 	if again := forSet(t, observed); len(again.Writes) != 0 {
 		t.Errorf("the groups are restarted twice: %v", described(again.Writes))
 	}
+}
+
+// TestEventsOfCrashes checks that the event is a warning if the workload of a group crashed, and quotes that crash.
+func TestEventsOfCrashes(t *testing.T) {
+	deleted := restart.Failure{Cause: restart.PodDeleted, Message: "pod llama-0-1 was deleted"}
+	killed := restart.Failure{
+		Cause: restart.ContainerRestart, Message: "llama-1-1: container main OOMKilled, exit code 137", Crashed: true,
+	}
+	evicted := restart.Failure{Cause: restart.Evicted, Message: "llama-1-1: Evicted", Crashed: true}
+	for _, tc := range []struct {
+		what     string
+		failures []restart.Failure // of groups from 0 on
+		want     write.Event
+	}{
+		{"a deletion", []restart.Failure{deleted}, write.Event{
+			Type: corev1.EventTypeNormal, Note: "Recreating group 0: pod llama-0-1 was deleted",
+		}},
+		{"a deletion and a crash", []restart.Failure{deleted, killed}, write.Event{
+			Type: corev1.EventTypeWarning,
+			Note: "Recreating groups 0-1: llama-1-1: container main OOMKilled, exit code 137, and others",
+		}},
+		{"a deletion and an eviction", []restart.Failure{deleted, evicted}, write.Event{
+			Type: corev1.EventTypeNormal, Note: "Recreating groups 0-1: pod llama-0-1 was deleted, and others",
+		}},
+	} {
+		observed := settled(t, newSet())
+		complete(observed)
+		carryOut(observed, forSet(t, observed))
+		for index, failure := range tc.failures {
+			incarnation := observed.memory.Incarnations[int32(index)]
+			incarnation.Failure = failure
+			observed.memory.Incarnations[int32(index)] = incarnation
+		}
+		tc.want.Reason, tc.want.Action = leaderworkersetv1.ReasonRecreateGroup, "Recreate"
+		if diff := cmp.Diff([]write.Event{tc.want}, forSet(t, observed).WriteEvents); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.what, diff)
+		}
+	}
+}
+
+// TestLeadersAreUngatedAfterTheRecord replaces a leader that failed by one that waits. The record counts the restart
+// before the gate is removed.
+func TestLeadersAreUngatedAfterTheRecord(t *testing.T) {
+	observed := settled(t, newSet())
+	complete(observed)
+	carryOut(observed, forSet(t, observed))
+	leader := observed.Groups[1].Leader
+	failure := restart.Failure{Cause: restart.PodFailed, Message: "llama-1: the pod failed", Crashed: true}
+	observed.memory.FailedLeaders = map[int32]restart.FailedLeader{1: {UID: leader.UID, Failure: failure}}
+	leader.UID += "'"
+	leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{
+		{Name: "example.com/quota"}, {Name: leaderworkersetv1.RestartSchedulingGate},
+	}
+	planned := forSet(t, observed)
+	if diff := cmp.Diff([]string{"patch *v1.StatefulSet llama", "patch *v1.Pod llama-1"},
+		described(planned.Writes)); diff != "" {
+		t.Fatalf("writes (-want +got):\n%s", diff)
+	}
+	ungated, isPod := planned.Writes[1].Patch.To.(*corev1.Pod)
+	if !isPod || len(ungated.Spec.SchedulingGates) != 1 || ungated.Spec.SchedulingGates[0].Name != "example.com/quota" {
+		t.Errorf("got %+v, want the other gate alone", planned.Writes[1].Patch.To)
+	}
+	wantRestarts(t, "the failure", planned, "Recreating group 1: llama-1: the pod failed")
 }
 
 // TestLeadersDeletedByOthers deletes leaders, which the StatefulSet controller replaces. The event is recorded once,
@@ -283,9 +349,9 @@ func TestDeletionsDontWait(t *testing.T) {
 }
 
 // TestMaxGroupRestarts crashes a group that has no restarts left. Its pods stay, and the condition names the group. It
-// goes on once the leader is deleted or the limit is raised.
+// goes on once the leader is deleted or asks to recover, or the limit is raised.
 func TestMaxGroupRestarts(t *testing.T) {
-	const crash = "a container restarted in pod llama-1-1"
+	const crash = "llama-1-1: container main OOMKilled, exit code 137"
 	for _, tc := range []struct {
 		what   string
 		resume func(*world)
@@ -293,6 +359,9 @@ func TestMaxGroupRestarts(t *testing.T) {
 		{"the leader is deleted", func(observed *world) { restartFailed(observed) }},
 		{"the limit is raised", func(observed *world) {
 			observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](5)
+		}},
+		{"the leader asks to recover", func(observed *world) {
+			observed.Groups[1].Leader.Annotations[leaderworkersetv1.RecoverAnnotationKey] = "true"
 		}},
 		{"the limit is removed", func(observed *world) { observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = nil }},
 	} {
@@ -306,10 +375,12 @@ func TestMaxGroupRestarts(t *testing.T) {
 			carryOut(observed, forSet(t, observed))
 
 			stays := at(t, observed, time.Hour)
-			failed := meta.FindStatusCondition(stays.Status.Conditions, leaderworkersetv1.ConditionFailed)
-			if len(stays.Writes) != 0 || failed == nil || !strings.Contains(failed.Message, crash) ||
-				!strings.HasPrefix(failed.Message, "Group 1:") {
-				t.Errorf("got %v, condition %+v", described(stays.Writes), failed)
+			const message = "Group 1: no restarts left after 0; last error: " + crash + ". To try again, " +
+				"delete pod llama-1, annotate it with leaderworkerset.sigs.k8s.io/recover=true, or raise maxGroupRestarts"
+			degraded := meta.FindStatusCondition(stays.Status.Conditions, leaderworkersetv1.ConditionDegraded)
+			if len(stays.Writes) != 0 || degraded == nil || degraded.Message != message ||
+				degraded.Reason != leaderworkersetv1.ReasonReplicaRestartBudgetExceeded {
+				t.Errorf("got %v, condition %+v", described(stays.Writes), degraded)
 			}
 			// The operator restarts and has only the record.
 			fail(observed, 1, "a pod was replaced meanwhile", false)
@@ -320,9 +391,9 @@ func TestMaxGroupRestarts(t *testing.T) {
 
 			tc.resume(observed)
 			resumed := at(t, observed, 2*time.Hour)
-			failed = meta.FindStatusCondition(resumed.Status.Conditions, leaderworkersetv1.ConditionFailed)
-			if failed != nil {
-				t.Errorf("after the group was resumed: %+v", failed)
+			degraded = meta.FindStatusCondition(resumed.Status.Conditions, leaderworkersetv1.ConditionDegraded)
+			if degraded != nil {
+				t.Errorf("after the group was resumed: %+v", degraded)
 			}
 		})
 	}

@@ -30,17 +30,18 @@ func TestCopiesAreNoMembers(t *testing.T) {
 				change(pod)
 				m.WorkerPods = append(m.WorkerPods, pod)
 			})
-			if got := restart.Observe(known, "", copied); got.Failure != "" || got.Fingerprint != known.Fingerprint {
+			got := restart.Observe(known, "", copied)
+			if got.Failure != (restart.Failure{}) || got.Fingerprint != known.Fingerprint {
 				t.Errorf("copy %d %s: failure %q, fingerprint %q; want none and that of the group",
-					index, what, got.Failure, got.Fingerprint)
+					index, what, got.Failure.Message, got.Fingerprint)
 			}
 			began := restart.Observe(restart.Incarnation{}, known.Fingerprint, copied)
-			if began.Failure != "" || len(began.Members) != 3 {
+			if began.Failure != (restart.Failure{}) || len(began.Members) != 3 {
 				t.Errorf("copy %d %s: an operator that starts has failure %q and %d members",
-					index, what, began.Failure, len(began.Members))
+					index, what, began.Failure.Message, len(began.Members))
 			}
-			if got := restart.Observe(known, "", running(nil)); got.Failure != "" {
-				t.Errorf("copy %d %s, and later doesn't exist: failure %q", index, what, got.Failure)
+			if got := restart.Observe(known, "", running(nil)); got.Failure != (restart.Failure{}) {
+				t.Errorf("copy %d %s, and later doesn't exist: failure %q", index, what, got.Failure.Message)
 			}
 		}
 	}
@@ -54,7 +55,7 @@ func TestNoneWinsOverTheAnnotation(t *testing.T) {
 	}
 	known := restart.Observe(restart.Incarnation{}, "", running(none))
 	got := restart.Observe(known, "", running(func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = m.WorkerPods[:1] }))
-	if got.Failure != "" {
-		t.Errorf("failure %q", got.Failure)
+	if got.Failure != (restart.Failure{}) {
+		t.Errorf("failure %q", got.Failure.Message)
 	}
 }

@@ -28,11 +28,8 @@ type Incarnation struct {
 	// policy is RecreateGroupAfterStart, they must have started as well. It is empty before.
 	Fingerprint string
 
-	// Failure says why the group has to be restarted; empty if it hasn't to be.
-	Failure string
-
-	// Crashed reports that a container ended or a pod failed. It is false for a pod that somebody deleted.
-	Crashed bool
+	// Failure is why the group has to be restarted; the zero value if it hasn't to be.
+	Failure Failure
 }
 
 // Member is a pod as it was when its group was complete or, before that, when it was last observed.
@@ -41,11 +38,14 @@ type Member struct {
 
 	// Restarts is how often its containers and init containers had restarted.
 	Restarts int32
+
+	// Disruption is the cause that the pod gave for its end, when it was last observed; empty if it gave none.
+	Disruption Cause
 }
 
 // MemberOf returns a pod as it is now.
 func MemberOf(pod *corev1.Pod) Member {
-	member := Member{UID: pod.UID}
+	member := Member{UID: pod.UID, Disruption: disruptionOf(pod)}
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for i := range statuses {
 			member.Restarts += statuses[i].RestartCount
@@ -58,7 +58,9 @@ func MemberOf(pod *corev1.Pod) Member {
 func (i Incarnation) Complete() bool { return i.Fingerprint != "" }
 
 // failedAs reports whether the group of a leader failed in this incarnation.
-func (i Incarnation) failedAs(leader types.UID) bool { return i.Leader == leader && i.Failure != "" }
+func (i Incarnation) failedAs(leader types.UID) bool {
+	return i.Leader == leader && i.Failure != (Failure{})
+}
 
 // Failed returns the indices of groups that have failed in their present incarnation. Such a group waits for its
 // restart, or has no restarts left. The kubelet may have made its pods ready again.

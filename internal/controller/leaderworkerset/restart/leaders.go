@@ -4,6 +4,7 @@
 package restart
 
 import (
+	"cmp"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -21,25 +22,34 @@ type Leader struct {
 	// Expected says that the leader's deletion is no failure. The operator deletes it, or the StatefulSet controller may
 	// do so for a rollout or because fewer groups are asked for, or it was terminating when a pass first observed it.
 	Expected bool
+
+	// Disruption is the cause that the leader gave for its end; empty if it gave none.
+	Disruption Cause
 }
 
-// Causes returns why groups are restarted, by index: those that this pass restarts, and those whose leader somebody
-// else deleted and the StatefulSet controller created again. A deletion that was reported before is left out.
-func (l Leaders) Causes(groups []snapshot.Group, restarts []Restart) map[int32]string {
-	causes := map[int32]string{}
-	for _, due := range restarts {
-		leader := due.Group.Leader
-		if previous := l[due.Group.Index]; previous.UID != leader.UID || !previous.Expected {
-			causes[due.Group.Index] = due.Reason
+// Failures returns why groups are restarted, by index: those that a decision restarts or counts as restarted, and those
+// whose leader somebody else deleted and the StatefulSet controller created again. A deletion that was reported before
+// is left out.
+func (l Leaders) Failures(groups []snapshot.Group, decision *Decision) map[int32]Failure {
+	failures := map[int32]Failure{}
+	for _, restart := range decision.Recreated {
+		failures[restart.Group.Index] = restart.Failure
+	}
+	for _, restart := range decision.Restarts {
+		leader := restart.Group.Leader
+		if previous := l[restart.Group.Index]; previous.UID != leader.UID || !previous.Expected {
+			failures[restart.Group.Index] = restart.Failure
 		}
 	}
 	for _, group := range groups {
 		previous, known := l[group.Index]
-		if known && previous.UID != group.Leader.UID && !previous.Expected {
-			causes[group.Index] = fmt.Sprintf("leader pod %s was deleted", group.Leader.Name)
+		failed := decision.FailedLeaders[group.Index] == previous.UID
+		if known && previous.UID != group.Leader.UID && !previous.Expected && !failed {
+			what := fmt.Sprintf("leader pod %s was deleted", group.Leader.Name)
+			failures[group.Index] = deletion(what, previous.Disruption, LeaderDeleted)
 		}
 	}
-	return causes
+	return failures
 }
 
 // Next returns the leaders for the next pass to compare with. expected reports whether the deletion of a group's leader
@@ -62,6 +72,7 @@ func (l Leaders) Next(set *snapshot.Set, replicas int32, expected func(snapshot.
 		}
 		// Once expected, it stays so: a late cache could show the leader as staying once more.
 		leader.Expected = leader.Expected || expected(group)
+		leader.Disruption = cmp.Or(leader.Disruption, disruptionOf(group.Leader))
 		next[group.Index] = leader
 	}
 	return next

@@ -29,6 +29,12 @@ type Input struct {
 	// Incarnations are those that passes over the groups observed, by index.
 	Incarnations map[int32]Incarnation
 
+	// Leaders are the leaders that the last pass over the set observed.
+	Leaders Leaders
+
+	// FailedLeaders are the leaders that were in phase Failed last, by index. They may be deleted already.
+	FailedLeaders map[int32]FailedLeader
+
 	// Record is what the leader StatefulSet remembers.
 	Record Record
 
@@ -51,6 +57,16 @@ type Decision struct {
 	// operator in between neither loses a restart nor counts it twice.
 	Restarts []Restart
 
+	// Recreated are the groups whose leader failed, and which the StatefulSet controller has given another leader since.
+	// Their restart counts from now on.
+	Recreated []Restart
+
+	// Ungate are the groups whose leader doesn't have to wait any longer, see [GatesLeader].
+	Ungate []snapshot.Group
+
+	// FailedLeaders are the leaders whose own failure ended an incarnation of their group last, by index.
+	FailedLeaders map[int32]types.UID
+
 	// WriteRecord says that Record has to be written.
 	WriteRecord bool
 
@@ -68,10 +84,10 @@ type Decision struct {
 	RequeueAfter time.Duration
 }
 
-// Restart is a group to restart.
+// Restart is a group that is restarted.
 type Restart struct {
-	Group  snapshot.Group
-	Reason string
+	Group   snapshot.Group
+	Failure Failure
 }
 
 // Crash is what is known of a group that crashed.
@@ -99,6 +115,7 @@ func Next(in Input) Decision {
 		verdict := verdict{entry: next[group.Index]}
 		if !in.Suspended {
 			verdict = in.decide(group, next[group.Index])
+			decision.add(group, verdict)
 		}
 		if verdict.entry != next[group.Index] {
 			next[group.Index] = verdict.entry
@@ -106,15 +123,26 @@ func Next(in Input) Decision {
 		if crash := in.crash(group, verdict); crash != (Crash{}) {
 			decision.Crashes[group.Index] = crash
 		}
-		if verdict.restart {
-			decision.Restarts = append(decision.Restarts, Restart{Group: group, Reason: in.reason(group)})
-		}
-		decision.RequeueAfter = Earlier(decision.RequeueAfter, verdict.wait)
 	}
+	decision.FailedLeaders = next.failedLeaders()
 	if in.Suspended {
 		return decision
 	}
 	return in.record(decision, next)
+}
+
+// add adds what happens to a group.
+func (d *Decision) add(group snapshot.Group, verdict verdict) {
+	switch {
+	case verdict.restart:
+		d.Restarts = append(d.Restarts, Restart{Group: group, Failure: verdict.failure})
+	case verdict.recreated:
+		d.Recreated = append(d.Recreated, Restart{Group: group, Failure: verdict.failure})
+	}
+	if snapshot.WaitsForRestart(group.Leader) && verdict.mayRun() {
+		d.Ungate = append(d.Ungate, group)
+	}
+	d.RequeueAfter = Earlier(d.RequeueAfter, verdict.wait)
 }
 
 // Earlier returns the shorter of two delays, of which 0 is for none.
@@ -138,8 +166,9 @@ func (in *Input) nextRecord() Record {
 		}
 	}
 	in.forgetUninjected(next)
+	in.addFailedLeaders(next)
 	for index, incarnation := range in.Incarnations {
-		if index < in.Replicas && incarnation.Complete() && incarnation.Failure == "" {
+		if index < in.Replicas && incarnation.Complete() && incarnation.Failure == (Failure{}) {
 			entry := next[index]
 			entry.Fingerprint = incarnation.Fingerprint
 			next[index] = entry
@@ -163,20 +192,17 @@ func (in *Input) forgetUninjected(record Record) {
 	}
 }
 
-// reason returns why a group is restarted.
-func (in *Input) reason(group snapshot.Group) string {
-	if group.Uninjected != nil {
-		return snapshot.CreatedWithoutWebhook(group.Uninjected)
-	}
-	return in.Incarnations[group.Index].Failure
-}
-
 // verdict is what happens to one group.
 type verdict struct {
-	entry   Entry         // what to remember of the group
-	restart bool          // restart it now
-	wait    time.Duration // until its restart; 0 if it waits for none
+	entry     Entry         // what to remember of the group
+	restart   bool          // restart it now
+	recreated bool          // the StatefulSet controller has restarted it
+	failure   Failure       // why, if one of both holds
+	wait      time.Duration // until its restart; 0 if it waits for none
 }
+
+// mayRun reports whether the leader of the group may be placed on a node.
+func (v *verdict) mayRun() bool { return !v.restart && v.wait == 0 && v.entry.ExhaustedLeader == "" }
 
 // decide returns what happens to a group: nothing unless it has failed; else it is restarted, now or later, or it has
 // no restarts left.
@@ -184,30 +210,50 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	if group.Uninjected != nil {
 		return in.decideUninjected(group.Uninjected, entry)
 	}
-	entry = in.resumed(entry, group.Leader.UID)
-	incarnation := in.Incarnations[group.Index]
-	if entry.ExhaustedLeader != "" || !incarnation.failedAs(group.Leader.UID) {
+	leader, incarnation := group.Leader.UID, in.Incarnations[group.Index]
+	entry = in.resumed(entry, group)
+	failed := incarnation.failedAs(leader)
+	switch {
+	case asksToRecover(group.Leader) && (failed || entry.Waiting != "" || entry.ExhaustedLeader != ""):
+		return verdict{entry: entry.startedOver(), restart: true, failure: recovery(group.Leader)}
+	case entry.ExhaustedLeader != "":
 		return verdict{entry: entry}
+	case entry.Waiting != "" && entry.FailedLeader == leader: // The StatefulSet controller is about to replace the leader.
+		return verdict{entry: entry}
+	case entry.Waiting != "":
+		return in.decideCrash(group, entry, Failure{Cause: entry.Waiting, Message: entry.Reason, Crashed: true})
+	case !failed:
+		return verdict{entry: entry}
+	case !incarnation.Failure.Crashed:
+		return verdict{entry: entry, restart: true, failure: incarnation.Failure}
+	default:
+		return in.decideCrash(group, entry, incarnation.Failure)
 	}
-	if !incarnation.Crashed {
-		return verdict{entry: entry, restart: true}
-	}
+}
+
+// decideCrash returns what happens to a group that crashed. If its leader failed, the StatefulSet controller has
+// restarted the group already. Then its new leader waits behind a scheduling gate, and the restart counts when the gate
+// is removed. A new leader without a gate can't wait.
+func (in *Input) decideCrash(group snapshot.Group, entry Entry, failure Failure) verdict {
 	crashed, since := entry, in.Now.Sub(time.Unix(entry.LastRestart, 0))
-	crashed.Reason = incarnation.Failure
+	crashed.Reason = failure.Message
 	if since >= in.Options.HealthyAfter {
 		crashed.Restarts = 0
 	}
+	replaced := entry.Waiting != ""
+	canWait := !replaced || snapshot.WaitsForRestart(group.Leader)
 	switch wait := in.Options.delay(crashed.Restarts) - since; {
 	case !in.mayRestart(crashed):
 		crashed.ExhaustedLeader = group.Leader.UID
 		return verdict{entry: crashed}
-	case wait > 0:
+	case wait > 0 && canWait:
 		return verdict{entry: entry, wait: wait}
 	default:
 		// Whole seconds are recorded, rounded up: the next delay is never shorter than it has to be.
 		crashed.Restarts++
 		crashed.LastRestart = in.Now.Add(time.Second - time.Nanosecond).Unix()
-		return verdict{entry: crashed, restart: true}
+		crashed.Waiting = ""
+		return verdict{entry: crashed, restart: !replaced, recreated: replaced, failure: failure}
 	}
 }
 
@@ -222,19 +268,26 @@ func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
 		return verdict{entry: entry, wait: wait}
 	}
 	entry.Uninjected++
-	return verdict{entry: entry, restart: true}
+	failure := Failure{Cause: Uninjected, Message: snapshot.CreatedWithoutWebhook(pod)}
+	return verdict{entry: entry, restart: true, failure: failure}
 }
 
-// resumed returns the entry of a group that had no restarts left. It starts over if somebody deleted its leader, and
-// goes on if somebody raised the limit.
-func (in *Input) resumed(entry Entry, leader types.UID) Entry {
+// resumed returns the entry of a group that had no restarts left, or whose new leader waited. It starts over if
+// somebody deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes nothing.
+func (in *Input) resumed(entry Entry, group snapshot.Group) Entry {
+	leader, previous := group.Leader.UID, in.Leaders[group.Index].UID
+	waited := entry.Waiting != "" && previous != "" && previous != entry.FailedLeader
 	switch {
+	case entry.ExhaustedLeader == "" && waited && previous != leader:
+		entry.Waiting = ""
 	case entry.ExhaustedLeader == "":
-		return entry
-	case entry.ExhaustedLeader != leader:
-		return Entry{Fingerprint: entry.Fingerprint}
-	case in.mayRestart(entry):
+	case entry.ExhaustedLeader == leader && in.mayRestart(entry):
 		entry.ExhaustedLeader = ""
+	case entry.ExhaustedLeader == leader:
+	case entry.ExhaustedLeader == entry.FailedLeader && entry.Waiting != "":
+		entry.ExhaustedLeader = ""
+	default:
+		return entry.startedOver()
 	}
 	return entry
 }
@@ -248,8 +301,12 @@ func (in *Input) mayRestart(entry Entry) bool {
 // crash returns what the status reports of a group that crashed; the zero value for any other.
 func (in *Input) crash(group snapshot.Group, verdict verdict) Crash {
 	var crash Crash
-	if verdict.wait > 0 && group.Uninjected == nil {
-		crash.Waiting = in.Incarnations[group.Index].Failure
+	switch {
+	case group.Uninjected != nil:
+	case verdict.entry.Waiting != "":
+		crash.Waiting = verdict.entry.Reason
+	case verdict.wait > 0:
+		crash.Waiting = in.Incarnations[group.Index].Failure.Message
 	}
 	if verdict.entry.ExhaustedLeader != "" {
 		crash.Exhausted = verdict.entry.Reason
@@ -267,7 +324,7 @@ func (in *Input) record(decision Decision, next Record) Decision {
 	recorded := next
 	if !maps.Equal(in.Record, next) {
 		wait := in.Options.RecordInterval.For(*in.Set.LWS.Spec.Replicas) - in.Now.Sub(in.RecordedAt)
-		if wait > 0 && len(decision.Restarts) == 0 && !in.allComplete() {
+		if wait > 0 && !isUrgent(in.Record, next) && len(decision.Restarts) == 0 && !in.allComplete() {
 			decision.RequeueAfter = Earlier(decision.RequeueAfter, wait)
 			recorded = in.Record
 		} else {
@@ -276,6 +333,16 @@ func (in *Input) record(decision Decision, next Record) Decision {
 	}
 	decision.Unrecorded = in.anyUnrecorded(recorded)
 	return decision
+}
+
+// isUrgent reports whether a record has to be written at once: another leader has failed, or its restart counts.
+func isUrgent(before, next Record) bool {
+	for index, entry := range next {
+		if known := before[index]; entry.FailedLeader != known.FailedLeader || entry.Waiting != known.Waiting {
+			return true
+		}
+	}
+	return false
 }
 
 func (in *Input) allComplete() bool {

@@ -17,7 +17,10 @@ import (
 )
 
 // replacedMeanwhile is the failure of a group that differs from the record.
-const replacedMeanwhile = "a pod was deleted or replaced, or had a container restart, while the operator wasn't running"
+var replacedMeanwhile = Failure{
+	Cause:   WhileAway,
+	Message: "a pod was deleted or replaced, or had a container restart, while the operator wasn't running",
+}
 
 // Observe follows the incarnation of a group: it takes what this process knew of it, adds what the pass observes, and
 // says whether the group has failed. recorded is the group's fingerprint in the record, for an incarnation that this
@@ -36,11 +39,27 @@ func Observe(known Incarnation, recorded string, members *snapshot.GroupMembers)
 	if known.Leader != members.Leader.UID {
 		incarnation = begin(members, pods, recorded)
 	}
-	if incarnation.Failure == "" {
-		incarnation.Failure, incarnation.Crashed = failure(&incarnation, pods, members)
+	if incarnation.Failure == (Failure{}) {
+		incarnation.Failure = failure(&incarnation, pods, members)
 	}
-	if incarnation.Failure == "" && !incarnation.Complete() {
+	if incarnation.Failure == (Failure{}) && !incarnation.Complete() {
 		incarnation = grown(incarnation, pods, members)
+	}
+	return withDisruptions(incarnation, pods)
+}
+
+// withDisruptions returns the incarnation with the disruptions that its pods show now. A pod shows them shortly before
+// it is deleted. Then nothing else says why.
+func withDisruptions(incarnation Incarnation, pods map[int32]*corev1.Pod) Incarnation {
+	for worker, pod := range pods {
+		member, known := incarnation.Members[worker]
+		disruption := disruptionOf(pod)
+		if !known || member.UID != pod.UID || member.Disruption == disruption || disruption == "" {
+			continue
+		}
+		member.Disruption = disruption
+		incarnation.Members = maps.Clone(incarnation.Members) // The memory shares them.
+		incarnation.Members[worker] = member
 	}
 	return incarnation
 }
@@ -67,36 +86,34 @@ func begin(m *snapshot.GroupMembers, pods map[int32]*corev1.Pod, recorded string
 	return incarnation
 }
 
-// failure returns why the group has to be restarted, and whether it crashed; empty if it hasn't failed.
-func failure(
-	incarnation *Incarnation, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers,
-) (why string, crashed bool) {
+// failure returns why the group has to be restarted; the zero value if it hasn't failed. The phase of a pod that is
+// being deleted says nothing: its containers end because of the deletion.
+func failure(incarnation *Incarnation, pods map[int32]*corev1.Pod, m *snapshot.GroupMembers) Failure {
 	if !incarnation.Complete() && m.LWS.RestartPolicy() == leaderworkersetv1.RecreateGroupAfterStart {
-		return "", false
+		return Failure{}
 	}
 	for _, worker := range slices.Sorted(maps.Keys(incarnation.Members)) {
 		known, pod := incarnation.Members[worker], pods[worker]
 		switch {
 		case pod == nil && remains(known, m):
 		case pod == nil:
-			return fmt.Sprintf("pod %s was deleted", podName(m, worker)), false
+			return deletion(fmt.Sprintf("pod %s was deleted", podName(m, worker)), known.Disruption, PodDeleted)
 		case pod.UID != known.UID:
-			return fmt.Sprintf("pod %s was deleted and created again", pod.Name), false
+			what := fmt.Sprintf("pod %s was deleted and created again", pod.Name)
+			return deletion(what, known.Disruption, PodDeleted)
 		case incarnation.Complete() && MemberOf(pod).Restarts > known.Restarts:
-			return "a container restarted in pod " + pod.Name, true
+			return containerRestart(pod)
 		}
 	}
 	for _, worker := range slices.Sorted(maps.Keys(pods)) {
 		switch pod := pods[worker]; {
-		case pod.Status.Phase == corev1.PodFailed && pod.Status.Reason != "": // The StatefulSet controller deletes it soon.
-			return fmt.Sprintf("pod %s failed: %s", pod.Name, pod.Status.Reason), true
-		case pod.Status.Phase == corev1.PodFailed:
-			return fmt.Sprintf("pod %s failed", pod.Name), true
 		case pod.DeletionTimestamp != nil:
-			return fmt.Sprintf("pod %s is being deleted", pod.Name), false
+			return deletion(fmt.Sprintf("pod %s is being deleted", pod.Name), disruptionOf(pod), PodDeleted)
+		case pod.Status.Phase == corev1.PodFailed: // The StatefulSet controller deletes it soon.
+			return podFailure(pod)
 		}
 	}
-	return "", false
+	return Failure{}
 }
 
 // remains reports whether a worker still is as it was, though the cache doesn't show the StatefulSet that controls it.

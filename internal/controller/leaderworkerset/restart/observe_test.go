@@ -4,7 +4,7 @@
 package restart_test
 
 import (
-	"strings"
+	"cmp"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -54,7 +54,8 @@ func TestObserve(t *testing.T) {
 	for _, tc := range []struct {
 		what    string
 		change  func(*snapshot.GroupMembers)
-		failure string // a part of it; empty for none
+		failure string        // its message; empty for none
+		cause   restart.Cause // PodDeleted if empty
 		crashed bool
 	}{
 		{what: "no change"},
@@ -97,28 +98,81 @@ func TestObserve(t *testing.T) {
 			failure: "pod a-0-2 was deleted",
 		},
 		{
-			what: "a worker was evicted",
+			what: "a worker is evicted by the API",
 			change: func(m *snapshot.GroupMembers) {
-				m.WorkerPods[0].Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "Evicted"}
+				m.WorkerPods[0].DeletionTimestamp = deleting
+				m.WorkerPods[0].Status.Conditions = disruptedBy("EvictionByEvictionAPI")
 			},
-			failure: "pod a-0-1 failed: Evicted",
-			crashed: true,
+			failure: "pod a-0-1 is being deleted: Evicted", cause: restart.Evicted,
+		},
+		{
+			what: "a worker failed",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[0].Status = corev1.PodStatus{Phase: corev1.PodFailed}
+			},
+			failure: "a-0-1: the pod failed", cause: restart.PodFailed, crashed: true,
+		},
+		{
+			what: "a worker failed with its containers",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[0].Status = corev1.PodStatus{
+					Phase:                 corev1.PodFailed,
+					InitContainerStatuses: []corev1.ContainerStatus{ended("init", 0, "Completed", 3)},
+					ContainerStatuses: []corev1.ContainerStatus{
+						ended("main", 137, "OOMKilled", 2), ended("proxy", 1, "Error", 1),
+					},
+				}
+			},
+			failure: "a-0-1: container main OOMKilled, exit code 137", cause: restart.PodFailed, crashed: true,
+		},
+		{
+			what: "a worker was evicted by its kubelet",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[0].Status = corev1.PodStatus{
+					Phase: corev1.PodFailed, Reason: "Evicted", Conditions: disruptedBy(corev1.PodReasonTerminationByKubelet),
+					ContainerStatuses: []corev1.ContainerStatus{ended("main", 137, "Error", 1)},
+				}
+			},
+			failure: "a-0-1: Evicted, container main Error, exit code 137", cause: restart.Evicted, crashed: true,
+		},
+		{
+			what: "the node of a worker shuts down",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[0].Status = corev1.PodStatus{
+					Phase: corev1.PodFailed, Reason: "Terminated", Conditions: disruptedBy(corev1.PodReasonTerminationByKubelet),
+				}
+			},
+			failure: "a-0-1: Terminated", cause: restart.NodeShutdown, crashed: true,
+		},
+		{
+			what: "a worker fails because it is deleted",
+			change: func(m *snapshot.GroupMembers) {
+				m.WorkerPods[0].DeletionTimestamp, m.WorkerPods[0].Status.Phase = deleting, corev1.PodFailed
+			},
+			failure: "pod a-0-1 is being deleted",
 		},
 		{
 			what: "a container restarted",
 			change: func(m *snapshot.GroupMembers) {
+				m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{
+					restarted("proxy", 1, "Error", 1), restarted("main", 137, "OOMKilled", 2),
+				}
+			},
+			failure: "a-0: container main OOMKilled, exit code 137", cause: restart.ContainerRestart, crashed: true,
+		},
+		{
+			what: "a container restarted, and nothing says how it ended",
+			change: func(m *snapshot.GroupMembers) {
 				m.Leader.Status.ContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
 			},
-			failure: "a container restarted in pod a-0",
-			crashed: true,
+			failure: "a-0: a container restarted", cause: restart.ContainerRestart, crashed: true,
 		},
 		{
 			what: "an init container restarted",
 			change: func(m *snapshot.GroupMembers) {
-				m.WorkerPods[1].Status.InitContainerStatuses = []corev1.ContainerStatus{{RestartCount: 1}}
+				m.WorkerPods[1].Status.InitContainerStatuses = []corev1.ContainerStatus{restarted("init", 2, "", 1)}
 			},
-			failure: "a container restarted in pod a-0-2",
-			crashed: true,
+			failure: "a-0-2: container init ended, exit code 2", cause: restart.ContainerRestart, crashed: true,
 		},
 		{
 			what: "a pod of an earlier incarnation still terminates",
@@ -143,18 +197,67 @@ func TestObserve(t *testing.T) {
 		{what: "policy None", change: func(m *snapshot.GroupMembers) { none(m); m.WorkerPods = nil }},
 	} {
 		known := restart.Observe(restart.Incarnation{}, "", running(nil))
-		if !known.Complete() || known.Failure != "" {
+		if !known.Complete() || known.Failure != (restart.Failure{}) {
 			t.Fatalf("a running group is %+v", known)
 		}
 		got := restart.Observe(known, "", running(tc.change))
-		if (got.Failure == "") != (tc.failure == "") || !strings.Contains(got.Failure, tc.failure) ||
-			got.Crashed != tc.crashed {
-			t.Errorf("%s: got failure %q, crashed %v; want %q, %v", tc.what, got.Failure, got.Crashed, tc.failure, tc.crashed)
+		want := restart.Failure{}
+		if tc.failure != "" {
+			want = restart.Failure{
+				Cause: cmp.Or(tc.cause, restart.PodDeleted), Message: tc.failure, Crashed: tc.crashed,
+			}
+		}
+		if got.Failure != want {
+			t.Errorf("%s: got %+v, want %+v", tc.what, got.Failure, want)
 		}
 		if tc.failure != "" {
 			if again := restart.Observe(got, "", running(nil)); again.Failure != got.Failure {
 				t.Errorf("%s: the failure is forgotten before the group is restarted", tc.what)
 			}
+		}
+	}
+}
+
+// ended returns the status of a container that ended at a time, in seconds.
+func ended(name string, exitCode int32, reason string, at int64) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+		ExitCode: exitCode, Reason: reason, FinishedAt: metav1.Unix(at, 0),
+	}}}
+}
+
+// restarted returns the status of a container that ended at a time, in seconds, and has started again.
+func restarted(name string, exitCode int32, reason string, at int64) corev1.ContainerStatus {
+	status := ended(name, exitCode, reason, at)
+	return corev1.ContainerStatus{Name: name, RestartCount: 1, LastTerminationState: status.State}
+}
+
+func disruptedBy(reason string) []corev1.PodCondition {
+	return []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: reason}}
+}
+
+// TestObserveDisruptions observes a worker that says why it is disrupted, and is gone at the next pass.
+func TestObserveDisruptions(t *testing.T) {
+	for reason, want := range map[string]restart.Cause{
+		"PreemptionByScheduler":  restart.Preempted,
+		"DeletionByTaintManager": restart.TaintManager,
+		"EvictionByEvictionAPI":  restart.Evicted,
+		"DeletionByPodGC":        restart.PodGC,
+		"TerminationByKubelet":   restart.NodeShutdown,
+		"SomethingNew":           restart.PodDeleted,
+	} {
+		known := restart.Observe(restart.Incarnation{}, "", running(nil))
+		disrupted := restart.Observe(known, "", running(func(m *snapshot.GroupMembers) {
+			m.WorkerPods[1].Status.Conditions = disruptedBy(reason)
+		}))
+		if disrupted.Failure != (restart.Failure{}) {
+			t.Errorf("%s: got %+v before the pod is deleted", reason, disrupted.Failure)
+		}
+		got := restart.Observe(disrupted, "", running(func(m *snapshot.GroupMembers) { m.WorkerPods = m.WorkerPods[:1] }))
+		if got.Failure.Cause != want || got.Failure.Crashed {
+			t.Errorf("%s: got %+v, want the cause %s", reason, got.Failure, want)
+		}
+		if known.Members[2].Disruption != "" {
+			t.Errorf("%s: a pass has changed what the memory shares", reason)
 		}
 	}
 }
@@ -176,8 +279,9 @@ func TestObserveAfterRestart(t *testing.T) {
 		{"it is another incarnation", func(m *snapshot.GroupMembers) { m.Leader.UID = "another"; m.WorkerPods = nil }, false},
 	} {
 		members := running(tc.change)
-		if got := restart.Observe(restart.Incarnation{}, known.Fingerprint, members); (got.Failure != "") != tc.fails {
-			t.Errorf("%s: got failure %q, want one: %v", tc.what, got.Failure, tc.fails)
+		got := restart.Observe(restart.Incarnation{}, known.Fingerprint, members)
+		if (got.Failure.Message != "") != tc.fails {
+			t.Errorf("%s: got failure %q, want one: %v", tc.what, got.Failure.Message, tc.fails)
 		}
 	}
 }
@@ -213,8 +317,9 @@ func TestObserveBeforeComplete(t *testing.T) {
 		{"after start: all pods exist and one is pending", afterStart, both(afterStart, pending), true, false},
 	} {
 		got := restart.Observe(restart.Observe(restart.Incarnation{}, "", running(tc.before)), "", running(tc.after))
-		if got.Complete() != tc.complete || (got.Failure != "") != tc.fails {
-			t.Errorf("%s: got complete %v, failure %q; want %v, %v", tc.what, got.Complete(), got.Failure, tc.complete, tc.fails)
+		if got.Complete() != tc.complete || (got.Failure.Message != "") != tc.fails {
+			t.Errorf("%s: got complete %v, failure %q; want %v, %v",
+				tc.what, got.Complete(), got.Failure.Message, tc.complete, tc.fails)
 		}
 	}
 }

@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
 // maxRecordSize bounds the record, in bytes. The API server takes 262144 bytes for all annotations of an object; this
@@ -31,8 +34,14 @@ type Entry struct {
 	// LastRestart is the time of the last of those restarts, in seconds since 1970.
 	LastRestart int64 `json:"lastRestart,omitempty"`
 
-	// Reason is the reason of the last crash.
+	// Reason is the message of the last crash.
 	Reason string `json:"reason,omitempty"`
+
+	// FailedLeader is the leader pod whose own failure ended an incarnation of the group last; empty if none did.
+	FailedLeader types.UID `json:"failedLeader,omitempty"`
+
+	// Waiting is the cause of that failure while the group's restart is yet to be counted; empty after.
+	Waiting Cause `json:"waiting,omitempty"`
 
 	// ExhaustedLeader is the leader pod of the incarnation that had no restarts left when it crashed; empty while some are
 	// left.
@@ -40,6 +49,21 @@ type Entry struct {
 
 	// Uninjected is how often in a row the group was restarted because a pod was created without the webhook.
 	Uninjected int32 `json:"uninjected,omitempty"`
+}
+
+// entryOf returns the entry of one group, without reading those of the others: the webhook reads one for each leader of
+// a set. In the text that Format writes, no string contains an index in quotes: their quotes are escaped.
+func entryOf(annotation string, index int32) Entry {
+	key := `"` + identity.FormatIndex(index) + `":`
+	_, rest, found := strings.Cut(annotation, "{"+key)
+	if !found {
+		_, rest, found = strings.Cut(annotation, ","+key)
+	}
+	var entry Entry
+	if !found || json.NewDecoder(strings.NewReader(rest)).Decode(&entry) != nil {
+		return Entry{}
+	}
+	return entry
 }
 
 // StoredRecord is a record as it is stored, and as it was read.

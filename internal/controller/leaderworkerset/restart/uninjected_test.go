@@ -47,7 +47,8 @@ func TestNextUninjected(t *testing.T) {
 		in.Set.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](0)
 	}
 	crashed := func(in *restart.Input) {
-		in.Incarnations = map[int32]restart.Incarnation{0: {Leader: "leader", Failure: "it crashed", Crashed: true}}
+		failure := restart.Failure{Message: "it crashed", Crashed: true}
+		in.Incarnations = map[int32]restart.Incarnation{0: {Leader: "leader", Failure: failure}}
 	}
 	for _, tc := range []struct {
 		what   string
@@ -84,7 +85,7 @@ func TestNextUninjected(t *testing.T) {
 		}
 		var got []string
 		for _, restart := range decision.Restarts {
-			got = append(got, restart.Reason)
+			got = append(got, restart.Failure.Message)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: restarts (-want +got):\n%s", tc.what, diff)

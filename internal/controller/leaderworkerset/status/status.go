@@ -87,8 +87,8 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 		meta.SetStatusCondition(&next.Conditions, condition)
 	}
 	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
-	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionFailed,
-		leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
+	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionDegraded,
+		leaderworkersetv1.ReasonReplicaRestartBudgetExceeded, degradedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	return next, events(before.Conditions, next.Conditions)
@@ -341,7 +341,7 @@ func eventType(previous *metav1.Condition, condition metav1.Condition) string {
 // isFailure reports whether a condition exists only while something is wrong, which its message describes.
 func isFailure(condition metav1.Condition) bool {
 	return condition.Type == leaderworkersetv1.ConditionReplicaFailure ||
-		condition.Type == leaderworkersetv1.ConditionFailed
+		condition.Type == leaderworkersetv1.ConditionDegraded
 }
 
 func rank(event write.Event) int {

@@ -6,10 +6,8 @@ package status
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -59,7 +57,7 @@ func why(
 	case group.Terminating():
 		return leaderworkersetv1.UnreadyTerminating, "the leader pod is terminating"
 	case crashed.Exhausted != "":
-		return leaderworkersetv1.UnreadyFailed, crashed.Exhausted
+		return leaderworkersetv1.UnreadyDegraded, crashed.Exhausted
 	case crashed.Waiting != "":
 		return leaderworkersetv1.UnreadyCrashed, crashed.Waiting
 	case group.Ready():
@@ -80,23 +78,4 @@ func why(
 		return leaderworkersetv1.UnreadyWorkers,
 			fmt.Sprintf("%d of %d workers are ready", min(group.ReadyWorkers(), workers), workers)
 	}
-}
-
-// failedMessage names the groups that have no restarts left, the last error of the first of them, and what to do.
-func failedMessage(in Input) string {
-	var failed []int32
-	for index, crashed := range in.Crashes {
-		if crashed.Exhausted != "" {
-			failed = append(failed, index)
-		}
-	}
-	if len(failed) == 0 {
-		return ""
-	}
-	slices.Sort(failed)
-	first := in.Crashes[failed[0]]
-	text := Groups(failed)
-	leader := identity.Leader(in.Set.LWS.Name, failed[0])
-	return fmt.Sprintf("%s: no restarts left after %d; %s. To try again, delete pod %s",
-		strings.ToUpper(text[:1])+text[1:], first.Restarts, shortened(first.Exhausted, maxMessage/2), leader)
 }
