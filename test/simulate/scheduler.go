@@ -19,14 +19,14 @@ type scheduler struct{ world *World }
 func (s *scheduler) actions() []action {
 	var actions []action
 	for _, pod := range listOf[*corev1.Pod](s.world.API, kindPod) {
-		if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
+		if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || len(pod.Spec.SchedulingGates) > 0 {
 			continue
 		}
 		node := s.nodeFor(pod)
 		switch {
 		case node != "":
 			actions = append(actions, func() { s.bind(pod, node) })
-		case s.world.room > 0 && len(pod.Spec.SchedulingGates) == 0 && !isUnschedulable(pod):
+		case s.world.room > 0 && !isUnschedulable(pod):
 			actions = append(actions, func() { s.report(pod) })
 		}
 	}

@@ -156,7 +156,8 @@ func withDefaults(object any) (any, error) {
 // of a pod are most of its size. A field that a pass newly reads belongs here. A pod's field belongs in
 // podChangedBesidesPhase as well.
 
-// trimPod keeps the readiness of leaders only: worker StatefulSets count the ready workers.
+// trimPod keeps the readiness of leaders only: worker StatefulSets count the ready workers. What keeps a pod from being
+// ready is kept until the pod is ready.
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -174,35 +175,20 @@ func trimPod(object any) (any, error) {
 		trimmed.Spec.NodeName = pod.Spec.NodeName
 	}
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
-	trimmed.Status.InitContainerStatuses = trimmedStatuses(pod.Status.InitContainerStatuses)
-	trimmed.Status.ContainerStatuses = trimmedStatuses(pod.Status.ContainerStatuses)
+	ready := snapshot.PodReady(pod)
+	trimmed.Status.InitContainerStatuses = snapshot.FaultStatuses(pod.Status.InitContainerStatuses, ready)
+	trimmed.Status.ContainerStatuses = snapshot.FaultStatuses(pod.Status.ContainerStatuses, ready)
 	trimmed.Status.Conditions = trimmedConditions(pod)
 	return trimmed, nil
 }
 
-// trimmedStatuses keeps the restart counts of containers that have restarted.
-func trimmedStatuses(statuses []corev1.ContainerStatus) []corev1.ContainerStatus {
-	var kept []corev1.ContainerStatus
-	for i := range statuses {
-		if status := &statuses[i]; status.RestartCount > 0 {
-			kept = append(kept, corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount})
-		}
-	}
-	return kept
-}
-
-// trimmedConditions keeps whether a leader is ready, and why a pod is unschedulable.
+// trimmedConditions keeps whether a leader is ready, and what keeps a pod from being ready.
 func trimmedConditions(pod *corev1.Pod) []corev1.PodCondition {
-	var kept []corev1.PodCondition
+	kept := snapshot.FaultConditions(pod)
 	for i := range pod.Status.Conditions {
 		condition := &pod.Status.Conditions[i]
-		switch {
-		case condition.Type == corev1.PodReady && isLeader(pod):
+		if condition.Type == corev1.PodReady && isLeader(pod) {
 			kept = append(kept, corev1.PodCondition{Type: condition.Type, Status: condition.Status})
-		case snapshot.IsUnschedulable(condition):
-			kept = append(kept, corev1.PodCondition{
-				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
-			})
 		}
 	}
 	return kept

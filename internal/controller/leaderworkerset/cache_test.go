@@ -104,15 +104,33 @@ func fullPod() *corev1.Pod {
 		{Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "example.com/other"},
 	}
 	full.Status.Conditions = []corev1.PodCondition{
-		{Type: corev1.PodReady, Status: corev1.ConditionTrue},
 		{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 			Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
 		},
+		{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+			Reason: "PreemptionByScheduler", Message: "a pod of higher priority needs the node",
+		},
+		{Type: corev1.PodReady, Status: corev1.ConditionFalse},
 	}
 	full.Status.Phase, full.Status.Reason = corev1.PodFailed, "Evicted"
-	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1}}
-	full.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", RestartCount: 2}}
+	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1, Ready: true}}
+	full.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{
+			Name: "main", RestartCount: 2,
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+			LastTerminationState: corev1.ContainerState{
+				Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137},
+			},
+		},
+		{
+			Name: "proxy",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
+				Reason: "ErrImagePull", Message: "proxy:typo: not found",
+			}},
+		},
+	}
 	return full
 }
 
@@ -124,9 +142,10 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.ManagedFields = []metav1.ManagedFieldsEntry{{}}
 	full.Spec.Containers = []corev1.Container{{Name: "main"}}
 	full.Status.PodIP = "10.0.0.1"
-	full.Status.Conditions[0].Message = "for a while"
+	full.Status.Conditions[2].Message = "for a while"
 	full.Status.Conditions = append(full.Status.Conditions, corev1.PodCondition{Type: corev1.PodInitialized})
 	full.Status.ContainerStatuses[0].Image = "serve:1"
+	full.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message = "out of memory"
 	full.Status.ContainerStatuses = append(full.Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar"})
 	before := full.DeepCopy()
 	if diff := cmp.Diff(want, trimmed(t, trimPod, full)); diff != "" {
@@ -138,6 +157,54 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	delete(full.Annotations, leaderworkersetv1.ExclusiveKeyAnnotationKey)
 	if got := trimmed(t, trimPod, full).Spec.NodeName; got != "" {
 		t.Errorf("node %q is kept without exclusive placement, and nothing else reads it", got)
+	}
+}
+
+// TestTrimReadyPod checks that a pod which is ready costs no memory for what was wrong with it. A container that has
+// restarted keeps its last end: the kubelet may report both at once, and the end is the cause of a group's restart.
+func TestTrimReadyPod(t *testing.T) {
+	pod := workerOf(1, 2)
+	pod.Status = fullPod().Status
+	pod.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: corev1.ConditionTrue},
+	}
+	kept := trimmed(t, trimPod, pod)
+	if len(kept.Status.Conditions) > 0 || len(kept.Status.ContainerStatuses) != 1 {
+		t.Errorf("kept %+v, want no condition, and the container that has restarted", kept.Status)
+	}
+	if main := kept.Status.ContainerStatuses[0]; main.State.Waiting != nil ||
+		main.LastTerminationState.Terminated.ExitCode != 137 {
+		t.Errorf("kept %+v, want the last end alone", main)
+	}
+	for i := range pod.Status.ContainerStatuses {
+		pod.Status.ContainerStatuses[i].RestartCount = 0
+	}
+	pod.Status.InitContainerStatuses = nil
+	if kept := trimmed(t, trimPod, pod); len(kept.Status.ContainerStatuses) > 0 {
+		t.Errorf("kept %+v of a pod without restarts, want nothing", kept.Status.ContainerStatuses)
+	}
+}
+
+// BenchmarkTrimPod measures the memory of trimmed pods at rest, and of those that aren't ready.
+func BenchmarkTrimPod(b *testing.B) {
+	starting, ready := fullPod(), workerOf(1, 2)
+	starting.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}
+	starting.Status.InitContainerStatuses = nil
+	starting.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name:  "main",
+		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}},
+	}}
+	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	ready.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", Ready: true}}
+	for name, pod := range map[string]*corev1.Pod{"ready": ready, "starting": starting, "faulty": fullPod()} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := trimPod(pod); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

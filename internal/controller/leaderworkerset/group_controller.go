@@ -50,9 +50,9 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 
 	written := r.applier.Writes(ctx, verdict.Writes)
 	r.store(set, members, groupOutcome{
-		incarnation:   incarnation,
-		unschedulable: members.Unschedulable(),
-		obstacle:      obstacleOfGroup(members.Index, verdict, written),
+		incarnation: incarnation,
+		faults:      members.Faults(),
+		obstacle:    obstacleOfGroup(members.Index, verdict, written),
 	})
 	if verdict.Action == group.BlockedUnwatched && written == nil {
 		return ctrl.Result{RequeueAfter: r.unwatchedRetryDelay}, nil
@@ -72,7 +72,7 @@ func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
 // store remembers what the pass observed. It enqueues the set if the set has to act on that.
 func (r *groupReconciler) store(set types.NamespacedName, members *snapshot.GroupMembers, next groupOutcome) {
 	if members.LWS == nil {
-		next.obstacle = nil // No status reports it.
+		next.obstacle, next.faults = nil, snapshot.Faults{} // No status reports them.
 	}
 	if changed := r.memories.storeGroup(set, members.Index, next); changed && members.LWS != nil {
 		r.sets.Enqueue(members.LWS)

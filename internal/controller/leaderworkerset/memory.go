@@ -14,6 +14,7 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
@@ -27,9 +28,9 @@ type memories struct {
 
 // setMemory is what is remembered of one set.
 type setMemory struct {
-	incarnations  map[int32]restart.Incarnation // stored by passes over groups
-	unschedulable map[int32]string              // stored by passes over groups
-	obstacles     map[int32]status.Obstacle     // stored by both, each for itself
+	incarnations map[int32]restart.Incarnation // stored by passes over groups
+	faults       map[int32]snapshot.Faults     // stored by passes over groups; read-only
+	obstacles    map[int32]status.Obstacle     // stored by both, each for itself
 
 	// The rest is stored by passes over the set.
 	observed        bool
@@ -53,13 +54,13 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	}
 	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
 	return plan.Memory{
-		Incarnations:         maps.Clone(known.incarnations),
-		UnschedulableWorkers: maps.Clone(known.unschedulable),
-		Leaders:              known.leaders,
-		Record:               known.record,
-		RecordedAt:           known.recordedAt,
-		StatusWrittenAt:      known.statusWrittenAt,
-		Obstacles:            slices.SortedFunc(maps.Values(known.obstacles), byGroup),
+		Incarnations:    maps.Clone(known.incarnations),
+		Faults:          maps.Clone(known.faults),
+		Leaders:         known.leaders,
+		Record:          known.record,
+		RecordedAt:      known.recordedAt,
+		StatusWrittenAt: known.statusWrittenAt,
+		Obstacles:       slices.SortedFunc(maps.Values(known.obstacles), byGroup),
 	}
 }
 
@@ -93,25 +94,25 @@ func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
 
 // groupOutcome is what a pass over a group observed.
 type groupOutcome struct {
-	incarnation   restart.Incarnation
-	unschedulable string           // which workers no node can take, and why; empty if there are none
-	obstacle      *status.Obstacle // nil if nothing is in the way
+	incarnation restart.Incarnation
+	faults      snapshot.Faults  // what keeps pods from being ready
+	obstacle    *status.Obstacle // nil if nothing is in the way
 }
 
 // storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
-// incarnation was completed, has ended, or has failed, or something else is in the way.
+// incarnation was completed, has ended, or has failed, something else is in the way, or other pods have faults.
 func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupOutcome) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	before, wasUnschedulable := known.incarnations[group], known.unschedulable[group]
+	before, faultsBefore := known.incarnations[group], known.faults[group]
 	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
-	store(known.unschedulable, group, next.unschedulable, next.unschedulable != "")
+	store(known.faults, group, next.faults, next.faults.Leader != "")
 	obstacleChanged := known.storeObstacle(group, next.obstacle)
-	if len(known.incarnations) == 0 && len(known.obstacles) == 0 && !known.observed {
+	if len(known.incarnations)+len(known.faults)+len(known.obstacles) == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
-	return obstacleChanged || wasUnschedulable != next.unschedulable ||
+	return obstacleChanged || !faultsBefore.Equal(next.faults) ||
 		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
 }
 
@@ -135,9 +136,9 @@ func (m *memories) forget(set types.NamespacedName) {
 func (m *memories) known(set types.NamespacedName) *setMemory {
 	if m.bySet[set] == nil {
 		m.bySet[set] = &setMemory{
-			incarnations:  map[int32]restart.Incarnation{},
-			unschedulable: map[int32]string{},
-			obstacles:     map[int32]status.Obstacle{},
+			incarnations: map[int32]restart.Incarnation{},
+			faults:       map[int32]snapshot.Faults{},
+			obstacles:    map[int32]status.Obstacle{},
 		}
 	}
 	return m.bySet[set]

@@ -41,8 +41,8 @@ type Input struct {
 	// Crashes are the groups that crashed, by index.
 	Crashes map[int32]restart.Crash
 
-	// UnschedulableWorkers are the groups that have workers which no node can take, and why, by index.
-	UnschedulableWorkers map[int32]string
+	// Faults are what keeps pods of the groups from being ready, by index, as passes over the groups observed it.
+	Faults map[int32]snapshot.Faults
 
 	// Unrecorded says that a group is ready of which the record says nothing yet. Available has to wait for that.
 	Unrecorded bool
@@ -81,6 +81,7 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 
 	counted := count(in)
 	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
+	next.UpdateRevision = in.Revision
 	for _, condition := range conditions(in, counted, progressOf(in)) {
 		condition.ObservedGeneration = in.Set.LWS.Generation
 		condition.LastTransitionTime = in.Now
@@ -91,6 +92,7 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 		leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	setProgress(in, &next.Conditions)
 	return next, events(before.Conditions, next.Conditions)
 }
 
@@ -100,6 +102,7 @@ func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event
 	next := *in.Set.LWS.Status.DeepCopy()
 	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	setProgress(in, &next.Conditions)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
 }
 
@@ -324,6 +327,8 @@ func eventType(previous *metav1.Condition, condition metav1.Condition) string {
 	wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
 	held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
 	switch {
+	case isProgress(condition):
+		return ""
 	case held && wasTrue:
 		return corev1.EventTypeNormal
 	case condition.Status != metav1.ConditionTrue:
