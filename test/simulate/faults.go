@@ -34,7 +34,7 @@ func (w *World) FailPull(key types.NamespacedName, attempt int) {
 
 // CrashLoop lets a kubelet report that the container of a pod has ended for the lack of memory, and waits.
 func (w *World) CrashLoop(key types.NamespacedName, restarts int32) {
-	w.changePod(fmt.Sprintf("restarts for the %dth time the container of pod", restarts), key, func(pod *corev1.Pod) {
+	w.changePod(fmt.Sprintf("waits after %d restarts of the container of pod", restarts), key, func(pod *corev1.Pod) {
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
 			Name: "main", RestartCount: restarts,
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
