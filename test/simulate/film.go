@@ -178,14 +178,16 @@ func statusWords(status *leaderworkersetv1.LeaderWorkerSetStatus) string {
 			conditions = append(conditions, condition.Type)
 		}
 	}
-	words := fmt.Sprintf("replicas %d, ready %d, updated %d; %s",
-		status.Replicas, status.ReadyReplicas, status.UpdatedReplicas, strings.Join(conditions, " "))
+	words := []string{
+		fmt.Sprintf("replicas %d, ready %d, updated %d", status.Replicas, status.ReadyReplicas, status.UpdatedReplicas),
+		strings.Join(conditions, " "),
+	}
 	for _, group := range status.UnreadyGroups {
 		if slices.Contains(reasonsOfPods, group.Reason) {
-			words += fmt.Sprintf("; group %d %s, %s", group.Index, group.Reason, group.Message)
+			words = append(words, fmt.Sprintf("group %d %s, %s", group.Index, group.Reason, group.Message))
 		}
 	}
-	return words
+	return strings.Join(words, "; ")
 }
 
 // reasonsOfPods are the reasons of unready groups that tell more than their pods' readiness.

@@ -80,8 +80,8 @@ func playCrashLoop(s scene) {
 	s.CheckReconciled(theSet)
 }
 
-// TestRandomFaults lets pods of random sets fail in random worlds. All are ready in the end, and the status is that of a
-// set to which nothing happened.
+// TestRandomFaults lets pods of random sets fail in random worlds. All are ready in the end, and the status is that of
+// a set to which nothing happened.
 func TestRandomFaults(t *testing.T) {
 	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
 		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {

@@ -301,7 +301,8 @@ func delayed(
 	}
 	wait := interval - now.Sub(writtenAt)
 	complete := next.Replicas == replicas && next.ReadyReplicas == replicas && next.UpdatedReplicas == replicas
-	if wait <= 0 || (complete && !onlyTexts) || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+	urgent := (complete && !onlyTexts) || status.IsUrgent(&before, &next)
+	if wait <= 0 || urgent || equality.Semantic.DeepEqual(before, next) {
 		return next, 0
 	}
 	return before, wait

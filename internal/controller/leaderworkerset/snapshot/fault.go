@@ -184,8 +184,8 @@ var imagePullReasons = []string{
 
 func isImagePull(reason string) bool { return slices.Contains(imagePullReasons, reason) }
 
-// pullError returns why an image can't be pulled. The kubelet reports the error itself, and after that the same error as
-// the cause of a back-off. Both give the same text: otherwise the status would change with each attempt.
+// pullError returns why an image can't be pulled. The kubelet reports the error itself, and after that the same error
+// as the cause of a back-off. Both give the same text: otherwise the status would change with each attempt.
 func pullError(waiting *corev1.ContainerStateWaiting) string {
 	const cause = "ErrImagePull: "
 	if _, err, found := strings.Cut(waiting.Message, cause); found {
@@ -241,29 +241,36 @@ func FaultConditions(pod *corev1.Pod) []corev1.PodCondition {
 }
 
 // FaultStatuses returns what Faults and passes over restarts read of the containers of a pod: why those of an unready
-// pod wait, and of those that have restarted the number of restarts and the last end.
+// pod wait or how they have just ended, and of those that have restarted the number of restarts and the last end.
 func FaultStatuses(statuses []corev1.ContainerStatus, ready bool) []corev1.ContainerStatus {
 	var kept []corev1.ContainerStatus
 	for i := range statuses {
 		status := &statuses[i]
-		waits, died := !ready && keepsWaiting(status), !ready && hasDied(status)
-		if status.RestartCount == 0 && !waits && !died {
-			continue
-		}
 		trimmed := corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount, Ready: status.Ready}
-		if waits {
+		if !ready && keepsWaiting(status) {
 			trimmed.State.Waiting = &corev1.ContainerStateWaiting{
 				Reason: status.State.Waiting.Reason, Message: bounded(status.State.Waiting.Message),
 			}
 		}
-		if ended := lastEnd(status); ended != nil {
-			trimmed.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{
-				Reason: ended.Reason, ExitCode: ended.ExitCode,
-			}
+		if !ready && hasDied(status) {
+			trimmed.State.Terminated = trimmedEnd(status.State.Terminated)
 		}
-		kept = append(kept, trimmed)
+		if status.RestartCount > 0 {
+			trimmed.LastTerminationState.Terminated = trimmedEnd(status.LastTerminationState.Terminated)
+		}
+		if status.RestartCount > 0 || trimmed.State != (corev1.ContainerState{}) {
+			kept = append(kept, trimmed)
+		}
 	}
 	return kept
+}
+
+// trimmedEnd keeps why a container ended.
+func trimmedEnd(ended *corev1.ContainerStateTerminated) *corev1.ContainerStateTerminated {
+	if ended == nil {
+		return nil
+	}
+	return &corev1.ContainerStateTerminated{Reason: ended.Reason, ExitCode: ended.ExitCode}
 }
 
 // keepsWaiting reports whether a container waits for something other than its turn: each container waits for a time

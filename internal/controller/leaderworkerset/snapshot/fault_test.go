@@ -21,7 +21,8 @@ import (
 func groupOf() *snapshot.GroupMembers {
 	leader := &corev1.Pod{ObjectMeta: named("llama-1", "leader", "leaders")}
 	leader.Annotations = map[string]string{leaderworkersetv1.SizeAnnotationKey: "4"}
-	m := &snapshot.GroupMembers{Leader: leader, Workers: &appsv1.StatefulSet{ObjectMeta: named("llama-1", "workers", "leader")}}
+	workers := &appsv1.StatefulSet{ObjectMeta: named("llama-1", "workers", "leader")}
+	m := &snapshot.GroupMembers{Leader: leader, Workers: workers}
 	for worker := range 3 {
 		name := fmt.Sprintf("llama-1-%d", worker+1)
 		m.WorkerPods = append(m.WorkerPods, &corev1.Pod{ObjectMeta: named(name, name, "workers")})

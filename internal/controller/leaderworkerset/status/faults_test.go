@@ -49,7 +49,9 @@ func TestUnreadyGroupsSayWhy(t *testing.T) {
 		},
 		{
 			"all pods of a group are gated",
-			[]snapshot.Fault{fault(leaderworkersetv1.UnreadyGated, "llama-0 llama-0-1 llama-0-2 llama-0-3 llama-0-4", kueueGate)},
+			[]snapshot.Fault{
+				fault(leaderworkersetv1.UnreadyGated, "llama-0 llama-0-1 llama-0-2 llama-0-3 llama-0-4", kueueGate),
+			},
 			leaderworkersetv1.UnreadyGated, "llama-0, llama-0-1, llama-0-2 and 2 more: " + kueueGate,
 		},
 		{
@@ -201,16 +203,16 @@ func TestStalled(t *testing.T) {
 		writeEarlier(in)
 		in.Now = metav1.NewTime(before.Add(tc.after))
 		next, events := status.Next(in)
-		got := ""
+		var got []string
 		for _, kind := range []string{leaderworkersetv1.ConditionReconciling, leaderworkersetv1.ConditionStalled} {
 			if condition := meta.FindStatusCondition(next.Conditions, kind); condition != nil {
-				got += kind
+				got = append(got, kind)
 				if condition.Status != metav1.ConditionTrue || condition.Message == "" {
 					t.Errorf("%s: %s is %+v, want True and a message", tc.name, kind, condition)
 				}
 			}
 		}
-		if got != tc.want || len(events) > 0 {
+		if strings.Join(got, " ") != tc.want || len(events) > 0 {
 			t.Errorf("%s: got %q and events %v, want %q and none", tc.name, got, events, tc.want)
 		}
 		if wait := status.UntilStalled(&next, in.Now.Time); wait != tc.wait {

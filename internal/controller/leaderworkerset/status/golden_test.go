@@ -64,11 +64,11 @@ func TestGoldenStatuses(t *testing.T) {
 func compareGolden(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // Read by everybody.
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // A file of the repository.
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

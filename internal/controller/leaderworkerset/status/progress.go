@@ -52,10 +52,10 @@ func UntilStalled(status *leaderworkersetv1.LeaderWorkerSetStatus, now time.Time
 
 // whenTrue returns a condition if it is True, else nil.
 func whenTrue(conditions []metav1.Condition, kind string) *metav1.Condition {
-	if condition := meta.FindStatusCondition(conditions, kind); condition != nil && condition.Status == metav1.ConditionTrue {
-		return condition
+	if !meta.IsStatusConditionTrue(conditions, kind) {
+		return nil
 	}
-	return nil
+	return meta.FindStatusCondition(conditions, kind)
 }
 
 // copyWhile sets a condition with the reason and message of another one, and removes it if there is none.
