@@ -82,11 +82,7 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	counted := count(in)
 	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
 	next.UpdateRevision = in.Revision
-	for _, condition := range conditions(in, counted, progressOf(in)) {
-		condition.ObservedGeneration = in.Set.LWS.Generation
-		condition.LastTransitionTime = in.Now
-		meta.SetStatusCondition(&next.Conditions, condition)
-	}
+	setConditions(in, &next.Conditions, conditions(in, counted, progressOf(in)))
 	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionFailed,
 		leaderworkersetv1.ReasonGroupsFailed, failedMessage(in))
@@ -97,13 +93,25 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 }
 
 // Unchanged returns the status as it was, but for obstacles, and the events of that. It is for a pass that can't say
-// the rest yet.
+// the rest yet. If the set has no conditions yet and there is an obstacle, the set is Progressing.
 func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	next := *in.Set.LWS.Status.DeepCopy()
 	reason, message := replicaFailure(in.Obstacles)
+	if message != "" && meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionProgressing) == nil {
+		setConditions(in, &next.Conditions, unknown())
+	}
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	setProgress(in, &next.Conditions)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
+}
+
+// setConditions sets conditions as of this pass.
+func setConditions(in Input, conditions *[]metav1.Condition, latest []metav1.Condition) {
+	for _, condition := range latest {
+		condition.ObservedGeneration = in.Set.LWS.Generation
+		condition.LastTransitionTime = in.Now
+		meta.SetStatusCondition(conditions, condition)
+	}
 }
 
 // IsUrgent reports whether a status has to be written at once: it is of another generation, or differs in more than
@@ -205,6 +213,18 @@ func conditions(in Input, c counts, p progress) []metav1.Condition {
 		condition(leaderworkersetv1.ConditionProgressing, !available, progressing, ready, message),
 		condition(leaderworkersetv1.ConditionUpdateInProgress, updating,
 			leaderworkersetv1.ReasonGroupsUpdating, upToDate, rolloutMessage(in, c, p)),
+	}
+}
+
+// unknown returns the conditions of a set whose groups aren't known yet.
+func unknown() []metav1.Condition {
+	const message = "objects of the set have to be reclaimed first"
+	ready, progressing := leaderworkersetv1.ReasonAllGroupsReady, leaderworkersetv1.ReasonGroupsProgressing
+	return []metav1.Condition{
+		condition(leaderworkersetv1.ConditionAvailable, false, ready, progressing, message),
+		condition(leaderworkersetv1.ConditionProgressing, true, progressing, ready, message),
+		condition(leaderworkersetv1.ConditionUpdateInProgress, false,
+			leaderworkersetv1.ReasonGroupsUpdating, leaderworkersetv1.ReasonAllGroupsUpToDate, message),
 	}
 }
 
