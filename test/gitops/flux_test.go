@@ -31,11 +31,11 @@ func readHealthChecks(t *testing.T) healthChecks {
 	if err := yaml.Unmarshal([]byte(text), &kustomization); err != nil {
 		t.Fatal(err)
 	}
-	checks := kustomization.Spec.HealthCheckExprs
-	if len(checks) != 1 || checks[0].APIVersion != "leaderworkerset.x-k8s.io/v1" || checks[0].Kind != "LeaderWorkerSet" {
-		t.Fatalf("health checks are %+v, want those of LeaderWorkerSets", checks)
+	all := kustomization.Spec.HealthCheckExprs
+	if len(all) != 1 || all[0].APIVersion != "leaderworkerset.x-k8s.io/v1" || all[0].Kind != "LeaderWorkerSet" {
+		t.Fatalf("health checks are %+v, want those of LeaderWorkerSets", all)
 	}
-	return checks[0]
+	return all[0]
 }
 
 // fluxHealth evaluates the expressions as Flux does, from its RFC 0009: a generation that wasn't observed is InProgress,

@@ -21,7 +21,10 @@ var verdicts = []struct {
 	message             string // Argo CD's
 }{
 	{"fresh", "Progressing", "Unknown", "Current", "The operator hasn't observed the last change yet"},
-	{"creating", "Progressing", "InProgress", "InProgress", "1 of 3 groups are ready; group 1 LeaderNotReady, the leader pod isn't ready"},
+	{
+		"creating", "Progressing", "InProgress", "InProgress",
+		"1 of 3 groups are ready; group 1 LeaderNotReady, the leader pod isn't ready",
+	},
 	{"ready", "Healthy", "Current", "Current", "3 of 3 groups are ready"},
 	{
 		"rolling", "Progressing", "InProgress", "InProgress",
