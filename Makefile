@@ -61,7 +61,7 @@ SCORECARD_TEST := $(BIN)/scorecard-test
 KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . scorecard tools/generate tools/images tools/olm test/cluster/components test/nodes test/nodes/programs/olm
+CODE_MODULES := . scorecard tools/generate tools/images tools/olm test/cluster/components test/gitops test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -257,6 +257,7 @@ test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
 	cd scorecard && go test ./...
 	cd tools/generate && go test ./...
+	cd test/gitops && go test ./...
 	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test $$packages
 	cd tools/images && go test . ./image
 	cd tools/olm && go test ./...

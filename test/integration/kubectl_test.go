@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -73,27 +74,59 @@ func TestKubectlExplain(t *testing.T) {
 	}
 }
 
-// TestKubectlGet checks the columns of `kubectl get`.
+// TestKubectlGet checks the columns of `kubectl get`, and that `kubectl get all` lists sets.
 func TestKubectlGet(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
-	lws := read(t, create(t, namespace, "set", `{replicas: 3}`))
-	lws.Status = leaderworkersetv1.LeaderWorkerSetStatus{Replicas: 4, ReadyReplicas: 1, UpdatedReplicas: 2}
+	lws := read(t, create(t, namespace, "set", `{replicas: 3, leaderWorkerTemplate: {size: 4}}`))
+	lws.Status = leaderworkersetv1.LeaderWorkerSetStatus{
+		Replicas: 4, ReadyReplicas: 1, UpdatedReplicas: 2, UpdateRevision: "5d4f8c",
+		Conditions: []metav1.Condition{
+			conditionOf(leaderworkersetv1.ConditionAvailable, metav1.ConditionFalse),
+			conditionOf(leaderworkersetv1.ConditionUpdateInProgress, metav1.ConditionTrue),
+		},
+		UnreadyGroups: []leaderworkersetv1.UnreadyGroup{
+			{Index: 0, Reason: leaderworkersetv1.UnreadyUnschedulable, Message: "set-0-1: no node", Since: metav1.Now()},
+			{Index: 1, Reason: leaderworkersetv1.UnreadyMissing, Message: "the second", Since: metav1.Now()},
+		},
+	}
 	if err := suite.client.Status().Update(t.Context(), lws); err != nil {
 		t.Fatal(err)
 	}
+	const columns, row = "NAME READY DESIRED UP-TO-DATE SIZE AVAILABLE UPDATING AGE", "set 1 3 2 4 False True "
 	for _, name := range []string{"lws", "leaderworkerset", "leaderworkersets"} {
-		lines := strings.Split(strings.TrimSpace(mustKubectl(t, "get", name, "--namespace", namespace)), "\n")
-		if len(lines) != 2 {
-			t.Fatalf("get %s: %q; want two lines", name, lines)
-		}
-		if got, want := unwrapped(lines[0]), "NAME READY DESIRED UP-TO-DATE AGE"; got != want {
-			t.Errorf("get %s: columns %s; want %s", name, got, want)
-		}
-		if got, want := unwrapped(lines[1]), "set 1 3 2 "; !strings.HasPrefix(got, want) {
-			t.Errorf("get %s: %s; want %s and an age", name, got, want)
-		}
+		wantTable(t, columns, row, "", "get", name, "--namespace", namespace)
 	}
+	wantTable(t, columns+" REVISION MESSAGE", row, " 5d4f8c set-0-1: no node",
+		"get", "lws", "--namespace", namespace, "--output", "wide")
+	if all := mustKubectl(t, "get", "all", "--namespace", namespace); !strings.Contains(all, "/set ") {
+		t.Errorf("get all doesn't list the set:\n%s", all)
+	}
+}
+
+// TestKubectlGetFreshSet checks the columns of a set that has no status yet.
+func TestKubectlGetFreshSet(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	create(t, namespace, "set", `{replicas: 3}`)
+	wantTable(t, "NAME READY DESIRED UP-TO-DATE SIZE AVAILABLE UPDATING AGE REVISION MESSAGE", "set 3 1 ", "",
+		"get", "lws", "--namespace", namespace, "--output", "wide")
+}
+
+// wantTable checks the output of a command of kubectl: the header, and a row's beginning and end.
+func wantTable(t *testing.T, columns, begin, end string, args ...string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(mustKubectl(t, args...)), "\n")
+	if len(lines) != 2 || unwrapped(lines[0]) != columns {
+		t.Fatalf("%s: %q; want two lines and the columns %s", args, lines, columns)
+	}
+	if got := unwrapped(lines[1]); !strings.HasPrefix(got, begin) || !strings.HasSuffix(got, end) {
+		t.Errorf("%s: %s; want %s, an age, and %s", args, got, begin, end)
+	}
+}
+
+func conditionOf(kind string, status metav1.ConditionStatus) metav1.Condition {
+	return metav1.Condition{Type: kind, Status: status, Reason: "Test", LastTransitionTime: metav1.Now()}
 }
 
 // TestKubectlWithSets checks how users apply, diff and scale sets with kubectl.

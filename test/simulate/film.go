@@ -6,6 +6,7 @@ package simulate
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,16 +169,31 @@ func isLeaders(sts *appsv1.StatefulSet) bool {
 	return sts.Labels[leaderworkersetv1.SetNameLabelKey] != "" && sts.Labels[leaderworkersetv1.GroupIndexLabelKey] == ""
 }
 
-// statusWords returns the counts of a status, and the conditions that are True.
+// statusWords returns the counts of a status, the conditions that are True, and why pods aren't ready. Reconciling is
+// left out: it is True whenever Progressing is and Stalled isn't.
 func statusWords(status *leaderworkersetv1.LeaderWorkerSetStatus) string {
 	var conditions []string
 	for _, condition := range status.Conditions {
-		if condition.Status == metav1.ConditionTrue {
+		if condition.Status == metav1.ConditionTrue && condition.Type != leaderworkersetv1.ConditionReconciling {
 			conditions = append(conditions, condition.Type)
 		}
 	}
-	return fmt.Sprintf("replicas %d, ready %d, updated %d; %s",
-		status.Replicas, status.ReadyReplicas, status.UpdatedReplicas, strings.Join(conditions, " "))
+	words := []string{
+		fmt.Sprintf("replicas %d, ready %d, updated %d", status.Replicas, status.ReadyReplicas, status.UpdatedReplicas),
+		strings.Join(conditions, " "),
+	}
+	for _, group := range status.UnreadyGroups {
+		if slices.Contains(reasonsOfPods, group.Reason) {
+			words = append(words, fmt.Sprintf("group %d %s, %s", group.Index, group.Reason, group.Message))
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// reasonsOfPods are the reasons of unready groups that tell more than their pods' readiness.
+var reasonsOfPods = []leaderworkersetv1.UnreadyReason{
+	leaderworkersetv1.UnreadyDisrupted, leaderworkersetv1.UnreadyGated, leaderworkersetv1.UnreadyUnschedulable,
+	leaderworkersetv1.UnreadyImagePull, leaderworkersetv1.UnreadyCannotStart, leaderworkersetv1.UnreadyCrashLoop,
 }
 
 // withoutKeys returns a text with the numbers of revisions instead of their keys.

@@ -38,6 +38,7 @@ func (w *World) check(change Change) {
 	case kindLeaderWorkerSet:
 		if lws, ok := change.New.(*leaderworkersetv1.LeaderWorkerSet); ok {
 			w.rules.addSpec(lws)
+			w.checkConditions(lws.Status.Conditions)
 		}
 	case kindClaim:
 		if claim, ok := change.Old.(*corev1.PersistentVolumeClaim); ok && isDeletion(change) {
@@ -57,6 +58,32 @@ func (w *World) check(change Change) {
 		} else if ok && (w.accidental || w.nodeIsLost(pod.Spec.NodeName)) {
 			w.rules.disturb(cmp.Or(w.leaderOf(pod), pod))
 		}
+	}
+}
+
+// checkConditions: exactly one of Available and Progressing is True, and so is Reconciling or Stalled while the set is
+// Progressing. Those two never exist without being True.
+func (w *World) checkConditions(conditions []metav1.Condition) {
+	w.t.Helper()
+	if len(conditions) == 0 {
+		return // No status was written yet.
+	}
+	is := map[string]bool{}
+	for _, condition := range conditions {
+		is[condition.Type] = condition.Status == metav1.ConditionTrue
+	}
+	stalled, hasStalled := is[leaderworkersetv1.ConditionStalled]
+	reconciling, hasReconciling := is[leaderworkersetv1.ConditionReconciling]
+	progressing := is[leaderworkersetv1.ConditionProgressing]
+	switch {
+	case is[leaderworkersetv1.ConditionAvailable] == progressing:
+		w.fail("Available and Progressing are both %t", progressing)
+	case hasStalled != stalled || hasReconciling != reconciling:
+		w.fail("Stalled or Reconciling exists without being True")
+	case stalled && !is[leaderworkersetv1.ConditionDegraded] && !is[leaderworkersetv1.ConditionReplicaFailure]:
+		w.fail("the set is stalled, and nothing is wrong")
+	case reconciling != (progressing && !stalled):
+		w.fail("Reconciling is %t, Progressing %t and Stalled %t", reconciling, progressing, stalled)
 	}
 }
 

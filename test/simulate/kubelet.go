@@ -81,7 +81,7 @@ func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 	switch {
 	case pod.Spec.NodeName == "" || k.world.nodeIsLost(pod.Spec.NodeName):
 		return time.Time{}, false
-	case pod.DeletionTimestamp == nil && isBroken(pod):
+	case pod.DeletionTimestamp == nil && (isBroken(pod) || hasWaitingContainer(pod)):
 		return time.Time{}, false
 	case pod.DeletionTimestamp == nil && (pod.Status.Phase == corev1.PodPending || recovers(pod)):
 		return k.readyAt[pod.UID], true
@@ -95,6 +95,13 @@ func (k *kubelets) due(pod *corev1.Pod) (at time.Time, starts bool) {
 func isBroken(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Spec.Containers, func(container corev1.Container) bool {
 		return container.Image == BrokenImage
+	})
+}
+
+// hasWaitingContainer reports whether an accident keeps a container of the pod from being started.
+func hasWaitingContainer(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(status corev1.ContainerStatus) bool {
+		return status.State.Waiting != nil
 	})
 }
 

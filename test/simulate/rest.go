@@ -30,7 +30,7 @@ func (w *World) CheckReconciled(key types.NamespacedName) {
 	w.compare("objects", wanted(lws), w.present())
 	w.compare("status", wantedStatus(lws), actualStatus(lws))
 	w.CheckHistory(key)
-	w.checkIdle()
+	w.CheckIdle()
 }
 
 // CheckRolledOut fails the test if a group of an earlier revision is left in the world, which is at rest. Earlier
@@ -82,8 +82,8 @@ func (w *World) CheckHistory(key types.NamespacedName) {
 	}
 }
 
-// checkIdle restarts the operator, which must write nothing: an unchanged world gives no write.
-func (w *World) checkIdle() {
+// CheckIdle fails the test if the operator writes after a restart: an unchanged world gives no write.
+func (w *World) CheckIdle() {
 	w.t.Helper()
 	before := w.API.count
 	restarted := w.restarts

@@ -44,13 +44,18 @@ import (
 //
 // +kubebuilder:object:root=true
 // +operator-sdk:csv:customresourcedefinitions:displayName="LeaderWorkerSet",resources={{StatefulSet,v1,""},{Pod,v1,""},{Service,v1,""},{ControllerRevision,v1,""},{PersistentVolumeClaim,v1,""}}
-// +kubebuilder:resource:shortName=lws
+// +kubebuilder:resource:shortName=lws,categories=all
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.replicas,selectorpath=.status.hpaPodSelector
 // +kubebuilder:printcolumn:name="Ready",type=integer,JSONPath=`.status.readyReplicas`,description="Groups whose pods are all ready"
 // +kubebuilder:printcolumn:name="Desired",type=integer,JSONPath=`.spec.replicas`,description="Desired number of groups"
 // +kubebuilder:printcolumn:name="Up-to-date",type=integer,JSONPath=`.status.updatedReplicas`,description="Groups created from the current templates"
+// +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.spec.leaderWorkerTemplate.size`,description="Desired number of pods in a group"
+// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="Whether all groups are ready"
+// +kubebuilder:printcolumn:name="Updating",type=string,JSONPath=`.status.conditions[?(@.type=="UpdateInProgress")].status`,description="Whether groups of earlier revisions have to be replaced"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.updateRevision`,priority=1,description="Key of the current revision"
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.unreadyGroups[0].message`,priority=1,description="Why the first unready group is not ready"
 type LeaderWorkerSet struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -382,6 +387,10 @@ type LeaderWorkerSetStatus struct {
 	// Two more exist only while they are True. Degraded: groups have crashed more often than maxGroupRestarts allows.
 	// ReplicaFailure: a child object could not be written.
 	//
+	// Two conditions are for tools that follow the convention of kstatus. They exist only while they are True, and never
+	// both. Stalled: the set needs help. It is Degraded, or has had a ReplicaFailure for 5 minutes. Reconciling: the set is
+	// Progressing, and not Stalled.
+	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Conditions",xDescriptors={"urn:alm:descriptor:io.kubernetes.conditions"}
 	// +optional
 	// +listType=map
@@ -408,6 +417,14 @@ type LeaderWorkerSetStatus struct {
 	// +optional
 	// +kubebuilder:default=0
 	UpdatedReplicas int32 `json:"updatedReplicas"`
+
+	// updateRevision is the key of the current revision, which updatedReplicas counts the groups of. Pods of that revision
+	// have it in the label leaderworkerset.sigs.k8s.io/template-revision-hash.
+	//
+	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Current revision"
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	UpdateRevision string `json:"updateRevision,omitempty"`
 
 	// unreadyGroups lists groups that are not ready or have no restarts left, and why. It has at most 10 items, those with
 	// the lowest indices.
@@ -449,7 +466,8 @@ type UnreadyGroup struct {
 	// +kubebuilder:validation:MaxLength=64
 	Reason UnreadyReason `json:"reason"`
 
-	// message explains the reason in at most 1024 characters.
+	// message explains the reason in at most 1024 characters. It names the pods that a reason is about. While reason and
+	// pods stay, the message is refreshed once a minute at most.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
@@ -490,8 +508,23 @@ const (
 	// are gone.
 	UnreadyPreviousGroup UnreadyReason = "PreviousGroup"
 
-	// UnreadyUnschedulable means that no node can take the leader pod.
+	// UnreadyDisrupted means that pods are preempted or evicted, or lose their node.
+	UnreadyDisrupted UnreadyReason = "Disrupted"
+
+	// UnreadyGated means that pods wait for scheduling gates of other controllers.
+	UnreadyGated UnreadyReason = "Gated"
+
+	// UnreadyUnschedulable means that no node can take pods of the group.
 	UnreadyUnschedulable UnreadyReason = "Unschedulable"
+
+	// UnreadyImagePull means that images of pods cannot be pulled.
+	UnreadyImagePull UnreadyReason = "ImagePull"
+
+	// UnreadyCannotStart means that containers of pods cannot be started, such as those that need a missing ConfigMap.
+	UnreadyCannotStart UnreadyReason = "CannotStart"
+
+	// UnreadyCrashLoop means that containers of pods have ended, and are not ready again.
+	UnreadyCrashLoop UnreadyReason = "CrashLoop"
 
 	// UnreadyLeader means that the leader pod is not ready.
 	UnreadyLeader UnreadyReason = "LeaderNotReady"
@@ -519,4 +552,13 @@ const (
 	// ConditionReplicaFailure is True while a child object cannot be created or changed. Its message is the API server's.
 	// The condition does not exist otherwise.
 	ConditionReplicaFailure = "ReplicaFailure"
+
+	// ConditionStalled is True while ConditionDegraded is, and while ConditionReplicaFailure has been for 5 minutes. Its
+	// reason and message are theirs. The condition does not exist otherwise. From sigs.k8s.io/cli-utils, package
+	// pkg/kstatus/status.
+	ConditionStalled = "Stalled"
+
+	// ConditionReconciling is True while ConditionProgressing is and ConditionStalled is not. The condition does not exist
+	// otherwise. From the same package.
+	ConditionReconciling = "Reconciling"
 )

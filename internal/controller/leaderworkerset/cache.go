@@ -157,7 +157,7 @@ func withDefaults(object any) (any, error) {
 // of a pod are most of its size. A field that a pass newly reads belongs here. A pod's field belongs in
 // podChangedBesidesPhase as well.
 
-// trimPod keeps what a pass reads of a pod.
+// trimPod keeps what a pass reads of a pod. What keeps a pod from being ready is kept until the pod is ready.
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -175,69 +175,26 @@ func trimPod(object any) (any, error) {
 		trimmed.Spec.NodeName = pod.Spec.NodeName
 	}
 	trimmed.Status.Phase, trimmed.Status.Reason = pod.Status.Phase, pod.Status.Reason
-	failed := pod.Status.Phase == corev1.PodFailed
-	trimmed.Status.InitContainerStatuses = trimmedStatuses(pod.Status.InitContainerStatuses, failed)
-	trimmed.Status.ContainerStatuses = trimmedStatuses(pod.Status.ContainerStatuses, failed)
+	ready := snapshot.PodReady(pod)
+	trimmed.Status.InitContainerStatuses = snapshot.FaultStatuses(pod.Status.InitContainerStatuses, ready)
+	trimmed.Status.ContainerStatuses = snapshot.FaultStatuses(pod.Status.ContainerStatuses, ready)
 	trimmed.Status.Conditions = trimmedConditions(pod)
 	return trimmed, nil
-}
-
-// trimmedStatuses keeps the restart counts of containers that have restarted, and how they ended before. Of a failed
-// pod, it keeps how its containers ended.
-func trimmedStatuses(statuses []corev1.ContainerStatus, failed bool) []corev1.ContainerStatus {
-	var kept []corev1.ContainerStatus
-	for i := range statuses {
-		status := &statuses[i]
-		trimmed := corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount}
-		if status.RestartCount > 0 {
-			trimmed.LastTerminationState.Terminated = trimmedEnd(status.LastTerminationState.Terminated)
-		}
-		if failed {
-			trimmed.State.Terminated = trimmedEnd(status.State.Terminated)
-		}
-		if status.RestartCount > 0 || trimmed.State.Terminated != nil {
-			kept = append(kept, trimmed)
-		}
-	}
-	return kept
-}
-
-// trimmedEnd keeps why and when a container ended.
-func trimmedEnd(ended *corev1.ContainerStateTerminated) *corev1.ContainerStateTerminated {
-	if ended == nil {
-		return nil
-	}
-	return &corev1.ContainerStateTerminated{
-		ExitCode: ended.ExitCode, Reason: ended.Reason, FinishedAt: ended.FinishedAt,
-	}
 }
 
 // readyConditions are the conditions of every pod that is ready and left in peace. All share them: a set at rest has
 // thousands of such pods.
 var readyConditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 
-// trimmedConditions keeps whether a pod is ready, why it is unschedulable, and what disrupts it.
+// trimmedConditions keeps whether a pod is ready, and what keeps it from being ready or soon will.
 func trimmedConditions(pod *corev1.Pod) []corev1.PodCondition {
-	var kept []corev1.PodCondition
-	for i := range pod.Status.Conditions {
-		switch condition := &pod.Status.Conditions[i]; {
-		case condition.Type == corev1.DisruptionTarget:
-			kept = append(kept, corev1.PodCondition{
-				Type: condition.Type, Status: condition.Status, Reason: condition.Reason,
-			})
-		case snapshot.IsUnschedulable(condition):
-			kept = append(kept, corev1.PodCondition{
-				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
-			})
-		}
-	}
-	switch {
+	switch faults := snapshot.FaultConditions(pod); {
 	case !snapshot.PodReady(pod):
-		return kept
-	case kept == nil:
+		return faults
+	case faults == nil:
 		return readyConditions
 	default:
-		return slices.Concat(readyConditions, kept)
+		return slices.Concat(readyConditions, faults)
 	}
 }
 

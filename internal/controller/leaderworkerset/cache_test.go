@@ -109,16 +109,27 @@ func fullPod() *corev1.Pod {
 			Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
 		},
 		{
-			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet,
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+			Reason: corev1.PodReasonTerminationByKubelet, Message: "the node was low on memory",
 		},
 	}
 	full.Status.Phase, full.Status.Reason = corev1.PodFailed, "Evicted"
 	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 		ExitCode: 137, Reason: "OOMKilled", FinishedAt: metav1.Unix(1_700_000_000, 0),
 	}}
-	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1}}
+	full.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "load", RestartCount: 1, Ready: true}}
 	full.Status.ContainerStatuses = []corev1.ContainerStatus{
-		{Name: "main", RestartCount: 2, LastTerminationState: ended}, {Name: "proxy", State: ended},
+		{
+			Name: "main", RestartCount: 2, LastTerminationState: ended,
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}},
+		},
+		{Name: "server", State: ended},
+		{
+			Name: "proxy",
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
+				Reason: "ErrImagePull", Message: "proxy:typo: not found",
+			}},
+		},
 	}
 	return full
 }
@@ -134,7 +145,6 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.Status.Conditions = append(full.Status.Conditions,
 		corev1.PodCondition{Type: corev1.PodInitialized}, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse})
 	full.Status.ContainerStatuses[0].Image = "serve:1"
-	full.Status.Conditions[2].Message = "the node was low on memory"
 	full.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message = "out of memory"
 	full.Status.ContainerStatuses = append(full.Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar"})
 	before := full.DeepCopy()
@@ -148,9 +158,53 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	if got := trimmed(t, trimPod, full).Spec.NodeName; got != "" {
 		t.Errorf("node %q is kept without exclusive placement, and nothing else reads it", got)
 	}
-	full.Status.Phase = corev1.PodRunning
-	if kept := trimmed(t, trimPod, full).Status.ContainerStatuses; len(kept) != 1 || kept[0].Name != "main" {
-		t.Errorf("containers %+v are kept of a pod that hasn't failed, want the one that restarted", kept)
+}
+
+// TestTrimReadyPod checks that a pod which is ready costs no memory for what was wrong with it. A container that has
+// restarted keeps its last end: the kubelet may report both at once, and the end is the cause of a group's restart.
+func TestTrimReadyPod(t *testing.T) {
+	pod := workerOf(1, 2)
+	pod.Status = fullPod().Status
+	pod.Status.Conditions = []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: corev1.PodReady, Status: corev1.ConditionTrue},
+	}
+	kept := trimmed(t, trimPod, pod)
+	if len(kept.Status.Conditions) != 1 || len(kept.Status.ContainerStatuses) != 1 {
+		t.Errorf("kept %+v, want one condition, and the container that has restarted", kept.Status)
+	}
+	if main := kept.Status.ContainerStatuses[0]; main.State.Waiting != nil ||
+		main.LastTerminationState.Terminated.ExitCode != 137 {
+		t.Errorf("kept %+v, want the last end alone", main)
+	}
+	for i := range pod.Status.ContainerStatuses {
+		pod.Status.ContainerStatuses[i].RestartCount = 0
+	}
+	pod.Status.InitContainerStatuses = nil
+	if kept := trimmed(t, trimPod, pod); len(kept.Status.ContainerStatuses) > 0 {
+		t.Errorf("kept %+v of a pod without restarts, want nothing", kept.Status.ContainerStatuses)
+	}
+}
+
+// BenchmarkTrimPod measures the memory of trimmed pods at rest, and of those that aren't ready.
+func BenchmarkTrimPod(b *testing.B) {
+	starting, ready := fullPod(), workerOf(1, 2)
+	starting.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}
+	starting.Status.InitContainerStatuses = nil
+	starting.Status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name:  "main",
+		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}},
+	}}
+	ready.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	ready.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", Ready: true}}
+	for name, pod := range map[string]*corev1.Pod{"ready": ready, "starting": starting, "faulty": fullPod()} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := trimPod(pod); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

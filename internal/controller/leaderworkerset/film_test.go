@@ -348,7 +348,7 @@ func playForeignStatefulSet(s scene) {
 	})
 	s.Settle()
 	s.creates("1 group of 2", newSet(1, 2))
-	s.Elapse(5 * time.Minute)
+	s.Elapse(6 * time.Minute) // The set is stalled after 5.
 	s.User("deletes StatefulSet a", func() error {
 		return s.API.Delete("StatefulSet", theSet, nil, metav1.DeletePropagationBackground)
 	})

@@ -56,10 +56,10 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 
 	written := r.applier.Writes(ctx, verdict.Writes)
 	r.store(set, members, groupOutcome{
-		incarnation:   incarnation,
-		count:         members.Count(),
-		unschedulable: members.Unschedulable(),
-		obstacle:      obstacleOfGroup(members.Index, verdict, written),
+		incarnation: incarnation,
+		count:       members.Count(),
+		faults:      members.Faults(),
+		obstacle:    obstacleOfGroup(members.Index, verdict, written),
 	})
 	if verdict.Action == group.BlockedUnwatched && written == nil {
 		return ctrl.Result{RequeueAfter: r.unwatchedRetryDelay}, nil
@@ -79,7 +79,7 @@ func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
 // store remembers what the pass observed. It enqueues the set if the set has to act on that.
 func (r *groupReconciler) store(set types.NamespacedName, members *snapshot.GroupMembers, next groupOutcome) {
 	if members.LWS == nil {
-		next.obstacle = nil // No status reports it.
+		next.obstacle, next.faults = nil, snapshot.Faults{} // No status reports them.
 	}
 	if changed := r.memories.storeGroup(set, members.Index, next); changed && members.LWS != nil {
 		r.sets.Enqueue(members.LWS)

@@ -28,10 +28,10 @@ type memories struct {
 
 // setMemory is what is remembered of one set.
 type setMemory struct {
-	incarnations  map[int32]restart.Incarnation  // stored by passes over groups
-	unschedulable map[int32]string               // stored by passes over groups
-	counts        map[int32]snapshot.WorkerCount // stored by passes over groups
-	obstacles     map[int32]status.Obstacle      // stored by both, each for itself
+	incarnations map[int32]restart.Incarnation  // stored by passes over groups
+	counts       map[int32]snapshot.WorkerCount // stored by passes over groups
+	faults       map[int32]snapshot.Faults      // stored by passes over groups; read-only
+	obstacles    map[int32]status.Obstacle      // stored by both, each for itself
 
 	failedLeaders map[int32]restart.FailedLeader // stored by the watch
 
@@ -57,15 +57,15 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	}
 	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
 	return plan.Memory{
-		Incarnations:         maps.Clone(known.incarnations),
-		UnschedulableWorkers: maps.Clone(known.unschedulable),
-		WorkerCounts:         maps.Clone(known.counts),
-		FailedLeaders:        maps.Clone(known.failedLeaders),
-		Leaders:              known.leaders,
-		Record:               known.record,
-		RecordedAt:           known.recordedAt,
-		StatusWrittenAt:      known.statusWrittenAt,
-		Obstacles:            slices.SortedFunc(maps.Values(known.obstacles), byGroup),
+		Incarnations:    maps.Clone(known.incarnations),
+		WorkerCounts:    maps.Clone(known.counts),
+		Faults:          maps.Clone(known.faults),
+		FailedLeaders:   maps.Clone(known.failedLeaders),
+		Leaders:         known.leaders,
+		Record:          known.record,
+		RecordedAt:      known.recordedAt,
+		StatusWrittenAt: known.statusWrittenAt,
+		Obstacles:       slices.SortedFunc(maps.Values(known.obstacles), byGroup),
 	}
 }
 
@@ -99,29 +99,31 @@ func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
 
 // groupOutcome is what a pass over a group observed.
 type groupOutcome struct {
-	incarnation   restart.Incarnation
-	count         snapshot.WorkerCount
-	unschedulable string           // which workers no node can take, and why; empty if there are none
-	obstacle      *status.Obstacle // nil if nothing is in the way
+	incarnation restart.Incarnation
+	count       snapshot.WorkerCount
+	faults      snapshot.Faults  // what keeps pods from being ready
+	obstacle    *status.Obstacle // nil if nothing is in the way
 }
 
 // storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
-// incarnation was completed, has ended, or has failed, other workers are ready, or something else is in the way.
+// incarnation was completed, has ended, or has failed, other workers are ready, something else is in the way, or other
+// pods have faults.
 func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupOutcome) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	before, wasUnschedulable := known.incarnations[group], known.unschedulable[group]
+	before, faultsBefore := known.incarnations[group], known.faults[group]
 	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
 	countChanged := known.counts[group] != next.count
 	store(known.counts, group, next.count, next.count.Leader != "")
-	store(known.unschedulable, group, next.unschedulable, next.unschedulable != "")
+	store(known.faults, group, next.faults, next.faults.Leader != "")
 	obstacleChanged := known.storeObstacle(group, next.obstacle)
-	remembered := len(known.incarnations) + len(known.counts) + len(known.obstacles) + len(known.failedLeaders)
+	remembered := len(known.incarnations) + len(known.counts) + len(known.faults) +
+		len(known.obstacles) + len(known.failedLeaders)
 	if remembered == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
-	return obstacleChanged || countChanged || wasUnschedulable != next.unschedulable ||
+	return obstacleChanged || countChanged || !faultsBefore.Equal(next.faults) ||
 		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
 }
 
@@ -157,8 +159,8 @@ func (m *memories) known(set types.NamespacedName) *setMemory {
 	if m.bySet[set] == nil {
 		m.bySet[set] = &setMemory{
 			incarnations:  map[int32]restart.Incarnation{},
-			unschedulable: map[int32]string{},
 			counts:        map[int32]snapshot.WorkerCount{},
+			faults:        map[int32]snapshot.Faults{},
 			obstacles:     map[int32]status.Obstacle{},
 			failedLeaders: map[int32]restart.FailedLeader{},
 		}

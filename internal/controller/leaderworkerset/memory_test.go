@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -91,26 +92,28 @@ func TestMemoryOfIncarnations(t *testing.T) {
 
 func TestMemoryOfASet(t *testing.T) {
 	set, now := types.NamespacedName{Namespace: "default", Name: "a"}, time.Unix(1_700_000_000, 0)
+	faults := snapshot.Faults{Leader: "1", List: []snapshot.Fault{{
+		Reason: leaderworkersetv1.UnreadyUnschedulable, Pods: []string{"a-0-1"}, Text: "0/2 nodes are available",
+	}}}
 	want := plan.Memory{
-		Incarnations:         map[int32]restart.Incarnation{0: {Leader: "1"}},
-		UnschedulableWorkers: map[int32]string{0: "a-0-1: 0/2 nodes are available"},
-		WorkerCounts:         map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 2}},
-		Leaders:              restart.Leaders{0: {UID: "1"}},
-		FailedLeaders:        map[int32]restart.FailedLeader{0: {UID: "1"}},
-		Record:               restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
-		RecordedAt:           now,
-		StatusWrittenAt:      now.Add(time.Second),
+		Incarnations:    map[int32]restart.Incarnation{0: {Leader: "1"}},
+		WorkerCounts:    map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 2}},
+		Faults:          map[int32]snapshot.Faults{0: faults},
+		Leaders:         restart.Leaders{0: {UID: "1"}},
+		FailedLeaders:   map[int32]restart.FailedLeader{0: {UID: "1"}},
+		Record:          restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
+		RecordedAt:      now,
+		StatusWrittenAt: now.Add(time.Second),
 	}
 	memories := newMemories()
 	memories.storeGroup(set, 0, groupOutcome{
-		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
+		incarnation: restart.Incarnation{Leader: "1"}, faults: faults,
 		count: snapshot.WorkerCount{Leader: "1", Ready: 2},
 	})
 	memories.storeFailedLeader(set, 0, restart.FailedLeader{UID: "1"})
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
-	stored.Incarnations, stored.UnschedulableWorkers = nil, nil
-	stored.WorkerCounts, stored.FailedLeaders = nil, nil
+	stored.Incarnations, stored.WorkerCounts, stored.Faults, stored.FailedLeaders = nil, nil, nil, nil
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {

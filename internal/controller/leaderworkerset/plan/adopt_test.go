@@ -144,7 +144,7 @@ func TestNoWritesAfterAdoption(t *testing.T) {
 }
 
 // TestAdoptionReportsOnlyObstacles refuses an adoption. The status reports that, and nothing about groups, which aren't
-// the set's yet.
+// the set's yet. The set is Progressing: tools must not take it for ready.
 func TestAdoptionReportsOnlyObstacles(t *testing.T) {
 	observed := orphans(t, newSet())
 	observed.LWS.Status = leaderworkersetv1.LeaderWorkerSetStatus{}
@@ -155,10 +155,21 @@ func TestAdoptionReportsOnlyObstacles(t *testing.T) {
 		{Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: "forbidden"},
 	}
 	got := forSet(t, observed)
-	if len(got.Status.Conditions) != 1 || got.Status.Conditions[0].Type != leaderworkersetv1.ConditionReplicaFailure {
-		t.Errorf("conditions %v, want ReplicaFailure alone", got.Status.Conditions)
+	var holds []string
+	for _, condition := range got.Status.Conditions {
+		if condition.Status == metav1.ConditionTrue {
+			holds = append(holds, condition.Type)
+		}
 	}
-	if diff := cmp.Diff([]string{leaderworkersetv1.ReasonFailedUpdate}, reasons(got)); diff != "" {
+	want := []string{
+		leaderworkersetv1.ConditionProgressing, leaderworkersetv1.ConditionReplicaFailure,
+		leaderworkersetv1.ConditionReconciling,
+	}
+	if diff := cmp.Diff(want, holds); diff != "" {
+		t.Errorf("conditions that are True (-want +got):\n%s", diff)
+	}
+	events := []string{leaderworkersetv1.ReasonGroupsProgressing, leaderworkersetv1.ReasonFailedUpdate}
+	if diff := cmp.Diff(events, reasons(got)); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

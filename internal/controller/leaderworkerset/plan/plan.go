@@ -27,9 +27,8 @@ type Memory struct {
 	// Incarnations are those that passes over the groups observed, by index.
 	Incarnations map[int32]restart.Incarnation
 
-	// UnschedulableWorkers are the groups that have workers which no node can take, and why, by index. Passes over the
-	// groups observe that.
-	UnschedulableWorkers map[int32]string
+	// Faults are what keeps pods of the groups from being ready, by index. Passes over the groups observe that.
+	Faults map[int32]snapshot.Faults
 
 	// WorkerCounts are the workers that passes over the groups counted, by index.
 	WorkerCounts map[int32]snapshot.WorkerCount
@@ -58,6 +57,9 @@ type Options struct {
 	// StatusInterval is how often a status is written that only counts on.
 	StatusInterval write.Interval
 
+	// TextInterval is how often a status is written that only explains the same reasons of the same pods in other words.
+	TextInterval time.Duration
+
 	// Restarts shape restarts.
 	Restarts restart.Options
 }
@@ -67,6 +69,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		StatusInterval: write.Interval{Min: time.Second, PerGroup: 4 * time.Millisecond, Max: 5 * time.Second},
+		TextInterval:   time.Minute,
 		Restarts:       restart.DefaultOptions(),
 	}
 }
@@ -113,7 +116,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	released := release.Next(release.Input{
 		Set: set, Key: current.key,
 		Failed:               restart.Failed(set.Groups, memory.Incarnations, record.Entries),
-		UnschedulableWorkers: memory.UnschedulableWorkers,
+		UnschedulableWorkers: unschedulable(memory.Faults),
 	})
 	restarts := restart.Next(restart.Input{
 		Set:           set,
@@ -129,14 +132,14 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	})
 	children := childrenOf(set, current, &released, &restarts)
 	next, statusEvents := status.Next(status.Input{
-		Set:                  set,
-		Revision:             current.key,
-		Release:              released,
-		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
-		Crashes:              restarts.Crashes,
-		UnschedulableWorkers: memory.UnschedulableWorkers,
-		Unrecorded:           restarts.Unrecorded,
-		Now:                  metav1.NewTime(now),
+		Set:        set,
+		Revision:   current.key,
+		Release:    released,
+		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
+		Crashes:    restarts.Crashes,
+		Faults:     memory.Faults,
+		Unrecorded: restarts.Unrecorded,
+		Now:        metav1.NewTime(now),
 	})
 	next, wait := delayed(set.LWS, next, memory.StatusWrittenAt, now, options)
 	return Set{
@@ -147,7 +150,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		StatusEvents: statusEvents,
 		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts),
 		Record:       record,
-		RequeueAfter: restart.Earlier(restarts.RequeueAfter, wait),
+		RequeueAfter: restart.Earlier(restart.Earlier(restarts.RequeueAfter, wait), status.UntilStalled(&next, now)),
 		Reason:       released.Reason,
 	}, nil
 }
@@ -160,6 +163,17 @@ func recordOf(set *snapshot.Set) string {
 	return set.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
 }
 
+// unschedulable returns the groups that have pods which no node can take, and why.
+func unschedulable(faults map[int32]snapshot.Faults) map[int32]string {
+	groups := map[int32]string{}
+	for index := range faults {
+		if why := faults[index].Unschedulable(); why != "" {
+			groups[index] = why
+		}
+	}
+	return groups
+}
+
 // waitForReclaim returns the plan of a pass that can say nothing about groups before its writes are made.
 func waitForReclaim(
 	set *snapshot.Set, memory *Memory, record restart.StoredRecord, writes []write.Write, now time.Time,
@@ -167,7 +181,8 @@ func waitForReclaim(
 	next, events := status.Unchanged(status.Input{Set: set, Obstacles: memory.Obstacles, Now: metav1.NewTime(now)})
 	return Set{
 		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
-		Reason: "objects of the set have to be reclaimed first",
+		RequeueAfter: status.UntilStalled(&next, now),
+		Reason:       "objects of the set have to be reclaimed first",
 	}
 }
 
@@ -264,15 +279,21 @@ func nextLeaders(
 }
 
 // delayed returns the status to write now, and when to look at it again: the present one if the next is not urgent,
-// counts only a part of the groups, and another one was written just before.
+// counts only a part of the groups, and another one was written just before. New texts alone wait for longer.
 func delayed(
 	lws *leaderworkersetv1.LeaderWorkerSet, next leaderworkersetv1.LeaderWorkerSetStatus,
 	writtenAt, now time.Time, options *Options,
 ) (leaderworkersetv1.LeaderWorkerSetStatus, time.Duration) {
 	before, replicas := lws.Status, *lws.Spec.Replicas
-	wait := options.StatusInterval.For(replicas) - now.Sub(writtenAt)
+	interval := options.StatusInterval.For(replicas)
+	onlyTexts := status.DifferInTexts(&before, &next)
+	if onlyTexts {
+		interval = options.TextInterval
+	}
+	wait := interval - now.Sub(writtenAt)
 	complete := next.Replicas == replicas && next.ReadyReplicas == replicas && next.UpdatedReplicas == replicas
-	if wait <= 0 || complete || status.IsUrgent(&before, &next) || equality.Semantic.DeepEqual(before, next) {
+	urgent := (complete && !onlyTexts) || status.IsUrgent(&before, &next)
+	if wait <= 0 || urgent || equality.Semantic.DeepEqual(before, next) {
 		return next, 0
 	}
 	return before, wait

@@ -482,7 +482,7 @@ func TestForSetDelaysTheStatus(t *testing.T) {
 		{"300 ms ago, and the set has changed since", 300 * time.Millisecond, func(s *world) { s.LWS.Generation++ }, 1, 0},
 		{"300 ms ago, and there is an obstacle since", 300 * time.Millisecond, func(s *world) {
 			s.memory.Obstacles = []status.Obstacle{{Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
-		}, 1, 0},
+		}, 1, 5 * time.Minute}, // Then the set is stalled.
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			observed := settled(t, newSet())
@@ -498,6 +498,47 @@ func TestForSetDelaysTheStatus(t *testing.T) {
 			if got := planned.Status.ReadyReplicas; got != tc.want || planned.RequeueAfter != tc.wait {
 				t.Errorf("got %d ready replicas and another pass after %s, want %d and %s",
 					got, planned.RequeueAfter, tc.want, tc.wait)
+			}
+		})
+	}
+}
+
+// TestForSetDelaysTexts changes what a status says of the same pods. It is written a minute after the status before.
+func TestForSetDelaysTexts(t *testing.T) {
+	const before, after = "0/3 nodes are available", "0/4 nodes are available"
+	faults := func(text string, pods ...string) map[int32]snapshot.Faults {
+		list := []snapshot.Fault{{Reason: leaderworkersetv1.UnreadyUnschedulable, Pods: pods, Text: text}}
+		return map[int32]snapshot.Faults{1: {Leader: "leader-1", List: list}}
+	}
+	for _, tc := range []struct {
+		name string
+		ago  time.Duration // since the status was written
+		next map[int32]snapshot.Faults
+		want string
+		wait time.Duration
+	}{
+		{"the same", time.Second, faults(before, "llama-1-1"), "llama-1-1: " + before, 0},
+		{"another text, 20 s ago", 20 * time.Second, faults(after, "llama-1-1"), "llama-1-1: " + before, 40 * time.Second},
+		{"another text, a minute ago", time.Minute, faults(after, "llama-1-1"), "llama-1-1: " + after, 0},
+		{
+			"another pod, 2 s ago", 2 * time.Second, faults(before, "llama-1-1", "llama-1-2"),
+			"llama-1-1, llama-1-2: " + before, 0,
+		},
+		{
+			"another pod, 300 ms ago", 300 * time.Millisecond, faults(before, "llama-1-1", "llama-1-2"),
+			"llama-1-1: " + before, 700 * time.Millisecond,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			observed := settled(t, newSet())
+			observed.Groups[1].Leader.UID = "leader-1"
+			observed.Groups[1].Leader.Status.Conditions = nil
+			observed.memory.Faults = faults(before, "llama-1-1")
+			observed.LWS.Status = forSet(t, observed).Status
+			observed.memory.StatusWrittenAt, observed.memory.Faults = now.Add(-tc.ago), tc.next
+			planned := forSet(t, observed)
+			if got := planned.Status.UnreadyGroups[0].Message; got != tc.want || planned.RequeueAfter != tc.wait {
+				t.Errorf("got %q and another pass after %s, want %q and %s", got, planned.RequeueAfter, tc.want, tc.wait)
 			}
 		})
 	}

@@ -4,10 +4,6 @@
 package snapshot
 
 import (
-	"cmp"
-	"slices"
-	"strings"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,24 +92,6 @@ func (m *GroupMembers) Orphans() []*corev1.Pod {
 		}
 	}
 	return orphans
-}
-
-// Unschedulable returns which workers no node can take, and why: "llama-1-2, llama-1-3: 0/24 nodes are available". It
-// is empty if there are none.
-func (m *GroupMembers) Unschedulable() string {
-	var names []string
-	message := ""
-	for _, pod := range m.WorkerPods {
-		if why := Unschedulable(pod); why != "" && pod.DeletionTimestamp == nil && m.isWorkerName(pod.Name) {
-			names = append(names, pod.Name)
-			message = cmp.Or(message, why)
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ") + ": " + message
 }
 
 // PreviousWorkers counts the worker pods of earlier incarnations of the group: those that have the name of a worker,

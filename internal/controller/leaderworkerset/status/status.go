@@ -41,8 +41,8 @@ type Input struct {
 	// Crashes are the groups that crashed, by index.
 	Crashes map[int32]restart.Crash
 
-	// UnschedulableWorkers are the groups that have workers which no node can take, and why, by index.
-	UnschedulableWorkers map[int32]string
+	// Faults are what keeps pods of the groups from being ready, by index, as passes over the groups observed it.
+	Faults map[int32]snapshot.Faults
 
 	// Unrecorded says that a group is ready of which the record says nothing yet. Available has to wait for that.
 	Unrecorded bool
@@ -81,26 +81,37 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 
 	counted := count(in)
 	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
-	for _, condition := range conditions(in, counted, progressOf(in)) {
-		condition.ObservedGeneration = in.Set.LWS.Generation
-		condition.LastTransitionTime = in.Now
-		meta.SetStatusCondition(&next.Conditions, condition)
-	}
+	next.UpdateRevision = in.Revision
+	setConditions(in, &next.Conditions, conditions(in, counted, progressOf(in)))
 	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionDegraded,
 		leaderworkersetv1.ReasonReplicaRestartBudgetExceeded, degradedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	setProgress(in, &next.Conditions)
 	return next, events(before.Conditions, next.Conditions)
 }
 
 // Unchanged returns the status as it was, but for obstacles, and the events of that. It is for a pass that can't say
-// the rest yet.
+// the rest yet. If the set has no conditions yet and there is an obstacle, the set is Progressing.
 func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	next := *in.Set.LWS.Status.DeepCopy()
 	reason, message := replicaFailure(in.Obstacles)
+	if message != "" && meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionProgressing) == nil {
+		setConditions(in, &next.Conditions, unknown())
+	}
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	setProgress(in, &next.Conditions)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
+}
+
+// setConditions sets conditions as of this pass.
+func setConditions(in Input, conditions *[]metav1.Condition, latest []metav1.Condition) {
+	for _, condition := range latest {
+		condition.ObservedGeneration = in.Set.LWS.Generation
+		condition.LastTransitionTime = in.Now
+		meta.SetStatusCondition(conditions, condition)
+	}
 }
 
 // IsUrgent reports whether a status has to be written at once: it is of another generation, or differs in more than
@@ -202,6 +213,18 @@ func conditions(in Input, c counts, p progress) []metav1.Condition {
 		condition(leaderworkersetv1.ConditionProgressing, !available, progressing, ready, message),
 		condition(leaderworkersetv1.ConditionUpdateInProgress, updating,
 			leaderworkersetv1.ReasonGroupsUpdating, upToDate, rolloutMessage(in, c, p)),
+	}
+}
+
+// unknown returns the conditions of a set whose groups aren't known yet.
+func unknown() []metav1.Condition {
+	const message = "objects of the set have to be reclaimed first"
+	ready, progressing := leaderworkersetv1.ReasonAllGroupsReady, leaderworkersetv1.ReasonGroupsProgressing
+	return []metav1.Condition{
+		condition(leaderworkersetv1.ConditionAvailable, false, ready, progressing, message),
+		condition(leaderworkersetv1.ConditionProgressing, true, progressing, ready, message),
+		condition(leaderworkersetv1.ConditionUpdateInProgress, false,
+			leaderworkersetv1.ReasonGroupsUpdating, leaderworkersetv1.ReasonAllGroupsUpToDate, message),
 	}
 }
 
@@ -324,6 +347,8 @@ func eventType(previous *metav1.Condition, condition metav1.Condition) string {
 	wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
 	held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
 	switch {
+	case isProgress(condition):
+		return ""
 	case held && wasTrue:
 		return corev1.EventTypeNormal
 	case condition.Status != metav1.ConditionTrue:

@@ -140,8 +140,9 @@ func TestConditions(t *testing.T) {
 			if isTrue(got.Conditions, progressing) == isTrue(got.Conditions, available) {
 				t.Error("not exactly one of Available and Progressing is True")
 			}
-			if len(got.Conditions) != 3 {
-				t.Errorf("got %d conditions, want 3", len(got.Conditions))
+			reconciling := isTrue(got.Conditions, leaderworkersetv1.ConditionReconciling)
+			if want := isTrue(got.Conditions, progressing); reconciling != want {
+				t.Errorf("Reconciling is True: %t, want %t as of Progressing", reconciling, want)
 			}
 		})
 	}
@@ -250,6 +251,8 @@ func TestUnchangedStatusKeepsItsTimes(t *testing.T) {
 	in := newInput(2, "nw")
 	in.Obstacles = []status.Obstacle{{Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate, Message: "quota"}}
 	writeEarlier(in)
+	in.Set.LWS.Status, _ = status.Next(in) // Stalled by now.
+	in.Now = metav1.NewTime(now.Add(time.Hour))
 	got, events := status.Next(in)
 	if diff := cmp.Diff(in.Set.LWS.Status, got); diff != "" {
 		t.Errorf("status an hour later (-before +after):\n%s", diff)
@@ -408,21 +411,6 @@ func TestEventsAreInOrder(t *testing.T) {
 	}
 }
 
-// TestGatedLeader gates a leader until its previous group is deleted, and gates one for another controller.
-func TestGatedLeader(t *testing.T) {
-	for gate, want := range map[string]leaderworkersetv1.UnreadyReason{
-		leaderworkersetv1.PreviousGroupSchedulingGate: leaderworkersetv1.UnreadyPreviousGroup,
-		"example.com/quota":                           leaderworkersetv1.UnreadyLeader,
-	} {
-		in := newInput(1, "w")
-		in.Set.Groups[0].Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: gate}}
-		next, _ := status.Next(in)
-		if len(next.UnreadyGroups) != 1 || next.UnreadyGroups[0].Reason != want {
-			t.Errorf("gate %s: got %+v, want reason %s", gate, next.UnreadyGroups, want)
-		}
-	}
-}
-
 func TestIsUrgent(t *testing.T) {
 	type set = leaderworkersetv1.LeaderWorkerSetStatus
 	for _, tc := range []struct {
@@ -437,6 +425,11 @@ func TestIsUrgent(t *testing.T) {
 		{"a condition's message", func(s *set) { s.Conditions[0].Message = "2 of 3 groups are ready" }, false},
 		{"a condition's status", func(s *set) { s.Conditions[0].Status = metav1.ConditionTrue }, true},
 		{"a condition's reason", func(s *set) { s.Conditions[0].Reason = leaderworkersetv1.ReasonHeldByPartition }, true},
+		{"stalled", func(s *set) {
+			meta.SetStatusCondition(&s.Conditions, metav1.Condition{
+				Type: leaderworkersetv1.ConditionStalled, Status: metav1.ConditionTrue,
+			})
+		}, true},
 		{"another obstacle", func(s *set) { s.Conditions[1].Message = "quota" }, true},
 		{"no more obstacle", func(s *set) { s.Conditions = s.Conditions[:1] }, true},
 	} {

@@ -6,6 +6,9 @@ package status
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -25,7 +28,8 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 		if len(unready) == leaderworkersetv1.MaxUnreadyGroups {
 			break
 		}
-		reason, message := why(in, index, existing)
+		before := entryOf(in.Set.LWS.Status.UnreadyGroups, index)
+		reason, message := why(in, index, existing, before)
 		if reason == "" {
 			continue
 		}
@@ -33,20 +37,27 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 			Index: index, Reason: reason, Message: shortened(message, maxUnreadyMessage),
 			Since: in.Now, Restarts: in.Crashes[index].Restarts,
 		}
-		before := slices.IndexFunc(in.Set.LWS.Status.UnreadyGroups, func(known leaderworkersetv1.UnreadyGroup) bool {
-			return known.Index == index && known.Reason == reason
-		})
-		if before >= 0 {
-			entry.Since = in.Set.LWS.Status.UnreadyGroups[before].Since
+		if before.Reason == reason {
+			entry.Since = before.Since
 		}
 		unready = append(unready, entry)
 	}
 	return unready
 }
 
-// why returns why a group isn't ready; no reason if it is.
+// entryOf returns the entry of a group; an empty one if there is none.
+func entryOf(unready []leaderworkersetv1.UnreadyGroup, index int32) leaderworkersetv1.UnreadyGroup {
+	for _, entry := range unready {
+		if entry.Index == index {
+			return entry
+		}
+	}
+	return leaderworkersetv1.UnreadyGroup{}
+}
+
+// why returns why a group isn't ready; no reason if it is. before is the group's entry in the present status.
 func why(
-	in Input, index int32, existing map[int32]snapshot.Group,
+	in Input, index int32, existing map[int32]snapshot.Group, before leaderworkersetv1.UnreadyGroup,
 ) (reason leaderworkersetv1.UnreadyReason, message string) {
 	group, exists := existing[index]
 	crashed := in.Crashes[index]
@@ -67,15 +78,74 @@ func why(
 	case snapshot.WaitsForPreviousGroup(group.Leader):
 		return leaderworkersetv1.UnreadyPreviousGroup,
 			"the leader pod waits for the pods of the group's previous incarnation to be gone"
-	case snapshot.Unschedulable(group.Leader) != "":
-		return leaderworkersetv1.UnreadyUnschedulable, snapshot.Unschedulable(group.Leader)
-	case in.UnschedulableWorkers[index] != "":
-		return leaderworkersetv1.UnreadyUnschedulable, in.UnschedulableWorkers[index]
-	case !snapshot.PodReady(group.Leader):
-		return leaderworkersetv1.UnreadyLeader, "the leader pod isn't ready"
-	default:
-		workers := group.Size() - 1
-		return leaderworkersetv1.UnreadyWorkers,
-			fmt.Sprintf("%d of %d workers are ready", min(group.ReadyWorkers(), workers), workers)
 	}
+	if reason, message := faulty(in, group, before); reason != "" {
+		return reason, message
+	}
+	if !snapshot.PodReady(group.Leader) {
+		return leaderworkersetv1.UnreadyLeader, "the leader pod isn't ready"
+	}
+	workers := group.Size() - 1
+	return leaderworkersetv1.UnreadyWorkers,
+		fmt.Sprintf("%d of %d workers are ready", min(group.ReadyWorkers(), workers), workers)
+}
+
+// faulty returns what keeps pods of a group from being ready: the reason of the first fault, and the texts of all. An
+// operator that has just started hasn't observed the group yet: then the status stays as it is.
+func faulty(
+	in Input, group snapshot.Group, before leaderworkersetv1.UnreadyGroup,
+) (reason leaderworkersetv1.UnreadyReason, message string) {
+	switch faults := in.Faults[group.Index]; {
+	case faults.Leader != group.Leader.UID && snapshot.IsFault(before.Reason):
+		return before.Reason, before.Message
+	case faults.Leader != group.Leader.UID || len(faults.List) == 0:
+		return "", ""
+	default:
+		return faults.List[0].Reason, faultMessage(faults.List)
+	}
+}
+
+// maxNamedPods bounds how many pods a message names for one fault.
+const maxNamedPods = 3
+
+// podsEnd ends the names of pods in a message.
+const podsEnd = ": "
+
+// faultMessage says what is wrong with which pods: "llama-1-2, llama-1-3: 0/24 nodes are available".
+func faultMessage(faults []snapshot.Fault) string {
+	texts := make([]string, 0, len(faults))
+	for _, fault := range faults {
+		named := strings.Join(fault.Pods[:min(len(fault.Pods), maxNamedPods)], ", ")
+		if more := len(fault.Pods) - maxNamedPods; more > 0 {
+			named += fmt.Sprintf(" and %d more", more)
+		}
+		texts = append(texts, named+podsEnd+fault.Text)
+	}
+	return strings.Join(texts, "; ")
+}
+
+// DifferInTexts reports whether two statuses differ in nothing but the texts of unready groups: their reasons, and the
+// pods that their messages name first, are the same.
+func DifferInTexts(before, next *leaderworkersetv1.LeaderWorkerSetStatus) bool {
+	if len(before.UnreadyGroups) != len(next.UnreadyGroups) {
+		return false
+	}
+	same := *next
+	same.UnreadyGroups = slices.Clone(next.UnreadyGroups)
+	for i := range same.UnreadyGroups {
+		known, entry := &before.UnreadyGroups[i], &same.UnreadyGroups[i]
+		if podsOf(known.Message) == podsOf(entry.Message) {
+			entry.Message = known.Message
+		}
+	}
+	return !equality.Semantic.DeepEqual(before, next) && equality.Semantic.DeepEqual(before, &same)
+}
+
+// podsOf returns the pods that a message names first; empty if it names none.
+func podsOf(message string) string {
+	pods, _, found := strings.Cut(message, podsEnd)
+	if !found {
+		return ""
+	}
+	return pods
 }
