@@ -36,7 +36,7 @@ func TestSample(t *testing.T) {
 	namespace := newNamespace(t)
 	restrict(t, namespace)
 	lws := sample(t)
-	lws.Namespace = namespace
+	lws.Namespace, lws.Labels = namespace, map[string]string{"team": "inference"}
 	create(t, lws)
 	untilAvailable(t, lws)
 	untilNamed(t, podsIn(namespace), podNames(sampleName, 3, 4)...)
