@@ -130,8 +130,8 @@ func TestRefusedManifestsOfOthers(t *testing.T) {
 	}
 }
 
-// TestGangsAreKept stores a set that asks for gangs while no webhook is there. The API server keeps every word of it, so
-// that the operator reports it, and another controller finds it.
+// TestGangsAreKept stores a set that asks for gangs while no webhook is there. The API server keeps every word of it,
+// so that the operator reports it, and another controller finds it.
 func TestGangsAreKept(t *testing.T) {
 	t.Parallel()
 	set := newSet(t, newNamespace(t, webhooksOff), "set", `{scheduling: {replica: {schedulingPolicy: {gang: {}}}}}`)

@@ -96,7 +96,7 @@ func podOf(
 	return pod
 }
 
-// samplesAndExamples returns the sets of config/samples and those that the bundle shows on OperatorHub, by their source.
+// samplesAndExamples returns the sets of config/samples and those that the bundle shows on OperatorHub, by source.
 func samplesAndExamples(t *testing.T) map[string]*leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
 	sets := map[string]*leaderworkersetv1.LeaderWorkerSet{}

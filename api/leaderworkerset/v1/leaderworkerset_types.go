@@ -187,8 +187,8 @@ const (
 )
 
 // Scheduling is how groups are scheduled as gangs. The webhook rejects it, and the operator leaves a set alone that has
-// it. The schema keeps what another controller's CRD admitted before, and has no limits: the API server would apply them
-// to every edit of such a set, because it can't compare fields that the schema doesn't name.
+// it. The schema keeps what another controller's CRD admitted before, and has no limits: the API server would apply
+// them to every edit of such a set, because it can't compare fields that the schema doesn't name.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type Scheduling struct{}

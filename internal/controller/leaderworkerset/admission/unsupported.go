@@ -17,8 +17,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// explainsUnsupported rejects sets that ask for what only other controllers do, and says why. The schema rejects most of
-// them as well, but gives no reason. The API server calls this handler, as any that fills in defaults, before it checks
+// explainsUnsupported rejects sets that ask for what only other controllers do, and says why. The schema rejects most
+// of them as well, but gives no reason. The API server calls this handler, as any that fills in defaults, before it checks
 // the schema.
 type explainsUnsupported struct {
 	decoder ctrladmission.Decoder
@@ -45,8 +45,8 @@ func (h explainsUnsupported) Handle(ctx context.Context, request ctrladmission.R
 	return h.Handler.Handle(ctx, request)
 }
 
-// checkSupported rejects what a set newly asks for and the operator doesn't do. A value that the set has already passes,
-// as it does with the schema: otherwise nobody could edit or delete a set that another controller's CRD admitted.
+// checkSupported rejects what a set newly asks for and the operator doesn't do. A value that the set has already
+// passes, as it does with the schema: otherwise nobody could edit or delete a set that another controller's CRD admitted.
 func checkSupported(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	if lws.DeletionTimestamp != nil {
 		return nil
