@@ -18,8 +18,8 @@ import (
 )
 
 // explainsUnsupported rejects sets that ask for what only other controllers do, and says why. The schema rejects most
-// of them as well, but gives no reason. The API server calls this handler, as any that fills in defaults, before it checks
-// the schema.
+// of them as well, but gives no reason. The API server calls this handler, as any that fills in defaults, before it
+// checks the schema.
 type explainsUnsupported struct {
 	decoder ctrladmission.Decoder
 	ctrladmission.Handler
