@@ -344,11 +344,20 @@ KUBECTL_TARGET := $(filter $(BIN)/%,$(KUBECTL))
 
 .PHONY: install
 install: $(KUBECTL_TARGET) ## Install the CRD in the cluster that kubectl is set to.
-	$(KUBECTL) apply -f config/crd/bases
+	$(KUBECTL) apply -k config/crd
+
+# delete: uninstall deletes the CRD although there are LeaderWorkerSets.
+CONFIRM ?=
 
 .PHONY: uninstall
-uninstall: $(KUBECTL_TARGET) ## Remove the CRD, and with it every LeaderWorkerSet.
-	$(KUBECTL) delete --ignore-not-found -f config/crd/bases
+uninstall: $(KUBECTL_TARGET) ## Remove the CRD. With CONFIRM=delete also if there are LeaderWorkerSets: they and their pods are deleted.
+	@sets=$$($(KUBECTL) get leaderworkersets.leaderworkerset.x-k8s.io --all-namespaces --no-headers --ignore-not-found \
+			2>&1) || { [[ $$sets == *"doesn't have a resource type"* ]] && sets=; } || { echo "$$sets" >&2; exit 1; }; \
+		if [[ -n $$sets && '$(CONFIRM)' != delete ]]; then \
+			echo 'The CRD stays. With it, these LeaderWorkerSets and all their pods would be deleted:' >&2; \
+			echo "$$sets" >&2; echo "To delete them all: make uninstall CONFIRM=delete" >&2; exit 1; \
+		fi
+	$(KUBECTL) delete --ignore-not-found -k config/crd
 
 # The kustomization to deploy: default, or certmanager for a cluster that has cert-manager.
 CONFIG ?= default
@@ -366,23 +375,34 @@ patches:
 endef
 export DEPLOY_OVERLAY
 
+# The same without the CRD.
+define UNDEPLOY_OVERLAY
+resources:
+- ../deploy
+components:
+- ../../config/without-crd
+endef
+export UNDEPLOY_OVERLAY
+
 .PHONY: deploy-overlay
 deploy-overlay: $(KUSTOMIZE)
-	mkdir -p $(BIN)/deploy
+	mkdir -p $(BIN)/deploy $(BIN)/undeploy
 	echo "$$DEPLOY_OVERLAY" > $(BIN)/deploy/kustomization.yaml
+	echo "$$UNDEPLOY_OVERLAY" > $(BIN)/undeploy/kustomization.yaml
 
 .PHONY: build-installer
-build-installer: deploy-overlay ## Write all that deploy applies into one file: dist/install.yaml.
+build-installer: deploy-overlay ## Write what deploy applies and what undeploy deletes into dist/install.yaml and dist/uninstall.yaml.
 	mkdir -p dist
 	$(KUSTOMIZE) build $(BIN)/deploy > dist/install.yaml
+	$(KUSTOMIZE) build $(BIN)/undeploy > dist/uninstall.yaml
 
 .PHONY: deploy
 deploy: deploy-overlay $(KUBECTL_TARGET) ## Deploy the operator with image IMG, by cert-manager's certificates if CONFIG=certmanager.
 	$(KUSTOMIZE) build $(BIN)/deploy | $(KUBECTL) apply -f -
 
 .PHONY: undeploy
-undeploy: $(KUSTOMIZE) $(KUBECTL_TARGET) ## Remove the operator, its CRD, and with it every LeaderWorkerSet.
-	$(KUSTOMIZE) build config/$(CONFIG) | $(KUBECTL) delete --ignore-not-found -f -
+undeploy: deploy-overlay $(KUBECTL_TARGET) ## Remove the operator. The CRD, the LeaderWorkerSets and their pods stay: see uninstall.
+	$(KUSTOMIZE) build $(BIN)/undeploy | $(KUBECTL) delete --ignore-not-found -f -
 
 ##@ Tools
 

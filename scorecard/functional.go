@@ -134,7 +134,7 @@ func newSet(namespace string) *leaderworkersetv1.LeaderWorkerSet {
 				Size: ptr.To[int32](groupSize),
 				WorkerTemplate: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 					SecurityContext: &corev1.PodSecurityContext{
-						RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](65535),
+						RunAsNonRoot:   ptr.To(true),
 						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 					},
 					Containers: []corev1.Container{{

@@ -16,7 +16,9 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -32,8 +34,9 @@ const (
 func TestSample(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
+	restrict(t, namespace)
 	lws := sample(t)
-	lws.Namespace = namespace
+	lws.Namespace, lws.Labels = namespace, map[string]string{"team": "inference"}
 	create(t, lws)
 	untilAvailable(t, lws)
 	untilNamed(t, podsIn(namespace), podNames(sampleName, 3, 4)...)
@@ -56,6 +59,16 @@ func TestSample(t *testing.T) {
 	}
 	checkSampleService(t, lws, listed(t, servicesIn(namespace))[0])
 	checkSampleStatus(t, lws)
+}
+
+// restrict makes the API server refuse pods in a namespace that the Pod Security Standard "restricted" doesn't allow.
+func restrict(t *testing.T, name string) {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	label := []byte(`{"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}`)
+	if err := suite.client.Patch(t.Context(), namespace, client.RawPatch(types.MergePatchType, label)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // sample returns the set of config/samples.

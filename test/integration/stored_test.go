@@ -142,6 +142,14 @@ var storedSets = []struct {
 			},
 		},
 	},
+	{
+		"groups without an index", "hash", `{groupIdentity: Hash, groupReplacementPolicy: Immediate}`,
+		[]string{`{groupReplacementPolicy: PostTermination}`, `{groupIdentity: Ordinal}`, `{groupIdentity: null}`},
+		[]edited{{`{groupIdentity: Random}`, refusal{"spec.groupIdentity", `supported values: "Ordinal"`}}},
+	},
+	{
+		"gangs", "gangs", `{scheduling: {replica: {schedulingPolicy: {gang: {}}}}}`, []string{`{scheduling: null}`}, nil,
+	},
 }
 
 // edited is an edit of a spec and its refusal.
@@ -273,7 +281,8 @@ func installOlderCRD(t *testing.T) (crd *unstructured.Unstructured, group string
 	return crd, group
 }
 
-// loosen removes the rules and the required fields of subGroupPolicy from a schema.
+// loosen removes from a schema the rules, the required fields of subGroupPolicy, and the enumerations that other
+// controllers have more values in.
 func loosen(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -284,6 +293,11 @@ func loosen(node any) {
 		delete(node, "x-kubernetes-validations")
 		if policy, ok := node["subGroupPolicy"].(map[string]any); ok {
 			delete(policy, "required")
+		}
+		for _, name := range []string{"groupIdentity", "groupReplacementPolicy"} {
+			if field, ok := node[name].(map[string]any); ok {
+				delete(field, "enum")
+			}
 		}
 		for _, value := range node {
 			loosen(value)

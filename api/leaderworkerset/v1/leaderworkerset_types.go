@@ -134,7 +134,69 @@ type LeaderWorkerSetSpec struct {
 	// +kubebuilder:default=10
 	// +kubebuilder:validation:Minimum=0
 	RevisionHistoryLimit *int32 `json:"revisionHistoryLimit,omitempty"`
+
+	// The fields below are here for manifests that were written for other LeaderWorkerSet controllers. They have no
+	// default in the schema: a default would appear in sets whose manifests don't have the field. Their schemas have
+	// enumerations and no rules: OLM v1 lets a later release widen an enumeration, but not change a rule.
+
+	// groupIdentity defines how groups are named. Ordinal, the default and the only value, names a group by its index.
+	//
+	// +optional
+	GroupIdentity GroupIdentityType `json:"groupIdentity,omitempty"`
+
+	// groupReplacementPolicy defines when the successor of a group is created. PostTermination, the default and the only
+	// value, creates it once all pods of the previous group are gone.
+	//
+	// +optional
+	GroupReplacementPolicy GroupReplacementPolicyType `json:"groupReplacementPolicy,omitempty"`
+
+	// podTerminationPolicy is Default or Parallel. Both mean the same here: all pods of a group stop in parallel, so that
+	// a group stops within one termination grace period.
+	//
+	// +optional
+	PodTerminationPolicy PodTerminationPolicyType `json:"podTerminationPolicy,omitempty"`
+
+	// scheduling asks for gang scheduling of groups. The operator can't do that yet, and rejects any value.
+	//
+	// +optional
+	Scheduling *Scheduling `json:"scheduling,omitempty"`
 }
+
+// GroupIdentityType defines how groups are named.
+//
+// +kubebuilder:validation:Enum=Ordinal
+type GroupIdentityType string
+
+// GroupIdentityOrdinal names groups by their index.
+const GroupIdentityOrdinal GroupIdentityType = "Ordinal"
+
+// GroupReplacementPolicyType defines when the successor of a group is created.
+//
+// +kubebuilder:validation:Enum=PostTermination
+type GroupReplacementPolicyType string
+
+// GroupReplacementPostTermination creates the successor of a group once all pods of the group are gone.
+const GroupReplacementPostTermination GroupReplacementPolicyType = "PostTermination"
+
+// PodTerminationPolicyType defines in which order the pods of a group stop.
+//
+// +kubebuilder:validation:Enum=Default;Parallel
+type PodTerminationPolicyType string
+
+const (
+	// DefaultPodTerminationPolicy stops the pods of a group in parallel.
+	DefaultPodTerminationPolicy PodTerminationPolicyType = "Default"
+
+	// ParallelPodTerminationPolicy stops the pods of a group in parallel.
+	ParallelPodTerminationPolicy PodTerminationPolicyType = "Parallel"
+)
+
+// Scheduling is how groups are scheduled as gangs. The webhook rejects it, and the operator leaves a set alone that has
+// it. The schema keeps what another controller's CRD admitted before, and has no limits: the API server would apply
+// them to every edit of such a set, because it can't compare fields that the schema doesn't name.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type Scheduling struct{}
 
 // LeaderWorkerTemplate defines the pods of a group.
 //

@@ -26,14 +26,15 @@ const MaxHops = 2
 //   - a package whose default channel doesn't exist;
 //   - a channel with two entries of the same name;
 //   - a channel without exactly one head, which is an entry that no other entry replaces;
+//   - a channel whose head is deprecated, so that a new installation would be of that version;
 //   - an entry that replaces one that isn't in the channel or isn't older, so that there are no loops;
-//   - a skipRange other than ">=<version> <<version>", from a version of the channel to the entry's own;
+//   - a skipRange other than ">=<version> <<version>", from a version of the package to the entry's own;
 //   - an entry from which no path leads to the head, or only a path of more than MaxHops upgrades.
 func Check(catalog *declcfg.DeclarativeConfig) error {
 	var errs []error
 	inChannel := map[string]bool{}
 	for _, channel := range catalog.Channels {
-		errs = append(errs, checkChannel(channel, catalog.Bundles)...)
+		errs = append(errs, checkChannel(channel, catalog)...)
 		for _, entry := range channel.Entries {
 			inChannel[entry.Name] = true
 		}
@@ -58,18 +59,42 @@ type node struct {
 	version semver.Version
 }
 
-func checkChannel(channel declcfg.Channel, bundles []declcfg.Bundle) []error {
-	nodes, errs := nodesOf(channel, bundles)
+// CheckReleased returns the errors of the channels with a prefix: each of their versions must be released. released
+// reports whether a version is.
+func CheckReleased(catalog *declcfg.DeclarativeConfig, prefix string, released func(semver.Version) bool) error {
+	var errs []error
+	for _, channel := range catalog.Channels {
+		if !strings.HasPrefix(channel.Name, prefix) {
+			continue
+		}
+		nodes, _ := nodesOf(channel, catalog.Bundles) // Check reports the errors.
+		for _, n := range nodes {
+			if !released(n.version) {
+				errs = append(errs, fmt.Errorf("channel %s: %s isn't released", channel.Name, n.Name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkChannel(channel declcfg.Channel, catalog *declcfg.DeclarativeConfig) []error {
+	nodes, errs := nodesOf(channel, catalog.Bundles)
 	for _, n := range nodes {
 		if err := checkReplaces(n, nodes); err != nil {
 			errs = append(errs, err)
 		}
-		if err := checkSkipRange(n, nodes); err != nil {
+		if err := checkSkipRange(n, channel.Package, catalog.Bundles); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	if heads := headsOf(nodes); len(heads) != 1 {
+	heads := headsOf(nodes)
+	if len(heads) != 1 {
 		errs = append(errs, fmt.Errorf("want one head, got %v", heads))
+	}
+	for _, head := range heads {
+		if deprecated(catalog, channel.Package, head) {
+			errs = append(errs, fmt.Errorf("the head %s is deprecated", head))
+		}
 	}
 	if len(errs) == 0 { // Paths through a broken graph are meaningless.
 		errs = checkPaths(nodes)
@@ -121,7 +146,7 @@ func checkReplaces(n node, nodes []node) error {
 // bounded matches a range between two versions.
 var bounded = regexp.MustCompile(`^>=(\S+) <(\S+)$`)
 
-func checkSkipRange(n node, nodes []node) error {
+func checkSkipRange(n node, pkg string, bundles []declcfg.Bundle) error {
 	if n.SkipRange == "" {
 		return nil
 	}
@@ -133,8 +158,9 @@ func checkSkipRange(n node, nodes []node) error {
 	if err != nil {
 		return fmt.Errorf("%s: skipRange %q: %w", n.Name, n.SkipRange, err)
 	}
-	if !slices.ContainsFunc(nodes, func(other node) bool { return other.version.EQ(from) && from.LT(n.version) }) {
-		return fmt.Errorf("%s: skipRange %q doesn't begin with an older version of the channel", n.Name, n.SkipRange)
+	isFrom := func(b declcfg.Bundle) bool { return b.Package == pkg && b.Name == pkg+".v"+from.String() }
+	if !slices.ContainsFunc(bundles, isFrom) || from.GE(n.version) {
+		return fmt.Errorf("%s: skipRange %q doesn't begin with an older version of the package", n.Name, n.SkipRange)
 	}
 	if bounds[2] != n.version.String() {
 		return fmt.Errorf("%s: skipRange %q doesn't end with the version itself", n.Name, n.SkipRange)
@@ -152,6 +178,16 @@ func headsOf(nodes []node) []string {
 		}
 	}
 	return heads
+}
+
+// deprecated reports whether a bundle of a package is deprecated.
+func deprecated(catalog *declcfg.DeclarativeConfig, pkg, bundle string) bool {
+	isBundle := func(entry declcfg.DeprecationEntry) bool {
+		return entry.Reference.Schema == declcfg.SchemaBundle && entry.Reference.Name == bundle
+	}
+	return slices.ContainsFunc(catalog.Deprecations, func(d declcfg.Deprecation) bool {
+		return d.Package == pkg && slices.ContainsFunc(d.Entries, isBundle)
+	})
 }
 
 // checkPaths counts the upgrades from each entry to the head. At each entry, OLM takes the upgrade to the latest

@@ -10,21 +10,49 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/blang/semver/v4"
 	"github.com/operator-framework/operator-registry/alpha/declcfg"
 )
 
-// TestCatalog checks the catalog of this repository.
+// TestCatalog checks the catalog of this repository. Stable channels hold versions only that are frozen and that users
+// may install.
 func TestCatalog(t *testing.T) {
-	catalog, err := declcfg.LoadFS(t.Context(), os.DirFS(filepath.Join("..", "..", "..", "catalog")))
+	root := filepath.Join("..", "..", "..")
+	catalog, err := declcfg.LoadFS(t.Context(), os.DirFS(filepath.Join(root, "catalog")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(catalog.Bundles) < 2 || len(catalog.Channels) < 2 {
-		t.Errorf("%d bundles in %d channels; want two of each at least", len(catalog.Bundles), len(catalog.Channels))
+	if len(catalog.Bundles) < 2 || len(catalog.Channels) < 1 || len(catalog.Deprecations) < 1 {
+		t.Errorf("%d bundles, %d channels, %d deprecations; want two, one and one at least",
+			len(catalog.Bundles), len(catalog.Channels), len(catalog.Deprecations))
 	}
 	if err := Check(catalog); err != nil {
 		t.Error(err)
 	}
+	released := func(version semver.Version) bool {
+		_, err := os.Stat(filepath.Join(root, "releases", version.String()))
+		return err == nil && !deprecated(catalog, "lws-operator", "lws-operator.v"+version.String())
+	}
+	if err := CheckReleased(catalog, "stable-", released); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckReleased(t *testing.T) {
+	const entries = "- {name: a.v1.0.0}\n- {name: a.v1.1.0, replaces: a.v1.0.0}\n"
+	released := func(version semver.Version) bool { return version.Minor == 0 }
+	checkError(t, CheckReleased(parse(t, "stable", entries), "stable", released), "stable: a.v1.1.0 isn't released")
+	checkError(t, CheckReleased(parse(t, "candidate", entries), "stable", released), "")
+}
+
+func TestCheckDeprecatedHead(t *testing.T) {
+	const entries = "- {name: a.v1.0.0}\n- {name: a.v1.1.0, replaces: a.v1.0.0}\n"
+	const deprecation = "---\n{schema: olm.deprecations, package: a, entries: " +
+		"[{reference: {schema: olm.bundle, name: a.v%s}, message: old}]}\n"
+	rest := "- {name: a.v1.2.0, replaces: a.v1.1.0}\n- {name: a.v2.0.0, skips: [a.v1.0.0, a.v1.1.0, a.v1.2.0]}\n"
+	all := entries + rest
+	checkError(t, Check(parse(t, "stable", all+fmt.Sprintf(deprecation, "1.0.0"))), "")
+	checkError(t, Check(parse(t, "stable", all+fmt.Sprintf(deprecation, "2.0.0"))), "the head a.v2.0.0 is deprecated")
 }
 
 func TestCheck(t *testing.T) {
@@ -52,7 +80,7 @@ func TestCheck(t *testing.T) {
 		"from no version": {from: ">=1.0.0 <1.2.0", to: ">=1 <1.2.0",
 			want: "No Major.Minor.Patch elements found"},
 		"from an unknown version": {from: ">=1.0.0 <1.2.0", to: ">=0.1.0 <1.2.0",
-			want: "doesn't begin with an older version of the channel"},
+			want: "doesn't begin with an older version of the package"},
 		"up to another version": {from: ">=1.0.0 <1.2.0", to: ">=1.0.0 <1.3.0",
 			want: "doesn't end with the version itself"},
 		"too far": {from: `, skipRange: ">=1.0.0 <1.2.0"`,

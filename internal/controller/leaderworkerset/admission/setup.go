@@ -52,8 +52,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		elected: mgr.Elected(),
 		options: options,
 	}
+	defaults := explainsUnsupported{decoder, ctrladmission.WithDefaulter(mgr.GetScheme(), sets).Handler}
 	for path, handler := range map[string]ctrladmission.Handler{
-		setDefaultsPath:   undecodableDefaults{decoder, ctrladmission.WithDefaulter(mgr.GetScheme(), sets).Handler},
+		setDefaultsPath:   undecodableDefaults{decoder, defaults},
 		setValidationPath: undecodableValidation{decoder, ctrladmission.WithValidator(mgr.GetScheme(), sets).Handler},
 		podPath:           pods,
 	} {

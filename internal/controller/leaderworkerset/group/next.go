@@ -82,6 +82,7 @@ func next(m *snapshot.GroupMembers) Verdict {
 		leaderIsMissing,
 		leaderIsTerminating,
 		setIsDeleted,
+		setIsUnsupported,
 		leaderIsUninjected,
 		leaderHasWaited,
 	} {
@@ -180,6 +181,15 @@ func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
 		return nil
 	}
 	return wait("the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted")
+}
+
+// setIsUnsupported changes nothing in a group of a set that the operator can't run. The pass over the set reports why.
+func setIsUnsupported(m *snapshot.GroupMembers) *Verdict {
+	unsupported := m.LWS.Spec.Unsupported()
+	if len(unsupported) == 0 {
+		return nil
+	}
+	return wait(unsupported.ToAggregate().Error())
 }
 
 // leaderIsUninjected creates nothing for a leader that was created without the webhook: the group is restarted.

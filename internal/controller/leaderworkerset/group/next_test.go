@@ -121,6 +121,11 @@ func TestNext(t *testing.T) {
 		},
 
 		{
+			"another controller's set", func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.GroupIdentity = "Hash" },
+			func(*members) {}, group.Wait,
+			`spec.groupIdentity: Invalid value: "Hash": must be Ordinal: groups are identified by index here`,
+		},
+		{
 			"leader terminates", unchanged, func(m *members) { m.Leader.DeletionTimestamp = deleted }, group.Wait,
 			"the leader pod is terminating",
 		},

@@ -106,6 +106,9 @@ type Set struct {
 // the time of conditions that change. The error is that the set's own templates can't be written as a revision.
 func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) (Set, error) {
 	record := restart.ReadRecord(recordOf(set), memory.Record)
+	if unsupported := set.LWS.Spec.Unsupported(); len(unsupported) > 0 {
+		return leaveAlone(set, memory, record, unsupported.ToAggregate().Error(), now), nil
+	}
 	if writes, wait := reclaim(set); wait {
 		return waitForReclaim(set, memory, record, writes, now), nil
 	}
@@ -172,6 +175,21 @@ func unschedulable(faults map[int32]snapshot.Faults) map[int32]string {
 		}
 	}
 	return groups
+}
+
+// leaveAlone returns the plan of a pass over a set that another controller's CRD admitted and this operator can't run.
+// Its pods stay as they are: any change would replace them by others.
+func leaveAlone(
+	set *snapshot.Set, memory *Memory, record restart.StoredRecord, unsupported string, now time.Time,
+) Set {
+	obstacle := status.Obstacle{
+		Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate,
+		Message: unsupported + ": the operator leaves the set and its pods as they are",
+	}
+	next, events := status.Unchanged(status.Input{
+		Set: set, Obstacles: []status.Obstacle{obstacle}, Now: metav1.NewTime(now),
+	})
+	return Set{Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record, Reason: obstacle.Message}
 }
 
 // waitForReclaim returns the plan of a pass that can say nothing about groups before its writes are made.

@@ -6,6 +6,7 @@ package plan_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,6 +94,38 @@ func TestForSetOnAnUnchangedWorld(t *testing.T) {
 				t.Errorf("events at rest: %v", events)
 			}
 		})
+	}
+}
+
+// TestForSetWithFieldsOfOtherControllers adds fields to a set at rest that say what happens anyway.
+func TestForSetWithFieldsOfOtherControllers(t *testing.T) {
+	observed := settled(t, newSet())
+	observed.LWS.Spec.GroupIdentity = leaderworkersetv1.GroupIdentityOrdinal
+	observed.LWS.Spec.GroupReplacementPolicy = leaderworkersetv1.GroupReplacementPostTermination
+	observed.LWS.Spec.PodTerminationPolicy = leaderworkersetv1.ParallelPodTerminationPolicy
+	wantWrites(t, "with the fields", forSet(t, observed).Writes)
+}
+
+// TestForSetLeavesUnsupportedSetsAlone makes passes over sets that another controller's CRD admitted.
+func TestForSetLeavesUnsupportedSetsAlone(t *testing.T) {
+	for want, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSetSpec){
+		"groups are identified by index": func(s *leaderworkersetv1.LeaderWorkerSetSpec) { s.GroupIdentity = "Hash" },
+		"gang scheduling isn't supported": func(s *leaderworkersetv1.LeaderWorkerSetSpec) {
+			s.Scheduling = &leaderworkersetv1.Scheduling{}
+		},
+	} {
+		for title, observed := range map[string]*world{
+			"without children": {Set: snapshot.Set{LWS: newSet()}}, "with children": settled(t, newSet()),
+		} {
+			change(&observed.LWS.Spec)
+			setImage(observed.LWS, "serve:2")
+			planned := forSet(t, observed)
+			wantWrites(t, title, planned.Writes)
+			failure := meta.FindStatusCondition(planned.Status.Conditions, leaderworkersetv1.ConditionReplicaFailure)
+			if failure == nil || !strings.Contains(failure.Message, want) {
+				t.Errorf("%s: condition %+v; want one that says %q", title, failure, want)
+			}
+		}
 	}
 }
 

@@ -29,7 +29,8 @@ const (
 	packageName = "lws-operator"
 	// repository is the prefix of the names of published images.
 	repository = "ghcr.io/leaderworkerset/lws-operator"
-	// candidates is the channel with the prepared version. channel is the channel that the tests subscribe to.
+	// candidates is the channel with the prepared version, and the default. channel is the channel that the tests
+	// subscribe to. In the tests, both have the same versions.
 	candidates, channel = "candidate-v0", "stable-v0"
 	// successor is a version after all others. It is the prepared version under another number.
 	successor = "9.9.9"
@@ -232,11 +233,15 @@ func (r *releases) writeCatalog(root, head string) error {
 			return err
 		}
 	}
-	channels, err := yaml.Marshal(map[string]any{
-		"schema": "olm.channel", "package": packageName, "name": channel, "entries": r.entries[:last+1],
-	})
-	if err != nil {
-		return err
+	var channels []byte
+	for _, name := range []string{candidates, channel} {
+		text, err := yaml.Marshal(map[string]any{
+			"schema": "olm.channel", "package": packageName, "name": name, "entries": r.entries[:last+1],
+		})
+		if err != nil {
+			return err
+		}
+		channels = slices.Concat(channels, []byte("---\n"), text)
 	}
 	return os.WriteFile(filepath.Join(target, "channels.yaml"), channels, 0o600)
 }

@@ -1,0 +1,65 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package admission
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// explainsUnsupported rejects sets that ask for what only other controllers do, and says why. The schema rejects most
+// of them as well, but gives no reason. The API server calls this handler, as any that fills in defaults, before it
+// checks the schema.
+type explainsUnsupported struct {
+	decoder ctrladmission.Decoder
+	ctrladmission.Handler
+}
+
+// Handle answers a request.
+func (h explainsUnsupported) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
+	lws := &leaderworkersetv1.LeaderWorkerSet{}
+	if err := h.decoder.Decode(request, lws); err != nil {
+		return h.Handler.Handle(ctx, request)
+	}
+	var before *leaderworkersetv1.LeaderWorkerSet
+	if request.Operation == admissionv1.Update {
+		before = &leaderworkersetv1.LeaderWorkerSet{}
+		if err := h.decoder.DecodeRaw(request.OldObject, before); err != nil {
+			return h.Handler.Handle(ctx, request)
+		}
+	}
+	var rejection apierrors.APIStatus
+	if errors.As(checkSupported(before, lws), &rejection) {
+		return ctrladmission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: ptr.To(rejection.Status())}}
+	}
+	return h.Handler.Handle(ctx, request)
+}
+
+// checkSupported rejects what a set newly asks for and the operator doesn't do. A value that the set has already
+// passes, as it does with the schema: otherwise nobody could edit or delete a set that another controller's CRD admitted.
+func checkSupported(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	if lws.DeletionTimestamp != nil {
+		return nil
+	}
+	unsupported := lws.Spec.Unsupported()
+	if before != nil {
+		had := before.Spec.Unsupported()
+		unsupported = slices.DeleteFunc(unsupported, func(err *field.Error) bool {
+			return slices.ContainsFunc(had, func(old *field.Error) bool { return *old == *err })
+		})
+	}
+	if len(unsupported) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(groupKind, lws.Name, unsupported)
+}
