@@ -34,6 +34,7 @@ import (
 // +kubebuilder:rbac:groups=core,resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=core,resources=pods/finalizers,verbs=update
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=core,resources=events,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service,
@@ -56,7 +57,9 @@ func (r *setReconciler) Reconcile(ctx context.Context, request reconcile.Request
 }
 
 func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	set, err := r.observer.set(ctx, request.NamespacedName)
+	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
+	looks := memory.Missing.Looks(now, r.options.Plan.Refusals)
+	set, err := r.observer.set(ctx, request.NamespacedName, looks)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -67,7 +70,6 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	if set.LWS.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // The garbage collector deletes its children; none is created.
 	}
-	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
 	planned, err := plan.ForSet(set, &memory, now, &r.options.Plan)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -103,6 +105,7 @@ func (r *setReconciler) apply(
 
 	next := *memory
 	next.Leaders, next.Record = planned.Leaders, planned.Record
+	next.Missing, next.Holds = planned.Missing, planned.Holds
 	obstacle := obstacleOf(status.WholeSet, written)
 	if planned.WritesRecord {
 		if written != nil && obstacle == nil {

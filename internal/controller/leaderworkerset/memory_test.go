@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
@@ -43,7 +45,7 @@ func TestMemoryOfObstacles(t *testing.T) {
 		if step.group == status.WholeSet {
 			changed = memories.storeSet(step.set, &plan.Memory{}, step.obstacle)
 		} else {
-			changed = memories.storeGroup(step.set, step.group, groupOutcome{obstacle: step.obstacle})
+			changed = memories.storeGroup(step.set, step.group, groupOutcome{obstacle: step.obstacle}, time.Time{})
 		}
 		if changed != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, changed, step.changed)
@@ -76,7 +78,7 @@ func TestMemoryOfIncarnations(t *testing.T) {
 		{"it has failed", restart.Incarnation{Leader: "1", Failure: "pod a-3-1 was deleted"}, true},
 		{"it has ended", restart.Incarnation{}, true},
 	} {
-		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}); got != step.changed {
+		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}, time.Time{}); got != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, got, step.changed)
 		}
 		if diff := cmp.Diff(step.incarnation, memories.ofGroup(set, 3).incarnation); diff != "" {
@@ -97,14 +99,21 @@ func TestMemoryOfASet(t *testing.T) {
 		Record:               restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
 		RecordedAt:           now,
 		StatusWrittenAt:      now.Add(time.Second),
+		RefusedWorkers:       map[int32]string{0: "exceeded quota"},
+		FreedAt:              now.Add(time.Second),
+		Missing:              refusal.Memory{StatefulSet: "leaders", Gaps: map[int32]refusal.Gap{1: {Since: now}}},
+		Holds:                release.Holds{Surge: release.Hold{Key: "key", Times: 1, Until: now}},
 	}
 	memories := newMemories()
 	memories.storeGroup(set, 0, groupOutcome{
 		incarnation: restart.Incarnation{Leader: "1"}, unschedulable: "a-0-1: 0/2 nodes are available",
-	})
+		refused: "exceeded quota", pods: 2,
+	}, now)
+	memories.storeGroup(set, 1, groupOutcome{pods: 2}, now)
+	memories.storeGroup(set, 1, groupOutcome{pods: 1}, now.Add(time.Second))
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
-	stored.Incarnations, stored.UnschedulableWorkers = nil, nil
+	stored.Incarnations, stored.UnschedulableWorkers, stored.RefusedWorkers, stored.FreedAt = nil, nil, nil, time.Time{}
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -119,7 +128,7 @@ func TestMemoryOfASet(t *testing.T) {
 		t.Error("a pass has changed what is remembered without storing it")
 	}
 	memories.forget(set)
-	if diff := cmp.Diff(plan.Memory{}, memories.ofSet(set)); diff != "" {
+	if diff := cmp.Diff(plan.Memory{Unknown: true}, memories.ofSet(set)); diff != "" {
 		t.Errorf("memory of a deleted set (-want +got):\n%s", diff)
 	}
 }
@@ -132,7 +141,7 @@ func TestMemoriesInParallel(t *testing.T) {
 		passes.Go(func() {
 			memories.storeGroup(set, index, groupOutcome{
 				incarnation: restart.Incarnation{Leader: "1"}, obstacle: &status.Obstacle{Group: index},
-			})
+			}, time.Time{})
 			memory := memories.ofSet(set)
 			memories.storeSet(set, &memory, nil)
 		})

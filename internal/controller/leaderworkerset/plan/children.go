@@ -110,8 +110,12 @@ func serviceWrites(
 // leaderWrites creates the leader StatefulSet, or changes it where it differs.
 func leaderWrites(
 	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+	retriedAt string,
 ) ([]write.Write, []status.Obstacle) {
 	wanted := wantedLeaders(set, current, released, restarts)
+	if retriedAt != "" {
+		wanted.Annotations[leaderworkersetv1.RetriedAtAnnotationKey] = retriedAt
+	}
 	existing := set.Leaders
 	switch {
 	case existing == nil:
@@ -158,6 +162,7 @@ func wantedLeaders(
 // whyChanged returns why the leader StatefulSet changes, in words for logs and films.
 func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, released *release.Decision) string {
 	const record, replicas = leaderworkersetv1.GroupRecordAnnotationKey, leaderworkersetv1.ReplicasAnnotationKey
+	const retried = leaderworkersetv1.RetriedAtAnnotationKey
 	was, asked := existing.Annotations[replicas], updated.Annotations[replicas]
 	var reasons []string
 	if newRevision {
@@ -186,6 +191,9 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 	}
 	if existing.Annotations[record] != updated.Annotations[record] {
 		reasons = append(reasons, "the record of groups has changed")
+	}
+	if existing.Annotations[retried] != updated.Annotations[retried] {
+		reasons = append(reasons, "the StatefulSet controller tries again to create missing leaders")
 	}
 	if len(reasons) == 0 {
 		return "the spec or the metadata has changed"

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -32,6 +33,22 @@ type Memory struct {
 	// UnschedulableWorkers are the groups that have workers which no node can take, and why, by index. Passes over the
 	// groups observe that.
 	UnschedulableWorkers map[int32]string
+
+	// RefusedWorkers are the groups of which the API server refuses workers, and what it said, by index. Passes over the
+	// groups observe that.
+	RefusedWorkers map[int32]string
+
+	// FreedAt is when a pod of the set was last deleted; zero if none was. Passes over the groups observe that.
+	FreedAt time.Time
+
+	// Unknown says that no pass of this process has observed the set yet.
+	Unknown bool
+
+	// Missing is what is remembered of missing leaders.
+	Missing refusal.Memory
+
+	// Holds are what the rollout doesn't repeat for a while.
+	Holds release.Holds
 
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders
@@ -56,6 +73,9 @@ type Options struct {
 
 	// Restarts shape restarts.
 	Restarts restart.Options
+
+	// Refusals shape what happens while pods are missing.
+	Refusals refusal.Options
 }
 
 // DefaultOptions returns the options that the operator runs with. The status is written once a second for up to 250
@@ -64,6 +84,7 @@ func DefaultOptions() Options {
 	return Options{
 		StatusInterval: write.Interval{Min: time.Second, PerGroup: 4 * time.Millisecond, Max: 5 * time.Second},
 		Restarts:       restart.DefaultOptions(),
+		Refusals:       refusal.DefaultOptions(),
 	}
 }
 
@@ -84,9 +105,11 @@ type Set struct {
 	// StatusEvents are recorded once the status is written.
 	StatusEvents []write.Event
 
-	// Leaders and Record are for the memory of the next pass.
+	// Leaders, Record, Missing and Holds are for the memory of the next pass.
 	Leaders restart.Leaders
 	Record  restart.StoredRecord
+	Missing refusal.Memory
+	Holds   release.Holds
 
 	// RequeueAfter is when the next pass is due at the latest; 0 if it waits for an event.
 	RequeueAfter time.Duration
@@ -106,10 +129,15 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	if err != nil {
 		return Set{}, err
 	}
+	missing := missingLeaders(set, memory, now, options)
 	released := release.Next(release.Input{
 		Set: set, Key: current.key,
 		Failed:               restart.Failed(set.Groups, memory.Incarnations, record.Entries),
 		UnschedulableWorkers: memory.UnschedulableWorkers,
+		Refused:              missing.Refused,
+		RefusedWorkers:       memory.RefusedWorkers,
+		Holds:                memory.Holds,
+		Now:                  now,
 	})
 	restarts := restart.Next(restart.Input{
 		Set:          set,
@@ -121,12 +149,12 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Now:          now,
 		Options:      options.Restarts,
 	})
-	children := childrenOf(set, current, &released, &restarts)
+	children := childrenOf(set, current, &released, &restarts, &missing, now)
 	next, statusEvents := status.Next(status.Input{
 		Set:                  set,
 		Revision:             current.key,
 		Release:              released,
-		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
+		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set), refusals(set, memory, &missing)),
 		Crashes:              restarts.Crashes,
 		UnschedulableWorkers: memory.UnschedulableWorkers,
 		Unrecorded:           restarts.Unrecorded,
@@ -141,9 +169,20 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		StatusEvents: statusEvents,
 		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts),
 		Record:       record,
-		RequeueAfter: restart.Earlier(restarts.RequeueAfter, wait),
+		Missing:      missing.Memory,
+		Holds:        released.Holds,
+		RequeueAfter: earliest(restarts.RequeueAfter, wait, missing.RequeueAfter, released.RequeueAfter),
 		Reason:       released.Reason,
 	}, nil
+}
+
+// earliest returns the shortest of delays, of which 0 is for none.
+func earliest(delays ...time.Duration) time.Duration {
+	first := time.Duration(0)
+	for _, delay := range delays {
+		first = restart.Earlier(first, delay)
+	}
+	return first
 }
 
 // recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.
@@ -161,6 +200,7 @@ func waitForReclaim(
 	next, events := status.Unchanged(status.Input{Set: set, Obstacles: memory.Obstacles, Now: metav1.NewTime(now)})
 	return Set{
 		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
+		Missing: memory.Missing, Holds: memory.Holds,
 		Reason: "objects of the set have to be reclaimed first",
 	}
 }
@@ -175,10 +215,12 @@ type children struct {
 // the record is written with that StatefulSet before the first group is deleted.
 func childrenOf(
 	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+	missing *refusal.Decision, now time.Time,
 ) children {
-	leaders, leadersTaken := leaderWrites(set, current, released, restarts)
+	leaders, leadersTaken := leaderWrites(set, current, released, restarts, retriedAt(missing, now))
 	service, serviceTaken := serviceWrites(set, &current.template, released)
-	checked, deleted, surplus := checks(set, released), deletions(released, restarts), surplusRevisions(set, current.key)
+	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
+	checked, deleted := checks(set, released, excess), deletions(released, restarts, excess)
 	own := set.OwnLeaders()
 	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
 		return children{ // The Service comes first: the pods of a new revision look for each other at once.
@@ -207,18 +249,22 @@ func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 	return obstacles
 }
 
-// checks returns the check that has to succeed before groups are replaced.
-func checks(set *snapshot.Set, released *release.Decision) []write.Write {
-	if !released.Check {
+// checks returns the check that has to succeed before groups are replaced, or are deleted as surplus.
+func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object) []write.Write {
+	switch {
+	case released.Check:
+		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
+	case len(surplus) > 0:
+		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show fewer replicas"}}
+	default:
 		return nil
 	}
-	return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
 }
 
 // deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over
 // a group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator
 // crashes in between.
-func deletions(released *release.Decision, restarts *restart.Decision) []write.Write {
+func deletions(released *release.Decision, restarts *restart.Decision, surplus []write.Object) []write.Write {
 	deleted := map[int32]bool{}
 	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
 	for _, due := range restarts.Restarts {
@@ -236,6 +282,11 @@ func deletions(released *release.Decision, restarts *restart.Decision) []write.W
 	}
 	if len(replaced) > 0 {
 		writes = append(writes, write.Write{Delete: replaced, Reason: released.Reason})
+	}
+	if len(surplus) > 0 {
+		writes = append(writes, write.Write{
+			Delete: surplus, Reason: "the StatefulSet controller doesn't scale down while a leader is missing",
+		})
 	}
 	return writes
 }

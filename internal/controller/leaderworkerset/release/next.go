@@ -6,6 +6,7 @@ package release
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
@@ -31,6 +32,16 @@ type Input struct {
 
 	// UnschedulableWorkers are the groups that have workers which no node can take, by index.
 	UnschedulableWorkers map[int32]string
+
+	// Refused are the missing leaders that the API server refuses, and RefusedWorkers the groups of which it refuses
+	// workers, and what it said, by index.
+	Refused, RefusedWorkers map[int32]string
+
+	// Holds are those of the last decision.
+	Holds Holds
+
+	// Now is the present time.
+	Now time.Time
 }
 
 // Decision is the next step of a rolling update, as the leader StatefulSet carries it.
@@ -58,8 +69,15 @@ type Decision struct {
 	// they are, the release stays as it is.
 	Unfinished []int32
 
-	// GaveWay says that surge is reclaimed because other groups lack room.
+	// GaveWay says that surge is reclaimed because it or other groups lack room.
 	GaveWay bool
+
+	// TakenBack are the groups that are no longer released, because the API server refuses their leaders.
+	TakenBack []int32
+
+	// Holds are for the next decision, and RequeueAfter is when one of them ends; 0 if none lasts.
+	Holds        Holds
+	RequeueAfter time.Duration
 
 	// Outdated is how many groups the rollout has yet to update.
 	Outdated int32
@@ -84,6 +102,7 @@ func Next(in Input) Decision {
 		Strategy:   appsv1.RollingUpdateStatefulSetStrategyType,
 		Unfinished: in.unfinished(),
 		GaveWay:    step.GaveWay > 0,
+		TakenBack:  step.TakenBack,
 		Outdated:   step.Outdated, Progress: step.Reason,
 		Reason: in.reason(step),
 	}
@@ -94,7 +113,27 @@ func Next(in Input) Decision {
 		}
 	}
 	decision.Replace, decision.Check = in.replace(step.Replace, decision.Unfinished)
+	decision.Holds, decision.RequeueAfter = in.holds(step)
 	return decision
+}
+
+// holds returns the holds after a step, and when one ends that the rollout waits for.
+func (in *Input) holds(step rollout.Decision) (holds Holds, requeueAfter time.Duration) {
+	holds = in.Holds
+	if len(step.TakenBack) > 0 {
+		holds.Revision = holds.Revision.next(in.Key, in.Now)
+	}
+	if step.GaveWay > 0 {
+		holds.Surge = holds.Surge.next(in.Key, in.Now)
+	}
+	if step.Outdated == 0 {
+		return holds, 0
+	}
+	revision, surge := holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now)
+	if revision == 0 || (surge > 0 && surge < revision) {
+		return holds, surge
+	}
+	return holds, revision
 }
 
 // MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or
@@ -106,7 +145,12 @@ func (d Decision) MayStop(group snapshot.Group, key string) bool {
 
 // reason returns how many groups are ready, and how many may be replaced for that.
 func (in *Input) reason(step rollout.Decision) string {
-	if step.GaveWay > 0 {
+	switch {
+	case len(step.TakenBack) > 0:
+		return "the API server refuses a released group, which comes back at its earlier revision"
+	case step.GaveWay > 0 && len(in.Refused)+len(in.RefusedWorkers) > 0:
+		return "surge gives way, as the API server refuses pods"
+	case step.GaveWay > 0:
 		return "surge gives way to groups that lack room"
 	}
 	if step.Reason != rollout.WaitingForGroups {
@@ -164,7 +208,7 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 	if leaders := in.Set.OwnLeaders(); leaders != nil {
 		existing := surgeOf(leaders, replicas)
 		current.Replicas += existing
-		if !in.mayAddSurge() {
+		if !in.mayAddSurge() || in.Holds.Surge.lasts(in.Key, in.Now) {
 			surge = min(surge, existing)
 		}
 	}
@@ -175,6 +219,7 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 		UserPartition:  in.userPartition(),
 		Current:        current,
 		Also:           released.Also,
+		Held:           in.Holds.Revision.lasts(in.Key, in.Now),
 		Groups:         in.rolloutGroups(released, key),
 	}
 }
@@ -199,20 +244,26 @@ func (in *Input) isCondemned(group snapshot.Group) bool {
 // that will replace it.
 func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	var groups []rollout.Group
-	for _, group := range in.Set.Groups {
-		for int(group.Index) >= len(groups) {
-			next := int32(len(groups)) //nolint:gosec // No more than a group's index.
-			groups = append(groups, rollout.Group{UpToDate: released.Includes(next)})
+	addMissing := func(before int32) {
+		for next := int32(len(groups)); next < before; next++ { //nolint:gosec // No more than a group's index.
+			refused := in.Refused[next] != ""
+			groups = append(groups, rollout.Group{UpToDate: released.Includes(next), LacksRoom: refused, Refused: refused})
 		}
+	}
+	for _, group := range in.Set.Groups {
+		addMissing(group.Index + 1)
 		if !group.Terminating() && !in.isCondemned(group) {
 			upToDate := group.Revision() == key
 			groups[group.Index] = rollout.Group{
 				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
 				UpToDate:  upToDate,
 				Failed:    group.Ready() && upToDate && in.Failed[group.Index],
-				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index] != "",
+				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index]+in.RefusedWorkers[group.Index] != "",
 			}
 		}
+	}
+	if leaders := in.Set.OwnLeaders(); leaders != nil {
+		addMissing(ptr.Deref(leaders.Spec.Replicas, 1))
 	}
 	return groups
 }

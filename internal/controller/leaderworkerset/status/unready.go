@@ -25,12 +25,12 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 		existing[group.Index] = group
 	}
 	var unready []leaderworkersetv1.UnreadyGroup
-	for index := range replicas {
+	for index := range withRefusedSurge(in, replicas) {
 		if len(unready) == leaderworkersetv1.MaxUnreadyGroups {
 			break
 		}
 		reason, message := why(in, index, existing)
-		if reason == "" {
+		if reason == "" || (index >= replicas && blockedBy(in, index) == nil) {
 			continue
 		}
 		entry := leaderworkersetv1.UnreadyGroup{
@@ -41,7 +41,8 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 			return known.Index == index && known.Reason == reason
 		})
 		if before >= 0 {
-			entry.Since = in.Set.LWS.Status.UnreadyGroups[before].Since
+			known := in.Set.LWS.Status.UnreadyGroups[before]
+			entry.Since, entry.Message = known.Since, unlessSame(in, index, known.Message, entry.Message)
 		}
 		unready = append(unready, entry)
 	}
@@ -54,8 +55,10 @@ func why(
 ) (reason leaderworkersetv1.UnreadyReason, message string) {
 	group, exists := existing[index]
 	crashed := in.Crashes[index]
-	blocked := slices.IndexFunc(in.Obstacles, func(obstacle Obstacle) bool { return obstacle.Group == index })
+	blocked := blockedBy(in, index)
 	switch {
+	case !exists && blocked != nil:
+		return leaderworkersetv1.UnreadyMissing, blocked.Message
 	case !exists:
 		return leaderworkersetv1.UnreadyMissing, "the leader pod doesn't exist"
 	case group.Terminating():
@@ -66,8 +69,8 @@ func why(
 		return leaderworkersetv1.UnreadyCrashed, crashed.Waiting
 	case group.Ready():
 		return "", ""
-	case blocked >= 0:
-		return leaderworkersetv1.UnreadyBlocked, in.Obstacles[blocked].Message
+	case blocked != nil:
+		return leaderworkersetv1.UnreadyBlocked, blocked.Message
 	case snapshot.WaitsForPreviousGroup(group.Leader):
 		return leaderworkersetv1.UnreadyPreviousGroup,
 			"the leader pod waits for the pods of the group's previous incarnation to be gone"
