@@ -154,7 +154,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Set:                  set,
 		Revision:             current.key,
 		Release:              released,
-		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set), refusals(set, memory, &missing)),
+		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set), refusals(set, memory, &missing, &released)),
 		Crashes:              restarts.Crashes,
 		UnschedulableWorkers: memory.UnschedulableWorkers,
 		Unrecorded:           restarts.Unrecorded,

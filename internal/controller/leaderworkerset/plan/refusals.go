@@ -14,6 +14,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
@@ -75,8 +76,11 @@ func deletesClaims(leaders *appsv1.StatefulSet) bool {
 		policy.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
 }
 
-// refusals reports the pods that the API server refuses, and the pod that has the name of a missing leader.
-func refusals(set *snapshot.Set, memory *Memory, missing *refusal.Decision) []status.Obstacle {
+// refusals reports the pods that the API server refuses, why the rollout is held, and the pod that has the name of a
+// missing leader.
+func refusals(
+	set *snapshot.Set, memory *Memory, missing *refusal.Decision, released *release.Decision,
+) []status.Obstacle {
 	byGroup := maps.Clone(memory.RefusedWorkers)
 	if byGroup == nil {
 		byGroup = map[int32]string{}
@@ -86,6 +90,11 @@ func refusals(set *snapshot.Set, memory *Memory, missing *refusal.Decision) []st
 	for _, index := range slices.Sorted(maps.Keys(byGroup)) {
 		obstacles = append(obstacles, status.Obstacle{
 			Group: index, Reason: leaderworkersetv1.ReasonFailedCreate, Message: byGroup[index], Refusal: true,
+		})
+	}
+	if released.Refusal != "" {
+		obstacles = append(obstacles, status.Obstacle{
+			Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedCreate, Message: released.Refusal, Refusal: true,
 		})
 	}
 	if indices := set.MissingLeaders(); missing.InTheWay != "" && len(indices) > 0 {

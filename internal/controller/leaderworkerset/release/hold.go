@@ -22,6 +22,9 @@ type Hold struct {
 
 	// Until is the end of the last one.
 	Until time.Time
+
+	// Refusal is what the API server said before it; empty if it said nothing.
+	Refusal string
 }
 
 // Holds are those of a set.
@@ -34,7 +37,7 @@ type Holds struct {
 func (h Hold) lasts(key string, now time.Time) bool { return h.Key == key && now.Before(h.Until) }
 
 // next returns the hold after another refusal.
-func (h Hold) next(key string, now time.Time) Hold {
+func (h Hold) next(key, refusal string, now time.Time) Hold {
 	if h.lasts(key, now) {
 		return h
 	}
@@ -42,7 +45,7 @@ func (h Hold) next(key string, now time.Time) Hold {
 	if h.Key == key {
 		times = h.Times
 	}
-	return Hold{Key: key, Times: times + 1, Until: now.Add(min(minHold<<min(times, 10), maxHold))}
+	return Hold{Key: key, Times: times + 1, Until: now.Add(min(minHold<<min(times, 10), maxHold)), Refusal: refusal}
 }
 
 // rest returns how long a hold lasts; 0 if it doesn't.

@@ -79,6 +79,10 @@ type Decision struct {
 	Holds        Holds
 	RequeueAfter time.Duration
 
+	// Refusal is what the API server said of a group of the current revision, while no further groups are released for
+	// that; empty at other times.
+	Refusal string
+
 	// Outdated is how many groups the rollout has yet to update.
 	Outdated int32
 
@@ -114,6 +118,9 @@ func Next(in Input) Decision {
 	}
 	decision.Replace, decision.Check = in.replace(step.Replace, decision.Unfinished)
 	decision.Holds, decision.RequeueAfter = in.holds(step)
+	if step.Outdated > 0 && decision.Holds.Revision.lasts(in.Key, in.Now) {
+		decision.Refusal = decision.Holds.Revision.Refusal
+	}
 	return decision
 }
 
@@ -121,10 +128,10 @@ func Next(in Input) Decision {
 func (in *Input) holds(step rollout.Decision) (holds Holds, requeueAfter time.Duration) {
 	holds = in.Holds
 	if len(step.TakenBack) > 0 {
-		holds.Revision = holds.Revision.next(in.Key, in.Now)
+		holds.Revision = holds.Revision.next(in.Key, in.Refused[step.TakenBack[0]], in.Now)
 	}
 	if step.GaveWay > 0 {
-		holds.Surge = holds.Surge.next(in.Key, in.Now)
+		holds.Surge = holds.Surge.next(in.Key, "", in.Now)
 	}
 	if step.Outdated == 0 {
 		return holds, 0
