@@ -38,6 +38,16 @@ func TestRoomFilms(t *testing.T) {
 			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
 			s.becomes("image:2, 3 groups", both(withImage(2), scaledTo(3)))
 		},
+		"update-and-scale-full": func(s scene) {
+			s.LimitNodes(2)
+			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
+			s.changes("image:2, 3 groups", both(withImage(2), scaledTo(3)))
+			s.Settle()
+			s.CheckRolledOut(theSet)
+			s.LimitNodes(3)
+			s.Settle()
+			s.CheckReconciled(theSet)
+		},
 	})
 }
 

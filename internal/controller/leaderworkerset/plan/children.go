@@ -15,6 +15,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
@@ -131,6 +132,9 @@ func leaderWrites(
 	if released.Annotation == "" {
 		delete(updated.Annotations, leaderworkersetv1.AheadAnnotationKey)
 	}
+	if released.ScaledFrom == 0 {
+		delete(updated.Annotations, leaderworkersetv1.ScaledFromAnnotationKey)
+	}
 	if equality.Semantic.DeepEqual(existing, updated) {
 		return nil, nil
 	}
@@ -149,6 +153,9 @@ func wantedLeaders(
 	wanted := desired.LeaderStatefulSet(set.LWS, &current.template, current.key, step)
 	if released.Annotation != "" {
 		wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] = released.Annotation
+	}
+	if released.ScaledFrom > 0 {
+		wanted.Annotations[leaderworkersetv1.ScaledFromAnnotationKey] = identity.FormatIndex(released.ScaledFrom)
 	}
 	if released.Strategy == appsv1.OnDeleteStatefulSetStrategyType {
 		wanted.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: released.Strategy}

@@ -29,8 +29,9 @@ type Hold struct {
 
 // Holds are those of a set.
 type Holds struct {
-	// Revision holds the release of further groups, and Surge that of further surge groups.
-	Revision, Surge Hold
+	// Revision holds the release of further groups, Surge that of further surge groups, and Added the creation of groups
+	// that were added during the rollout.
+	Revision, Surge, Added Hold
 }
 
 // lasts reports whether something is held.

@@ -54,6 +54,9 @@ type Decision struct {
 	// Annotation is the release as the StatefulSet is annotated with it; empty if the partition alone says it all.
 	Annotation string
 
+	// ScaledFrom is how many groups there were before others were added during this rollout; 0 if none were.
+	ScaledFrom int32
+
 	// Strategy is the update strategy of the StatefulSet.
 	Strategy appsv1.StatefulSetUpdateStrategyType
 
@@ -96,7 +99,7 @@ type Decision struct {
 // Next decides on the next step of the rolling update to the current revision. Without one, it keeps the groups as they
 // are.
 func Next(in Input) Decision {
-	step := rollout.Next(in.rolloutInput(in.released(), in.Key))
+	step, scarce := in.step()
 	next := Release{Partition: step.Partition, Also: step.Also}
 	if in.waitsForController(next) {
 		next = Of(in.Set.OwnLeaders())
@@ -110,6 +113,12 @@ func Next(in Input) Decision {
 		Outdated:   step.Outdated, Progress: step.Reason,
 		Reason: in.reason(step),
 	}
+	if scaledFrom := in.scaledFrom(); in.isUnfinished(scaledFrom) && scaledFrom < *in.Set.LWS.Spec.Replicas {
+		decision.ScaledFrom = scaledFrom
+	}
+	if scarce {
+		decision.Reason = "groups were added, for which there is no room until the others are updated"
+	}
 	if len(next.Also) > 0 || in.mayBeOnDelete() {
 		decision.Annotation = next.Annotation()
 		if slices.Contains(next.Also, in.lowestMissing()) {
@@ -117,30 +126,66 @@ func Next(in Input) Decision {
 		}
 	}
 	decision.Replace, decision.Check = in.replace(step.Replace, decision.Unfinished)
-	decision.Holds, decision.RequeueAfter = in.holds(step)
+	decision.Holds, decision.RequeueAfter = in.holds(step, scarce)
 	if step.Outdated > 0 && decision.Holds.Revision.lasts(in.Key, in.Now) {
 		decision.Refusal = decision.Holds.Revision.Refusal
 	}
 	return decision
 }
 
+// step returns the next step of the rollout to the current revision.
+//
+// scarce says that the step leaves out groups that were added during the rollout, because some group lacks room. Such a
+// group would count against maxUnavailable for as long, and share the room of each group that is replaced. It is as if
+// the groups were added after the rollout: until then, those that exist are surge.
+func (in *Input) step() (step rollout.Decision, scarce bool) {
+	input := in.rolloutInput(in.released(), in.Key)
+	step = rollout.Next(input)
+	before := in.scaledFrom()
+	if before == 0 || before == input.Replicas || !in.isUnfinished(before) {
+		return step, false
+	}
+	lacksRoom := func(group rollout.Group) bool { return group.LacksRoom }
+	if !slices.ContainsFunc(input.Groups, lacksRoom) && !in.Holds.Added.lasts(in.Key, in.Now) {
+		return step, false
+	}
+	input.Replicas, input.MaxSurge = before, max(ptr.Deref(in.Set.OwnLeaders().Spec.Replicas, 1)-before, 0)
+	input.Current.Replicas = before + input.MaxSurge
+	return rollout.Next(input), true
+}
+
+// isUnfinished reports whether the rollout has yet to finish one of the first groups: not all are up to date and ready.
+func (in *Input) isUnfinished(first int32) bool {
+	groups := in.rolloutGroups(in.released(), in.Key)
+	for index := in.userPartition(); index < first; index++ {
+		if int(index) >= len(groups) || !groups[index].Ready || !groups[index].UpToDate {
+			return true
+		}
+	}
+	return false
+}
+
 // holds returns the holds after a step, and when one ends that the rollout waits for.
-func (in *Input) holds(step rollout.Decision) (holds Holds, requeueAfter time.Duration) {
+func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeueAfter time.Duration) {
 	holds = in.Holds
+	if scarce {
+		holds.Added = holds.Added.next(in.Key, "", in.Now)
+	}
 	if len(step.TakenBack) > 0 {
 		holds.Revision = holds.Revision.next(in.Key, in.Refused[step.TakenBack[0]], in.Now)
 	}
 	if step.GaveWay > 0 {
 		holds.Surge = holds.Surge.next(in.Key, "", in.Now)
 	}
-	if step.Outdated == 0 {
+	if step.Outdated == 0 && !scarce {
 		return holds, 0
 	}
-	revision, surge := holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now)
-	if revision == 0 || (surge > 0 && surge < revision) {
-		return holds, surge
+	for _, hold := range []Hold{holds.Revision, holds.Surge, holds.Added} {
+		if rest := hold.rest(in.Key, in.Now); requeueAfter == 0 || (rest > 0 && rest < requeueAfter) {
+			requeueAfter = rest
+		}
 	}
-	return holds, revision
+	return holds, requeueAfter
 }
 
 // MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or
@@ -180,6 +225,20 @@ func (in *Input) reason(step rollout.Decision) string {
 		reason += fmt.Sprintf(", and %d not ready", broken)
 	}
 	return reason
+}
+
+// scaledFrom returns how many groups there were before others were added during this rollout: the fewest that the leader
+// StatefulSet was written for.
+func (in *Input) scaledFrom() int32 {
+	from := *in.Set.LWS.Spec.Replicas
+	if leaders := in.Set.OwnLeaders(); leaders != nil {
+		for _, key := range []string{leaderworkersetv1.ReplicasAnnotationKey, leaderworkersetv1.ScaledFromAnnotationKey} {
+			if replicas, ok := identity.ParseIndex(leaders.Annotations[key]); ok {
+				from = min(from, replicas)
+			}
+		}
+	}
+	return from
 }
 
 // userPartition returns the index below which groups keep their revision.
