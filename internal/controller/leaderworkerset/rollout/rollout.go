@@ -154,7 +154,7 @@ func (in *Input) surge() (surge, gaveWay int32) {
 		wanted = 0
 	}
 	for lowest := range existing {
-		if in.MaxUnavailable > 0 && in.anyLacksRoom(in.Replicas+lowest, in.Replicas+lowest+1) {
+		if in.anyLacksRoom(in.Replicas+lowest, in.Replicas+lowest+1) && in.goesOn() {
 			wanted, lacksRoom = min(wanted, lowest), true
 		}
 	}
@@ -182,6 +182,12 @@ func (in *Input) wantedSurge(existing int32) int32 {
 		}
 	}
 	return min(limit, unfinished)
+}
+
+// goesOn reports whether the rollout goes on without surge: a group is moving to the current revision, or may be
+// replaced.
+func (in *Input) goesOn() bool {
+	return in.count(in.Replicas, isMoving) > 0 || len(in.choose(in.Replicas)) > 0
 }
 
 // anyLacksRoom reports whether a group from one index up to another lacks room.
@@ -300,6 +306,7 @@ func (in *Input) outdated(from int32) int32 {
 
 func isReady(group Group) bool  { return group.Ready }
 func isBroken(group Group) bool { return !group.Ready && !group.UpToDate }
+func isMoving(group Group) bool { return !group.Ready && group.UpToDate }
 func isProof(group Group) bool  { return group.Ready && group.UpToDate }
 
 // count counts the groups of which matches is true, among the first ones.
