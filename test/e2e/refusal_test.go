@@ -71,7 +71,7 @@ func hasImage(pods []*corev1.Pod, image string) bool {
 }
 
 // limitPods creates a quota of pods, and waits until the API server counts.
-func limitPods(t *testing.T, namespace string, pods int32) {
+func limitPods(t *testing.T, namespace string, pods int32) *corev1.ResourceQuota {
 	t.Helper()
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pods"},
@@ -86,6 +86,7 @@ func limitPods(t *testing.T, namespace string, pods int32) {
 		}
 		return unless(len(quota.Status.Used) > 0, "the quota has no status")
 	})
+	return quota
 }
 
 // TestRolloutRefused pushes a revision whose pods a policy refuses, in a set of which group 1 isn't ready. Group 1 is
@@ -226,4 +227,32 @@ func TestPodTakenAside(t *testing.T) {
 	untilFailing(t, lws, `pod "aside-1" exists`)
 	remove(t, leader)
 	untilRecovered(t, lws)
+}
+
+// TestUpdateAndScaleFull changes the image and the replicas in one edit, in a namespace whose quota has room for no
+// further group. The groups that exist are updated; the others come once there is room.
+func TestUpdateAndScaleFull(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "full", 3, 2, readyAfter("500ms"))
+	create(t, lws)
+	untilAvailable(t, lws)
+	quota := limitPods(t, namespace, 6)
+
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		withImage(nextImage)(lws)
+		withReplicas(5)(lws)
+	})
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), lws); err != nil {
+			return err
+		}
+		return unless(lws.Status.UpdatedReplicas >= 3 && lws.Status.ReadyReplicas >= 3 &&
+			!hasImage(listed(t, podsIn(namespace)), image), "status %+v", lws.Status)
+	})
+	edit(t, quota, func(quota *corev1.ResourceQuota) {
+		quota.Spec.Hard[corev1.ResourcePods] = resource.MustParse("10")
+	})
+	untilRecovered(t, lws)
+	untilNamed(t, podsIn(namespace), podNames("full", 5, 2)...)
 }
