@@ -297,6 +297,13 @@ func trimEvent(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
+	count, latest := event.Count, event.LastTimestamp
+	if latest.IsZero() { // It was written by the newer API.
+		count, latest = 1, metav1.NewTime(event.EventTime.Time)
+		if event.Series != nil {
+			count, latest = event.Series.Count, metav1.NewTime(event.Series.LastObservedTime.Time)
+		}
+	}
 	return &corev1.Event{
 		TypeMeta: event.TypeMeta,
 		ObjectMeta: metav1.ObjectMeta{
@@ -306,8 +313,8 @@ func trimEvent(object any) (any, error) {
 			Kind: event.InvolvedObject.Kind, Name: event.InvolvedObject.Name, UID: event.InvolvedObject.UID,
 		},
 		Message:       event.Message,
-		Count:         event.Count,
-		LastTimestamp: event.LastTimestamp,
+		Count:         count,
+		LastTimestamp: latest,
 	}, nil
 }
 

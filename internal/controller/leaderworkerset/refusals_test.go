@@ -125,3 +125,25 @@ func TestObserveRefusals(t *testing.T) {
 		t.Errorf("a refusal of the operator's webhook is indexed by %v", got)
 	}
 }
+
+// TestTrimEvent keeps the time and count of events, whichever API they are written by.
+func TestTrimEvent(t *testing.T) {
+	began, later := metav1.NewMicroTime(time.Unix(100, 0)), metav1.NewMicroTime(time.Unix(200, 0))
+	for name, tc := range map[string]struct {
+		event     corev1.Event
+		wantCount int32
+		wantAt    time.Time
+	}{
+		"the core API":  {corev1.Event{Count: 3, LastTimestamp: metav1.NewTime(later.Time)}, 3, later.Time},
+		"the newer API": {corev1.Event{EventTime: began}, 1, began.Time},
+		"a series of events": {corev1.Event{
+			EventTime: began, Series: &corev1.EventSeries{Count: 7, LastObservedTime: later},
+		}, 7, later.Time},
+	} {
+		trimmed, err := trimEvent(&tc.event)
+		event, ok := trimmed.(*corev1.Event)
+		if err != nil || !ok || event.Count != tc.wantCount || !event.LastTimestamp.Time.Equal(tc.wantAt) {
+			t.Errorf("%s: got %+v, %v; want %d at %s", name, trimmed, err, tc.wantCount, tc.wantAt)
+		}
+	}
+}

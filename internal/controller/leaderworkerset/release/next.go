@@ -113,7 +113,7 @@ func Next(in Input) Decision {
 		Outdated:   step.Outdated, Progress: step.Reason,
 		Reason: in.reason(step),
 	}
-	if scaledFrom := in.scaledFrom(); in.isUnfinished(scaledFrom) && scaledFrom < *in.Set.LWS.Spec.Replicas {
+	if scaledFrom := in.scaledFrom(); scaledFrom < *in.Set.LWS.Spec.Replicas && in.isUnfinished(scaledFrom) {
 		decision.ScaledFrom = scaledFrom
 	}
 	if scarce {
