@@ -175,10 +175,12 @@ func refuseImage(t *testing.T, namespace, image string) {
 		})
 	}
 	eventually(t, func(ctx context.Context) error {
-		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "probe-"}, Spec: podTemplate().Spec}
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "probe-"}}
+		pod.Spec = podTemplate().Spec
 		pod.Spec.Containers[0].Image = image
 		err := suite.client.Create(ctx, pod, client.DryRunAll)
-		return unless(err != nil && strings.Contains(err.Error(), "no images from here"), "the policy isn't in force: %v", err)
+		refused := err != nil && strings.Contains(err.Error(), "no images from here")
+		return unless(refused, "the policy isn't in force: %v", err)
 	})
 }
 

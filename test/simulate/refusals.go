@@ -38,7 +38,8 @@ func (a *API) refusal(pod *corev1.Pod) error {
 	case slices.ContainsFunc(pod.Spec.Containers, isRefused):
 		return forbidden("a policy denied the request: the image isn't allowed")
 	case a.quota > 0 && used >= a.quota:
-		return forbidden(fmt.Sprintf("exceeded quota: pods, requested: pods=1, used: pods=%d, limited: pods=%d", used, a.quota))
+		const format = "exceeded quota: pods, requested: pods=1, used: pods=%d, limited: pods=%d"
+		return forbidden(fmt.Sprintf(format, used, a.quota))
 	default:
 		return nil
 	}

@@ -29,8 +29,8 @@ type observer struct {
 	live client.Reader
 }
 
-// set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted. looks says whether to look for a
-// pod of another owner that has the name of the lowest missing leader.
+// set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted. looks says whether to look for
+// a pod of another owner that has the name of the lowest missing leader.
 func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool) (*snapshot.Set, error) {
 	lws, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
 	if lws == nil || err != nil {

@@ -130,15 +130,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		return Set{}, err
 	}
 	missing := missingLeaders(set, memory, now, options)
-	released := release.Next(release.Input{
-		Set: set, Key: current.key,
-		Failed:               restart.Failed(set.Groups, memory.Incarnations, record.Entries),
-		UnschedulableWorkers: memory.UnschedulableWorkers,
-		Refused:              missing.Refused,
-		RefusedWorkers:       memory.RefusedWorkers,
-		Holds:                memory.Holds,
-		Now:                  now,
-	})
+	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
 	restarts := restart.Next(restart.Input{
 		Set:          set,
 		Replicas:     released.Replicas,
@@ -150,11 +142,12 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Options:      options.Restarts,
 	})
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
+	others := append(uninjectedPods(set), refusals(set, memory, &missing, &released)...)
 	next, statusEvents := status.Next(status.Input{
 		Set:                  set,
 		Revision:             current.key,
 		Release:              released,
-		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set), refusals(set, memory, &missing, &released)),
+		Obstacles:            slices.Concat(memory.Obstacles, children.obstacles, others),
 		Crashes:              restarts.Crashes,
 		UnschedulableWorkers: memory.UnschedulableWorkers,
 		Unrecorded:           restarts.Unrecorded,
@@ -174,6 +167,21 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		RequeueAfter: earliest(restarts.RequeueAfter, wait, missing.RequeueAfter, released.RequeueAfter),
 		Reason:       released.Reason,
 	}, nil
+}
+
+// releaseInput returns what the decision on the rolling update looks at.
+func releaseInput(
+	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
+) release.Input {
+	return release.Input{
+		Set: set, Key: key,
+		Failed:               restart.Failed(set.Groups, memory.Incarnations, record),
+		UnschedulableWorkers: memory.UnschedulableWorkers,
+		Refused:              missing.Refused,
+		RefusedWorkers:       memory.RefusedWorkers,
+		Holds:                memory.Holds,
+		Now:                  now,
+	}
 }
 
 // earliest returns the shortest of delays, of which 0 is for none.

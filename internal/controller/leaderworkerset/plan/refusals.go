@@ -50,13 +50,13 @@ func retriedAt(missing *refusal.Decision, now time.Time) string {
 }
 
 // surplusLeaders returns the leaders beyond the replicas of the leader StatefulSet, highest first, while its controller
-// may be unable to delete them: a missing leader that it can't create ends its passes before. The pods of surplus groups
-// may be what that leader lacks the room of.
+// may be unable to delete them: a missing leader that it can't create ends its passes before. The pods of surplus
+// groups may take up the room that the leader lacks.
 //
 // Claims that are deleted with a scale-down are marked by that controller first, so their leaders are left to it.
 func surplusLeaders(set *snapshot.Set, missing *refusal.Decision) []write.Object {
 	leaders := set.OwnLeaders()
-	if leaders == nil || !(missing.Stalled || len(missing.Refused) > 0) ||
+	if leaders == nil || (!missing.Stalled && len(missing.Refused) == 0) ||
 		leaders.Status.ObservedGeneration < leaders.Generation || deletesClaims(leaders) {
 		return nil
 	}

@@ -227,8 +227,8 @@ func (in *Input) reason(step rollout.Decision) string {
 	return reason
 }
 
-// scaledFrom returns how many groups there were before others were added during this rollout: the fewest that the leader
-// StatefulSet was written for.
+// scaledFrom returns how many groups there were before others were added during this rollout: the fewest that the
+// leader StatefulSet was written for.
 func (in *Input) scaledFrom() int32 {
 	from := *in.Set.LWS.Spec.Replicas
 	if leaders := in.Set.OwnLeaders(); leaders != nil {

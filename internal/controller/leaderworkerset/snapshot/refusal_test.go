@@ -20,10 +20,10 @@ import (
 
 func TestLatestRefusal(t *testing.T) {
 	began := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-	event := func(uid string, second, count int, message string) *corev1.Event {
+	event := func(uid string, second int, count int32, message string) *corev1.Event {
 		return &corev1.Event{
 			ObjectMeta: metav1.ObjectMeta{UID: types.UID(uid)}, Message: message,
-			Count: int32(count), LastTimestamp: metav1.NewTime(began.Add(time.Duration(second) * time.Second)),
+			Count: count, LastTimestamp: metav1.NewTime(began.Add(time.Duration(second) * time.Second)),
 		}
 	}
 	const created = "create Pod a-1 in StatefulSet a failed error: "

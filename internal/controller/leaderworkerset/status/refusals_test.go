@@ -16,7 +16,8 @@ import (
 
 // overQuota is what the API server says of a pod.
 func overQuota(pod string, used int) string {
-	return fmt.Sprintf("pods %q is forbidden: exceeded quota: q, requested: pods=1, used: pods=%d, limited: pods=6", pod, used)
+	const format = "pods %q is forbidden: exceeded quota: q, requested: pods=1, used: pods=%d, limited: pods=6"
+	return fmt.Sprintf(format, pod, used)
 }
 
 // TestRefusals checks that refused pods are reported with the API server's words: of leaders, workers and surge. One
