@@ -130,12 +130,17 @@ func checkSelective(t *testing.T) {
 				t.Errorf("not selective: %v", read)
 			}
 			selective[resource] = true
+		case "events":
+			if !strings.Contains(read.Query("fieldSelector"), "reason="+leaderworkersetv1.ReasonFailedCreate) {
+				t.Errorf("not selective: %v", read)
+			}
+			selective[resource] = true
 		case "nodes":
 			t.Errorf("nodes were read, though no set needs a placement: %v", read)
 		}
 	}
 	check(t, "kinds that were read", map[string]bool{
-		"pods": true, "statefulsets": true, "services": true, "controllerrevisions": true,
+		"pods": true, "statefulsets": true, "services": true, "controllerrevisions": true, "events": true,
 	}, selective)
 }
 

@@ -40,11 +40,13 @@ const (
 	kindService            = "Service"
 	kindPod                = "Pod"
 	kindNode               = "Node"
+	kindEvent              = "Event"
 )
 
 // kinds are all kinds, in the order in which the world handles them.
 var kinds = []string{
 	kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode,
+	kindEvent,
 }
 
 // Change is the change of one object by a write: Old is nil for a created object, New for a deleted one.
@@ -65,8 +67,10 @@ type API struct {
 	history map[string][]Change
 	watches []func(Change)
 
-	noWebhook  bool               // the webhook's configuration is deleted
-	uninjected map[types.UID]bool // pods that were created meanwhile
+	quota      int                           // how many pods are admitted; 0 for any number
+	refused    map[types.NamespacedName]bool // pods whose creation was refused since they last existed
+	noWebhook  bool                          // the webhook's configuration is deleted
+	uninjected map[types.UID]bool            // pods that were created meanwhile
 }
 
 func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
@@ -75,6 +79,7 @@ func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
 		clock:   clock,
 		objects: map[string]map[types.NamespacedName]client.Object{},
 		history: map[string][]Change{},
+		refused: map[types.NamespacedName]bool{},
 
 		uninjected: map[types.UID]bool{},
 	}
@@ -136,6 +141,12 @@ func (a *API) Create(object client.Object) error {
 	}
 	if err := a.admit(object); err != nil {
 		return apierrors.NewBadRequest(err.Error())
+	}
+	if pod, ok := object.(*corev1.Pod); ok {
+		if err := a.refusal(pod); err != nil {
+			a.refused[key] = true
+			return err
+		}
 	}
 	a.count++
 	object.SetUID(types.UID(fmt.Sprintf("%s-%d", strings.ToLower(gvk.Kind), a.count)))

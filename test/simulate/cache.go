@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -49,6 +50,7 @@ func (s sharedObject) difference() string {
 // view is one kind of objects in the cache.
 type view struct {
 	selector  labels.Selector
+	fields    fields.Selector
 	transform toolscache.TransformFunc
 	seen      int       // the number of changes of the API's history that it shows
 	stalled   time.Time // until when it gets no changes
@@ -68,6 +70,7 @@ func newLateCache(api *API, options cache.Options) *lateCache {
 	for _, kind := range kinds {
 		c.views[kind] = &view{
 			selector:  labels.Everything(),
+			fields:    fields.Everything(),
 			transform: options.DefaultTransform,
 			objects:   map[types.NamespacedName]client.Object{},
 			originals: map[types.NamespacedName]client.Object{},
@@ -77,6 +80,9 @@ func newLateCache(api *API, options cache.Options) *lateCache {
 		v := c.views[api.kindOf(object).Kind]
 		if by.Label != nil {
 			v.selector = by.Label
+		}
+		if by.Field != nil {
+			v.fields = by.Field
 		}
 		if by.Transform != nil {
 			v.transform = by.Transform
@@ -100,7 +106,7 @@ func (v *view) next(history []Change) (before, after client.Object) {
 	}
 	key := client.ObjectKeyFromObject(object)
 	before = v.objects[key]
-	if change.New == nil || !v.selector.Matches(labels.Set(change.New.GetLabels())) {
+	if change.New == nil || !v.selects(change.New) {
 		delete(v.objects, key)
 		delete(v.originals, key)
 		return before, nil
@@ -108,6 +114,10 @@ func (v *view) next(history []Change) (before, after client.Object) {
 	after = v.trimmed(change.New)
 	v.objects[key], v.originals[key] = after, deepCopy(after)
 	return before, after
+}
+
+func (v *view) selects(object client.Object) bool {
+	return v.selector.Matches(labels.Set(object.GetLabels())) && v.fields.Matches(fields.Set(fieldsOf(object)))
 }
 
 func (v *view) trimmed(object client.Object) client.Object {

@@ -150,7 +150,7 @@ func (w *World) checkStatefulSet(change Change) {
 }
 
 // checkMonotone: within one revision and one replica count, the partition never rises, and released groups stay
-// released. An exception is a partition that users raise.
+// released. Exceptions are a partition that users raise, and a group whose leader the API server has refused.
 func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
 	if revisionOf(before) != revisionOf(after) || specReplicas(before) != specReplicas(after) {
@@ -161,7 +161,8 @@ func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 		w.fail("the partition of %s rises from %d to %d", after.Name, earlier.Partition, later.Partition)
 	}
 	for _, index := range earlier.Also {
-		if index >= protected && index < *after.Spec.Replicas && !later.includes(index) {
+		refused := w.API.refused[at(after, joined(after.Name, index))]
+		if index >= protected && index < *after.Spec.Replicas && !later.includes(index) && !refused {
 			w.fail("group %d of %s was released below the partition, and no longer is", index, after.Name)
 		}
 	}
@@ -289,9 +290,12 @@ func (w *World) leadersOf(object client.Object) *appsv1.StatefulSet {
 	return getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, at(object, set))
 }
 
-// leaderOf returns the leader of a worker; nil for leaders, and for a leader that is deleted.
+// leaderOf returns the leader of a worker; nil for leaders, for pods without an owner, and if the leader is deleted.
 func (w *World) leaderOf(pod *corev1.Pod) *corev1.Pod {
 	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return nil
+	}
 	workers := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, at(pod, owner.Name))
 	if workers == nil || workers.UID != owner.UID || isLeaders(workers) {
 		return nil

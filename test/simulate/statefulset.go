@@ -25,8 +25,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// retry is the delay after a pass of the StatefulSet controller that failed. The delay of the real one grows.
-const retry = time.Second
+// The delays after passes of the StatefulSet controller that fail. They double with each failure in a row.
+const (
+	minRetry = 5 * time.Millisecond
+	maxRetry = 1000 * time.Second
+)
 
 // statefulSetController creates the pods of StatefulSets as the real one does with parallel pod management. It deletes
 // pods that have failed. It creates pods below the partition at the current revision, and replaces those from the
@@ -38,6 +41,9 @@ type statefulSetController struct {
 	changed map[types.NamespacedName]bool           // StatefulSets that have changed since their last pass began
 	passes  map[types.NamespacedName][]func() error // the steps left of passes that have begun
 	retries map[types.NamespacedName]time.Time      // when another pass follows one that failed
+
+	failures map[types.NamespacedName]int // passes in a row that have failed
+	events   *eventRecorder
 }
 
 func newStatefulSetController(world *World) *statefulSetController {
@@ -46,13 +52,16 @@ func newStatefulSetController(world *World) *statefulSetController {
 		changed: map[types.NamespacedName]bool{},
 		passes:  map[types.NamespacedName][]func() error{},
 		retries: map[types.NamespacedName]time.Time{},
+
+		failures: map[types.NamespacedName]int{},
+		events:   newEventRecorder(world),
 	}
 	world.API.watches = append(world.API.watches, c.watch)
 	return c
 }
 
-// watch marks the StatefulSets that a change concerns. A pod concerns the StatefulSet of its name, which may wait for
-// the deletion of another owner's pod. The deletion of a claim concerns all StatefulSets with claims.
+// watch marks the StatefulSets that a change concerns. A pod concerns the StatefulSet of its name, unless a pod that
+// nobody owns is deleted. The deletion of a claim concerns all StatefulSets with claims.
 func (c *statefulSetController) watch(change Change) {
 	object := change.New
 	if object == nil {
@@ -62,7 +71,8 @@ func (c *statefulSetController) watch(change Change) {
 	case kindStatefulSet:
 		c.changed[client.ObjectKeyFromObject(object)] = true
 	case kindPod:
-		if parent, _, ok := split(object.GetName()); ok {
+		isOrphan := change.New == nil && metav1.GetControllerOf(object) == nil
+		if parent, _, ok := split(object.GetName()); ok && !isOrphan {
 			c.changed[at(object, parent)] = true
 		}
 	case kindClaim:
@@ -106,14 +116,21 @@ func (c *statefulSetController) step(key types.NamespacedName) {
 		c.passes[key] = steps[1:]
 		if err := steps[0](); err != nil {
 			c.passes[key] = steps[len(steps)-1:]
-			if !apierrors.IsAlreadyExists(err) { // The watch reports when the name is free.
-				c.retries[key] = c.world.clock.Now().Add(retry)
-			}
+			c.retries[key] = c.world.clock.Now().Add(retryDelay(c.failures[key]))
+			c.failures[key]++
 		}
 	}
 	if len(c.passes[key]) == 0 {
 		delete(c.passes, key)
+		if c.retries[key].IsZero() {
+			delete(c.failures, key)
+		}
 	}
+}
+
+// retryDelay returns the delay after a number of failures in a row.
+func retryDelay(failures int) time.Duration {
+	return min(minRetry<<min(failures, 20), maxRetry)
 }
 
 // begin reads the pods once, and plans the steps of a pass. For a terminating set, it only writes the status.
@@ -232,10 +249,19 @@ func (c *statefulSetController) create(
 	pod.Labels[appsv1.StatefulSetPodNameLabel] = pod.Name
 	pod.Labels[appsv1.PodIndexLabel] = strconv.Itoa(int(ordinal))
 	pod.Spec.Hostname, pod.Spec.Subdomain = pod.Name, set.Spec.ServiceName
-	if err := c.world.API.Create(pod); err != nil {
+	err := c.world.API.Create(pod)
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return err
+	case err != nil:
+		if apierrors.IsForbidden(err) && c.failures[client.ObjectKeyFromObject(set)] == 0 {
+			c.world.record("statefulset controller", "is refused pod", pod.Name)
+		}
+		c.events.failed(set, pod.Name, err)
 		return err
 	}
 	c.world.record("statefulset controller", "creates pod", pod.Name)
+	c.events.succeeded(set)
 	return nil
 }
 

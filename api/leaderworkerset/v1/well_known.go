@@ -80,6 +80,14 @@ const (
 	// it.
 	AheadAnnotationKey = MetadataPrefix + "ahead-of-partition"
 
+	// RetriedAtAnnotationKey is on StatefulSets that lack pods. Its value is the time at which the operator last asked the
+	// StatefulSet controller to try again. Any change of a StatefulSet does so.
+	RetriedAtAnnotationKey = MetadataPrefix + "retried-at"
+
+	// ScaledFromAnnotationKey is on the leader StatefulSet while a rolling update is under way in which groups were added.
+	// Its value is the number of groups before. If there is no room for more, those are updated first.
+	ScaledFromAnnotationKey = MetadataPrefix + "scaled-from"
+
 	// RecreateGroupAfterStartAnnotationKey is set by users on a LeaderWorkerSet. With any value but "false", the
 	// restartPolicy of the set counts as RecreateGroupAfterStart, unless it is None. The annotation is older than that
 	// policy.

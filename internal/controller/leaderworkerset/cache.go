@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/utils/ptr"
@@ -20,6 +21,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -43,7 +45,18 @@ func CacheByObject() map[client.Object]cache.ByObject {
 		&corev1.Pod{}:                   {Label: part, Transform: trimPod, UnsafeDisableDeepCopy: shared},
 		&corev1.PersistentVolumeClaim{}: {Label: part, Transform: trimClaim, UnsafeDisableDeepCopy: shared},
 		&corev1.Service{}:               {Label: part, Transform: trimService, UnsafeDisableDeepCopy: shared},
+
+		// Events carry no labels: those of other StatefulSets are cached as well, see trimEvent.
+		&corev1.Event{}: {Field: refusalsOnly(), Transform: trimEvent, UnsafeDisableDeepCopy: shared},
 	}
+}
+
+// refusalsOnly selects the events in which the StatefulSet controller reports pods that it couldn't create.
+func refusalsOnly() fields.Selector {
+	return fields.AndSelectors(
+		fields.OneTermEqualSelector("reason", leaderworkersetv1.ReasonFailedCreate),
+		fields.OneTermEqualSelector("involvedObject.kind", "StatefulSet"),
+	)
 }
 
 // requirement returns a selector's condition on a label.
@@ -55,13 +68,15 @@ func requirement(key string, operator selection.Operator) labels.Requirement {
 	return *required
 }
 
-// Field indexes of the cache. Each value is a name within the namespace.
+// Field indexes of the cache. Each value is a name within the namespace, or a UID.
 const (
 	leadersOfSet   = "leadersOfSet"   // leader pods by LeaderWorkerSet
 	workersOfSet   = "workersOfSet"   // worker StatefulSets by LeaderWorkerSet
 	workersOfGroup = "workersOfGroup" // worker pods by leader pod
 	claimsOfGroup  = "claimsOfGroup"  // volume claims of workers by leader pod
 	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
+
+	refusalsOfStatefulSet = "refusalsOfStatefulSet" // events FailedCreate by the UID of the StatefulSet
 
 	uninjectedOfSet = "uninjectedOfSet" // pods that were created without the webhook, by LeaderWorkerSet
 )
@@ -76,6 +91,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		{&corev1.Pod{}, leadersOfSet, indexLeadersOfSet},
 		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
 		{&corev1.Pod{}, uninjectedOfSet, indexUninjectedOfSet},
+		{&corev1.Event{}, refusalsOfStatefulSet, indexRefusals},
 		{&corev1.PersistentVolumeClaim{}, claimsOfGroup, indexByGroup},
 		{&appsv1.StatefulSet{}, workersOfSet, indexWorkersOfSet},
 		{&appsv1.ControllerRevision{}, revisionsOfSet, indexRevisionsOfSet},
@@ -113,6 +129,15 @@ func indexUninjectedOfSet(object client.Object) []string {
 		return nil
 	}
 	return indexBySet(object)
+}
+
+// indexRefusals leaves out the refusals of the operator's own webhook, which end by themselves.
+func indexRefusals(object client.Object) []string {
+	event, ok := object.(*corev1.Event)
+	if !ok || release.IsRefusal(event.Message) {
+		return nil
+	}
+	return []string{string(event.InvolvedObject.UID)}
 }
 
 func indexRevisionsOfSet(object client.Object) []string {
@@ -254,6 +279,33 @@ func trimClaim(object any) (any, error) {
 		return object, nil
 	}
 	return &corev1.PersistentVolumeClaim{TypeMeta: claim.TypeMeta, ObjectMeta: trimmedMeta(claim.ObjectMeta)}, nil
+}
+
+// trimEvent keeps which StatefulSet lacks pods, and why.
+func trimEvent(object any) (any, error) {
+	event, ok := object.(*corev1.Event)
+	if !ok {
+		return object, nil
+	}
+	count, latest := event.Count, event.LastTimestamp
+	if latest.IsZero() { // It was written by the newer API.
+		count, latest = 1, metav1.NewTime(event.EventTime.Time)
+		if event.Series != nil {
+			count, latest = event.Series.Count, metav1.NewTime(event.Series.LastObservedTime.Time)
+		}
+	}
+	return &corev1.Event{
+		TypeMeta: event.TypeMeta,
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: event.Namespace, Name: event.Name, UID: event.UID, ResourceVersion: event.ResourceVersion,
+		},
+		InvolvedObject: corev1.ObjectReference{
+			Kind: event.InvolvedObject.Kind, Name: event.InvolvedObject.Name, UID: event.InvolvedObject.UID,
+		},
+		Message:       event.Message,
+		Count:         count,
+		LastTimestamp: latest,
+	}, nil
 }
 
 func trimmedMeta(meta metav1.ObjectMeta) metav1.ObjectMeta {

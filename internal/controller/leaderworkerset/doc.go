@@ -33,12 +33,14 @@
 //	memory.go                        what is remembered between passes
 //	cache.go                         what the cache selects and keeps
 //	sources.go                       what starts a pass: a table of events.go and predicates.go
+//	refusals.go                      which passes the refusal of a pod starts
 //	set_queue.go                     how passes over groups start passes over their set
 //	identity/                        names, labels, indices
 //	snapshot/                        what one pass may look at
 //	revision/                        ControllerRevisions and their meaning
 //	rollout/                         the arithmetic of rolling updates
 //	release/                         which groups are released to the current revision
+//	refusal/                         which missing pods the API server refuses
 //	restart/                         which groups are restarted when, and what is remembered for that
 //	group/                           what one group needs next
 //	desired/                         the objects, and what each pod gets injected

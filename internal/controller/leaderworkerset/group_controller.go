@@ -17,6 +17,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/group"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
@@ -32,26 +33,32 @@ type groupReconciler struct {
 	// sets takes the sets that have to act on what a pass over a group found.
 	sets *setQueue
 
-	staleRetryDelay, unwatchedRetryDelay time.Duration // as in Options
+	options Options
 }
 
 // Reconcile makes one pass over the group whose leader pod the request names. A pass on a stale view is requeued. That
 // is expected, and no error.
 func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	result, err := r.pass(ctx, request)
-	return requeuedIfStale(ctx, r.staleRetryDelay, result, err)
+	return requeuedIfStale(ctx, r.options.StaleRetryDelay, result, err)
 }
 
 func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	name, _, _ := identity.Parse(request.Name)
 	set := at(request.NamespacedName, name)
-	members, err := r.observer.group(ctx, request.NamespacedName)
+	_, index, _ := identity.Parse(request.Name)
+	memory, now := r.memories.ofGroup(set, index), r.options.Clock.Now()
+	looks := memory.workers.Looks(now, r.options.Plan.Refusals)
+	members, err := r.observer.group(ctx, request.NamespacedName, looks)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	memory := r.memories.ofGroup(set, members.Index)
 	incarnation := restart.Observe(memory.incarnation, recorded(members, &memory), members)
-	verdict := group.Next(members)
+	missing := group.MissingWorkers(members, refusal.Input{
+		Memory: memory.workers, Unknown: memory.incarnation.Leader == "", FreedAt: memory.freedAt,
+		Now: now, Options: r.options.Plan.Refusals,
+	})
+	verdict := group.Next(members).WithMissing(members, &missing, now)
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
 
 	written := r.applier.Writes(ctx, verdict.Writes)
@@ -59,12 +66,24 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 		incarnation: incarnation,
 		count:       members.Count(),
 		faults:      members.Faults(),
+		refused:     missing.Said(),
+		workers:     missing.Memory,
+		pods:        members.Pods(),
 		obstacle:    obstacleOfGroup(members.Index, verdict, written),
-	})
+	}, now)
 	if verdict.Action == group.BlockedUnwatched && written == nil {
-		return ctrl.Result{RequeueAfter: r.unwatchedRetryDelay}, nil
+		return ctrl.Result{RequeueAfter: r.options.UnwatchedRetryDelay}, nil
 	}
-	return ctrl.Result{}, written
+	return ctrl.Result{RequeueAfter: r.requeueAfter(&missing)}, written
+}
+
+// requeueAfter returns when the next pass over a group with missing workers is due; 0 if it isn't. While workers are
+// refused, the passes look often whether other groups have freed room.
+func (r *groupReconciler) requeueAfter(missing *refusal.Decision) time.Duration {
+	if len(missing.Refused) == 0 {
+		return missing.RequeueAfter
+	}
+	return min(missing.RequeueAfter, r.options.Plan.Refusals.ConfirmAfter)
 }
 
 // recorded returns the group's fingerprint in the record, if this process doesn't know the group's incarnation.
@@ -77,11 +96,13 @@ func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
 }
 
 // store remembers what the pass observed. It enqueues the set if the set has to act on that.
-func (r *groupReconciler) store(set types.NamespacedName, members *snapshot.GroupMembers, next groupOutcome) {
+func (r *groupReconciler) store(
+	set types.NamespacedName, members *snapshot.GroupMembers, next groupOutcome, now time.Time,
+) {
 	if members.LWS == nil {
 		next.obstacle, next.faults = nil, snapshot.Faults{} // No status reports them.
 	}
-	if changed := r.memories.storeGroup(set, members.Index, next); changed && members.LWS != nil {
+	if changed := r.memories.storeGroup(set, members.Index, next, now); changed && members.LWS != nil {
 		r.sets.Enqueue(members.LWS)
 	}
 }

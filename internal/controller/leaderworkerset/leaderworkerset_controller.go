@@ -34,6 +34,7 @@ import (
 // +kubebuilder:rbac:groups=core,resources=pods,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=core,resources=pods/finalizers,verbs=update
 // +kubebuilder:rbac:groups=core,resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=core,resources=events,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service,
@@ -63,7 +64,9 @@ func requeuedIfStale(
 }
 
 func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	set, err := r.observer.set(ctx, request.NamespacedName)
+	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
+	looks := memory.Missing.Looks(now, r.options.Plan.Refusals)
+	set, err := r.observer.set(ctx, request.NamespacedName, looks)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -74,7 +77,6 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	if set.LWS.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // The garbage collector deletes its children; none is created.
 	}
-	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
 	set.SetCounts(memory.WorkerCounts)
 	planned, err := plan.ForSet(set, &memory, now, &r.options.Plan)
 	if err != nil {
@@ -111,6 +113,7 @@ func (r *setReconciler) apply(
 
 	next := *memory
 	next.Leaders, next.Record = planned.Leaders, planned.Record
+	next.Missing, next.Holds = planned.Missing, planned.Holds
 	obstacle := obstacleOf(status.WholeSet, written)
 	if planned.WritesRecord {
 		if written != nil && obstacle == nil {

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
@@ -31,6 +33,10 @@ type setMemory struct {
 	incarnations map[int32]restart.Incarnation  // stored by passes over groups
 	counts       map[int32]snapshot.WorkerCount // stored by passes over groups
 	faults       map[int32]snapshot.Faults      // stored by passes over groups; read-only
+	refused      map[int32]string               // stored by passes over groups
+	workers      map[int32]refusal.Memory       // stored by passes over groups
+	pods         map[int32]int                  // stored by passes over groups
+	freedAt      time.Time                      // stored by passes over groups
 	obstacles    map[int32]status.Obstacle      // stored by both, each for itself
 
 	failedLeaders map[int32]restart.FailedLeader // stored by the watch
@@ -41,6 +47,8 @@ type setMemory struct {
 	record          restart.StoredRecord // read-only
 	recordedAt      time.Time
 	statusWrittenAt time.Time
+	missing         refusal.Memory
+	holds           release.Holds
 }
 
 func newMemories() *memories {
@@ -53,13 +61,18 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	defer m.mutex.Unlock()
 	known := m.bySet[set]
 	if known == nil {
-		return plan.Memory{}
+		return plan.Memory{Unknown: true}
 	}
 	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
 	return plan.Memory{
 		Incarnations:    maps.Clone(known.incarnations),
 		WorkerCounts:    maps.Clone(known.counts),
 		Faults:          maps.Clone(known.faults),
+		RefusedWorkers:  maps.Clone(known.refused),
+		FreedAt:         known.freedAt,
+		Unknown:         !known.observed,
+		Missing:         known.missing,
+		Holds:           known.holds,
 		FailedLeaders:   maps.Clone(known.failedLeaders),
 		Leaders:         known.leaders,
 		Record:          known.record,
@@ -78,6 +91,7 @@ func (m *memories) storeSet(set types.NamespacedName, next *plan.Memory, obstacl
 	known.observed = true
 	known.leaders, known.record = next.Leaders, next.Record
 	known.recordedAt, known.statusWrittenAt = next.RecordedAt, next.StatusWrittenAt
+	known.missing, known.holds = next.Missing, next.Holds
 	return known.storeObstacle(status.WholeSet, obstacle)
 }
 
@@ -85,6 +99,8 @@ func (m *memories) storeSet(set types.NamespacedName, next *plan.Memory, obstacl
 type groupMemory struct {
 	incarnation restart.Incarnation
 	record      restart.StoredRecord // of its set
+	workers     refusal.Memory
+	freedAt     time.Time // when a pod of its set was last deleted
 }
 
 // ofGroup returns what is remembered of a group.
@@ -92,7 +108,10 @@ func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if known := m.bySet[set]; known != nil {
-		return groupMemory{incarnation: known.incarnations[group], record: known.record}
+		return groupMemory{
+			incarnation: known.incarnations[group], record: known.record,
+			workers: known.workers[group], freedAt: known.freedAt,
+		}
 	}
 	return groupMemory{}
 }
@@ -102,17 +121,29 @@ type groupOutcome struct {
 	incarnation restart.Incarnation
 	count       snapshot.WorkerCount
 	faults      snapshot.Faults  // what keeps pods from being ready
+	refused     string           // what the API server said of missing workers; empty if it refuses none
+	workers     refusal.Memory   // of missing workers
+	pods        int              // how many pods of the group exist
 	obstacle    *status.Obstacle // nil if nothing is in the way
 }
 
 // storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
-// incarnation was completed, has ended, or has failed, other workers are ready, something else is in the way, or other
-// pods have faults.
-func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupOutcome) (changed bool) {
+// incarnation was completed, has ended, or has failed, other workers are ready, something else is in the way, other pods
+// have faults, or a pod has made room for missing leaders.
+func (m *memories) storeGroup(
+	set types.NamespacedName, group int32, next groupOutcome, now time.Time,
+) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	before, faultsBefore := known.incarnations[group], known.faults[group]
+	before, faultsBefore, wasRefused := known.incarnations[group], known.faults[group], known.refused[group]
+	freed := next.pods < known.pods[group]
+	if freed {
+		known.freedAt = now
+	}
+	store(known.pods, group, next.pods, next.pods > 0)
+	store(known.refused, group, next.refused, next.refused != "")
+	store(known.workers, group, next.workers, len(next.workers.Gaps) > 0)
 	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
 	countChanged := known.counts[group] != next.count
 	store(known.counts, group, next.count, next.count.Leader != "")
@@ -123,7 +154,8 @@ func (m *memories) storeGroup(set types.NamespacedName, group int32, next groupO
 	if remembered == 0 && !known.observed {
 		delete(m.bySet, set) // A group was left of a set that was deleted.
 	}
-	return obstacleChanged || countChanged || !faultsBefore.Equal(next.faults) ||
+	return obstacleChanged || countChanged || !faultsBefore.Equal(next.faults) || wasRefused != next.refused ||
+		(freed && len(known.missing.Gaps) > 0) ||
 		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
 }
 
@@ -161,6 +193,9 @@ func (m *memories) known(set types.NamespacedName) *setMemory {
 			incarnations:  map[int32]restart.Incarnation{},
 			counts:        map[int32]snapshot.WorkerCount{},
 			faults:        map[int32]snapshot.Faults{},
+			refused:       map[int32]string{},
+			workers:       map[int32]refusal.Memory{},
+			pods:          map[int32]int{},
 			obstacles:     map[int32]status.Obstacle{},
 			failedLeaders: map[int32]restart.FailedLeader{},
 		}

@@ -13,6 +13,8 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
@@ -45,7 +47,7 @@ func TestMemoryOfObstacles(t *testing.T) {
 		if step.group == status.WholeSet {
 			changed = memories.storeSet(step.set, &plan.Memory{}, step.obstacle)
 		} else {
-			changed = memories.storeGroup(step.set, step.group, groupOutcome{obstacle: step.obstacle})
+			changed = memories.storeGroup(step.set, step.group, groupOutcome{obstacle: step.obstacle}, time.Time{})
 		}
 		if changed != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, changed, step.changed)
@@ -78,7 +80,7 @@ func TestMemoryOfIncarnations(t *testing.T) {
 		{"it has failed", restart.Incarnation{Leader: "1", Failure: restart.Failure{Message: "pod a-3-1 was deleted"}}, true},
 		{"it has ended", restart.Incarnation{}, true},
 	} {
-		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}); got != step.changed {
+		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}, time.Time{}); got != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, got, step.changed)
 		}
 		if diff := cmp.Diff(step.incarnation, memories.ofGroup(set, 3).incarnation); diff != "" {
@@ -99,6 +101,10 @@ func TestMemoryOfASet(t *testing.T) {
 		Incarnations:    map[int32]restart.Incarnation{0: {Leader: "1"}},
 		WorkerCounts:    map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 2}},
 		Faults:          map[int32]snapshot.Faults{0: faults},
+		RefusedWorkers:  map[int32]string{0: "exceeded quota"},
+		FreedAt:         now.Add(time.Second),
+		Missing:         refusal.Memory{StatefulSet: "leaders", Gaps: map[int32]refusal.Gap{1: {Since: now}}},
+		Holds:           release.Holds{Surge: release.Hold{Key: "key", Times: 1, Until: now}},
 		Leaders:         restart.Leaders{0: {UID: "1"}},
 		FailedLeaders:   map[int32]restart.FailedLeader{0: {UID: "1"}},
 		Record:          restart.ReadRecord(`{"0":{"life":"x"}}`, restart.StoredRecord{}),
@@ -108,12 +114,15 @@ func TestMemoryOfASet(t *testing.T) {
 	memories := newMemories()
 	memories.storeGroup(set, 0, groupOutcome{
 		incarnation: restart.Incarnation{Leader: "1"}, faults: faults,
-		count: snapshot.WorkerCount{Leader: "1", Ready: 2},
-	})
+		count: snapshot.WorkerCount{Leader: "1", Ready: 2}, refused: "exceeded quota", pods: 2,
+	}, now)
+	memories.storeGroup(set, 1, groupOutcome{pods: 2}, now)
+	memories.storeGroup(set, 1, groupOutcome{pods: 1}, now.Add(time.Second))
 	memories.storeFailedLeader(set, 0, restart.FailedLeader{UID: "1"})
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
 	stored.Incarnations, stored.WorkerCounts, stored.Faults, stored.FailedLeaders = nil, nil, nil, nil
+	stored.RefusedWorkers, stored.FreedAt = nil, time.Time{}
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -128,7 +137,7 @@ func TestMemoryOfASet(t *testing.T) {
 		t.Error("a pass has changed what is remembered without storing it")
 	}
 	memories.forget(set)
-	if diff := cmp.Diff(plan.Memory{}, memories.ofSet(set)); diff != "" {
+	if diff := cmp.Diff(plan.Memory{Unknown: true}, memories.ofSet(set)); diff != "" {
 		t.Errorf("memory of a deleted set (-want +got):\n%s", diff)
 	}
 }
@@ -152,7 +161,7 @@ func TestMemoryOfFailedLeaders(t *testing.T) {
 	} {
 		memories := newMemories()
 		for _, incarnation := range []restart.Incarnation{tc.before, tc.after} {
-			memories.storeGroup(set, 3, groupOutcome{incarnation: incarnation})
+			memories.storeGroup(set, 3, groupOutcome{incarnation: incarnation}, time.Time{})
 			memories.storeFailedLeader(set, 3, restart.FailedLeader{UID: tc.leader})
 		}
 		if got := memories.ofSet(set).FailedLeaders[3].Complete; got != tc.want {
@@ -169,7 +178,7 @@ func TestMemoriesInParallel(t *testing.T) {
 		passes.Go(func() {
 			memories.storeGroup(set, index, groupOutcome{
 				incarnation: restart.Incarnation{Leader: "1"}, obstacle: &status.Obstacle{Group: index},
-			})
+			}, time.Time{})
 			memory := memories.ofSet(set)
 			memories.storeSet(set, &memory, nil)
 		})

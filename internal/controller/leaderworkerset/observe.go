@@ -29,8 +29,9 @@ type observer struct {
 	live client.Reader
 }
 
-// set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted.
-func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot.Set, error) {
+// set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted. looks says whether to look for
+// a pod of another owner that has the name of the lowest missing leader.
+func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool) (*snapshot.Set, error) {
 	lws, err := get(ctx, o, key, &leaderworkersetv1.LeaderWorkerSet{})
 	if lws == nil || err != nil {
 		return nil, err
@@ -55,7 +56,40 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName) (*snapshot
 	if set.LostWorkers, err = o.lostWorkers(ctx, set); err != nil {
 		return nil, err
 	}
-	return set, nil
+	missing := set.MissingLeaders()
+	if len(missing) == 0 {
+		return set, nil
+	}
+	if set.Refusal, err = o.refusal(ctx, set.Leaders); err != nil || !looks {
+		return set, err
+	}
+	set.LookedForPod = true
+	set.InTheWay, err = o.podInTheWay(ctx, set.Leaders, identity.Leader(lws.Name, missing[0]))
+	return set, err
+}
+
+// refusal returns the latest refusal of a pod of a StatefulSet.
+func (o *observer) refusal(ctx context.Context, sts *appsv1.StatefulSet) (snapshot.Refusal, error) {
+	var events corev1.EventList
+	of := client.MatchingFields{refusalsOfStatefulSet: string(sts.UID)}
+	if err := o.List(ctx, &events, client.InNamespace(sts.Namespace), of); err != nil {
+		return snapshot.Refusal{}, fmt.Errorf("events: %w", err)
+	}
+	return snapshot.LatestRefusal(pointers(events.Items)), nil
+}
+
+// podInTheWay returns the pod of another owner that has the name of a pod of a StatefulSet; nil if there is none. The
+// cache doesn't show pods without the operator's labels, and the StatefulSet controller doesn't report them.
+func (o *observer) podInTheWay(
+	ctx context.Context, sts *appsv1.StatefulSet, name string,
+) (*metav1.PartialObjectMetadata, error) {
+	pod := &metav1.PartialObjectMetadata{}
+	pod.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	pod, err := get(ctx, o.live, types.NamespacedName{Namespace: sts.Namespace, Name: name}, pod)
+	if pod == nil || err != nil || metav1.IsControlledBy(pod, sts) {
+		return nil, err
+	}
+	return pod, nil
 }
 
 // lostWorkers reads a worker StatefulSet of the leader StatefulSet's revision, if that revision was deleted. The cache
@@ -100,8 +134,11 @@ func (o *observer) groups(
 	return groups, nil
 }
 
-// group observes what a pass over one group looks at. key names its leader pod.
-func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapshot.GroupMembers, error) {
+// group observes what a pass over one group looks at. key names its leader pod. looks says whether to look for a pod of
+// another owner that has the name of the lowest missing worker.
+func (o *observer) group(
+	ctx context.Context, key types.NamespacedName, looks bool,
+) (*snapshot.GroupMembers, error) {
 	set, index, ok := identity.Parse(key.Name)
 	if !ok {
 		return nil, fmt.Errorf("%q is not the name of a group", key.Name)
@@ -140,8 +177,25 @@ func (o *observer) group(ctx context.Context, key types.NamespacedName) (*snapsh
 	if members.Revisions, err = o.revisions(ctx, at(key, set)); err != nil {
 		return nil, err
 	}
-	members.Node, err = o.nodeOf(ctx, members.Leader)
-	return members, err
+	if members.Node, err = o.nodeOf(ctx, members.Leader); err != nil {
+		return nil, err
+	}
+	return members, o.refusedWorkers(ctx, members, looks)
+}
+
+// refusedWorkers adds to the members of a group why workers are missing.
+func (o *observer) refusedWorkers(ctx context.Context, members *snapshot.GroupMembers, looks bool) error {
+	missing := members.MissingWorkers()
+	if len(missing) == 0 {
+		return nil
+	}
+	var err error
+	if members.Refusal, err = o.refusal(ctx, members.Workers); err != nil || !looks {
+		return err
+	}
+	members.LookedForPod = true
+	members.InTheWay, err = o.podInTheWay(ctx, members.Workers, identity.Worker(members.Leader.Name, missing[0]))
+	return err
 }
 
 func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {

@@ -98,7 +98,7 @@ func TestCachedSetsHaveTheirDefaults(t *testing.T) {
 }
 
 func TestObserveSet(t *testing.T) {
-	observed, err := (&observer{Reader: newCache(t)}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: newCache(t)}).set(t.Context(), llama, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestObserveSet(t *testing.T) {
 }
 
 func TestObserveDeletedSet(t *testing.T) {
-	observed, err := (&observer{Reader: cacheOf(t)}).set(t.Context(), llama)
+	observed, err := (&observer{Reader: cacheOf(t)}).set(t.Context(), llama, false)
 	if observed != nil || err != nil {
 		t.Errorf("got %+v and error %v, want neither", observed, err)
 	}
@@ -124,7 +124,7 @@ func TestObserveDeletedSet(t *testing.T) {
 
 func TestObserveGroup(t *testing.T) {
 	o := &observer{Reader: newCache(t)}
-	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"})
+	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestObserveGroup(t *testing.T) {
 		t.Errorf("got node %v, want n1 and its labels", m.Node)
 	}
 
-	m, err = o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-0"})
+	m, err = o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-0"}, false)
 	if err != nil || m.Node != nil || m.Service != nil {
 		t.Errorf("group 0: got node %v, Service %v and error %v, want none without exclusive placement", m.Node, m.Service,
 			err)
@@ -148,7 +148,7 @@ func TestObserveGroup(t *testing.T) {
 
 func TestObserveGroupWithoutObjects(t *testing.T) {
 	o := &observer{Reader: cacheOf(t)}
-	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-7"})
+	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-7"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestObserveGroupWithoutObjects(t *testing.T) {
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
-	if _, err := o.group(t.Context(), llama); err == nil {
+	if _, err := o.group(t.Context(), llama, false); err == nil {
 		t.Error("the name of no group gives no error")
 	}
 }
@@ -193,11 +193,11 @@ func TestObserveFailsWithAnyRead(t *testing.T) {
 		observe func() error
 	}{
 		"set": {8, func() error {
-			_, err := o.set(t.Context(), llama)
+			_, err := o.set(t.Context(), llama, false)
 			return err
 		}},
-		"group": {9, func() error {
-			_, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"})
+		"group": {10, func() error {
+			_, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"}, false)
 			return err
 		}},
 	} {

@@ -4,13 +4,10 @@
 package leaderworkerset
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/test/simulate"
 )
 
 // TestRoomFilms compares rollouts in clusters that have room for exactly the groups that are asked for.
@@ -41,6 +38,16 @@ func TestRoomFilms(t *testing.T) {
 			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
 			s.becomes("image:2, 3 groups", both(withImage(2), scaledTo(3)))
 		},
+		"update-and-scale-full": func(s scene) {
+			s.LimitNodes(2)
+			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
+			s.changes("image:2, 3 groups", both(withImage(2), scaledTo(3)))
+			s.Settle()
+			s.CheckRolledOut(theSet)
+			s.LimitNodes(3)
+			s.Settle()
+			s.CheckReconciled(theSet)
+		},
 	})
 }
 
@@ -52,35 +59,7 @@ func both(first, second change) change {
 }
 
 // TestRandomWorldsWithoutRoom rolls out random sets in random worlds whose nodes have room for exactly the groups that
-// are asked for. Every rollout ends, as that of a Deployment does. Without surge, other revisions are pushed meanwhile,
-// and leaders are deleted.
-//
-// With surge, that may not end: a surge group that is ready stays if maxUnavailable needs it, while two others share
-// the room of one.
+// are asked for.
 func TestRandomWorldsWithoutRoom(t *testing.T) {
-	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
-		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
-			t.Parallel()
-			random := rand.New(rand.NewPCG(seed+1, 3)) //nolint:gosec // Not a secret: it has to repeat.
-			s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed+1)}
-			replicas, size, surge := 2*(1+random.Int32N(2)), 1+random.Int32N(3), random.Int32N(2)
-			s.starts("a random set", newSet(replicas, size, withBudget(1+random.Int32N(2), surge)))
-			s.LimitNodes(int(replicas*size) / 2)
-			pushes := 1
-			if surge == 0 {
-				pushes += random.IntN(3)
-			}
-			for push := range pushes {
-				s.changes(fmt.Sprintf("image:%d", push+2), withImage(push+2))
-				for range random.IntN(80) {
-					s.Step()
-				}
-				if surge == 0 && random.IntN(2) == 0 {
-					s.removes(fmt.Sprintf("a-%d", random.Int32N(replicas)))
-				}
-			}
-			s.Settle()
-			s.CheckReconciled(theSet)
-		})
-	}
+	inScarceWorlds(t, 3, func(s scene, pods int32) { s.LimitNodes(int(pods) / 2) })
 }

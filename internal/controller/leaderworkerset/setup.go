@@ -69,9 +69,7 @@ func newControllers(applier *apply.Applier, cached cache.Cache, options Options)
 	}
 	group = &controller{
 		reconciler: &groupReconciler{
-			observer: observer, applier: applier, memories: memories, sets: sets,
-			staleRetryDelay:     options.StaleRetryDelay,
-			unwatchedRetryDelay: options.UnwatchedRetryDelay,
+			observer: observer, applier: applier, memories: memories, sets: sets, options: options,
 		},
 		sources:    groupSources(cached, options.Batch),
 		limiter:    newLimiter(options),

@@ -42,6 +42,9 @@ func setSources(cached cache.Cache, memories *memories, batch BatchOptions) []so
 		// A leader of a group that crashed before waits until a pass has decided on its group.
 		watch(cached, &corev1.Pod{}, toSet, immediately, gatedLeadersOnly(), podChanged()),
 
+		// The API server refuses leaders.
+		watch(cached, &corev1.Event{}, toSetOfRefusal(cached), afterRefusal(cached, batch), refusalChanged()),
+
 		// The set owns a shared Service and ControllerRevisions.
 		watch(cached, &corev1.Service{}, toSet, afterBatch, contentChanged[corev1.Service]()),
 		watch(cached, &appsv1.ControllerRevision{}, toSet, afterBatch, contentChanged[appsv1.ControllerRevision]()),
@@ -69,6 +72,9 @@ func groupSources(cached cache.Cache, batch BatchOptions) []source.Source {
 		// another set may have the name that the group needs. Passes read the status of pods, not that of StatefulSets.
 		watch(cached, &appsv1.StatefulSet{}, toGroupsByLabelOrName, immediately, contentBesidesStatusChanged()),
 		watch(cached, &corev1.Service{}, toGroupsByLabelOrName, immediately, contentChanged[corev1.Service]()),
+
+		// The API server refuses workers.
+		watch(cached, &corev1.Event{}, toGroupOfRefusal(cached), immediately, refusalChanged()),
 
 		// Passes relabel and delete the volume claims of workers.
 		watch(cached, &corev1.PersistentVolumeClaim{}, toGroup, immediately,

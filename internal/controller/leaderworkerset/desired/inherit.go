@@ -102,6 +102,7 @@ func inheritedAnnotations(annotations map[string]string) map[string]string {
 	inherited := maps.Clone(annotations)
 	for _, key := range []string{
 		corev1.LastAppliedConfigAnnotation, leaderworkersetv1.AheadAnnotationKey, leaderworkersetv1.GroupRecordAnnotationKey,
+		leaderworkersetv1.RetriedAtAnnotationKey, leaderworkersetv1.ScaledFromAnnotationKey,
 	} {
 		delete(inherited, key)
 	}

@@ -15,6 +15,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
@@ -110,8 +111,12 @@ func serviceWrites(
 // leaderWrites creates the leader StatefulSet, or changes it where it differs.
 func leaderWrites(
 	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+	retriedAt string,
 ) ([]write.Write, []status.Obstacle) {
 	wanted := wantedLeaders(set, current, released, restarts)
+	if retriedAt != "" {
+		wanted.Annotations[leaderworkersetv1.RetriedAtAnnotationKey] = retriedAt
+	}
 	existing := set.Leaders
 	switch {
 	case existing == nil:
@@ -126,6 +131,9 @@ func leaderWrites(
 	updated := desired.AdjustLeaders(existing, wanted, newRevision)
 	if released.Annotation == "" {
 		delete(updated.Annotations, leaderworkersetv1.AheadAnnotationKey)
+	}
+	if released.ScaledFrom == 0 {
+		delete(updated.Annotations, leaderworkersetv1.ScaledFromAnnotationKey)
 	}
 	if equality.Semantic.DeepEqual(existing, updated) {
 		return nil, nil
@@ -146,6 +154,9 @@ func wantedLeaders(
 	if released.Annotation != "" {
 		wanted.Annotations[leaderworkersetv1.AheadAnnotationKey] = released.Annotation
 	}
+	if released.ScaledFrom > 0 {
+		wanted.Annotations[leaderworkersetv1.ScaledFromAnnotationKey] = identity.FormatIndex(released.ScaledFrom)
+	}
 	if released.Strategy == appsv1.OnDeleteStatefulSetStrategyType {
 		wanted.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: released.Strategy}
 	}
@@ -158,6 +169,7 @@ func wantedLeaders(
 // whyChanged returns why the leader StatefulSet changes, in words for logs and films.
 func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, released *release.Decision) string {
 	const record, replicas = leaderworkersetv1.GroupRecordAnnotationKey, leaderworkersetv1.ReplicasAnnotationKey
+	const retried = leaderworkersetv1.RetriedAtAnnotationKey
 	was, asked := existing.Annotations[replicas], updated.Annotations[replicas]
 	var reasons []string
 	if newRevision {
@@ -186,6 +198,9 @@ func whyChanged(existing, updated *appsv1.StatefulSet, newRevision bool, release
 	}
 	if existing.Annotations[record] != updated.Annotations[record] {
 		reasons = append(reasons, "the record of groups has changed")
+	}
+	if existing.Annotations[retried] != updated.Annotations[retried] {
+		reasons = append(reasons, "the StatefulSet controller tries again to create missing leaders")
 	}
 	if len(reasons) == 0 {
 		return "the spec or the metadata has changed"

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -32,6 +33,22 @@ type Memory struct {
 
 	// WorkerCounts are the workers that passes over the groups counted, by index.
 	WorkerCounts map[int32]snapshot.WorkerCount
+
+	// RefusedWorkers are the groups of which the API server refuses workers, and what it said, by index. Passes over the
+	// groups observe that.
+	RefusedWorkers map[int32]string
+
+	// FreedAt is when a pod of the set was last deleted; zero if none was. Passes over the groups observe that.
+	FreedAt time.Time
+
+	// Unknown says that no pass of this process has observed the set yet.
+	Unknown bool
+
+	// Missing is what is remembered of missing leaders.
+	Missing refusal.Memory
+
+	// Holds are what the rollout doesn't repeat for a while.
+	Holds release.Holds
 
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders
@@ -62,6 +79,9 @@ type Options struct {
 
 	// Restarts shape restarts.
 	Restarts restart.Options
+
+	// Refusals shape what happens while pods are missing.
+	Refusals refusal.Options
 }
 
 // DefaultOptions returns the options that the operator runs with. The status is written once a second for up to 250
@@ -71,6 +91,7 @@ func DefaultOptions() Options {
 		StatusInterval: write.Interval{Min: time.Second, PerGroup: 4 * time.Millisecond, Max: 5 * time.Second},
 		TextInterval:   time.Minute,
 		Restarts:       restart.DefaultOptions(),
+		Refusals:       refusal.DefaultOptions(),
 	}
 }
 
@@ -91,9 +112,11 @@ type Set struct {
 	// StatusEvents are recorded once the status is written.
 	StatusEvents []write.Event
 
-	// Leaders and Record are for the memory of the next pass.
+	// Leaders, Record, Missing and Holds are for the memory of the next pass.
 	Leaders restart.Leaders
 	Record  restart.StoredRecord
+	Missing refusal.Memory
+	Holds   release.Holds
 
 	// RequeueAfter is when the next pass is due at the latest; 0 if it waits for an event.
 	RequeueAfter time.Duration
@@ -116,11 +139,8 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	if err != nil {
 		return Set{}, err
 	}
-	released := release.Next(release.Input{
-		Set: set, Key: current.key,
-		Failed:               restart.Failed(set.Groups, memory.Incarnations, record.Entries),
-		UnschedulableWorkers: unschedulable(memory.Faults),
-	})
+	missing := missingLeaders(set, memory, now, options)
+	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
 	restarts := restart.Next(restart.Input{
 		Set:           set,
 		Replicas:      released.Replicas,
@@ -133,12 +153,13 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Now:           now,
 		Options:       options.Restarts,
 	})
-	children := childrenOf(set, current, &released, &restarts)
+	children := childrenOf(set, current, &released, &restarts, &missing, now)
+	others := append(uninjectedPods(set), refusals(set, memory, &missing, &released)...)
 	next, statusEvents := status.Next(status.Input{
 		Set:        set,
 		Revision:   current.key,
 		Release:    released,
-		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, uninjectedPods(set)),
+		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, others),
 		Crashes:    restarts.Crashes,
 		Faults:     memory.Faults,
 		Unrecorded: restarts.Unrecorded,
@@ -153,9 +174,36 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		StatusEvents: statusEvents,
 		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts),
 		Record:       record,
-		RequeueAfter: restart.Earlier(restart.Earlier(restarts.RequeueAfter, wait), status.UntilStalled(&next, now)),
-		Reason:       released.Reason,
+		Missing:      missing.Memory,
+		Holds:        released.Holds,
+		RequeueAfter: earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now), missing.RequeueAfter,
+			released.RequeueAfter),
+		Reason: released.Reason,
 	}, nil
+}
+
+// releaseInput returns what the decision on the rolling update looks at.
+func releaseInput(
+	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
+) release.Input {
+	return release.Input{
+		Set: set, Key: key,
+		Failed:               restart.Failed(set.Groups, memory.Incarnations, record),
+		UnschedulableWorkers: unschedulable(memory.Faults),
+		Refused:              missing.Refused,
+		RefusedWorkers:       memory.RefusedWorkers,
+		Holds:                memory.Holds,
+		Now:                  now,
+	}
+}
+
+// earliest returns the shortest of delays, of which 0 is for none.
+func earliest(delays ...time.Duration) time.Duration {
+	first := time.Duration(0)
+	for _, delay := range delays {
+		first = restart.Earlier(first, delay)
+	}
+	return first
 }
 
 // recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.
@@ -199,6 +247,7 @@ func waitForReclaim(
 	next, events := status.Unchanged(status.Input{Set: set, Obstacles: memory.Obstacles, Now: metav1.NewTime(now)})
 	return Set{
 		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
+		Missing: memory.Missing, Holds: memory.Holds,
 		RequeueAfter: status.UntilStalled(&next, now),
 		Reason:       "objects of the set have to be reclaimed first",
 	}
@@ -214,11 +263,13 @@ type children struct {
 // the record is written with that StatefulSet before the first group is deleted.
 func childrenOf(
 	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
+	missing *refusal.Decision, now time.Time,
 ) children {
-	leaders, leadersTaken := leaderWrites(set, current, released, restarts)
+	leaders, leadersTaken := leaderWrites(set, current, released, restarts, retriedAt(missing, now))
 	service, serviceTaken := serviceWrites(set, &current.template, released)
-	checked, surplus := checks(set, released), surplusRevisions(set, current.key)
-	deleted := slices.Concat(deletions(released, restarts), ungatings(restarts))
+	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
+	checked := checks(set, released, excess)
+	deleted := slices.Concat(deletions(released, restarts, excess), ungatings(restarts))
 	own := set.OwnLeaders()
 	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
 		return children{ // The Service comes first: the pods of a new revision look for each other at once.
@@ -247,18 +298,22 @@ func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 	return obstacles
 }
 
-// checks returns the check that has to succeed before groups are replaced.
-func checks(set *snapshot.Set, released *release.Decision) []write.Write {
-	if !released.Check {
+// checks returns the check that has to succeed before groups are replaced, or are deleted as surplus.
+func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object) []write.Write {
+	switch {
+	case released.Check:
+		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
+	case len(surplus) > 0:
+		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show fewer replicas"}}
+	default:
 		return nil
 	}
-	return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
 }
 
 // deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over
 // a group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator
 // crashes in between.
-func deletions(released *release.Decision, restarts *restart.Decision) []write.Write {
+func deletions(released *release.Decision, restarts *restart.Decision, surplus []write.Object) []write.Write {
 	deleted := map[int32]bool{}
 	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
 	for _, due := range restarts.Restarts {
@@ -276,6 +331,11 @@ func deletions(released *release.Decision, restarts *restart.Decision) []write.W
 	}
 	if len(replaced) > 0 {
 		writes = append(writes, write.Write{Delete: replaced, Reason: released.Reason})
+	}
+	if len(surplus) > 0 {
+		writes = append(writes, write.Write{
+			Delete: surplus, Reason: "the StatefulSet controller doesn't scale down while a leader is missing",
+		})
 	}
 	return writes
 }

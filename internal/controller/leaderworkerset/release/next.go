@@ -6,6 +6,7 @@ package release
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
@@ -31,6 +32,16 @@ type Input struct {
 
 	// UnschedulableWorkers are the groups that have workers which no node can take, by index.
 	UnschedulableWorkers map[int32]string
+
+	// Refused are the missing leaders that the API server refuses, and RefusedWorkers the groups of which it refuses
+	// workers, and what it said, by index.
+	Refused, RefusedWorkers map[int32]string
+
+	// Holds are those of the last decision.
+	Holds Holds
+
+	// Now is the present time.
+	Now time.Time
 }
 
 // Decision is the next step of a rolling update, as the leader StatefulSet carries it.
@@ -42,6 +53,9 @@ type Decision struct {
 
 	// Annotation is the release as the StatefulSet is annotated with it; empty if the partition alone says it all.
 	Annotation string
+
+	// ScaledFrom is how many groups there were before others were added during this rollout; 0 if none were.
+	ScaledFrom int32
 
 	// Strategy is the update strategy of the StatefulSet.
 	Strategy appsv1.StatefulSetUpdateStrategyType
@@ -58,8 +72,19 @@ type Decision struct {
 	// they are, the release stays as it is.
 	Unfinished []int32
 
-	// GaveWay says that surge is reclaimed because other groups lack room.
+	// GaveWay says that surge is reclaimed because it or other groups lack room.
 	GaveWay bool
+
+	// TakenBack are the groups that are no longer released, because the API server refuses their leaders.
+	TakenBack []int32
+
+	// Holds are for the next decision, and RequeueAfter is when one of them ends; 0 if none lasts.
+	Holds        Holds
+	RequeueAfter time.Duration
+
+	// Refusal is what the API server said of a group of the current revision, while no further groups are released for
+	// that; empty at other times.
+	Refusal string
 
 	// Outdated is how many groups the rollout has yet to update.
 	Outdated int32
@@ -74,15 +99,22 @@ type Decision struct {
 // Next decides on the next step of the rolling update to the current revision. Without one, it keeps the groups as they
 // are.
 func Next(in Input) Decision {
-	step := rollout.Next(in.rolloutInput(in.released(), in.Key))
+	step, scarce := in.step()
 	next := Release{Partition: step.Partition, Also: step.Also}
 	decision := Decision{
 		Release: next, Replicas: step.Replicas,
 		Strategy:   appsv1.RollingUpdateStatefulSetStrategyType,
 		Unfinished: in.unfinished(),
 		GaveWay:    step.GaveWay > 0,
+		TakenBack:  step.TakenBack,
 		Outdated:   step.Outdated, Progress: step.Reason,
 		Reason: in.reason(step),
+	}
+	if scaledFrom := in.scaledFrom(); scaledFrom < *in.Set.LWS.Spec.Replicas && in.isUnfinished(scaledFrom) {
+		decision.ScaledFrom = scaledFrom
+	}
+	if scarce {
+		decision.Reason = "groups were added, for which there is no room until the others are updated"
 	}
 	if len(next.Also) > 0 || in.mayBeOnDelete() {
 		decision.Annotation = next.Annotation()
@@ -91,7 +123,66 @@ func Next(in Input) Decision {
 		}
 	}
 	decision.Replace, decision.Check = in.replace(step.Replace, decision.Unfinished)
+	decision.Holds, decision.RequeueAfter = in.holds(step, scarce)
+	if step.Outdated > 0 && decision.Holds.Revision.lasts(in.Key, in.Now) {
+		decision.Refusal = decision.Holds.Revision.Refusal
+	}
 	return decision
+}
+
+// step returns the next step of the rollout to the current revision.
+//
+// scarce says that the step leaves out groups that were added during the rollout, because some group lacks room. Such a
+// group would count against maxUnavailable for as long, and share the room of each group that is replaced. It is as if
+// the groups were added after the rollout: until then, those that exist are surge.
+func (in *Input) step() (step rollout.Decision, scarce bool) {
+	input := in.rolloutInput(in.released(), in.Key)
+	step = rollout.Next(input)
+	before := in.scaledFrom()
+	if before == 0 || before == input.Replicas || !in.isUnfinished(before) {
+		return step, false
+	}
+	lacksRoom := func(group rollout.Group) bool { return group.LacksRoom }
+	if !slices.ContainsFunc(input.Groups, lacksRoom) && !in.Holds.Added.lasts(in.Key, in.Now) {
+		return step, false
+	}
+	input.Replicas, input.MaxSurge = before, max(ptr.Deref(in.Set.OwnLeaders().Spec.Replicas, 1)-before, 0)
+	input.Current.Replicas = before + input.MaxSurge
+	return rollout.Next(input), true
+}
+
+// isUnfinished reports whether the rollout has yet to finish one of the first groups: not all are up to date and ready.
+func (in *Input) isUnfinished(first int32) bool {
+	groups := in.rolloutGroups(in.released(), in.Key)
+	for index := in.userPartition(); index < first; index++ {
+		if int(index) >= len(groups) || !groups[index].Ready || !groups[index].UpToDate {
+			return true
+		}
+	}
+	return false
+}
+
+// holds returns the holds after a step, and when one ends that the rollout waits for.
+func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeueAfter time.Duration) {
+	holds = in.Holds
+	if scarce {
+		holds.Added = holds.Added.next(in.Key, "", in.Now)
+	}
+	if len(step.TakenBack) > 0 {
+		holds.Revision = holds.Revision.next(in.Key, in.Refused[step.TakenBack[0]], in.Now)
+	}
+	if step.GaveWay > 0 {
+		holds.Surge = holds.Surge.next(in.Key, "", in.Now)
+	}
+	if step.Outdated == 0 && !scarce {
+		return holds, 0
+	}
+	for _, hold := range []Hold{holds.Revision, holds.Surge, holds.Added} {
+		if rest := hold.rest(in.Key, in.Now); requeueAfter == 0 || (rest > 0 && rest < requeueAfter) {
+			requeueAfter = rest
+		}
+	}
+	return holds, requeueAfter
 }
 
 // MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or
@@ -103,7 +194,12 @@ func (d Decision) MayStop(group snapshot.Group, key string) bool {
 
 // reason returns how many groups are ready, and how many may be replaced for that.
 func (in *Input) reason(step rollout.Decision) string {
-	if step.GaveWay > 0 {
+	switch {
+	case len(step.TakenBack) > 0:
+		return "the API server refuses a released group, which comes back at its earlier revision"
+	case step.GaveWay > 0 && len(in.Refused)+len(in.RefusedWorkers) > 0:
+		return "surge gives way, as the API server refuses pods"
+	case step.GaveWay > 0:
 		return "surge gives way to groups that lack room"
 	}
 	if step.Reason != rollout.WaitingForGroups {
@@ -126,6 +222,20 @@ func (in *Input) reason(step rollout.Decision) string {
 		reason += fmt.Sprintf(", and %d not ready", broken)
 	}
 	return reason
+}
+
+// scaledFrom returns how many groups there were before others were added during this rollout: the fewest that the
+// leader StatefulSet was written for.
+func (in *Input) scaledFrom() int32 {
+	from := *in.Set.LWS.Spec.Replicas
+	if leaders := in.Set.OwnLeaders(); leaders != nil {
+		for _, key := range []string{leaderworkersetv1.ReplicasAnnotationKey, leaderworkersetv1.ScaledFromAnnotationKey} {
+			if replicas, ok := identity.ParseIndex(leaders.Annotations[key]); ok {
+				from = min(from, replicas)
+			}
+		}
+	}
+	return from
 }
 
 // userPartition returns the index below which groups keep their revision.
@@ -161,7 +271,7 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 	if leaders := in.Set.OwnLeaders(); leaders != nil {
 		existing := surgeOf(leaders, replicas)
 		current.Replicas += existing
-		if !in.mayAddSurge() {
+		if !in.mayAddSurge() || in.Holds.Surge.lasts(in.Key, in.Now) {
 			surge = min(surge, existing)
 		}
 	}
@@ -172,6 +282,7 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 		UserPartition:  in.userPartition(),
 		Current:        current,
 		Also:           released.Also,
+		Held:           in.Holds.Revision.lasts(in.Key, in.Now),
 		Groups:         in.rolloutGroups(released, key),
 	}
 }
@@ -196,20 +307,26 @@ func (in *Input) isCondemned(group snapshot.Group) bool {
 // that will replace it.
 func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	var groups []rollout.Group
-	for _, group := range in.Set.Groups {
-		for int(group.Index) >= len(groups) {
-			next := int32(len(groups)) //nolint:gosec // No more than a group's index.
-			groups = append(groups, rollout.Group{UpToDate: released.Includes(next)})
+	addMissing := func(before int32) {
+		for next := int32(len(groups)); next < before; next++ { //nolint:gosec // No more than a group's index.
+			refused := in.Refused[next] != ""
+			groups = append(groups, rollout.Group{UpToDate: released.Includes(next), LacksRoom: refused, Refused: refused})
 		}
+	}
+	for _, group := range in.Set.Groups {
+		addMissing(group.Index + 1)
 		if !group.Terminating() && !in.isCondemned(group) {
 			upToDate := group.Revision() == key
 			groups[group.Index] = rollout.Group{
 				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
 				UpToDate:  upToDate,
 				Failed:    group.Ready() && upToDate && in.Failed[group.Index],
-				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index] != "",
+				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index]+in.RefusedWorkers[group.Index] != "",
 			}
 		}
+	}
+	if leaders := in.Set.OwnLeaders(); leaders != nil {
+		addMissing(ptr.Deref(leaders.Spec.Replicas, 1))
 	}
 	return groups
 }

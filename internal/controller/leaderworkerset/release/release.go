@@ -53,6 +53,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -130,10 +131,18 @@ func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	below := leaders.Status.CurrentRevision // At which the StatefulSet controller creates pods below a partition.
 	switch {
 	case release.Includes(index) && !isCurrent:
-		return fmt.Sprintf("the rolling update creates group %d at revision %q next", index, current)
-	case annotated && !release.Includes(index) && isCurrent && below != "" && leader.Labels[appsv1.StatefulSetRevisionLabel] != below:
-		return fmt.Sprintf("the rolling update hasn't come to group %d yet", index)
+		return fmt.Sprintf("%s %d is created at revision %q next", refusal, index, current)
+	case annotated && !release.Includes(index) && isCurrent && below != "" &&
+		leader.Labels[appsv1.StatefulSetRevisionLabel] != below:
+		return fmt.Sprintf("%s %d isn't updated yet", refusal, index)
 	default:
 		return ""
 	}
 }
+
+// refusal is the beginning of each [Refusal].
+const refusal = "by the rolling update of this LeaderWorkerSet, group"
+
+// IsRefusal reports whether the message of an event contains a [Refusal]. The StatefulSet controller tries again, and
+// has observed the release by then: nobody has to know.
+func IsRefusal(message string) bool { return strings.Contains(message, refusal) }

@@ -29,6 +29,9 @@ type Input struct {
 	// Also are the groups below Current.Partition that earlier decisions released.
 	Also []int32
 
+	// Held says that no further groups are released: the API server has refused one just before.
+	Held bool
+
 	// Groups are the groups by index, surge included. A group that doesn't exist yet is UpToDate if it will be created so:
 	// from Current.Partition on, and if it is among Also.
 	Groups []Group
@@ -45,8 +48,11 @@ type Group struct {
 	// Failed says that the group waits for its restart, though its pods are ready. Such a group isn't Ready.
 	Failed bool
 
-	// LacksRoom says that no node can take a pod of the group.
+	// LacksRoom says that no node can take a pod of the group, or that the API server refuses one.
 	LacksRoom bool
+
+	// Refused says that the group doesn't exist because the API server refuses its leader.
+	Refused bool
 }
 
 // Step is how far a rollout is. Groups from index Partition on are created at the current revision, those below at
@@ -81,8 +87,12 @@ type Decision struct {
 	// Highest first.
 	Replace []int32
 
-	// GaveWay is how many surge groups are reclaimed because other groups lack room.
+	// GaveWay is how many surge groups are reclaimed because they or other groups lack room.
 	GaveWay int32
+
+	// TakenBack are the groups below Partition that are no longer released: the API server refuses their leaders. They
+	// are created at their earlier revision again. Highest first.
+	TakenBack []int32
 
 	// Outdated is how many groups the rollout has yet to update. Those below UserPartition don't count.
 	Outdated int32
@@ -106,12 +116,14 @@ func Next(in Input) Decision {
 	replicas := in.Replicas + surge
 	replaced := in.choose(replicas)
 	partition := in.lower(replicas, replaced)
+	also, takenBack := in.also(partition, replicas, replaced)
 	decision := Decision{
-		Step:     Step{Partition: partition, Replicas: replicas},
-		Also:     in.also(partition, replicas, replaced),
-		GaveWay:  gaveWay,
-		Outdated: in.outdated(in.UserPartition),
-		Reason:   in.reason(),
+		Step:      Step{Partition: partition, Replicas: replicas},
+		Also:      also,
+		GaveWay:   gaveWay,
+		TakenBack: takenBack,
+		Outdated:  in.outdated(in.UserPartition),
+		Reason:    in.reason(),
 	}
 	for index := replicas - 1; index >= in.UserPartition; index-- {
 		if replaced[index] {
@@ -133,11 +145,18 @@ func Next(in Input) Decision {
 // Worked example: room for 2 groups of 3, MaxSurge 1, MaxUnavailable 1. Group 1 is replaced, and a surge group is
 // created at the same time. The leaders of both start in the room of group 1, and 4 workers compete for the last place.
 // The surge group gives way, and group 1 becomes ready.
+//
+// A surge group that lacks room itself gives its turn back, if the rollout can go on without it.
 func (in *Input) surge() (surge, gaveWay int32) {
 	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
-	wanted, lacksRoom := in.wantedSurge(existing), in.anyLacksRoom()
+	wanted, lacksRoom := in.wantedSurge(existing), in.anyLacksRoom(0, in.Replicas)
 	if lacksRoom {
 		wanted = 0
+	}
+	for lowest := range existing {
+		if in.anyLacksRoom(in.Replicas+lowest, in.Replicas+lowest+1) && in.goesOn() {
+			wanted, lacksRoom = min(wanted, lowest), true
+		}
 	}
 	kept := existing
 	for kept > wanted && !in.isNeeded(in.Replicas+kept-1) {
@@ -165,10 +184,16 @@ func (in *Input) wantedSurge(existing int32) int32 {
 	return min(limit, unfinished)
 }
 
-// anyLacksRoom reports whether a group other than a surge group lacks room.
-func (in *Input) anyLacksRoom() bool {
-	for index := range min(in.Replicas, int32(len(in.Groups))) { //nolint:gosec // No more than an int32 of groups.
-		if in.Groups[index].LacksRoom {
+// goesOn reports whether the rollout goes on without surge: a group is moving to the current revision, or may be
+// replaced.
+func (in *Input) goesOn() bool {
+	return in.count(in.Replicas, isMoving) > 0 || len(in.choose(in.Replicas)) > 0
+}
+
+// anyLacksRoom reports whether a group from one index up to another lacks room.
+func (in *Input) anyLacksRoom(from, to int32) bool {
+	for index := from; index < to; index++ {
+		if in.group(index).LacksRoom {
 			return true
 		}
 	}
@@ -218,6 +243,9 @@ func (in *Input) choose(replicas int32) map[int32]bool {
 		}
 	}
 	take(func(index int32, _ bool) bool { return in.isReleased(index) }) // First: they may be deleted at any time.
+	if in.Held {
+		return replaced
+	}
 	take(func(index int32, ready bool) bool { return !ready && turns > 0 && !replaced[index] })
 	take(func(index int32, ready bool) bool { return ready && !replaced[index] })
 	return replaced
@@ -239,15 +267,18 @@ func (in *Input) lower(replicas int32, replaced map[int32]bool) int32 {
 }
 
 // also returns the groups below the partition that are replaced, and those that were released before: they stay
-// released until the partition has come down to them.
-func (in *Input) also(partition, replicas int32, replaced map[int32]bool) []int32 {
-	var also []int32
+// released until the partition has come down to them. A group whose leader the API server refuses is taken back: the
+// StatefulSet controller creates no other leader above it, and the earlier revision may be admitted.
+func (in *Input) also(partition, replicas int32, replaced map[int32]bool) (also, takenBack []int32) {
 	for index := min(partition, replicas) - 1; index >= in.UserPartition; index-- {
-		if replaced[index] || slices.Contains(in.Also, index) {
+		switch released := slices.Contains(in.Also, index); {
+		case released && in.group(index).Refused:
+			takenBack = append(takenBack, index)
+		case released || replaced[index]:
 			also = append(also, index)
 		}
 	}
-	return also
+	return also, takenBack
 }
 
 // reason returns why no more groups are replaced.
@@ -275,6 +306,7 @@ func (in *Input) outdated(from int32) int32 {
 
 func isReady(group Group) bool  { return group.Ready }
 func isBroken(group Group) bool { return !group.Ready && !group.UpToDate }
+func isMoving(group Group) bool { return !group.Ready && group.UpToDate }
 func isProof(group Group) bool  { return group.Ready && group.UpToDate }
 
 // count counts the groups of which matches is true, among the first ones.

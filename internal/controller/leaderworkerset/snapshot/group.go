@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
@@ -42,6 +43,14 @@ type GroupMembers struct {
 
 	// Revisions are the ControllerRevisions that carry the set's label, whoever owns them.
 	Revisions []*appsv1.ControllerRevision
+
+	// Refusal is the latest refusal of a worker pod. Zero if no worker is missing.
+	Refusal Refusal
+
+	// InTheWay is a pod of another owner that has the name of the lowest missing worker; nil if there is none, or if the
+	// pass hasn't looked for it, as LookedForPod says.
+	InTheWay     *metav1.PartialObjectMetadata
+	LookedForPod bool
 
 	// Node is the metadata of the leader's node, if the leader is scheduled and asks for exclusive placement, else nil.
 	Node *metav1.PartialObjectMetadata
@@ -136,6 +145,30 @@ func (m *GroupMembers) Count() WorkerCount {
 		}
 	}
 	return count
+}
+
+// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first.
+func (m *GroupMembers) MissingWorkers() []int32 {
+	workers := m.OwnWorkers()
+	if workers == nil || workers.DeletionTimestamp != nil || m.Leader.DeletionTimestamp != nil {
+		return nil
+	}
+	members := m.Members()
+	var missing []int32
+	for worker := int32(1); worker <= ptr.Deref(workers.Spec.Replicas, 1); worker++ {
+		if members[worker] == nil {
+			missing = append(missing, worker)
+		}
+	}
+	return missing
+}
+
+// Pods returns how many pods of the group exist, of earlier incarnations as well.
+func (m *GroupMembers) Pods() int {
+	if m.Leader == nil {
+		return len(m.WorkerPods)
+	}
+	return len(m.WorkerPods) + 1
 }
 
 // isWorkerName reports whether a worker of the group may have this name, in this incarnation or in an earlier one,

@@ -44,6 +44,33 @@ type Set struct {
 
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
+
+	// Refusal is the latest refusal of a leader pod. Zero if no leader is missing.
+	Refusal Refusal
+
+	// InTheWay is a pod of another owner that has the name of the lowest missing leader; nil if there is none, or if the
+	// pass hasn't looked for it, as LookedForPod says.
+	InTheWay     *metav1.PartialObjectMetadata
+	LookedForPod bool
+}
+
+// MissingLeaders returns the indices of the groups without a leader pod, lowest first.
+func (s *Set) MissingLeaders() []int32 {
+	leaders := s.OwnLeaders()
+	if leaders == nil || leaders.DeletionTimestamp != nil {
+		return nil
+	}
+	var missing []int32
+	next := 0
+	for index := range ptr.Deref(leaders.Spec.Replicas, 1) {
+		for next < len(s.Groups) && s.Groups[next].Index < index {
+			next++
+		}
+		if next == len(s.Groups) || s.Groups[next].Index != index {
+			missing = append(missing, index)
+		}
+	}
+	return missing
 }
 
 // OwnLeaders returns the leader StatefulSet if the set owns it, else nil.

@@ -61,6 +61,9 @@ type Obstacle struct {
 
 	// Message is what the API server said, or why the write couldn't be made.
 	Message string
+
+	// Refusal says that the API server refuses pods. The same cause for several pods is reported once.
+	Refusal bool
 }
 
 // WholeSet stands in the place of a group's index for an obstacle of the whole set.
@@ -87,6 +90,7 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionDegraded,
 		leaderworkersetv1.ReasonReplicaRestartBudgetExceeded, degradedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)
+	message = unlessSameCause(in, before.Conditions, message)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	setProgress(in, &next.Conditions)
 	return next, events(before.Conditions, next.Conditions)
@@ -296,6 +300,7 @@ func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message st
 
 // replicaFailure reports what can't be written; empty if everything can.
 func replicaFailure(obstacles []Obstacle) (reason, message string) {
+	obstacles = causes(obstacles)
 	if len(obstacles) == 0 {
 		return "", ""
 	}

@@ -24,13 +24,13 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 		existing[group.Index] = group
 	}
 	var unready []leaderworkersetv1.UnreadyGroup
-	for index := range replicas {
+	for index := range withRefusedSurge(in, replicas) {
 		if len(unready) == leaderworkersetv1.MaxUnreadyGroups {
 			break
 		}
 		before := entryOf(in.Set.LWS.Status.UnreadyGroups, index)
 		reason, message := why(in, index, existing, before)
-		if reason == "" {
+		if reason == "" || (index >= replicas && blockedBy(in, index) == nil) {
 			continue
 		}
 		entry := leaderworkersetv1.UnreadyGroup{
@@ -38,7 +38,7 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 			Since: in.Now, Restarts: in.Crashes[index].Restarts,
 		}
 		if before.Reason == reason {
-			entry.Since = before.Since
+			entry.Since, entry.Message = before.Since, unlessSame(in, index, before.Message, entry.Message)
 		}
 		unready = append(unready, entry)
 	}
@@ -61,8 +61,10 @@ func why(
 ) (reason leaderworkersetv1.UnreadyReason, message string) {
 	group, exists := existing[index]
 	crashed := in.Crashes[index]
-	blocked := slices.IndexFunc(in.Obstacles, func(obstacle Obstacle) bool { return obstacle.Group == index })
+	blocked := blockedBy(in, index)
 	switch {
+	case !exists && blocked != nil:
+		return leaderworkersetv1.UnreadyMissing, blocked.Message
 	case !exists:
 		return leaderworkersetv1.UnreadyMissing, "the leader pod doesn't exist"
 	case group.Terminating():
@@ -73,8 +75,8 @@ func why(
 		return leaderworkersetv1.UnreadyCrashed, crashed.Waiting
 	case group.Ready():
 		return "", ""
-	case blocked >= 0:
-		return leaderworkersetv1.UnreadyBlocked, in.Obstacles[blocked].Message
+	case blocked != nil:
+		return leaderworkersetv1.UnreadyBlocked, blocked.Message
 	case snapshot.WaitsForPreviousGroup(group.Leader):
 		return leaderworkersetv1.UnreadyPreviousGroup,
 			"the leader pod waits for the pods of the group's previous incarnation to be gone"

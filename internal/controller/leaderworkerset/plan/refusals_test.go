@@ -1,0 +1,92 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+)
+
+// quota is a refusal at a time after the beginning.
+func quota(after time.Duration) snapshot.Refusal {
+	return snapshot.Refusal{Event: "event", Count: 1, At: now.Add(after), Message: "exceeded quota"}
+}
+
+// carryOutAt plans a pass after some time, checks its writes, and carries them out.
+func carryOutAt(t *testing.T, observed *world, after time.Duration, want ...string) {
+	t.Helper()
+	planned := at(t, observed, after)
+	wantWrites(t, "after "+after.String(), planned.Writes, want...)
+	carryOut(observed, planned)
+	observed.memory.Missing, observed.memory.Holds = planned.Missing, planned.Holds
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+}
+
+// TestForSetDeletesSurplusLeaders scales down while the API server refuses leader 0. The StatefulSet controller doesn't
+// come to the surplus leaders then.
+func TestForSetDeletesSurplusLeaders(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*appsv1.StatefulSetSpec)
+		want   []string
+	}{
+		"highest first": {
+			func(*appsv1.StatefulSetSpec) {},
+			[]string{"check *v1.StatefulSet llama", "delete *v1.Pod llama-3", "delete *v1.Pod llama-2"},
+		},
+		"not if their claims are deleted with them": {func(spec *appsv1.StatefulSetSpec) {
+			spec.VolumeClaimTemplates = make([]corev1.PersistentVolumeClaim, 1)
+			spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+				WhenScaled:  appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+			}
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lws := newSet()
+			*lws.Spec.Replicas = 4
+			observed := settled(t, lws)
+			observed.Groups = observed.Groups[1:]
+			carryOutAt(t, observed, 0)
+			observed.Refusal = quota(time.Second)
+			*lws.Spec.Replicas = 2
+			carryOutAt(t, observed, 2*time.Second, "patch *v1.StatefulSet llama")
+			tc.change(&observed.Leaders.Spec)
+			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy =
+				observed.Leaders.Spec.PersistentVolumeClaimRetentionPolicy
+			carryOutAt(t, observed, 3*time.Second, tc.want...)
+		})
+	}
+}
+
+// TestForSetAsksForRetries changes the leader StatefulSet while a leader is refused: less and less often.
+func TestForSetAsksForRetries(t *testing.T) {
+	const retry = "patch *v1.StatefulSet llama"
+	observed := settled(t, newSet())
+	observed.Groups = observed.Groups[1:]
+	carryOutAt(t, observed, 0)
+	observed.Refusal = quota(time.Second)
+	carryOutAt(t, observed, 2*time.Second)
+	carryOutAt(t, observed, 10*time.Second, retry)
+	first := observed.Leaders.Annotations[leaderworkersetv1.RetriedAtAnnotationKey]
+	carryOutAt(t, observed, 29*time.Second)
+	carryOutAt(t, observed, 30*time.Second, retry)
+	if second := observed.Leaders.Annotations[leaderworkersetv1.RetriedAtAnnotationKey]; first == "" || first == second {
+		t.Errorf("retries are at %q and %q", first, second)
+	}
+	if got := observed.LWS.Status.UnreadyGroups; len(got) != 1 || got[0].Message != "exceeded quota" {
+		t.Errorf("unready groups are %+v", got)
+	}
+	observed.memory.FreedAt = now.Add(31 * time.Second)
+	carryOutAt(t, observed, 33*time.Second, retry)
+	settle(observed)
+	observed.Refusal = snapshot.Refusal{}
+	carryOutAt(t, observed, 34*time.Second)
+	carryOutAt(t, observed, time.Hour)
+}

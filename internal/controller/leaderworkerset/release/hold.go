@@ -1,0 +1,58 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package release
+
+import "time"
+
+// The shortest and the longest hold. Each one in a row is twice as long as the one before.
+const (
+	minHold = time.Minute
+	maxHold = 16 * time.Minute
+)
+
+// Hold is a time in which a rollout to a revision doesn't repeat what the API server has refused. The zero value is
+// none.
+type Hold struct {
+	// Key is the key of the revision.
+	Key string
+
+	// Times is how many holds in a row there were.
+	Times int
+
+	// Until is the end of the last one.
+	Until time.Time
+
+	// Refusal is what the API server said before it; empty if it said nothing.
+	Refusal string
+}
+
+// Holds are those of a set.
+type Holds struct {
+	// Revision holds the release of further groups, Surge that of further surge groups, and Added the creation of groups
+	// that were added during the rollout.
+	Revision, Surge, Added Hold
+}
+
+// lasts reports whether something is held.
+func (h Hold) lasts(key string, now time.Time) bool { return h.Key == key && now.Before(h.Until) }
+
+// next returns the hold after another refusal.
+func (h Hold) next(key, refusal string, now time.Time) Hold {
+	if h.lasts(key, now) {
+		return h
+	}
+	times := 0
+	if h.Key == key {
+		times = h.Times
+	}
+	return Hold{Key: key, Times: times + 1, Until: now.Add(min(minHold<<min(times, 10), maxHold)), Refusal: refusal}
+}
+
+// rest returns how long a hold lasts; 0 if it doesn't.
+func (h Hold) rest(key string, now time.Time) time.Duration {
+	if !h.lasts(key, now) {
+		return 0
+	}
+	return h.Until.Sub(now)
+}
