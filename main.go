@@ -30,6 +30,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 	"github.com/leaderworkerset/lws-operator/internal/olm"
 	"github.com/leaderworkerset/lws-operator/internal/shutdown"
+	"github.com/leaderworkerset/lws-operator/internal/takeover"
 )
 
 // version is stamped by the build.
@@ -152,7 +153,7 @@ func newManager(
 		rotator.LimitCache(&cache)
 		webhooks.TLSOpts = append(webhooks.TLSOpts, rotator.ServeBy)
 	}
-	return ctrl.NewManager(rest, ctrl.Options{
+	return takeover.NewManager(rest, ctrl.Options{
 		Scheme:                  scheme,
 		Cache:                   cache,
 		Client:                  controller.ClientOptions(),
@@ -164,7 +165,7 @@ func newManager(
 		LeaderElectionNamespace: config.leaderElectNS,
 		// The process ends when the manager does, so another replica may take over at once.
 		LeaderElectionReleaseOnCancel: true,
-	})
+	}, takeover.DefaultNamespaces())
 }
 
 // rotator returns what makes the webhooks' certificate, or nil if the certificate is read from a directory.
