@@ -12,7 +12,8 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// errNext ends a round of leader election that took over another controller's lease. The next round goes on.
+// errNext ends a round of leader election that took over another controller's lease, while a replica of the operator
+// may still hold the operator's own. The next round goes on.
 var errNext = errors.New("the operator took over the lease of another controller; its own lease is next")
 
 // lock is what replicas of the operator elect their leader by. While another controller holds one of the other leases,
@@ -54,12 +55,7 @@ func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 
 // Create creates the operator's own lease, once the operator holds the other ones.
 func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	if err := l.holdOthers(ctx, record); err != nil {
-		return err
-	}
-	err := l.Interface.Create(ctx, record)
-	l.leads = err == nil
-	return err
+	return l.holdAll(ctx, record, l.Interface.Create)
 }
 
 // Update renews the operator's own lease, once the operator holds the other ones. If the last Get returned the record
@@ -72,24 +68,43 @@ func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 	if l.blocking != nil {
 		return l.takeOver(ctx, l.blocking, record)
 	}
-	if err := l.holdOthers(ctx, record); err != nil {
-		return err
-	}
-	err := l.Interface.Update(ctx, record)
-	l.leads = l.leads || err == nil
-	return err
+	return l.holdAll(ctx, record, l.Interface.Update)
 }
 
-// takeOver writes the operator into a lease that has expired. It always fails, as the operator's own lease is next.
+// takeOver writes the operator into a lease that has expired, and goes on with the operator's own lease if that is free.
 func (l *lock) takeOver(
 	ctx context.Context, other resourcelock.Interface, record resourcelock.LeaderElectionRecord,
 ) error {
-	record.HolderIdentity = l.identity
-	if err := other.Update(ctx, record); err != nil {
+	taken := record
+	taken.HolderIdentity = l.identity
+	if err := other.Update(ctx, taken); err != nil {
 		return err
 	}
+	l.blocking = nil
 	l.status.log.Info("Took over the lease of another LeaderWorkerSet controller", "lease", other.Describe())
-	return errNext
+	switch own, _, err := l.Interface.Get(ctx); {
+	case apierrors.IsNotFound(err):
+		return l.holdAll(ctx, record, l.Interface.Create)
+	case err != nil:
+		return err
+	case own.HolderIdentity == "":
+		return l.holdAll(ctx, record, l.Interface.Update)
+	default:
+		return errNext
+	}
+}
+
+// holdAll takes or renews every other lease, and then writes the operator's own.
+func (l *lock) holdAll(
+	ctx context.Context, record resourcelock.LeaderElectionRecord,
+	write func(context.Context, resourcelock.LeaderElectionRecord) error,
+) error {
+	if err := l.holdOthers(ctx, record); err != nil {
+		return err
+	}
+	err := write(ctx, record)
+	l.leads = l.leads || err == nil
+	return err
 }
 
 // holdOthers takes or renews every other lease that exists. A record is the one for the operator's own lease.

@@ -66,10 +66,20 @@ func NewManager(config *rest.Config, options ctrl.Options, takeOverFrom []string
 	if !options.LeaderElection {
 		return ctrl.NewManager(config, options)
 	}
-	lock, err := newLock(config, options, takeOverFrom)
+	operator, err := namespace.Operator(options.LeaderElectionNamespace)
 	if err != nil {
 		return nil, err
 	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	leases, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	own := newLease(leases, operator, options.LeaderElectionID, hostname+"_"+string(uuid.NewUUID()))
+	lock := newLock(leases, own, takeOverFrom, ctrl.Log.WithName("takeover"))
 	options.LeaderElectionResourceLockInterface = lock
 	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
@@ -79,32 +89,26 @@ func NewManager(config *rest.Config, options ctrl.Options, takeOverFrom []string
 	return mgr, errors.Join(mgr.Add(lock.status), mgr.AddReadyzCheck("takeover", lock.status.ready))
 }
 
-// newLock returns the lock for the leader election of a manager with the options.
-func newLock(config *rest.Config, options ctrl.Options, takeOverFrom []string) (*lock, error) {
-	operator, err := namespace.Operator(options.LeaderElectionNamespace)
-	if err != nil {
-		return nil, err
-	}
-	hostname, err := os.Hostname()
-	if err != nil {
-		return nil, err
-	}
+// newClient returns a client for leases.
+func newClient(config *rest.Config) (coordinationv1client.LeasesGetter, error) {
 	config = rest.AddUserAgent(config, "leader-election")
 	config.Timeout = requestTimeout
-	leases, err := coordinationv1client.NewForConfig(config)
-	if err != nil {
-		return nil, err
-	}
-	own := newLease(leases, operator, options.LeaderElectionID, hostname+"_"+string(uuid.NewUUID()))
+	return coordinationv1client.NewForConfig(config)
+}
+
+// newLock returns the lock of the operator's own lease and of the leases in the namespaces takeOverFrom.
+func newLock(
+	leases coordinationv1client.LeasesGetter, own *resourcelock.LeaseLock, takeOverFrom []string, log logr.Logger,
+) *lock {
 	l := &lock{
 		Interface: own,
-		identity:  "lws-operator_" + operator,
-		status:    newStatus(ctrl.Log.WithName("takeover"), own),
+		identity:  "lws-operator_" + own.LeaseMeta.Namespace,
+		status:    newStatus(log, own),
 	}
 	for _, other := range takeOverFrom {
 		l.others = append(l.others, newLease(leases, other, LeaseName, l.identity))
 	}
-	return l, nil
+	return l
 }
 
 func newLease(client coordinationv1client.LeasesGetter, namespace, name, identity string) *resourcelock.LeaseLock {
