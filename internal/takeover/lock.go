@@ -78,7 +78,7 @@ func (l *lock) takeOver(
 	taken := record
 	taken.HolderIdentity = l.identity
 	if err := other.Update(ctx, taken); err != nil {
-		return err
+		return l.unknown(other, err)
 	}
 	l.blocking = nil
 	l.status.log.Info("Took over the lease of another LeaderWorkerSet controller", "lease", other.Describe())
@@ -119,7 +119,7 @@ func (l *lock) holdOthers(ctx context.Context, record resourcelock.LeaderElectio
 			return l.held(other, previous)
 		default:
 			if err := other.Update(ctx, claim(*previous, record, l.identity)); err != nil {
-				return fmt.Errorf("hold lease %s: %w", other.Describe(), err)
+				return l.unknown(other, err)
 			}
 		}
 	}
@@ -144,7 +144,7 @@ func (l *lock) held(other resourcelock.Interface, record *resourcelock.LeaderEle
 
 // unknown notes that a lease can't be read or written, and returns that as an error.
 func (l *lock) unknown(other resourcelock.Interface, err error) error {
-	err = fmt.Errorf("read lease %s of another LeaderWorkerSet controller: %w", other.Describe(), err)
+	err = fmt.Errorf("hold lease %s of another LeaderWorkerSet controller: %w", other.Describe(), err)
 	l.status.set(err)
 	return err
 }

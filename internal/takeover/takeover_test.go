@@ -276,18 +276,24 @@ func TestOtherControllerComesBack(t *testing.T) {
 	}
 }
 
-func TestLeasesCannotBeRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.client.PrependReactor("get", "leases", func(action clienttesting.Action) (bool, runtime.Object, error) {
-			err := apierrors.NewForbidden(coordinationv1.Resource("leases"), LeaseName, errors.New("no right"))
-			return action.GetNamespace() == otherNamespace, nil, err
+// TestNoRights takes a right away. A replica that can't know whether another controller runs does nothing.
+func TestNoRights(t *testing.T) {
+	for _, verb := range []string{"get", "update"} {
+		t.Run(verb, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.hold(otherNamespace, "", 0)
+				w.client.PrependReactor(verb, "leases", func(action clienttesting.Action) (bool, runtime.Object, error) {
+					err := apierrors.NewForbidden(coordinationv1.Resource("leases"), LeaseName, errors.New("no right"))
+					return action.GetNamespace() == otherNamespace, nil, err
+				})
+				a := w.start("a")
+				a.checkWaits(t, "no right")
+				w.pass(time.Minute)
+				a.checkWaits(t, "no right")
+			})
 		})
-		a := w.start("a")
-		a.checkWaits(t, "no right")
-		w.pass(time.Minute)
-		a.checkWaits(t, "no right")
-	})
+	}
 }
 
 func TestClaim(t *testing.T) {
