@@ -71,7 +71,8 @@ func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 	return l.holdAll(ctx, record, l.Interface.Update)
 }
 
-// takeOver writes the operator into a lease that has expired, and goes on with the operator's own lease if that is free.
+// takeOver writes the operator into a lease that has expired. If the operator's own lease is free, takeOver takes that
+// as well.
 func (l *lock) takeOver(
 	ctx context.Context, other resourcelock.Interface, record resourcelock.LeaderElectionRecord,
 ) error {

@@ -79,7 +79,7 @@ func (w *world) start(identity string) *replica {
 
 // pass lets time pass.
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // Of a fake clock.
 	synctest.Wait()
 }
 
@@ -159,7 +159,8 @@ func TestNoOtherController(t *testing.T) {
 // TestOtherControllerStops lets another controller run and end. The operator waits until the lease has expired, by its
 // own clock.
 func TestOtherControllerStops(t *testing.T) {
-	for name, skew := range map[string]time.Duration{"clocks agree": 0, "fast clock": time.Hour, "slow clock": -time.Hour} {
+	skews := map[string]time.Duration{"clocks agree": 0, "fast clock": time.Hour, "slow clock": -time.Hour}
+	for name, skew := range skews {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
