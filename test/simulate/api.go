@@ -197,8 +197,8 @@ func (a *API) Update(key types.NamespacedName, change func(*leaderworkersetv1.Le
 	}
 }
 
-// UpdateStatefulSet changes the latest version of a StatefulSet, as a user or another controller. It does nothing if the
-// StatefulSet was deleted.
+// UpdateStatefulSet changes the latest version of a StatefulSet, as a user or another controller does. It does nothing
+// if the StatefulSet was deleted.
 func (a *API) UpdateStatefulSet(key types.NamespacedName, change func(*appsv1.StatefulSet)) {
 	if sts := getOf[*appsv1.StatefulSet](a, kindStatefulSet, key); sts != nil {
 		update(a, sts, change)
