@@ -27,6 +27,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/olm"
 	"github.com/leaderworkerset/lws-operator/internal/served"
 	"github.com/leaderworkerset/lws-operator/internal/shutdown"
+	"github.com/leaderworkerset/lws-operator/internal/takeover"
 )
 
 // version is stamped by the build.
@@ -108,5 +109,5 @@ func newManager(
 	}
 	options.Client = controller.ClientOptions()
 	options.WebhookServer = shutdown.Server(ctx, webhook.NewServer(webhooks))
-	return ctrl.NewManager(connection, options)
+	return takeover.NewManager(connection, options, settings.TakeOverFrom)
 }

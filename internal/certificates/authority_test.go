@@ -63,21 +63,21 @@ func TestReadAuthority(t *testing.T) {
 
 func TestSign(t *testing.T) {
 	made := mustRead(t, mustMake(t, start), start)
-	certificate, err := made.sign([]string{"127.0.0.1", "lws-webhook-service.lws-system.svc"}, start)
+	certificate, err := made.sign([]string{"127.0.0.1", "lws-operator-webhook-service.lws-operator-system.svc"}, start)
 	if err != nil {
 		t.Fatal(err)
 	}
 	leaf := certificate.Leaf
-	if diff := cmp.Diff([]string{"lws-webhook-service.lws-system.svc"}, leaf.DNSNames); diff != "" {
+	if diff := cmp.Diff([]string{"lws-operator-webhook-service.lws-operator-system.svc"}, leaf.DNSNames); diff != "" {
 		t.Error(diff)
 	}
 	if key, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		t.Errorf("the key is %T", leaf.PublicKey)
 	}
 	for host, want := range map[string]bool{
-		"lws-webhook-service.lws-system.svc": true,
-		"127.0.0.1":                          true,
-		"lws-webhook-service":                false,
+		"lws-operator-webhook-service.lws-operator-system.svc": true,
+		"127.0.0.1":                    true,
+		"lws-operator-webhook-service": false,
 	} {
 		if err := verify(leaf, []*x509.Certificate{made.certificate}, host, start); (err == nil) != want {
 			t.Errorf("%s: %v", host, err)

@@ -72,7 +72,9 @@ func TestBundle(t *testing.T) {
 }
 
 func TestHostsOf(t *testing.T) {
-	service := &admissionregistrationv1.ServiceReference{Name: "lws-webhook-service", Namespace: "lws-system"}
+	service := &admissionregistrationv1.ServiceReference{
+		Name: "lws-operator-webhook-service", Namespace: "lws-operator-system",
+	}
 	got := hostsOf([]*admissionregistrationv1.WebhookClientConfig{
 		{Service: service},
 		{URL: ptr.To("https://127.0.0.1:9443/mutate")},
@@ -81,7 +83,7 @@ func TestHostsOf(t *testing.T) {
 		{URL: ptr.To("://")},
 		{},
 	})
-	want := []string{"127.0.0.1", "::1", "lws-webhook-service.lws-system.svc"}
+	want := []string{"127.0.0.1", "::1", "lws-operator-webhook-service.lws-operator-system.svc"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/api/config/v1alpha1"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/takeover"
 )
 
 const (
@@ -51,7 +52,7 @@ func Default() v1alpha1.OperatorConfiguration {
 			RenewDeadline: duration(10 * time.Second),
 			RetryPeriod:   duration(2 * time.Second),
 		},
-		TakeOverFrom: []string{"lws-system", "openshift-lws-operator"},
+		TakeOverFrom: takeover.DefaultNamespaces(),
 		Webhook:      v1alpha1.Webhook{Port: 9443},
 		Metrics:      v1alpha1.Metrics{BindAddress: ":8443", Secure: true},
 		Health:       v1alpha1.Health{BindAddress: ":8081"},

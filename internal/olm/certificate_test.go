@@ -75,13 +75,14 @@ func TestOwnerOf(t *testing.T) {
 	}{
 		"OLM": {owners: []metav1.OwnerReference{controller},
 			want: ownedBy(clusterServiceVersion, "lws-operator.v0.2.0", "2")},
-		"no controller": {wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
+		"no controller": {
+			wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-operator-system/lws-operator.v0.2.0"},
 		"another controller": {owners: []metav1.OwnerReference{other},
-			wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-system/lws-operator.v0.2.0"},
+			wantErr: "no ClusterServiceVersion controls the OperatorCondition lws-operator-system/lws-operator.v0.2.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			condition := &operatorsv2.OperatorCondition{ObjectMeta: metav1.ObjectMeta{
-				Namespace: "lws-system", Name: "lws-operator.v0.2.0", OwnerReferences: test.owners,
+				Namespace: "lws-operator-system", Name: "lws-operator.v0.2.0", OwnerReferences: test.owners,
 			}}
 			got, err := ownerOf(condition)
 			if diff := cmp.Diff(test.want, got); diff != "" {

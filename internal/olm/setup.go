@@ -14,9 +14,7 @@ package olm
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"strings"
 
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -29,19 +27,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/namespace"
 )
 
 // ConditionNameVariable is the environment variable with the name of the operator's OperatorCondition. Only OLM v0 sets
 // it.
 const ConditionNameVariable = "OPERATOR_CONDITION_NAME"
 
-// namespaceFile has the namespace of the pod that reads it.
-const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-
 // Setup adds the work of this package to a manager whose cache has LeaderWorkerSets. Setup adds nothing if OLM v0
-// didn't install the operator. The namespace is the operator's; if empty, Setup uses the namespace of the pod. Setup
+// didn't install the operator. The configured namespace is the operator's; if empty, Setup uses that of the pod. Setup
 // fails if it finds no namespace, or if the API server doesn't answer.
-func Setup(mgr ctrl.Manager, namespace string) error {
+func Setup(mgr ctrl.Manager, configured string) error {
 	name := os.Getenv(ConditionNameVariable)
 	if name == "" {
 		return nil
@@ -54,18 +50,15 @@ func Setup(mgr ctrl.Manager, namespace string) error {
 	} else if err != nil {
 		return err
 	}
-	if namespace == "" {
-		content, err := os.ReadFile(namespaceFile)
-		if err != nil {
-			return fmt.Errorf("find the operator's namespace: %w", err)
-		}
-		namespace = strings.TrimSpace(string(content))
+	operator, err := namespace.Operator(configured)
+	if err != nil {
+		return err
 	}
 	direct, err := newClient(mgr)
 	if err != nil {
 		return err
 	}
-	condition := types.NamespacedName{Namespace: namespace, Name: name}
+	condition := types.NamespacedName{Namespace: operator, Name: name}
 	return errors.Join(addUpgradeable(mgr, direct, condition), addCertificateOwner(mgr, direct, condition))
 }
 

@@ -25,7 +25,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-var key = types.NamespacedName{Namespace: "lws-system", Name: "lws-operator.v0.2.0"}
+var key = types.NamespacedName{Namespace: "lws-operator-system", Name: "lws-operator.v0.2.0"}
 
 // other is a condition that the operator doesn't write.
 var other = metav1.Condition{

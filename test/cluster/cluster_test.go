@@ -360,7 +360,7 @@ func testLostNode(t clusterTest) {
 }
 
 func testUser(t clusterTest) {
-	const user, group = "system:serviceaccount:lws-system:operator", "system:serviceaccounts:lws-system"
+	const user, group = "system:serviceaccount:lws-operator-system:operator", "system:serviceaccounts:lws-operator-system"
 	kubeconfig, err := t.cluster.UserKubeconfig(user, group)
 	if err != nil {
 		t.Fatal(err)
@@ -391,7 +391,7 @@ func testUser(t clusterTest) {
 	_, err = t.client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "operator"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "lws-system", Name: "operator"}},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "lws-operator-system", Name: "operator"}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

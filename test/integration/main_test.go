@@ -45,8 +45,8 @@ const (
 	unreachable = "https://127.0.0.1:1/"
 
 	// operatorUser is the service account of config/default, in operatorNamespace.
-	operatorNamespace = "lws-system"
-	operatorUser      = "system:serviceaccount:" + operatorNamespace + ":lws-controller-manager"
+	operatorNamespace = "lws-operator-system"
+	operatorUser      = "system:serviceaccount:" + operatorNamespace + ":lws-operator-controller-manager"
 )
 
 // mode is a value of webhooksLabel. It determines how the API server calls webhooks for requests in the namespace.

@@ -218,9 +218,8 @@ func (o *olmFixture) allow(t *testing.T) {
 	o.create(t, &rbacv1.RoleBinding{
 		ObjectMeta: name,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name},
-		Subjects: []rbacv1.Subject{{
-			Kind: rbacv1.ServiceAccountKind, Namespace: operatorNamespace, Name: permissions.ServiceAccountName,
-		}},
+		// Replicas run as the service account of config/default. The bundle's has another name.
+		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: operatorUser}},
 	})
 }
 

@@ -60,7 +60,7 @@ func write(t *testing.T, file, content string) {
 }
 
 func TestGroupsOf(t *testing.T) {
-	want := []string{"system:serviceaccounts", "system:serviceaccounts:lws-system"}
+	want := []string{"system:serviceaccounts", "system:serviceaccounts:lws-operator-system"}
 	if diff := cmp.Diff(want, groupsOf(User)); diff != "" {
 		t.Error(diff)
 	}

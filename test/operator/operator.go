@@ -32,10 +32,10 @@ import (
 
 const (
 	// Namespace is the operator's namespace in config/default.
-	Namespace = "lws-system"
+	Namespace = "lws-operator-system"
 
 	// User is the operator's service account in config/default.
-	User = "system:serviceaccount:" + Namespace + ":lws-controller-manager"
+	User = "system:serviceaccount:" + Namespace + ":lws-operator-controller-manager"
 
 	// name is the name of the operator's process and of its directory in the cluster's directory.
 	name = "operator"

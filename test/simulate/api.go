@@ -219,6 +219,14 @@ func (a *API) Update(key types.NamespacedName, change func(*leaderworkersetv1.Le
 	}
 }
 
+// UpdateStatefulSet changes the latest version of a StatefulSet, as a user or another controller does. It does nothing
+// if the StatefulSet was deleted.
+func (a *API) UpdateStatefulSet(key types.NamespacedName, change func(*appsv1.StatefulSet)) {
+	if sts := getOf[*appsv1.StatefulSet](a, kindStatefulSet, key); sts != nil {
+		update(a, sts, change)
+	}
+}
+
 func (a *API) current(object client.Object) (client.Object, bool) {
 	current := a.Get(a.kindOf(object).Kind, client.ObjectKeyFromObject(object))
 	return current, current != nil && current.GetUID() == object.GetUID()

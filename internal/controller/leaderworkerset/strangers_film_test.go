@@ -7,8 +7,12 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/simulate"
@@ -34,6 +38,7 @@ func TestFilmsOfStrangers(t *testing.T) {
 			s.Settle()
 			s.CheckReconciled(theSet)
 		},
+		"takeover-in-a-rollout": playTakeoverInARollout,
 	} {
 		t.Run(name, func(t *testing.T) {
 			world := simulate.New(t, operatorUnderTest(t))
@@ -71,6 +76,42 @@ func playServiceInTheWay(s scene) {
 	s.deletesService("a")
 	s.Settle()
 	s.CheckReconciled(theSet)
+}
+
+// playTakeoverInARollout plays a rollout that another controller continues for a while. That one lowers the partition
+// and knows nothing of the operator's annotations. The operator ends the rollout, and replaces no group twice.
+func playTakeoverInARollout(s scene) {
+	s.starts("4 groups of 2, surge 1", newSet(4, 2, withBudget(1, 1)))
+	s.changes("image:2", withImage(2))
+	s.Elapse(time.Second)
+	s.Stop()
+	s.User("starts another controller, which releases group 2", func() error {
+		s.API.UpdateStatefulSet(theSet, func(sts *appsv1.StatefulSet) {
+			sts.Spec.Replicas = ptr.To[int32](5)
+			sts.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{
+				Type: appsv1.RollingUpdateStatefulSetStrategyType,
+				RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{
+					Partition: ptr.To[int32](2), MaxUnavailable: ptr.To(intstr.FromInt32(2)),
+				},
+			}
+			delete(sts.Annotations, leaderworkersetv1.AheadAnnotationKey)
+			delete(sts.Annotations, leaderworkersetv1.GroupRecordAnnotationKey)
+		})
+		return nil
+	})
+	s.Elapse(time.Minute)
+	replaced := map[string]types.UID{}
+	for _, name := range []string{"a-2", "a-3"} {
+		replaced[name] = s.API.Get("Pod", pod(name)).GetUID()
+	}
+	s.Start()
+	s.Settle()
+	s.CheckReconciled(theSet)
+	for name, uid := range replaced {
+		if s.API.Get("Pod", pod(name)).GetUID() != uid {
+			s.Errorf("the group of %s was replaced twice", name)
+		}
+	}
 }
 
 // createsService creates a headless Service without labels, and with a port.

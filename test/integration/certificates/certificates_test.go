@@ -194,7 +194,8 @@ func TestApply(t *testing.T) {
 		if !errors.As(err, &wrongName) {
 			t.Fatalf("connection by address: %v; want a wrong host name", err)
 		}
-		if diff := cmp.Diff([]string{"lws-webhook-service.lws-system.svc"}, wrongName.Certificate.DNSNames); diff != "" {
+		name := "lws-operator-webhook-service.lws-operator-system.svc"
+		if diff := cmp.Diff([]string{name}, wrongName.Certificate.DNSNames); diff != "" {
 			t.Error(diff)
 		}
 	}

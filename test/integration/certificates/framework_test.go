@@ -41,8 +41,8 @@ const (
 	loopback = "127.0.0.1"
 
 	// Names of objects in config/default.
-	mutatingName   = "lws-mutating-webhook-configuration"
-	validatingName = "lws-validating-webhook-configuration"
+	mutatingName   = "lws-operator-mutating-webhook-configuration"
+	validatingName = "lws-operator-validating-webhook-configuration"
 )
 
 var secretKey = types.NamespacedName{Namespace: operator.Namespace, Name: "lws-webhook-authority"}

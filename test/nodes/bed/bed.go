@@ -127,11 +127,17 @@ func (b *Bed) CheckNotInstalled(ctx context.Context) error {
 	return nil
 }
 
-// OperatorDeployment returns the operator's Deployment.
+// OperatorDeployment returns the operator's Deployment. Its name depends on how the operator was installed.
 func (b *Bed) OperatorDeployment(ctx context.Context) (*appsv1.Deployment, error) {
-	var deployment appsv1.Deployment
-	key := client.ObjectKey{Namespace: operator.Namespace, Name: "lws-controller-manager"}
-	return &deployment, b.Client.Get(ctx, key, &deployment)
+	var deployments appsv1.DeploymentList
+	labels := client.MatchingLabels{"app.kubernetes.io/name": "lws-operator", "control-plane": "controller-manager"}
+	if err := b.Client.List(ctx, &deployments, client.InNamespace(operator.Namespace), labels); err != nil {
+		return nil, err
+	}
+	if len(deployments.Items) == 0 {
+		return nil, apierrors.NewNotFound(appsv1.Resource("deployments"), "lws-operator")
+	}
+	return &deployments.Items[0], nil
 }
 
 // RolledOut returns an error unless all replicas of a Deployment's latest template are available, and no old replicas
