@@ -6,6 +6,7 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +26,12 @@ import (
 )
 
 const (
+	// Newest is the minor version of Kubernetes in components/go.mod. The modules of each other version are in a file
+	// beside it, such as 1.34.mod.
+	Newest = "1.37"
+
+	// versionVariable names the environment variable with the minor version of Kubernetes.
+	versionVariable = "KUBERNETES"
 	// binary is the file with all programs. stampFile has the hash of the sources of that binary.
 	binary    = "components"
 	stampFile = "components.stamp"
@@ -65,13 +73,63 @@ func componentsDir(root string) string {
 	return filepath.Join(root, "test", "cluster", "components")
 }
 
-// Build makes the programs of a cluster, and kubectl, from the repository at root. It returns their directory,
-// <root>/bin/cluster. If the programs are up to date, Build returns at once. Otherwise it compiles Kubernetes, which
-// takes some minutes the first time. Build reports its progress to out: on a terminal in one changing line, elsewhere
-// in a line every reportInterval.
+// Version returns the minor version of Kubernetes that Build makes, such as "1.34": the environment variable
+// KUBERNETES, or Newest if it isn't set.
+func Version() string { return cmp.Or(os.Getenv(versionVariable), Newest) }
+
+// Bin returns the directory where Build puts the programs of Version in the repository at root.
+func Bin(root string) string { return filepath.Join(root, "bin", "cluster", Version()) }
+
+// source is what the programs of one version of Kubernetes are built from.
+type source struct {
+	// dir is the directory of the main package, which all versions share.
+	dir string
+	// modfile is the file in dir with the versions of all modules.
+	modfile string
+}
+
+// sourceOf returns the source of a minor version of Kubernetes in the repository at root.
+func sourceOf(root, version string) (source, error) {
+	s := source{dir: componentsDir(root), modfile: "go.mod"}
+	if version == Newest {
+		return s, nil
+	}
+	others, err := otherVersions(root)
+	if err != nil {
+		return source{}, err
+	}
+	if !slices.Contains(others, version) {
+		return source{}, fmt.Errorf("%s is %q: want one of %s", versionVariable, version,
+			strings.Join(append(others, Newest), ", "))
+	}
+	s.modfile = version + ".mod"
+	return s, nil
+}
+
+// otherVersions returns the minor versions of Kubernetes before Newest that the repository at root has modules for.
+func otherVersions(root string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(componentsDir(root), "1.*.mod"))
+	if err != nil {
+		return nil, err
+	}
+	versions := make([]string, 0, len(files))
+	for _, file := range files {
+		versions = append(versions, strings.TrimSuffix(filepath.Base(file), ".mod"))
+	}
+	return versions, nil
+}
+
+// Build makes the programs of a cluster of Version, and kubectl, from the repository at root. It returns their
+// directory, Bin. If the programs are up to date, Build returns at once. Otherwise it compiles Kubernetes, which takes
+// some minutes the first time. Build reports its progress to out: on a terminal in one changing line, elsewhere in a
+// line every reportInterval.
 func Build(ctx context.Context, root string, out io.Writer) (string, error) {
-	bin := filepath.Join(root, "bin", "cluster")
-	stamp, err := sourceStamp(ctx, componentsDir(root))
+	bin := Bin(root)
+	from, err := sourceOf(root, Version())
+	if err != nil {
+		return "", err
+	}
+	stamp, err := from.stamp(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -89,8 +147,8 @@ func Build(ctx context.Context, root string, out io.Writer) (string, error) {
 	if upToDate(bin, stamp) { // Another process has built it in the meantime.
 		return bin, nil
 	}
-	if err := compile(ctx, componentsDir(root), filepath.Join(bin, binary), out); err != nil {
-		return "", fmt.Errorf("build the components of the cluster: %w", err)
+	if err := from.compile(ctx, filepath.Join(bin, binary), out); err != nil {
+		return "", fmt.Errorf("build the components of a cluster of Kubernetes %s: %w", Version(), err)
 	}
 	for _, program := range programs() {
 		if err := link(binary, filepath.Join(bin, program)); err != nil {
@@ -100,15 +158,16 @@ func Build(ctx context.Context, root string, out io.Writer) (string, error) {
 	return bin, os.WriteFile(filepath.Join(bin, stampFile), []byte(stamp), 0o600)
 }
 
-// sourceStamp returns a hash of everything that determines the binary: the sources, the versions of all modules, and
-// the Go toolchain.
-func sourceStamp(ctx context.Context, dir string) (string, error) {
-	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+// stamp returns a hash of everything that determines the binary: the package, the versions of all modules, and the Go
+// toolchain.
+func (s source) stamp(ctx context.Context) (string, error) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
 	if err != nil {
 		return "", err
 	}
+	modules := filepath.Join(s.dir, s.modfile)
 	hash := sha256.New()
-	for _, path := range append(sources, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")) {
+	for _, path := range append(files, modules, strings.TrimSuffix(modules, ".mod")+".sum") {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
@@ -116,7 +175,7 @@ func sourceStamp(ctx context.Context, dir string) (string, error) {
 		_, _ = fmt.Fprintf(hash, "%s %d\n", filepath.Base(path), len(data)) // Writing to a hash never fails.
 		_, _ = hash.Write(data)
 	}
-	version, err := goCommand(ctx, dir, "version").Output()
+	version, err := goCommand(ctx, s.dir, "version").Output()
 	if err != nil {
 		return "", fmt.Errorf("go version: %w", err)
 	}
@@ -160,47 +219,60 @@ func link(target, path string) error {
 	return os.Symlink(target, path)
 }
 
-// compile builds the main package in dir to output. It replaces an existing output instead of overwriting it, so that
+// compile builds the main package to output. It replaces an existing output instead of overwriting it, so that
 // running clusters keep their programs.
-func compile(ctx context.Context, dir, output string, out io.Writer) error {
-	_, _ = fmt.Fprintln(out,
-		"Building the programs of the local cluster: etcd, the Kubernetes control plane, kwok and kubectl.\n"+
-			"The first build downloads and compiles all of them, which takes some minutes.")
-	flags, err := linkerFlags(ctx, dir)
+func (s source) compile(ctx context.Context, output string, out io.Writer) error {
+	version, err := s.kubernetes(ctx)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out,
+		"Building the programs of the local cluster: etcd, the control plane of Kubernetes %s, kwok and kubectl.\n"+
+			"The first build downloads and compiles all of them, which takes some minutes.\n", version)
+	flags, err := linkerFlags(version)
 	if err != nil {
 		return err
 	}
 	p := newProgress(out)
 	defer p.close()
 	var packages bytes.Buffer
-	list := goCommand(ctx, dir, "list", "-deps", "-f", "{{.ImportPath}}", ".")
+	list := s.goCommand(ctx, "list", "-deps", "-f", "{{.ImportPath}}", ".")
 	list.Stdout = &packages
 	if err := p.follow(list); err != nil {
 		return err
 	}
 	p.expect(strings.Fields(packages.String()))
 	fresh := output + ".new"
-	build := goCommand(ctx, dir, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")
+	build := s.goCommand(ctx, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")
 	if err := p.follow(build); err != nil {
 		return err
 	}
 	return os.Rename(fresh, output)
 }
 
-// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in the binary. Without
-// that, the API server and kubectl report the version v0.0.0.
-func linkerFlags(ctx context.Context, dir string) (string, error) {
-	output, err := goCommand(ctx, dir, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
+// kubernetes returns the exact version of Kubernetes, such as "v1.34.4".
+func (s source) kubernetes(ctx context.Context) (string, error) {
+	output, err := s.goCommand(ctx, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
 	if err != nil {
 		return "", fmt.Errorf("look up the version of Kubernetes: %w", err)
 	}
-	version := strings.TrimSpace(string(output))
+	return strings.TrimSpace(string(output)), nil
+}
+
+// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in the binary. Without
+// that, the API server and kubectl report the version v0.0.0.
+func linkerFlags(version string) (string, error) {
 	numbers := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	if len(numbers) != 3 {
 		return "", fmt.Errorf("k8s.io/kubernetes has the version %q", version)
 	}
 	return fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
 		versionPackage, version, numbers[0], numbers[1]), nil
+}
+
+// goCommand returns a go command about the modules of the source.
+func (s source) goCommand(ctx context.Context, subcommand string, args ...string) *exec.Cmd {
+	return goCommand(ctx, s.dir, append([]string{subcommand, "-modfile=" + s.modfile}, args...)...)
 }
 
 // goCommand returns a go command that runs in dir, makes static binaries, and stops its compilers when the context is
