@@ -73,7 +73,7 @@ CLUSTER := $(BIN)/cluster/$(or $(KUBERNETES),$(NEWEST_KUBERNETES))
 KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/nodes test/nodes/programs/olm
+CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 

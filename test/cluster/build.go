@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,9 +31,10 @@ const (
 
 	// versionVariable names the environment variable with the minor version of Kubernetes.
 	versionVariable = "KUBERNETES"
-	// binary is the file with all programs. stampFile has the hash of the sources of that binary.
-	binary    = "components"
-	stampFile = "components.stamp"
+	// kubernetesModule is the module of the control plane.
+	kubernetesModule = "k8s.io/kubernetes"
+	// stampExtension is that of the file with the hash of the sources of a binary.
+	stampExtension = ".stamp"
 	// versionPackage has the variables for the version that the components and kubectl report. The linker sets them.
 	versionPackage = "k8s.io/component-base/version"
 	// reportInterval is the time between two lines about the progress of a build if the output isn't a terminal.
@@ -44,11 +44,6 @@ const (
 	// interruptGrace is how long an interrupted go command may take to stop its compilers.
 	interruptGrace = 5 * time.Second
 )
-
-// programs returns the names under which the binary is called.
-func programs() []string {
-	return []string{etcd, apiServer, controllerManager, scheduler, kwok, "kubectl"}
-}
 
 // Root returns the root of the repository. The working directory may be anywhere inside the repository.
 func Root() (string, error) {
@@ -80,17 +75,31 @@ func Version() string { return cmp.Or(os.Getenv(versionVariable), Newest) }
 // Bin returns the directory where Build puts the programs of Version in the repository at root.
 func Bin(root string) string { return filepath.Join(root, "bin", "cluster", Version()) }
 
-// source is what the programs of one version of Kubernetes are built from.
+// source is what one binary is built from.
 type source struct {
-	// dir is the directory of the main package, which all versions share.
+	// dir is the directory of the main package.
 	dir string
 	// modfile is the file in dir with the versions of all modules.
 	modfile string
+	// contents names the programs of the binary in the report of a build. module is the module of the first one.
+	contents, module string
 }
 
-// sourceOf returns the source of a minor version of Kubernetes in the repository at root.
+// sourceOfKwok returns the source of kwok in the repository at root. All versions of Kubernetes share it.
+func sourceOfKwok(root string) source {
+	return source{
+		dir: filepath.Join(root, "test", "cluster", "kwok"), modfile: "go.mod",
+		contents: "kwok, which simulates kubelets", module: "sigs.k8s.io/kwok",
+	}
+}
+
+// sourceOf returns the source of a control plane and kubectl, for a minor version of Kubernetes, in the repository at
+// root. All versions share the main package.
 func sourceOf(root, version string) (source, error) {
-	s := source{dir: componentsDir(root), modfile: "go.mod"}
+	s := source{
+		dir: componentsDir(root), modfile: "go.mod",
+		contents: "etcd, the control plane of Kubernetes and kubectl", module: kubernetesModule,
+	}
 	if version == Newest {
 		return s, nil
 	}
@@ -125,37 +134,49 @@ func otherVersions(root string) ([]string, error) {
 // line every reportInterval.
 func Build(ctx context.Context, root string, out io.Writer) (string, error) {
 	bin := Bin(root)
-	from, err := sourceOf(root, Version())
+	plane, err := sourceOf(root, Version())
 	if err != nil {
 		return "", err
 	}
-	stamp, err := from.stamp(ctx)
-	if err != nil {
-		return "", err
+	if err := plane.build(ctx, filepath.Join(bin, "components"), out); err != nil {
+		return "", fmt.Errorf("build a control plane of Kubernetes %s: %w", Version(), err)
 	}
-	if upToDate(bin, stamp) {
-		return bin, nil
-	}
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return "", err
-	}
-	lock, err := lockBuild(ctx, filepath.Join(bin, ".lock"), out)
-	if err != nil {
-		return "", err
-	}
-	defer closeQuietly(lock)
-	if upToDate(bin, stamp) { // Another process has built it in the meantime.
-		return bin, nil
-	}
-	if err := from.compile(ctx, filepath.Join(bin, binary), out); err != nil {
-		return "", fmt.Errorf("build the components of a cluster of Kubernetes %s: %w", Version(), err)
-	}
-	for _, program := range programs() {
-		if err := link(binary, filepath.Join(bin, program)); err != nil {
+	for _, program := range []string{etcd, apiServer, controllerManager, scheduler, "kubectl"} {
+		if err := link("components", filepath.Join(bin, program)); err != nil {
 			return "", err
 		}
 	}
-	return bin, os.WriteFile(filepath.Join(bin, stampFile), []byte(stamp), 0o600)
+	simulator := filepath.Join(filepath.Dir(bin), kwok)
+	if err := sourceOfKwok(root).build(ctx, simulator, out); err != nil {
+		return "", fmt.Errorf("build kwok: %w", err)
+	}
+	return bin, link(filepath.Join("..", kwok), filepath.Join(bin, kwok))
+}
+
+// build makes a binary from the source, unless it is up to date. A stamp beside it has the hash of its source.
+func (s source) build(ctx context.Context, binary string, out io.Writer) error {
+	stamp, err := s.stamp(ctx)
+	if err != nil {
+		return err
+	}
+	if upToDate(binary, stamp) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+		return err
+	}
+	lock, err := lockBuild(ctx, binary+".lock", out)
+	if err != nil {
+		return err
+	}
+	defer closeQuietly(lock)
+	if upToDate(binary, stamp) { // Another process has built it in the meantime.
+		return nil
+	}
+	if err := s.compile(ctx, binary, out); err != nil {
+		return err
+	}
+	return os.WriteFile(binary+stampExtension, []byte(stamp), 0o600)
 }
 
 // stamp returns a hash of everything that determines the binary: the package, the versions of all modules, and the Go
@@ -183,14 +204,12 @@ func (s source) stamp(ctx context.Context) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// upToDate reports whether the directory has every program, built from the sources with that stamp.
-func upToDate(bin, stamp string) bool {
-	for _, program := range programs() {
-		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
-			return false
-		}
+// upToDate reports whether the binary exists, built from the sources with that stamp.
+func upToDate(binary, stamp string) bool {
+	if _, err := os.Stat(binary); err != nil {
+		return false
 	}
-	data, err := os.ReadFile(filepath.Join(bin, stampFile))
+	data, err := os.ReadFile(binary + stampExtension)
 	return err == nil && string(data) == stamp
 }
 
@@ -211,25 +230,33 @@ func lockBuild(ctx context.Context, path string, out io.Writer) (*os.File, error
 	return lock, err
 }
 
-// link makes path a symbolic link to target, and replaces any file at path.
+// link makes path a symbolic link to target, and replaces any other file at path. Other processes find the link at any
+// time.
 func link(target, path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if old, err := os.Readlink(path); err == nil && old == target {
+		return nil
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(path), ".link-")
+	if err != nil {
 		return err
 	}
-	return os.Symlink(target, path)
+	defer os.RemoveAll(fresh)
+	if err := os.Symlink(target, filepath.Join(fresh, "link")); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(fresh, "link"), path)
 }
 
 // compile builds the main package to output. It replaces an existing output instead of overwriting it, so that
 // running clusters keep their programs.
 func (s source) compile(ctx context.Context, output string, out io.Writer) error {
-	version, err := s.kubernetes(ctx)
+	version, err := s.version(ctx)
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out,
-		"Building the programs of the local cluster: etcd, the control plane of Kubernetes %s, kwok and kubectl.\n"+
-			"The first build downloads and compiles all of them, which takes some minutes.\n", version)
-	flags, err := linkerFlags(version)
+	_, _ = fmt.Fprintf(out, "Building %s, version %s.\n"+
+		"The first build downloads and compiles all of it, which takes some minutes.\n", s.contents, version)
+	flags, err := s.linkerFlags(version)
 	if err != nil {
 		return err
 	}
@@ -250,23 +277,27 @@ func (s source) compile(ctx context.Context, output string, out io.Writer) error
 	return os.Rename(fresh, output)
 }
 
-// kubernetes returns the exact version of Kubernetes, such as "v1.34.4".
-func (s source) kubernetes(ctx context.Context) (string, error) {
-	output, err := s.goCommand(ctx, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
+// version returns the exact version of the source's main module, such as "v1.34.4".
+func (s source) version(ctx context.Context) (string, error) {
+	output, err := s.goCommand(ctx, "list", "-m", "-f", "{{.Version}}", s.module).Output()
 	if err != nil {
-		return "", fmt.Errorf("look up the version of Kubernetes: %w", err)
+		return "", fmt.Errorf("look up the version of %s: %w", s.module, err)
 	}
 	return strings.TrimSpace(string(output)), nil
 }
 
-// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in the binary. Without
+// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in its binary. Without
 // that, the API server and kubectl report the version v0.0.0.
-func linkerFlags(version string) (string, error) {
+func (s source) linkerFlags(version string) (string, error) {
+	const small = "-s -w"
+	if s.module != kubernetesModule {
+		return small, nil
+	}
 	numbers := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	if len(numbers) != 3 {
-		return "", fmt.Errorf("k8s.io/kubernetes has the version %q", version)
+		return "", fmt.Errorf("%q isn't a version", version)
 	}
-	return fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
+	return fmt.Sprintf(small+" -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
 		versionPackage, version, numbers[0], numbers[1]), nil
 }
 

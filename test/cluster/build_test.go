@@ -44,7 +44,7 @@ func TestVersions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		version, err := from.kubernetes(t.Context())
+		version, err := from.version(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -159,7 +159,8 @@ func testVersion(t clusterTest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if version := found.Major + "." + found.Minor; version != Version() || !strings.HasPrefix(found.GitVersion, "v"+version) {
+	version := found.Major + "." + found.Minor
+	if version != Version() || !strings.HasPrefix(found.GitVersion, "v"+version+".") {
 		t.Errorf("got %+v, want %s", found, Version())
 	}
 }
