@@ -101,7 +101,8 @@ func groupsOf(user string) []string {
 	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
 }
 
-// objects returns the installable objects of the manifests. root is the repository for which cluster.Build has made kubectl.
+// objects returns the installable objects of the manifests. root is the repository for which cluster.Build has made
+// kubectl.
 func (c Controller) objects(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
 	var found []*unstructured.Unstructured
 	for _, path := range c.Manifests {
