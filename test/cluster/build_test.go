@@ -54,6 +54,36 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestVersionsAreDocumented checks that what users read says which versions of Kubernetes are tested.
+func TestVersionsAreDocumented(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := otherVersions(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldest := others[0]
+	tested := "It is tested on Kubernetes " + oldest + " to " + Newest
+	const csv = "config/manifests/bases/lws-operator.clusterserviceversion.yaml"
+	for file, texts := range map[string][]string{
+		"README.md":   {tested},
+		"docs/olm.md": {tested, "needs Kubernetes " + oldest + " or later"},
+		csv:           {tested, "minKubeVersion: " + oldest + ".0\n"},
+	} {
+		data, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range texts {
+			if !strings.Contains(string(data), text) {
+				t.Errorf("%s doesn't say %q", file, text)
+			}
+		}
+	}
+}
+
 func TestUnknownVersion(t *testing.T) {
 	root, err := Root()
 	if err != nil {
