@@ -19,6 +19,10 @@ CATALOG_IMG ?= $(IMAGE_REPOSITORY)-catalog:latest
 # The command that builds images: docker, podman, …
 CONTAINER_TOOL ?= docker
 
+# The minor version of Kubernetes that test clusters run, if it isn't the newest one: 1.34, …
+KUBERNETES ?=
+export KUBERNETES
+
 # The benchmark: numbers of groups to measure with, pods in a group, and further flags (see go run ./test/bench -help).
 GROUPS ?= 50,100,200,500,1000
 SIZE ?= 4
@@ -32,6 +36,9 @@ RUNS ?= 3
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
 NODES_TIMEOUT ?= 30m
+
+# Further flags of the end-to-end tests, such as -run TestScale.
+E2E_FLAGS ?=
 
 # Further flags of the tests on real nodes, such as -run TestApproval.
 NODES_FLAGS ?=
@@ -57,11 +64,21 @@ OPM := $(BIN)/opm
 CRDIFY := $(BIN)/crdify
 SCORECARD_TEST := $(BIN)/scorecard-test
 
+# The modules of test clusters: go.mod has the newest version of Kubernetes, 1.34.mod and others have earlier ones.
+CLUSTER_MODULE := test/cluster/components
+NEWEST_KUBERNETES := $(shell sed -n 's|^[[:space:]]k8s.io/kubernetes v\([0-9]*\.[0-9]*\)\..*|\1|p' $(CLUSTER_MODULE)/go.mod)
+EARLIER_KUBERNETES := $(patsubst $(CLUSTER_MODULE)/%.mod,%,$(sort $(wildcard $(CLUSTER_MODULE)/1.*.mod)))
+OLDEST_KUBERNETES := $(firstword $(EARLIER_KUBERNETES))
+
+# The programs of the test cluster.
+CLUSTER := $(BIN)/cluster/$(or $(KUBERNETES),$(NEWEST_KUBERNETES))
+
 # kubectl from the PATH, or else the one that comes with the test cluster.
-KUBECTL ?= $(or $(shell command -v kubectl),$(BIN)/cluster/kubectl)
+KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . scorecard tools/generate tools/images tools/olm test/cluster/components test/gitops test/nodes test/nodes/programs/olm
+CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok test/gitops \
+	test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -110,6 +127,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters.
 .PHONY: tidy
 tidy: ## Tidy go.mod and go.sum of all modules.
 	@$(call in-each,$(ALL_MODULES),go mod tidy)
+	@$(call for-earlier,go mod tidy)
 
 .PHONY: verify
 verify: verify-format verify-generated verify-tidy bundle-validate catalog-validate verify-releases vet lint ## Check all that needs no tests.
@@ -124,7 +142,7 @@ verify-generated: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) $(BUNDLEFIT) $(OPERAT
 
 .PHONY: verify-tidy
 verify-tidy:
-	@($(call in-each,$(ALL_MODULES),go mod tidy -diff)) || { echo "go.mod or go.sum isn't tidy: run 'make tidy'." >&2; exit 1; }
+	@($(call in-each,$(ALL_MODULES),go mod tidy -diff); $(call for-earlier,go mod tidy -diff)) || { echo "go.mod or go.sum isn't tidy: run 'make tidy'." >&2; exit 1; }
 
 ##@ Build
 
@@ -194,7 +212,7 @@ bundle: not-released manifests $(KUSTOMIZE) $(OPERATOR_SDK) $(BUNDLEFIT) ## Gene
 
 .PHONY: bundle-validate
 bundle-validate: $(OPERATOR_SDK) ## Validate the bundle: warnings are errors, too.
-	$(OPERATOR_SDK) bundle validate ./bundle --select-optional suite=operatorframework --optional-values=k8s-version=1.36 2>&1 | tee $(BIN)/bundle-validate.log
+	$(OPERATOR_SDK) bundle validate ./bundle --select-optional suite=operatorframework --optional-values=k8s-version=$(NEWEST_KUBERNETES) 2>&1 | tee $(BIN)/bundle-validate.log
 	! grep -Eq 'level=(warning|error)' $(BIN)/bundle-validate.log
 
 .PHONY: bundle-build
@@ -264,11 +282,22 @@ test-unit: ## Run the tests that need nothing but Go.
 
 .PHONY: test-integration
 test-integration: cluster ## Run the tests against a real API server, and those of the test cluster.
-	KUBEBUILDER_ASSETS=$(BIN)/cluster go test -count=1 -timeout $(INTEGRATION_TIMEOUT) ./test/integration/... ./test/cluster/...
+	KUBEBUILDER_ASSETS=$(CLUSTER) go test -count=1 -timeout $(INTEGRATION_TIMEOUT) ./test/integration/... ./test/cluster/...
 
 .PHONY: test-e2e
 test-e2e: cluster build ## Run the end-to-end tests: the operator in a real control plane with simulated nodes.
-	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/...
+	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/... $(E2E_FLAGS)
+
+# The end-to-end tests in which versions of Kubernetes can differ most.
+OLDEST_TESTS := ^Test(Local)?(Claims|Delete|Exclusive|Failures|LeaderReady|Rollout|Sample|Scale|Status|Takeover|Teardown)
+
+.PHONY: test-oldest
+test-oldest: ## Run the integration tests and some end-to-end tests on the oldest version of Kubernetes.
+	$(MAKE) test-integration test-e2e KUBERNETES=$(OLDEST_KUBERNETES) E2E_FLAGS="-run '$(OLDEST_TESTS)'"
+
+.PHONY: test-matrix
+test-matrix: ## Run the integration and end-to-end tests on every version of Kubernetes. Takes an hour or more.
+	@test/matrix.sh $(EARLIER_KUBERNETES) $(NEWEST_KUBERNETES)
 
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
@@ -285,10 +314,10 @@ bench-teardown: ## Compare ways to delete the pods of a group: one request each,
 	go run ./test/bench/teardown -cluster -others 0
 
 .PHONY: cluster
-cluster: ## Build the test cluster: bin/cluster. The first time takes some minutes.
+cluster: ## Build the test cluster (KUBERNETES=1.34): bin/cluster. The first time takes some minutes.
 	go run ./test/cluster/cmd/cluster build
 
-$(BIN)/cluster/kubectl:
+$(CLUSTER)/kubectl:
 	go run ./test/cluster/cmd/cluster build
 
 ##@ Real nodes: Linux and root
@@ -470,6 +499,10 @@ ALL_MODULES = $(patsubst %/,%,$(dir $(shell git ls-files --cached --others --exc
 
 # $(call in-each,modules,command) runs the command in each module, and says which.
 in-each = for module in $(1); do echo "--- module $$module"; (cd $$module && $(2)) || exit 1; done
+
+# $(call for-earlier,command) runs a go command in the module of test clusters for each earlier version of Kubernetes.
+for-earlier = for version in $(EARLIER_KUBERNETES); do echo "--- module $(CLUSTER_MODULE), Kubernetes $$version"; \
+	(cd $(CLUSTER_MODULE) && $(1) -modfile=$$version.mod) || exit 1; done
 
 # $(call go-build,file,package,ldflags,tags) builds a program, the same wherever it is built.
 go-build = go build -mod=readonly -trimpath -buildvcs=false -tags '$(strip $(4))' -ldflags '-s -w $(strip $(3))' -o $(1) $(2)

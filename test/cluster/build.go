@@ -6,16 +6,17 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,9 +25,16 @@ import (
 )
 
 const (
-	// binary is the file with all programs. stampFile has the hash of the sources of that binary.
-	binary    = "components"
-	stampFile = "components.stamp"
+	// Newest is the minor version of Kubernetes in components/go.mod. The modules of each other version are in a file
+	// beside it, such as 1.34.mod.
+	Newest = "1.37"
+
+	// versionVariable names the environment variable with the minor version of Kubernetes.
+	versionVariable = "KUBERNETES"
+	// kubernetesModule is the module of the control plane.
+	kubernetesModule = "k8s.io/kubernetes"
+	// stampExtension is that of the file with the hash of the sources of a binary.
+	stampExtension = ".stamp"
 	// versionPackage has the variables for the version that the components and kubectl report. The linker sets them.
 	versionPackage = "k8s.io/component-base/version"
 	// reportInterval is the time between two lines about the progress of a build if the output isn't a terminal.
@@ -36,11 +44,6 @@ const (
 	// interruptGrace is how long an interrupted go command may take to stop its compilers.
 	interruptGrace = 5 * time.Second
 )
-
-// programs returns the names under which the binary is called.
-func programs() []string {
-	return []string{etcd, apiServer, controllerManager, scheduler, kwok, "kubectl"}
-}
 
 // Root returns the root of the repository. The working directory may be anywhere inside the repository.
 func Root() (string, error) {
@@ -65,50 +68,127 @@ func componentsDir(root string) string {
 	return filepath.Join(root, "test", "cluster", "components")
 }
 
-// Build makes the programs of a cluster, and kubectl, from the repository at root. It returns their directory,
-// <root>/bin/cluster. If the programs are up to date, Build returns at once. Otherwise it compiles Kubernetes, which
-// takes some minutes the first time. Build reports its progress to out: on a terminal in one changing line, elsewhere
-// in a line every reportInterval.
+// Version returns the minor version of Kubernetes that Build makes, such as "1.34": the environment variable
+// KUBERNETES, or Newest if it isn't set.
+func Version() string { return cmp.Or(os.Getenv(versionVariable), Newest) }
+
+// Bin returns the directory where Build puts the programs of Version in the repository at root.
+func Bin(root string) string { return filepath.Join(root, "bin", "cluster", Version()) }
+
+// source is what one binary is built from.
+type source struct {
+	// dir is the directory of the main package.
+	dir string
+	// modfile is the file in dir with the versions of all modules.
+	modfile string
+	// contents names the programs of the binary in the report of a build. module is the module of the first one.
+	contents, module string
+}
+
+// sourceOfKwok returns the source of kwok in the repository at root. All versions of Kubernetes share it.
+func sourceOfKwok(root string) source {
+	return source{
+		dir: filepath.Join(root, "test", "cluster", "kwok"), modfile: "go.mod",
+		contents: "kwok, which simulates kubelets", module: "sigs.k8s.io/kwok",
+	}
+}
+
+// sourceOf returns the source of a control plane and kubectl, for a minor version of Kubernetes, in the repository at
+// root. All versions share the main package.
+func sourceOf(root, version string) (source, error) {
+	s := source{
+		dir: componentsDir(root), modfile: "go.mod",
+		contents: "etcd, the control plane of Kubernetes and kubectl", module: kubernetesModule,
+	}
+	if version == Newest {
+		return s, nil
+	}
+	others, err := otherVersions(root)
+	if err != nil {
+		return source{}, err
+	}
+	if !slices.Contains(others, version) {
+		return source{}, fmt.Errorf("%s is %q: want one of %s", versionVariable, version,
+			strings.Join(append(others, Newest), ", "))
+	}
+	s.modfile = version + ".mod"
+	return s, nil
+}
+
+// otherVersions returns the minor versions of Kubernetes before Newest that the repository at root has modules for.
+func otherVersions(root string) ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(componentsDir(root), "1.*.mod"))
+	if err != nil {
+		return nil, err
+	}
+	versions := make([]string, 0, len(files))
+	for _, file := range files {
+		versions = append(versions, strings.TrimSuffix(filepath.Base(file), ".mod"))
+	}
+	return versions, nil
+}
+
+// Build makes the programs of a cluster of Version, and kubectl, from the repository at root. It returns their
+// directory, Bin. If the programs are up to date, Build returns at once. Otherwise it compiles Kubernetes, which takes
+// some minutes the first time. Build reports its progress to out: on a terminal in one changing line, elsewhere in a
+// line every reportInterval.
 func Build(ctx context.Context, root string, out io.Writer) (string, error) {
-	bin := filepath.Join(root, "bin", "cluster")
-	stamp, err := sourceStamp(ctx, componentsDir(root))
+	bin := Bin(root)
+	plane, err := sourceOf(root, Version())
 	if err != nil {
 		return "", err
 	}
-	if upToDate(bin, stamp) {
-		return bin, nil
+	if err := plane.build(ctx, filepath.Join(bin, "components"), out); err != nil {
+		return "", fmt.Errorf("build a control plane of Kubernetes %s: %w", Version(), err)
 	}
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		return "", err
-	}
-	lock, err := lockBuild(ctx, filepath.Join(bin, ".lock"), out)
-	if err != nil {
-		return "", err
-	}
-	defer closeQuietly(lock)
-	if upToDate(bin, stamp) { // Another process has built it in the meantime.
-		return bin, nil
-	}
-	if err := compile(ctx, componentsDir(root), filepath.Join(bin, binary), out); err != nil {
-		return "", fmt.Errorf("build the components of the cluster: %w", err)
-	}
-	for _, program := range programs() {
-		if err := link(binary, filepath.Join(bin, program)); err != nil {
+	for _, program := range []string{etcd, apiServer, controllerManager, scheduler, "kubectl"} {
+		if err := link("components", filepath.Join(bin, program)); err != nil {
 			return "", err
 		}
 	}
-	return bin, os.WriteFile(filepath.Join(bin, stampFile), []byte(stamp), 0o600)
+	simulator := filepath.Join(filepath.Dir(bin), kwok)
+	if err := sourceOfKwok(root).build(ctx, simulator, out); err != nil {
+		return "", fmt.Errorf("build kwok: %w", err)
+	}
+	return bin, link(filepath.Join("..", kwok), filepath.Join(bin, kwok))
 }
 
-// sourceStamp returns a hash of everything that determines the binary: the sources, the versions of all modules, and
-// the Go toolchain.
-func sourceStamp(ctx context.Context, dir string) (string, error) {
-	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+// build makes a binary from the source, unless it is up to date. A stamp beside it has the hash of its source.
+func (s source) build(ctx context.Context, binary string, out io.Writer) error {
+	stamp, err := s.stamp(ctx)
+	if err != nil {
+		return err
+	}
+	if upToDate(binary, stamp) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+		return err
+	}
+	lock, err := lockBuild(ctx, binary+".lock", out)
+	if err != nil {
+		return err
+	}
+	defer closeQuietly(lock)
+	if upToDate(binary, stamp) { // Another process has built it in the meantime.
+		return nil
+	}
+	if err := s.compile(ctx, binary, out); err != nil {
+		return err
+	}
+	return os.WriteFile(binary+stampExtension, []byte(stamp), 0o600)
+}
+
+// stamp returns a hash of everything that determines the binary: the package, the versions of all modules, and the Go
+// toolchain.
+func (s source) stamp(ctx context.Context) (string, error) {
+	files, err := filepath.Glob(filepath.Join(s.dir, "*.go"))
 	if err != nil {
 		return "", err
 	}
+	modules := filepath.Join(s.dir, s.modfile)
 	hash := sha256.New()
-	for _, path := range append(sources, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum")) {
+	for _, path := range append(files, modules, strings.TrimSuffix(modules, ".mod")+".sum") {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return "", err
@@ -116,7 +196,7 @@ func sourceStamp(ctx context.Context, dir string) (string, error) {
 		_, _ = fmt.Fprintf(hash, "%s %d\n", filepath.Base(path), len(data)) // Writing to a hash never fails.
 		_, _ = hash.Write(data)
 	}
-	version, err := goCommand(ctx, dir, "version").Output()
+	version, err := goCommand(ctx, s.dir, "version").Output()
 	if err != nil {
 		return "", fmt.Errorf("go version: %w", err)
 	}
@@ -124,14 +204,12 @@ func sourceStamp(ctx context.Context, dir string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// upToDate reports whether the directory has every program, built from the sources with that stamp.
-func upToDate(bin, stamp string) bool {
-	for _, program := range programs() {
-		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
-			return false
-		}
+// upToDate reports whether the binary exists, built from the sources with that stamp.
+func upToDate(binary, stamp string) bool {
+	if _, err := os.Stat(binary); err != nil {
+		return false
 	}
-	data, err := os.ReadFile(filepath.Join(bin, stampFile))
+	data, err := os.ReadFile(binary + stampExtension)
 	return err == nil && string(data) == stamp
 }
 
@@ -152,55 +230,80 @@ func lockBuild(ctx context.Context, path string, out io.Writer) (*os.File, error
 	return lock, err
 }
 
-// link makes path a symbolic link to target, and replaces any file at path.
+// link makes path a symbolic link to target, and replaces any other file at path. Other processes find the link at any
+// time.
 func link(target, path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if old, err := os.Readlink(path); err == nil && old == target {
+		return nil
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(path), ".link-")
+	if err != nil {
 		return err
 	}
-	return os.Symlink(target, path)
+	defer os.RemoveAll(fresh)
+	if err := os.Symlink(target, filepath.Join(fresh, "link")); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(fresh, "link"), path)
 }
 
-// compile builds the main package in dir to output. It replaces an existing output instead of overwriting it, so that
+// compile builds the main package to output. It replaces an existing output instead of overwriting it, so that
 // running clusters keep their programs.
-func compile(ctx context.Context, dir, output string, out io.Writer) error {
-	_, _ = fmt.Fprintln(out,
-		"Building the programs of the local cluster: etcd, the Kubernetes control plane, kwok and kubectl.\n"+
-			"The first build downloads and compiles all of them, which takes some minutes.")
-	flags, err := linkerFlags(ctx, dir)
+func (s source) compile(ctx context.Context, output string, out io.Writer) error {
+	version, err := s.version(ctx)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "Building %s, version %s.\n"+
+		"The first build downloads and compiles all of it, which takes some minutes.\n", s.contents, version)
+	flags, err := s.linkerFlags(version)
 	if err != nil {
 		return err
 	}
 	p := newProgress(out)
 	defer p.close()
 	var packages bytes.Buffer
-	list := goCommand(ctx, dir, "list", "-deps", "-f", "{{.ImportPath}}", ".")
+	list := s.goCommand(ctx, "list", "-deps", "-f", "{{.ImportPath}}", ".")
 	list.Stdout = &packages
 	if err := p.follow(list); err != nil {
 		return err
 	}
 	p.expect(strings.Fields(packages.String()))
 	fresh := output + ".new"
-	build := goCommand(ctx, dir, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")
+	build := s.goCommand(ctx, "build", "-v", "-buildvcs=false", "-ldflags", flags, "-o", fresh, ".")
 	if err := p.follow(build); err != nil {
 		return err
 	}
 	return os.Rename(fresh, output)
 }
 
-// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in the binary. Without
-// that, the API server and kubectl report the version v0.0.0.
-func linkerFlags(ctx context.Context, dir string) (string, error) {
-	output, err := goCommand(ctx, dir, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
+// version returns the exact version of the source's main module, such as "v1.34.4".
+func (s source) version(ctx context.Context) (string, error) {
+	output, err := s.goCommand(ctx, "list", "-m", "-f", "{{.Version}}", s.module).Output()
 	if err != nil {
-		return "", fmt.Errorf("look up the version of Kubernetes: %w", err)
+		return "", fmt.Errorf("look up the version of %s: %w", s.module, err)
 	}
-	version := strings.TrimSpace(string(output))
+	return strings.TrimSpace(string(output)), nil
+}
+
+// linkerFlags returns the flags that omit debug information and set the version of Kubernetes in its binary. Without
+// that, the API server and kubectl report the version v0.0.0.
+func (s source) linkerFlags(version string) (string, error) {
+	const small = "-s -w"
+	if s.module != kubernetesModule {
+		return small, nil
+	}
 	numbers := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
 	if len(numbers) != 3 {
-		return "", fmt.Errorf("k8s.io/kubernetes has the version %q", version)
+		return "", fmt.Errorf("%q isn't a version", version)
 	}
-	return fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
+	return fmt.Sprintf(small+" -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s",
 		versionPackage, version, numbers[0], numbers[1]), nil
+}
+
+// goCommand returns a go command about the modules of the source.
+func (s source) goCommand(ctx context.Context, subcommand string, args ...string) *exec.Cmd {
+	return goCommand(ctx, s.dir, append([]string{subcommand, "-modfile=" + s.modfile}, args...)...)
 }
 
 // goCommand returns a go command that runs in dir, makes static binaries, and stops its compilers when the context is

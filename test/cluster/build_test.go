@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,27 +27,97 @@ func TestSecondBuildDoesNothing(t *testing.T) {
 	}
 }
 
-func TestSourceStamp(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, content string) string {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+func TestVersions(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := otherVersions(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(others) == 0 {
+		t.Error("there is only one version of Kubernetes")
+	}
+	for _, minor := range append(others, Newest) {
+		from, err := sourceOf(root, minor)
+		if err != nil {
 			t.Fatal(err)
 		}
-		stamp, err := sourceStamp(t.Context(), dir)
+		version, err := from.version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(version, "v"+minor+".") {
+			t.Errorf("%s has Kubernetes %s, want %s", from.modfile, version, minor)
+		}
+	}
+}
+
+// TestVersionsAreDocumented checks that what users read says which versions of Kubernetes are tested.
+func TestVersionsAreDocumented(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := otherVersions(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oldest := others[0]
+	tested := "It is tested on Kubernetes " + oldest + " to " + Newest
+	const csv = "config/manifests/bases/lws-operator.clusterserviceversion.yaml"
+	for file, texts := range map[string][]string{
+		"README.md":   {tested},
+		"docs/olm.md": {tested, "needs Kubernetes " + oldest + " or later"},
+		csv:           {tested, "minKubeVersion: " + oldest + ".0\n"},
+	} {
+		data, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range texts {
+			if !strings.Contains(string(data), text) {
+				t.Errorf("%s doesn't say %q", file, text)
+			}
+		}
+	}
+}
+
+func TestUnknownVersion(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(versionVariable, "1.2")
+	_, err = Build(t.Context(), root, t.Output())
+	if err == nil || !strings.Contains(err.Error(), "1.34, ") || !strings.Contains(err.Error(), ", "+Newest) {
+		t.Errorf("got the error %v", err)
+	}
+}
+
+func TestStamp(t *testing.T) {
+	from := source{dir: t.TempDir(), modfile: "1.34.mod"}
+	write := func(name, content string) string {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(from.dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		stamp, err := from.stamp(t.Context())
 		if err != nil {
 			stamp = ""
 		}
 		return stamp
 	}
-	if stamp := write("go.mod", "module example.com/m\n"); stamp != "" {
-		t.Errorf("a stamp without go.sum: %s", stamp)
+	if stamp := write("1.34.mod", "module example.com/m\n"); stamp != "" {
+		t.Errorf("a stamp without 1.34.sum: %s", stamp)
 	}
 	stamps := map[string]bool{
-		write("go.sum", ""):              true,
+		write("1.34.sum", ""):            true,
 		write("main.go", "package main"): true,
 		write("main.go", "package m"):    true,
-		write("go.sum", "x"):             true,
+		write("1.34.sum", "x"):           true,
+		write("go.mod", "module x\n"):    true, // of another version
 	}
 	if len(stamps) != 4 || stamps[""] {
 		t.Errorf("the stamps of four different sources: %v", stamps)

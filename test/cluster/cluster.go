@@ -109,7 +109,7 @@ type Options struct {
 	CRDs []string
 	// FeatureGates are the feature gates of the API server, the controller manager and the scheduler.
 	FeatureGates map[string]bool
-	// RuntimeConfig enables or disables API versions, like "scheduling.k8s.io/v1alpha2": true.
+	// RuntimeConfig enables or disables API versions, like "coordination.k8s.io/v1beta1": true.
 	RuntimeConfig map[string]bool
 	// DefaultLimits leaves the client limits of the controller manager and the scheduler, and the number of StatefulSet
 	// workers, at the defaults of Kubernetes. Otherwise they are high enough to never matter.

@@ -113,17 +113,25 @@ type clusterTest struct {
 	client  kubernetes.Interface
 }
 
+const (
+	// optionalFeature is a feature gate that is off by default in every version of Kubernetes, and optionalVersion is its
+	// API version.
+	optionalFeature = "CoordinatedLeaderElection"
+	optionalVersion = "coordination.k8s.io/v1beta1"
+)
+
 func TestCluster(t *testing.T) {
 	c := startCluster(t, Options{
 		Nodes:         7,
 		Racks:         3,
 		Zones:         2,
 		CRDs:          []string{widgetCRD(t)},
-		FeatureGates:  map[string]bool{"GenericWorkload": true},
-		RuntimeConfig: map[string]bool{"scheduling.k8s.io/v1alpha2": true},
+		FeatureGates:  map[string]bool{optionalFeature: true},
+		RuntimeConfig: map[string]bool{optionalVersion: true},
 		Audit:         true,
 	})
 	for name, test := range map[string]func(clusterTest){
+		"Kubernetes has the version that was asked for":       testVersion,
 		"nodes have labels":                                   testNodeLabels,
 		"a pod is ready at once":                              testReadyAtOnce,
 		"a pod is ready after the annotated time":             testReadyAfter,
@@ -143,6 +151,17 @@ func TestCluster(t *testing.T) {
 			t.Parallel()
 			test(clusterTest{T: t, cluster: c, client: clientOf(t, c)})
 		})
+	}
+}
+
+func testVersion(t clusterTest) {
+	found, err := t.client.Discovery().ServerVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := found.Major + "." + found.Minor
+	if version != Version() || !strings.HasPrefix(found.GitVersion, "v"+version+".") {
+		t.Errorf("got %+v, want %s", found, Version())
 	}
 }
 
@@ -400,20 +419,19 @@ func testUser(t clusterTest) {
 }
 
 func testFeatureGates(t clusterTest) {
-	resources, err := t.client.Discovery().ServerResourcesForGroupVersion("scheduling.k8s.io/v1alpha2")
+	resources, err := t.client.Discovery().ServerResourcesForGroupVersion(optionalVersion)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(resources.APIResources) == 0 {
 		t.Error("the API version is empty")
 	}
-	metrics, err := t.client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+	enabled, err := FeatureEnabled(t.Context(), t.cluster.RESTConfig(), optionalFeature)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `kubernetes_feature_enabled{name="GenericWorkload",stage="ALPHA"} 1`
-	if !strings.Contains(string(metrics), want) {
-		t.Errorf("the metrics lack %s", want)
+	if !enabled {
+		t.Errorf("%s is off", optionalFeature)
 	}
 }
 

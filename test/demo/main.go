@@ -118,7 +118,8 @@ func (d *demo) show(ctx context.Context, c *cluster.Cluster, manager string) err
 			return err
 		}
 	}
-	fmt.Printf(next, relative(d.root, c.Kubeconfig()), relative(d.root, filepath.Join(c.Dir(), "logs", "operator.log")))
+	fmt.Printf(next, relative(d.root, c.Kubeconfig()), relative(d.root, cluster.Bin(d.root)),
+		relative(d.root, filepath.Join(c.Dir(), "logs", "operator.log")))
 	return nil
 }
 
@@ -127,7 +128,7 @@ const next = `
 To explore further:
 
   export KUBECONFIG=%s
-  export PATH=$PWD/bin/cluster:$PATH                  # if you have no kubectl
+  export PATH=$PWD/%s:$PATH             # if you have no kubectl
 
   kubectl explain lws.spec.leaderWorkerTemplate
   kubectl describe lws leaderworkerset-sample
@@ -152,7 +153,7 @@ func (d *demo) down(ctx context.Context) error {
 }
 
 func (d *demo) kubectl(ctx context.Context, c *cluster.Cluster, args ...string) error {
-	command := exec.CommandContext(ctx, filepath.Join(d.root, "bin", "cluster", "kubectl"), args...)
+	command := exec.CommandContext(ctx, filepath.Join(cluster.Bin(d.root), "kubectl"), args...)
 	command.Dir = d.root
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig())
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr

@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
 // TestLocalRollback restores an earlier revision with the command of the documentation, while one group still has that
@@ -129,7 +130,7 @@ func documented(t *testing.T, namespace, words, revision string) string {
 		strings.ReplaceAll(commands[i][1], "llama-54475854d9-1", revision))
 	shell.Env = append(os.Environ(),
 		"KUBECONFIG="+kubeconfigIn(t, namespace),
-		"PATH="+filepath.Join(suite.root, "bin", "cluster")+string(os.PathListSeparator)+os.Getenv("PATH"))
+		"PATH="+cluster.Bin(suite.root)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	var output bytes.Buffer
 	shell.Stdout, shell.Stderr = &output, &output
 	if err := shell.Run(); err != nil {

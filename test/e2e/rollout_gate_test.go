@@ -6,12 +6,23 @@ package e2e
 import (
 	"context"
 	"testing"
+
+	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller deletes several pods at a time.
-// That controller knows leaders, but no groups. The rollouts use the budget in full and never exceed it.
+// maxUnavailableGate is the feature gate that lets the StatefulSet controller delete several pods at a time. It is on by
+// default from Kubernetes 1.37 on.
+const maxUnavailableGate = "MaxUnavailableStatefulSet"
+
+// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller deletes several pods at a time, or
+// in one where it doesn't, whichever the other tests lack. That controller knows leaders, but no groups. The rollouts
+// use the budget in full and never exceed it.
 func TestLocalRolloutFeatureGate(t *testing.T) {
-	inClusterWith(t, map[string]bool{"MaxUnavailableStatefulSet": true})
+	enabled, err := cluster.FeatureEnabled(t.Context(), suite.cluster.RESTConfig(), maxUnavailableGate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inClusterWith(t, map[string]bool{maxUnavailableGate: !enabled})
 	t.Run("Rollout", TestRollout)
 	t.Run("RolloutInterrupted", TestRolloutInterrupted)
 	t.Run("RolloutBroken", TestRolloutBroken)

@@ -107,6 +107,7 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 		BinaryAssetsDirectory: bin,
 		CRDDirectoryPaths:     []string{manifests},
 		ErrorIfCRDPathMissing: true,
+		CRDInstallOptions:     envtest.CRDInstallOptions{MaxTime: deadline},
 	}
 	// OpenShift enables this plugin.
 	environment.ControlPlane.GetAPIServer().Configure().

@@ -16,7 +16,24 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
+
+// gatedDefaults are parts of a pod spec with such fields, by the feature gate that they need. Kubernetes 1.34 has these
+// gates off.
+var gatedDefaults = map[string]string{
+	"EnvFiles": `
+containers:
+- name: files
+  image: files
+  env: [{name: FILE, valueFrom: {fileKeyRef: {volumeName: empty, path: env, key: FILE}}}]
+`,
+	"ImageVolume": `
+volumes:
+- {name: image, image: {reference: "registry.example.com/models:latest"}}
+- {name: pinned, image: {reference: "registry.example.com/models:1"}}
+`,
+}
 
 // everyDefault is a pod spec with many fields that have defaults. It leaves out all of those fields.
 const everyDefault = `
@@ -30,7 +47,6 @@ containers:
   ports: [{containerPort: 8080}]
   env:
   - {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
-  - {name: FILE, valueFrom: {fileKeyRef: {volumeName: empty, path: env, key: FILE}}}
   - {name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}
   - {name: SECRET, valueFrom: {secretKeyRef: {name: hub, key: token}}}
   livenessProbe: {grpc: {port: 8080}}
@@ -55,8 +71,6 @@ volumes:
     - serviceAccountToken: {path: token}
     - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
     - secret: {name: a}
-- {name: image, image: {reference: "registry.example.com/models:latest"}}
-- {name: pinned, image: {reference: "registry.example.com/models:1"}}
 - {name: iscsi, iscsi: {targetPortal: "10.0.0.1", iqn: "iqn.2001-04.com.example:storage", lun: 0}}
 - {name: rbd, rbd: {monitors: [a], image: a}}
 - {name: scaleio, scaleIO: {gateway: a, system: a, secretRef: {name: a}, volumeName: a}}
@@ -72,6 +86,34 @@ topologySpreadConstraints:
 tolerations: [{key: a, operator: Exists}]
 `
 
+// podWithEveryDefault returns a pod spec of everyDefault, and of those gatedDefaults that the API server knows.
+func podWithEveryDefault(t *testing.T) corev1.PodSpec {
+	t.Helper()
+	spec := decoded(t, everyDefault)
+	for gate, text := range gatedDefaults {
+		enabled, err := cluster.FeatureEnabled(t.Context(), suite.config, gate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if enabled {
+			part := decoded(t, text)
+			spec.Containers = append(spec.Containers, part.Containers...)
+			spec.Volumes = append(spec.Volumes, part.Volumes...)
+		}
+	}
+	return spec
+}
+
+// decoded returns the pod spec of a YAML text.
+func decoded(t *testing.T, text string) corev1.PodSpec {
+	t.Helper()
+	var spec corev1.PodSpec
+	if err := yaml.UnmarshalStrict([]byte(text), &spec); err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
 // TestPodDefaultsKeepRevision makes the API server fill in the defaults of pods, in the templates of a StatefulSet and
 // of a LeaderWorkerSet. The templates are still of the same revision.
 func TestPodDefaultsKeepRevision(t *testing.T) {
@@ -81,9 +123,7 @@ func TestPodDefaultsKeepRevision(t *testing.T) {
 	before.Namespace, before.Name = namespace, "set"
 	template := &before.Spec.LeaderWorkerTemplate
 	template.WorkerTemplate.Labels = map[string]string{"a": "b"}
-	if err := yaml.UnmarshalStrict([]byte(everyDefault), &template.WorkerTemplate.Spec); err != nil {
-		t.Fatal(err)
-	}
+	template.WorkerTemplate.Spec = podWithEveryDefault(t)
 	template.VolumeClaimTemplates = []corev1.PersistentVolumeClaim{{
 		ObjectMeta: metav1.ObjectMeta{Name: "models"},
 		Spec: corev1.PersistentVolumeClaimSpec{

@@ -26,7 +26,7 @@ type Programs struct {
 
 // ProgramsIn returns the directories that Build fills in the repository at root.
 func ProgramsIn(root string) Programs {
-	return Programs{ControlPlane: filepath.Join(root, "bin", "cluster"), Nodes: filepath.Join(root, "bin", "nodes")}
+	return Programs{ControlPlane: cluster.Bin(root), Nodes: filepath.Join(root, "bin", "nodes")}
 }
 
 // DebianPackages are the packages of Debian, and of distributions like it, that Build and Start need.
@@ -113,6 +113,9 @@ var links = map[string]string{"kubelet": "kubernetes", "kube-proxy": "kubernetes
 // progress.
 func Build(ctx context.Context, root string, out io.Writer) (Programs, error) {
 	made := ProgramsIn(root)
+	if cluster.Version() != cluster.Newest {
+		return made, fmt.Errorf("real nodes have Kubernetes %s alone, not %s", cluster.Newest, cluster.Version())
+	}
 	if err := checkTools(ctx); err != nil {
 		return made, err
 	}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
@@ -105,7 +106,8 @@ func groupsOf(user string) []string {
 	return []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace}
 }
 
-// objects returns the installable objects of the manifests. root is the repository whose bin directory has kubectl.
+// objects returns the installable objects of the manifests. root is the repository for which cluster.Build has made
+// kubectl.
 func (c Controller) objects(ctx context.Context, root string) ([]*unstructured.Unstructured, error) {
 	var found []*unstructured.Unstructured
 	for _, path := range c.Manifests {
@@ -145,7 +147,7 @@ func manifest(ctx context.Context, root, path string) ([]byte, error) {
 	if !info.IsDir() {
 		return os.ReadFile(path)
 	}
-	kustomize := exec.CommandContext(ctx, filepath.Join(root, "bin", "cluster", "kubectl"), "kustomize", path)
+	kustomize := exec.CommandContext(ctx, filepath.Join(cluster.Bin(root), "kubectl"), "kustomize", path)
 	var stdout, stderr bytes.Buffer
 	kustomize.Stdout, kustomize.Stderr = &stdout, &stderr
 	if err := kustomize.Run(); err != nil {

@@ -1,10 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command components has all programs of a small Kubernetes cluster in one binary: etcd, kube-apiserver,
-// kube-controller-manager, kube-scheduler, kwok (which simulates the kubelets) and kubectl. The name of the link that
-// starts it selects the program. The programs share libraries, so one binary takes half the time to build and half the
-// space.
+// Command components has the programs of a control plane in one binary: etcd, kube-apiserver, kube-controller-manager,
+// kube-scheduler, and kubectl. The name of the link that starts it selects the program. The programs share libraries,
+// so one binary takes half the time to build and half the space.
 package main
 
 import (
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/spf13/pflag"
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
@@ -23,10 +21,6 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	"sigs.k8s.io/kwok/pkg/config"
-	kwok "sigs.k8s.io/kwok/pkg/kwok/cmd"
-	"sigs.k8s.io/kwok/pkg/log"
-	"sigs.k8s.io/kwok/pkg/utils/signals"
 )
 
 func main() {
@@ -39,37 +33,13 @@ func main() {
 		os.Exit(cli.Run(controllermanager.NewControllerManagerCommand()))
 	case "kube-scheduler":
 		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
-	case "kwok":
-		if err := runKwok(); err != nil {
-			fmt.Fprintln(os.Stderr, "kwok:", err)
-			os.Exit(1)
-		}
 	case "kubectl":
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			kubectlutil.CheckErr(err)
 		}
 	default:
 		fmt.Fprintf(os.Stderr, "%s: not a component; call this binary as "+
-			"etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok or kubectl\n", name)
+			"etcd, kube-apiserver, kube-controller-manager, kube-scheduler or kubectl\n", name)
 		os.Exit(2)
 	}
-}
-
-// runKwok runs kwok. A program that embeds kwok's command must read the configuration files before the command parses
-// its flags. It must also define no global flags: the --version of the Kubernetes components would break the --version
-// of kwok.
-func runKwok() error {
-	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
-	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
-	flags.ParseErrorsAllowlist.UnknownFlags = true
-	flags.Usage = func() {}
-
-	ctx, _ := log.InitFlags(signals.SetupSignalContext(), flags)
-	ctx, err := config.InitFlags(ctx, flags)
-	if err != nil {
-		return err
-	}
-	command := kwok.NewCommand(ctx)
-	command.PersistentFlags().AddFlagSet(flags)
-	return command.ExecuteContext(ctx)
 }

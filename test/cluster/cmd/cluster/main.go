@@ -28,10 +28,12 @@ Usage:
   go run ./test/cluster/cmd/cluster <command> [flags]
 
 Commands:
-  build   build the programs, including kubectl, into bin/cluster
+  build   build the programs, including kubectl, into bin/cluster/<version of Kubernetes>
   start   start a cluster in the background and print how to reach it
   run     run a cluster until Ctrl-C
   stop    stop the cluster in --dir and remove its files
+
+The environment variable KUBERNETES is the minor version of Kubernetes, such as 1.34. The default is the newest one.
 
 Flags:
 `
@@ -94,7 +96,7 @@ func newFlags(o *cluster.Options, root string) *pflag.FlagSet {
 	flags.StringSliceVar(&o.CRDs, "crds", nil, "files and directories of CustomResourceDefinitions to install")
 	flags.Var(switches{&o.FeatureGates}, "feature-gates", "feature gates of the control plane, like A=true,B=false")
 	flags.Var(switches{&o.RuntimeConfig}, "runtime-config",
-		"API versions to enable or disable, like scheduling.k8s.io/v1alpha2=true")
+		"API versions to enable or disable, like coordination.k8s.io/v1beta1=true")
 	flags.BoolVar(&o.DefaultLimits, "default-limits", false,
 		"leave the client limits of the controller manager and the scheduler at the defaults of Kubernetes")
 	flags.BoolVar(&o.Audit, "audit", false, "log every request to audit.log in --dir")
@@ -134,7 +136,7 @@ func start(ctx context.Context, root string, options cluster.Options) error {
 		return err
 	}
 	fmt.Printf("export KUBECONFIG='%s'\n", c.Kubeconfig())
-	fmt.Printf("# kubectl: %s\n", filepath.Join(root, "bin", "cluster", "kubectl"))
+	fmt.Printf("# kubectl: %s\n", filepath.Join(cluster.Bin(root), "kubectl"))
 	fmt.Printf("# To stop the cluster: go run ./test/cluster/cmd/cluster stop --dir '%s'\n", c.Dir())
 	return nil
 }
