@@ -124,19 +124,19 @@ type writeTest struct {
 var refusedWrites = []writeTest{
 	// The API server documents a cause for each field of an invalid object.
 	{
-		name: "invalid", write: patching(write.SameSpec, changeManagement),
-		want: expected{"422 Invalid FieldValueForbidden", refusedTo(apply.VerbPatch)}, message: "updates to statefulset spec",
+		name: "invalid", write: patching(write.SameSpec, negativeReplicas),
+		want: expected{"422 Invalid FieldValueInvalid", refusedTo(apply.VerbPatch)}, message: "spec.replicas",
 	},
 	{
-		name: "invalid, and changed meanwhile", write: patching(write.SameSpec, changeManagement),
+		name: "invalid, and changed meanwhile", write: patching(write.SameSpec, negativeReplicas),
 		meanwhile: merging(`{spec: {replicas: 5}}`), want: testFailed, message: "changed since it was observed",
 	},
 	{
-		name: "invalid, merged", write: patching(write.Exists, changeManagement),
-		want: expected{"422 Invalid FieldValueForbidden", refusedTo(apply.VerbPatch)}, message: "updates to statefulset spec",
+		name: "invalid, merged", write: patching(write.Exists, negativeReplicas),
+		want: expected{"422 Invalid FieldValueInvalid", refusedTo(apply.VerbPatch)}, message: "spec.replicas",
 	},
 	{
-		name: "invalid, created", write: creating(func(s *appsv1.StatefulSet) { s.Spec.Replicas = ptr.To[int32](-1) }),
+		name: "invalid, created", write: creating(negativeReplicas),
 		want: expected{"422 Invalid FieldValueInvalid", refusedTo(apply.VerbCreate)}, message: "spec.replicas",
 	},
 	{
@@ -502,8 +502,8 @@ func label(s *appsv1.StatefulSet) { s.Labels = map[string]string{"set": "llama"}
 
 func callUnreachable(s *appsv1.StatefulSet) { s.Labels = unreachableWebhook }
 
-func changeManagement(s *appsv1.StatefulSet) {
-	s.Spec.PodManagementPolicy = appsv1.ParallelPodManagement
+func negativeReplicas(s *appsv1.StatefulSet) {
+	s.Spec.Replicas = ptr.To[int32](-1)
 }
 
 func fillContainer(s *appsv1.StatefulSet) {
