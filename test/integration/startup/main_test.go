@@ -160,12 +160,14 @@ func start(t *testing.T, configuration string) *process {
 	}
 	config := fmt.Sprintf(`apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1
 kind: OperatorConfiguration
-leaderElection: {leaderElect: false}
 webhook: {host: %s, port: %s, certificate: {files: {directory: %q}}}
 metrics: {bindAddress: "0"}
 health: {bindAddress: %q}
 shutdown: {delay: 0s}
 `, loopback, ports["webhooks"], dir, p.health) + configuration
+	if !strings.Contains(configuration, "leaderElection:") {
+		config += "leaderElection: {leaderElect: false}\n"
+	}
 	for name, content := range map[string][]byte{
 		"tls.crt": certificate, "tls.key": key, "config.yaml": []byte(config),
 	} {

@@ -59,7 +59,7 @@ func TestBeforeCRD(t *testing.T) {
 }
 
 // TestNamespaces runs the operator in the namespace of the kustomization in docs/configuration.md, with the rights of
-// that kustomization.
+// that kustomization. These have to be enough for the leader election, which looks for other controllers as well.
 func TestNamespaces(t *testing.T) {
 	dir := documentedKustomization(t)
 	createNamespace(t, "team-a")
@@ -69,7 +69,7 @@ func TestNamespaces(t *testing.T) {
 	withdrawRights(t)
 	apply(t, dir, webhooks...)
 
-	selective := start(t, "namespaces: [team-a]\n")
+	selective := start(t, "namespaces: [team-a]\nleaderElection: {namespace: "+operator.Namespace+"}\n")
 	selective.until(t, "/readyz", http.StatusOK, "ok")
 	foreign := createSet(t, "team-b")
 	untilManaged(t, createSet(t, "team-a"))
@@ -194,7 +194,7 @@ func marshal(t *testing.T, value any) string {
 // withdrawRights deletes the binding of config/default by which the operator has rights in all namespaces.
 func withdrawRights(t *testing.T) {
 	t.Helper()
-	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "lws-manager-rolebinding"}}
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "lws-operator-manager-rolebinding"}}
 	if err := client.IgnoreNotFound(suite.client.Delete(t.Context(), binding)); err != nil {
 		t.Fatal(err)
 	}
