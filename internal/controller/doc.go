@@ -9,9 +9,20 @@
 //	apply/             the only writer; it knows no kind
 //	leaderworkerset/   the reconcilers and webhooks of LeaderWorkerSets; its doc.go is the tour
 //
+// What the process needs besides is in packages beside this one:
+//
+//	config/            the configuration: its file, flags and defaults
+//	namespace/         the namespace that the operator runs in
+//	served/            waits until the API server serves LeaderWorkerSets
+//	takeover/          waits until no other LeaderWorkerSet controller runs
+//	certificates/      the webhooks' certificate
+//	metrics/           who may read the metrics
+//	olm/               upgrades by the Operator Lifecycle Manager
+//	shutdown/          how a replica stops
+//
 // # Words
 //
-// Eighteen concepts have one word each, in code, documents and messages:
+// Nineteen concepts have one word each, in code, documents and messages:
 //
 //   - group: one leader pod and its workers, created, updated and restarted as a unit.
 //   - leader: the pod with worker index 0. It owns the other objects of its group.
@@ -29,6 +40,7 @@
 //   - precondition: what has to be as it was observed for a write to be right.
 //   - restart: delete a failed group and create it again. Events call it RecreateGroup.
 //   - release: let a group be created at the current revision next.
+//   - refusal: what the API server says of a pod that it doesn't admit, for a quota or a policy.
 //   - memory: what a process remembers of a set from one pass to the next. The record is the part that is stored.
 //   - incarnation: one life of a group, from the creation of its leader pod to the deletion of that pod.
 package controller
