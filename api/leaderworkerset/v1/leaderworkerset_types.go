@@ -447,7 +447,7 @@ type LeaderWorkerSetStatus struct {
 	// ready. UpdateInProgress: groups of earlier revisions have yet to be replaced.
 	//
 	// Two more exist only while they are True. Degraded: groups have crashed more often than maxGroupRestarts allows.
-	// ReplicaFailure: a child object could not be written.
+	// ReplicaFailure: the API server refuses a child object or a pod, or a pod was created without the operator's webhook.
 	//
 	// Two conditions are for tools that follow the convention of kstatus. They exist only while they are True, and never
 	// both. Stalled: the set needs help. It is Degraded, or has had a ReplicaFailure for 5 minutes. Reconciling: the set is
@@ -488,8 +488,8 @@ type LeaderWorkerSetStatus struct {
 	// +kubebuilder:validation:MaxLength=63
 	UpdateRevision string `json:"updateRevision,omitempty"`
 
-	// unreadyGroups lists groups that are not ready or have no restarts left, and why. It has at most 10 items, those with
-	// the lowest indices.
+	// unreadyGroups lists groups that are not ready or have no restarts left, and why. Surge groups are listed if the API
+	// server refuses their pods. The list has at most 10 items, those with the lowest indices.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Groups that are not ready"
 	// +optional
@@ -551,7 +551,8 @@ type UnreadyGroup struct {
 type UnreadyReason string
 
 const (
-	// UnreadyMissing means that the group has no leader pod yet.
+	// UnreadyMissing means that the group has no leader pod yet. The API server may refuse it: then the message is the
+	// server's.
 	UnreadyMissing UnreadyReason = "Missing"
 
 	// UnreadyTerminating means that the leader pod terminates, whether the group comes back or not.
@@ -563,7 +564,7 @@ const (
 	// UnreadyCrashed means that the group crashed and waits to be recreated.
 	UnreadyCrashed UnreadyReason = "Crashed"
 
-	// UnreadyBlocked means that an object of the group cannot be created.
+	// UnreadyBlocked means that the API server refuses workers, or that an object of the group cannot be created.
 	UnreadyBlocked UnreadyReason = "Blocked"
 
 	// UnreadyPreviousGroup means that the leader pod is not scheduled until the pods of the group's previous incarnation
@@ -611,8 +612,9 @@ const (
 	// groups, the last error, and what to do. The condition does not exist otherwise.
 	ConditionDegraded = "Degraded"
 
-	// ConditionReplicaFailure is True while a child object cannot be created or changed. Its message is the API server's.
-	// The condition does not exist otherwise.
+	// ConditionReplicaFailure is True while the API server refuses a child object or a pod, and while a group has a pod
+	// that was created without the webhook. It is also True for a set with values that only another controller supports.
+	// Its message is the API server's, or says why. The condition does not exist otherwise.
 	ConditionReplicaFailure = "ReplicaFailure"
 
 	// ConditionStalled is True while ConditionDegraded is, and while ConditionReplicaFailure has been for 5 minutes. Its

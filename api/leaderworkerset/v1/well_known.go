@@ -171,9 +171,11 @@ const (
 	// ReasonReplicaRestartBudgetExceeded warns that groups have crashed more often than maxGroupRestarts allows.
 	ReasonReplicaRestartBudgetExceeded = "ReplicaRestartBudgetExceeded"
 
-	// ReasonFailedCreate warns that the API server refused to create a child object.
+	// ReasonFailedCreate warns that the API server refuses to create a child object or a pod, or that a pod was created
+	// without the webhook.
 	ReasonFailedCreate = "FailedCreate"
 
-	// ReasonFailedUpdate warns that the API server refused to change or delete a child object.
+	// ReasonFailedUpdate warns that the API server refused to change or delete a child object, or that the set has values
+	// that only another controller supports.
 	ReasonFailedUpdate = "FailedUpdate"
 )

@@ -41,8 +41,8 @@ const (
 	// incarnationLabel has a value of its own in each round, as in each incarnation of a group.
 	incarnationLabel = "incarnation"
 
-	// operatorParallel is how many pods the operator deletes at a time.
-	operatorParallel = 16
+	// parallel is how many pods are deleted at a time.
+	parallel = 16
 
 	// nodes is the number of nodes that the pods are on.
 	nodes = 20
@@ -62,8 +62,8 @@ type method struct {
 
 func methods() []method {
 	return []method{
-		{fmt.Sprintf("by UID, %d in step", operatorParallel), inStep},
-		{fmt.Sprintf("by UID, %d at a time", operatorParallel), atMost(operatorParallel)},
+		{fmt.Sprintf("by UID, %d in step", parallel), inStep},
+		{fmt.Sprintf("by UID, %d at a time", parallel), atMost(parallel)},
 		{"by UID, all at once", atMost(math.MaxInt)},
 		{"deletecollection by label", deleteCollection},
 	}
@@ -266,10 +266,10 @@ func (b *bench) until(ctx context.Context, selected metav1.ListOptions, done fun
 	})
 }
 
-// inStep is how the operator deletes: a number of pods at a time, and the next ones once all of these have ended.
+// inStep deletes a number of pods at a time, and the next ones once all of these requests have ended.
 func inStep(ctx context.Context, api kubernetes.Interface, pods []corev1.Pod) error {
-	for together := range slices.Chunk(pods, operatorParallel) {
-		if err := atMost(operatorParallel)(ctx, api, together); err != nil {
+	for together := range slices.Chunk(pods, parallel) {
+		if err := atMost(parallel)(ctx, api, together); err != nil {
 			return err
 		}
 	}
