@@ -41,14 +41,13 @@ func TestLocalBench(t *testing.T) {
 	}
 	want := []string{
 		report.Floor, report.UpdateFloor, report.Create, report.Idle, report.Kill, report.Update, report.Restart,
-		report.ScaleUp,
-		report.ScaleDown, report.Delete,
+		report.ScaleUp, report.ScaleDown, report.Delete,
 	}
 	if diff := cmp.Diff(want, scenarios); diff != "" {
 		t.Errorf("scenarios: %s", diff)
 	}
 	for _, scenario := range []string{report.Floor, report.Create} {
-		result := found.Find(report.Key{Scenario: scenario, Groups: 3, Size: 2})
+		result := found.Find(report.Key{Scenario: scenario, Groups: 3, Size: 2, Profile: report.Unlimited})
 		if result == nil || result.ClusterCPUSeconds <= 0 {
 			t.Errorf("%s: no CPU time of the cluster: %+v", scenario, result)
 		}
@@ -56,7 +55,7 @@ func TestLocalBench(t *testing.T) {
 	if !writes[report.Create] || !writes[report.Update] || writes[report.Floor] {
 		t.Errorf("writes were counted for %v", writes)
 	}
-	kill := found.Find(report.Key{Scenario: report.Kill, Groups: 3, Size: 2})
+	kill := found.Find(report.Key{Scenario: report.Kill, Groups: 3, Size: 2, Profile: report.Unlimited})
 	if kill == nil || kill.Restarts == nil || kill.Restarts.Restarted != 1 {
 		t.Errorf("want one restarted group, got %+v", kill)
 	}

@@ -58,7 +58,7 @@ func TestSample(t *testing.T) {
 		}
 	}
 	checkSampleService(t, lws, listed(t, servicesIn(namespace))[0])
-	checkSampleStatus(t, lws)
+	checkSampleStatus(t, lws, key)
 }
 
 // restrict makes the API server refuse pods in a namespace that the Pod Security Standard "restricted" doesn't allow.
@@ -251,7 +251,7 @@ func checkSampleService(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, se
 	check(t, "publishNotReadyAddresses of the Service", true, service.Spec.PublishNotReadyAddresses)
 }
 
-func checkSampleStatus(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
+func checkSampleStatus(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, key string) {
 	t.Helper()
 	refresh(t, lws)
 	got := *lws.Status.DeepCopy()
@@ -263,6 +263,7 @@ func checkSampleStatus(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
 	}
 	check(t, "status", leaderworkersetv1.LeaderWorkerSetStatus{
 		Replicas: 3, ReadyReplicas: 3, UpdatedReplicas: 3, ObservedGeneration: lws.Generation,
+		UpdateRevision: key,
 		HPAPodSelector: prefix + "name=" + sampleName + "," + prefix + "worker-index=0",
 		Conditions: []metav1.Condition{
 			condition("Available", metav1.ConditionTrue, "AllGroupsReady"),
