@@ -25,18 +25,12 @@ import (
 // Memory is what this process remembers of a set from one pass to the next. It is lost with the process, and learned
 // again. What has to outlive the process is in the record, see the restart package.
 type Memory struct {
-	// Incarnations are those that passes over the groups observed, by index.
+	// Incarnations are those that passes over the groups followed, by index.
 	Incarnations map[int32]restart.Incarnation
 
-	// Faults are what keeps pods of the groups from being ready, by index. Passes over the groups observe that.
-	Faults map[int32]snapshot.Faults
-
-	// WorkerCounts are the workers that passes over the groups counted, by index.
-	WorkerCounts map[int32]snapshot.WorkerCount
-
-	// RefusedWorkers are the groups of which the API server refuses workers, and what it said, by index. Passes over the
-	// groups observe that.
-	RefusedWorkers map[int32]string
+	// Observations are those of the last passes over the groups, by index. The set as it was observed has them as well, if
+	// their leaders are still there.
+	Observations map[int32]snapshot.Observation
 
 	// FreedAt is when a pod of the set was last deleted; zero if none was. Passes over the groups observe that.
 	FreedAt time.Time
@@ -154,14 +148,13 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Options:       options.Restarts,
 	})
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
-	others := append(uninjectedPods(set), refusals(set, memory, &missing, &released)...)
+	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
 	next, statusEvents := status.Next(status.Input{
 		Set:        set,
 		Revision:   current.key,
 		Release:    released,
 		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, others),
 		Crashes:    restarts.Crashes,
-		Faults:     memory.Faults,
 		Unrecorded: restarts.Unrecorded,
 		Now:        metav1.NewTime(now),
 	})
@@ -187,13 +180,12 @@ func releaseInput(
 	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
 ) release.Input {
 	return release.Input{
-		Set: set, Key: key,
-		Failed:               restart.Failed(set.Groups, memory.Incarnations, record),
-		UnschedulableWorkers: unschedulable(memory.Faults),
-		Refused:              missing.Refused,
-		RefusedWorkers:       memory.RefusedWorkers,
-		Holds:                memory.Holds,
-		Now:                  now,
+		Set:     set,
+		Key:     key,
+		Failed:  restart.Failed(set.Groups, memory.Incarnations, record),
+		Refused: missing.Refused,
+		Holds:   memory.Holds,
+		Now:     now,
 	}
 }
 
@@ -212,17 +204,6 @@ func recordOf(set *snapshot.Set) string {
 		return ""
 	}
 	return set.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
-}
-
-// unschedulable returns the groups that have pods which no node can take, and why.
-func unschedulable(faults map[int32]snapshot.Faults) map[int32]string {
-	groups := map[int32]string{}
-	for index := range faults {
-		if why := faults[index].Unschedulable(); why != "" {
-			groups[index] = why
-		}
-	}
-	return groups
 }
 
 // leaveAlone returns the plan of a pass over a set that another controller's CRD admitted and this operator can't run.

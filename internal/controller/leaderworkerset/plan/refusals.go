@@ -78,14 +78,14 @@ func deletesClaims(leaders *appsv1.StatefulSet) bool {
 
 // refusals reports the pods that the API server refuses, why the rollout is held, and the pod that has the name of a
 // missing leader.
-func refusals(
-	set *snapshot.Set, memory *Memory, missing *refusal.Decision, released *release.Decision,
-) []status.Obstacle {
-	byGroup := maps.Clone(memory.RefusedWorkers)
-	if byGroup == nil {
-		byGroup = map[int32]string{}
-	}
+func refusals(set *snapshot.Set, missing *refusal.Decision, released *release.Decision) []status.Obstacle {
+	byGroup := map[int32]string{}
 	maps.Copy(byGroup, missing.Refused)
+	for _, group := range set.Groups {
+		if refused := group.RefusedWorkers(); refused != "" {
+			byGroup[group.Index] = refused
+		}
+	}
 	var obstacles []status.Obstacle
 	for _, index := range slices.Sorted(maps.Keys(byGroup)) {
 		obstacles = append(obstacles, status.Obstacle{

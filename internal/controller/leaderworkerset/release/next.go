@@ -30,12 +30,8 @@ type Input struct {
 	// replace the groups of the earlier one, one after the other.
 	Failed map[int32]bool
 
-	// UnschedulableWorkers are the groups that have workers which no node can take, by index.
-	UnschedulableWorkers map[int32]string
-
-	// Refused are the missing leaders that the API server refuses, and RefusedWorkers the groups of which it refuses
-	// workers, and what it said, by index.
-	Refused, RefusedWorkers map[int32]string
+	// Refused are the missing leaders that the API server refuses, and what it said, by index.
+	Refused map[int32]string
 
 	// Holds are those of the last decision.
 	Holds Holds
@@ -197,7 +193,7 @@ func (in *Input) reason(step rollout.Decision) string {
 	switch {
 	case len(step.TakenBack) > 0:
 		return "the API server refuses a released group, which comes back at its earlier revision"
-	case step.GaveWay > 0 && len(in.Refused)+len(in.RefusedWorkers) > 0:
+	case step.GaveWay > 0 && (len(in.Refused) > 0 || slices.ContainsFunc(in.Set.Groups, lacksWorkers)):
 		return "surge gives way, as the API server refuses pods"
 	case step.GaveWay > 0:
 		return "surge gives way to groups that lack room"
@@ -223,6 +219,9 @@ func (in *Input) reason(step rollout.Decision) string {
 	}
 	return reason
 }
+
+// lacksWorkers reports whether the API server refuses workers of a group.
+func lacksWorkers(group snapshot.Group) bool { return group.RefusedWorkers() != "" }
 
 // scaledFrom returns how many groups there were before others were added during this rollout: the fewest that the
 // leader StatefulSet was written for.
@@ -321,7 +320,7 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
 				UpToDate:  upToDate,
 				Failed:    group.Ready() && upToDate && in.Failed[group.Index],
-				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index]+in.RefusedWorkers[group.Index] != "",
+				LacksRoom: group.LacksRoom(),
 			}
 		}
 	}

@@ -133,20 +133,6 @@ func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	return members
 }
 
-// Count counts the workers of the present incarnation.
-func (m *GroupMembers) Count() WorkerCount {
-	if m.Leader == nil {
-		return WorkerCount{}
-	}
-	count := WorkerCount{Leader: m.Leader.UID}
-	for worker, pod := range m.Members() {
-		if worker > 0 && pod.DeletionTimestamp == nil && PodReady(pod) {
-			count.Ready++
-		}
-	}
-	return count
-}
-
 // MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first.
 func (m *GroupMembers) MissingWorkers() []int32 {
 	workers := m.OwnWorkers()

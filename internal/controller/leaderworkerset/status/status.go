@@ -41,9 +41,6 @@ type Input struct {
 	// Crashes are the groups that crashed, by index.
 	Crashes map[int32]restart.Crash
 
-	// Faults are what keeps pods of the groups from being ready, by index, as passes over the groups observed it.
-	Faults map[int32]snapshot.Faults
-
 	// Unrecorded says that a group is ready of which the record says nothing yet. Available has to wait for that.
 	Unrecorded bool
 
@@ -315,20 +312,12 @@ func obstacleMessage(obstacles []Obstacle) string {
 	var messages []string
 	shown := obstacles[:min(len(obstacles), maxObstacles)]
 	for _, obstacle := range shown {
-		messages = append(messages, shortened(obstacle.Message, maxMessage/len(shown)))
+		messages = append(messages, snapshot.Shortened(obstacle.Message, maxMessage/len(shown)))
 	}
 	if more := len(obstacles) - maxObstacles; more > 0 {
 		messages = append(messages, fmt.Sprintf("and %d more groups", more))
 	}
 	return strings.Join(messages, "; ")
-}
-
-// shortened returns the beginning of a message: at most limit bytes and an ellipsis.
-func shortened(message string, limit int) string {
-	if len(message) <= limit {
-		return message
-	}
-	return strings.ToValidUTF8(message[:limit], "") + "…"
 }
 
 // events returns an event for each condition that has just become True, for a partition that a rollout has come down
