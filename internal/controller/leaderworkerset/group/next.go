@@ -177,7 +177,7 @@ func runningWorkers(m *snapshot.GroupMembers) []write.Object {
 
 // setIsDeleted creates nothing for a pod that is nobody's leader, or soon won't be.
 func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
-	if m.Belongs() && m.LWS.DeletionTimestamp == nil && m.Leaders.DeletionTimestamp == nil {
+	if m.HasLiveSet() {
 		return nil
 	}
 	return wait("the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted")
@@ -185,11 +185,10 @@ func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
 
 // setIsUnsupported changes nothing in a group of a set that the operator can't run. The pass over the set reports why.
 func setIsUnsupported(m *snapshot.GroupMembers) *Verdict {
-	unsupported := m.LWS.Spec.Unsupported()
-	if len(unsupported) == 0 {
+	if !m.IsLeftAlone() {
 		return nil
 	}
-	return wait(unsupported.ToAggregate().Error())
+	return wait(m.LWS.Spec.Unsupported().ToAggregate().Error())
 }
 
 // leaderIsUninjected creates nothing for a leader that was created without the webhook: the group is restarted.

@@ -63,6 +63,14 @@ func (m *GroupMembers) Belongs() bool {
 		metav1.IsControlledBy(m.Leaders, m.LWS) && metav1.IsControlledBy(m.Leader, m.Leaders)
 }
 
+// HasLiveSet reports whether the leader pod is part of a LeaderWorkerSet that isn't being deleted.
+func (m *GroupMembers) HasLiveSet() bool {
+	return m.Belongs() && m.LWS.DeletionTimestamp == nil && m.Leaders.DeletionTimestamp == nil
+}
+
+// IsLeftAlone reports whether the operator leaves the group as it is, because it can't run the LeaderWorkerSet.
+func (m *GroupMembers) IsLeftAlone() bool { return m.LWS != nil && len(m.LWS.Spec.Unsupported()) > 0 }
+
 // OwnWorkers returns the worker StatefulSet if the leader pod controls it, else nil.
 func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
 	if m.Workers == nil || m.Leader == nil || !metav1.IsControlledBy(m.Workers, m.Leader) {
@@ -133,10 +141,12 @@ func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	return members
 }
 
-// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first.
+// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first. There
+// are none of a group that is deleted, or that isn't the operator's to complete.
 func (m *GroupMembers) MissingWorkers() []int32 {
 	workers := m.OwnWorkers()
-	if workers == nil || workers.DeletionTimestamp != nil || m.Leader.DeletionTimestamp != nil {
+	if workers == nil || workers.DeletionTimestamp != nil || m.Leader.DeletionTimestamp != nil ||
+		!m.HasLiveSet() || m.IsLeftAlone() {
 		return nil
 	}
 	members := m.Members()
