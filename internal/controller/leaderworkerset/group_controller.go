@@ -55,7 +55,7 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 	}
 	incarnation := restart.Observe(last.incarnation, recorded(members, last.incarnation.Leader, record), members)
 	missing := group.MissingWorkers(members, refusal.Input{
-		Memory: last.missing, Unknown: last.incarnation.Leader == "", FreedAt: freedAt, Now: now, Options: refusals,
+		Memory: last.missing, Unknown: last.observed.Leader == "", FreedAt: freedAt, Now: now, Options: refusals,
 	})
 	verdict := group.Next(members).WithMissing(members, &missing, now)
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
@@ -83,8 +83,8 @@ func (r *groupReconciler) requeueAfter(missing *refusal.Decision) time.Duration 
 	return min(missing.RequeueAfter, r.options.Plan.Refusals.ConfirmAfter)
 }
 
-// recorded returns the group's fingerprint in the record, if this process doesn't know the group's incarnation. known is
-// the leader of the one that it knows, and last the record that the last pass over the set read.
+// recorded returns the group's fingerprint in the record, if this process doesn't know the group's incarnation. known
+// is the leader of the one that it knows, and last the record that the last pass over the set read.
 func recorded(members *snapshot.GroupMembers, known types.UID, last restart.StoredRecord) string {
 	if members.Leader == nil || members.Leaders == nil || members.Leader.UID == known {
 		return ""

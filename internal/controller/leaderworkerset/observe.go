@@ -25,7 +25,8 @@ import (
 type observer struct {
 	client.Reader
 
-	// live reads past the cache, for the one thing that a pass rarely needs and that the cache leaves out.
+	// live reads past the cache, for the two things that passes rarely need and that the cache leaves out: the templates
+	// of lost workers, and pods of other owners.
 	live client.Reader
 }
 

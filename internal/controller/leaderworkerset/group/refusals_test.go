@@ -31,7 +31,9 @@ func TestMissingWorkers(t *testing.T) {
 		{"the set isn't supported", func(m *snapshot.GroupMembers) { m.LWS.Spec.GroupIdentity = "Hash" }, false},
 		{
 			"somebody else owns the leader",
-			func(m *snapshot.GroupMembers) { m.Leader.OwnerReferences = controlledBy("StatefulSet", "llama", "other") }, false,
+			func(m *snapshot.GroupMembers) {
+				m.Leader.OwnerReferences = controlledBy("StatefulSet", "llama", "other")
+			}, false,
 		},
 	} {
 		m := newMembers(t, unchanged)

@@ -16,6 +16,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
@@ -169,8 +170,8 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Record:       record,
 		Missing:      missing.Memory,
 		Holds:        released.Holds,
-		RequeueAfter: earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now), missing.RequeueAfter,
-			released.RequeueAfter),
+		RequeueAfter: requeue.Earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now),
+			missing.RequeueAfter, released.RequeueAfter),
 		Reason: released.Reason,
 	}, nil
 }
@@ -187,15 +188,6 @@ func releaseInput(
 		Holds:   memory.Holds,
 		Now:     now,
 	}
-}
-
-// earliest returns the shortest of delays, of which 0 is for none.
-func earliest(delays ...time.Duration) time.Duration {
-	first := time.Duration(0)
-	for _, delay := range delays {
-		first = restart.Earlier(first, delay)
-	}
-	return first
 }
 
 // recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.

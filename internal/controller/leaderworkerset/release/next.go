@@ -13,6 +13,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
@@ -173,12 +174,8 @@ func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeue
 	if step.Outdated == 0 && !scarce {
 		return holds, 0
 	}
-	for _, hold := range []Hold{holds.Revision, holds.Surge, holds.Added} {
-		if rest := hold.rest(in.Key, in.Now); requeueAfter == 0 || (rest > 0 && rest < requeueAfter) {
-			requeueAfter = rest
-		}
-	}
-	return holds, requeueAfter
+	return holds, requeue.Earliest(
+		holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now), holds.Added.rest(in.Key, in.Now))
 }
 
 // MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or

@@ -89,13 +89,11 @@ func disruptionOf(pod *corev1.Pod) Cause {
 	if cause := kubeletDisruptions[pod.Status.Reason]; cause != "" {
 		return cause
 	}
-	for i := range pod.Status.Conditions {
-		condition := &pod.Status.Conditions[i]
-		if condition.Type == corev1.DisruptionTarget && condition.Status == corev1.ConditionTrue {
-			return disruptions[condition.Reason]
-		}
+	target := snapshot.ConditionOf(pod, corev1.DisruptionTarget)
+	if target == nil || target.Status != corev1.ConditionTrue {
+		return ""
 	}
-	return ""
+	return disruptions[target.Reason]
 }
 
 // deletion returns the failure of a pod that was deleted. what says so in words. disruption is the cause that was

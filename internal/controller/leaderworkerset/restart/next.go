@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -142,15 +143,7 @@ func (d *Decision) add(group snapshot.Group, verdict verdict) {
 	if snapshot.WaitsForRestart(group.Leader) && verdict.mayRun() {
 		d.Ungate = append(d.Ungate, group)
 	}
-	d.RequeueAfter = Earlier(d.RequeueAfter, verdict.wait)
-}
-
-// Earlier returns the shorter of two delays, of which 0 is for none.
-func Earlier(a, b time.Duration) time.Duration {
-	if a == 0 || (b != 0 && b < a) {
-		return b
-	}
-	return a
+	d.RequeueAfter = requeue.Earliest(d.RequeueAfter, verdict.wait)
 }
 
 // nextRecord returns the record with the incarnations that are complete now. The entry of a failed group keeps its
@@ -218,8 +211,8 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 		return verdict{entry: entry.startedOver(), restart: true, failure: recovery(group.Leader)}
 	case entry.ExhaustedLeader != "":
 		return verdict{entry: entry}
-	case entry.Waiting != "" && entry.FailedLeader == leader: // The StatefulSet controller is about to replace the leader.
-		return verdict{entry: entry}
+	case entry.Waiting != "" && entry.FailedLeader == leader:
+		return verdict{entry: entry} // The StatefulSet controller is about to replace the leader.
 	case entry.Waiting != "":
 		return in.decideCrash(group, entry, Failure{Cause: entry.Waiting, Message: entry.Reason, Crashed: true})
 	case !failed:
@@ -273,7 +266,8 @@ func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
 }
 
 // resumed returns the entry of a group that had no restarts left, or whose new leader waited. It starts over if
-// somebody deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes nothing.
+// somebody deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes
+// nothing.
 func (in *Input) resumed(entry Entry, group snapshot.Group) Entry {
 	leader, previous := group.Leader.UID, in.Leaders[group.Index].UID
 	waited := entry.Waiting != "" && previous != "" && previous != entry.FailedLeader
@@ -325,7 +319,7 @@ func (in *Input) record(decision Decision, next Record) Decision {
 	if !maps.Equal(in.Record, next) {
 		wait := in.Options.RecordInterval.For(*in.Set.LWS.Spec.Replicas) - in.Now.Sub(in.RecordedAt)
 		if wait > 0 && !isUrgent(in.Record, next) && len(decision.Restarts) == 0 && !in.allComplete() {
-			decision.RequeueAfter = Earlier(decision.RequeueAfter, wait)
+			decision.RequeueAfter = requeue.Earliest(decision.RequeueAfter, wait)
 			recorded = in.Record
 		} else {
 			decision.WriteRecord, decision.Record = true, next.Format()

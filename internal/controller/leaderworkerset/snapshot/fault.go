@@ -77,7 +77,7 @@ func (m *GroupMembers) Faults() []Fault {
 // faultOf returns what keeps a pod from being ready, as far as the cache knows: the cache keeps no fault of a pod that
 // is ready. The reason is empty if there is none.
 func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text string) {
-	if disruption := conditionOf(pod, corev1.DisruptionTarget); disruption != nil {
+	if disruption := ConditionOf(pod, corev1.DisruptionTarget); disruption != nil {
 		return leaderworkersetv1.UnreadyDisrupted, explained(disruption.Reason, disruption.Message)
 	}
 	if pod.DeletionTimestamp != nil {
@@ -86,7 +86,7 @@ func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text stri
 	if gates := ForeignGates(pod); len(gates) > 0 {
 		return leaderworkersetv1.UnreadyGated, "waits for " + strings.Join(gates, ", ")
 	}
-	switch unscheduled := conditionOf(pod, corev1.PodScheduled); {
+	switch unscheduled := ConditionOf(pod, corev1.PodScheduled); {
 	case unscheduled == nil:
 	case isUnschedulable(unscheduled):
 		return leaderworkersetv1.UnreadyUnschedulable, cmp.Or(unscheduled.Message, unscheduled.Reason)

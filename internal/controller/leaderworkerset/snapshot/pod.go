@@ -24,12 +24,12 @@ func LeaderSize(leader *corev1.Pod) int32 {
 
 // PodReady reports whether the pod's Ready condition is True.
 func PodReady(pod *corev1.Pod) bool {
-	ready := conditionOf(pod, corev1.PodReady)
+	ready := ConditionOf(pod, corev1.PodReady)
 	return ready != nil && ready.Status == corev1.ConditionTrue
 }
 
-// conditionOf returns a condition of a pod; nil if there is none.
-func conditionOf(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
+// ConditionOf returns a condition of a pod; nil if there is none.
+func ConditionOf(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == kind {
 			return &pod.Status.Conditions[i]
@@ -38,8 +38,8 @@ func conditionOf(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondi
 	return nil
 }
 
-// isUnschedulable reports whether a pod's condition PodScheduled says that no node can take the pod. scheduled is nil if
-// the scheduler hasn't tried yet.
+// isUnschedulable reports whether a pod's condition PodScheduled says that no node can take the pod. scheduled is nil
+// if the scheduler hasn't tried yet.
 func isUnschedulable(scheduled *corev1.PodCondition) bool {
 	return scheduled != nil && scheduled.Status == corev1.ConditionFalse &&
 		scheduled.Reason == corev1.PodReasonUnschedulable

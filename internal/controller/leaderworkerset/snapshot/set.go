@@ -209,5 +209,5 @@ func (g Group) RefusedWorkers() string {
 
 // LacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
 func (g Group) LacksRoom() bool {
-	return !g.Terminating() && (isUnschedulable(conditionOf(g.Leader, corev1.PodScheduled)) || g.Observed.lacksRoom())
+	return !g.Terminating() && (isUnschedulable(ConditionOf(g.Leader, corev1.PodScheduled)) || g.Observed.lacksRoom())
 }
