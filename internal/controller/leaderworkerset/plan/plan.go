@@ -23,47 +23,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// Memory is what this process remembers of a set from one pass to the next. It is lost with the process, and learned
-// again. What has to outlive the process is in the record, see the restart package.
-type Memory struct {
-	// Incarnations are those that passes over the groups followed, by index.
-	Incarnations map[int32]restart.Incarnation
-
-	// Observations are those of the last passes over the groups, by index. The set as it was observed has them as well, if
-	// their leaders are still there.
-	Observations map[int32]snapshot.Observation
-
-	// FreedAt is when a pod of the set was last deleted; zero if none was. Passes over the groups observe that.
-	FreedAt time.Time
-
-	// Unknown says that no pass of this process has observed the set yet.
-	Unknown bool
-
-	// Missing is what is remembered of missing leaders.
-	Missing refusal.Memory
-
-	// Holds are what the rollout doesn't repeat for a while.
-	Holds release.Holds
-
-	// Leaders are the leaders that the last pass over the set observed.
-	Leaders restart.Leaders
-
-	// FailedLeaders are the leaders that the watch saw fail last, by index.
-	FailedLeaders map[int32]restart.FailedLeader
-
-	// Record is the record that the last pass read.
-	Record restart.StoredRecord
-
-	// RecordedAt is when the record was last written; zero if it wasn't.
-	RecordedAt time.Time
-
-	// StatusWrittenAt is when the status was last written; zero if it wasn't.
-	StatusWrittenAt time.Time
-
-	// Obstacles are what was in the way of the last pass over the set, and over each group, in the order of groups.
-	Obstacles []status.Obstacle
-}
-
 // Options shape plans.
 type Options struct {
 	// StatusInterval is how often a status is written that only counts on.
@@ -137,16 +96,10 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	missing := missingLeaders(set, memory, now, options)
 	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
 	restarts := restart.Next(restart.Input{
-		Set:           set,
-		Replicas:      released.Replicas,
-		Incarnations:  memory.Incarnations,
-		Leaders:       memory.Leaders,
-		FailedLeaders: memory.FailedLeaders,
-		Record:        record.Entries,
-		RecordedAt:    memory.RecordedAt,
-		Suspended:     len(released.Unfinished) > 0,
-		Now:           now,
-		Options:       options.Restarts,
+		Set: set, Replicas: released.Replicas, Suspended: len(released.Unfinished) > 0,
+		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
+		Record: record.Entries, RecordedAt: memory.RecordedAt,
+		Now: now, Options: options.Restarts,
 	})
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
 	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
@@ -226,36 +179,6 @@ func waitForReclaim(
 	}
 }
 
-// children are the writes of a pass, and what is in the way of others.
-type children struct {
-	writes    []write.Write
-	obstacles []status.Obstacle
-}
-
-// childrenOf composes the writes of a pass. What has to be checked comes before the leader StatefulSet is changed, and
-// the record is written with that StatefulSet before the first group is deleted.
-func childrenOf(
-	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
-	missing *refusal.Decision, now time.Time,
-) children {
-	leaders, leadersTaken := leaderWrites(set, current, released, restarts, retriedAt(missing, now))
-	service, serviceTaken := serviceWrites(set, &current.template, released)
-	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
-	checked := checks(set, released, excess)
-	deleted := slices.Concat(deletions(released, restarts, excess), ungatings(restarts))
-	own := set.OwnLeaders()
-	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
-		return children{ // The Service comes first: the pods of a new revision look for each other at once.
-			writes:    slices.Concat(current.writes, checked, service, leaders, deleted, surplus),
-			obstacles: slices.Concat(serviceTaken, leadersTaken),
-		}
-	}
-	return children{ // The Service comes last: the pods run already.
-		writes:    slices.Concat(current.writes, checked, leaders, deleted, surplus, service),
-		obstacles: slices.Concat(leadersTaken, serviceTaken),
-	}
-}
-
 // uninjectedPods reports the groups that wait for their restart because a pod was created without the webhook.
 func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 	var obstacles []status.Obstacle
@@ -269,48 +192,6 @@ func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 		}
 	}
 	return obstacles
-}
-
-// checks returns the check that has to succeed before groups are replaced, or are deleted as surplus.
-func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object) []write.Write {
-	switch {
-	case released.Check:
-		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
-	case len(surplus) > 0:
-		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show fewer replicas"}}
-	default:
-		return nil
-	}
-}
-
-// deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over
-// a group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator
-// crashes in between.
-func deletions(released *release.Decision, restarts *restart.Decision, surplus []write.Object) []write.Write {
-	deleted := map[int32]bool{}
-	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
-	for _, due := range restarts.Restarts {
-		deleted[due.Group.Index] = true
-		restarted = append(restarted, due.Group.Leader)
-	}
-	for _, group := range released.Replace {
-		if !deleted[group.Index] {
-			replaced = append(replaced, group.Leader)
-		}
-	}
-	var writes []write.Write
-	if len(restarted) > 0 {
-		writes = append(writes, write.Write{Delete: restarted, Reason: restarts.Restarts[0].Failure.Message})
-	}
-	if len(replaced) > 0 {
-		writes = append(writes, write.Write{Delete: replaced, Reason: released.Reason})
-	}
-	if len(surplus) > 0 {
-		writes = append(writes, write.Write{
-			Delete: surplus, Reason: "the StatefulSet controller doesn't scale down while a leader is missing",
-		})
-	}
-	return writes
 }
 
 // nextLeaders returns the leaders for the next pass to compare with.
