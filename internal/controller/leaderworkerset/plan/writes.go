@@ -28,7 +28,7 @@ func childrenOf(
 	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
 	missing *refusal.Decision, now time.Time,
 ) children {
-	leaders, leadersTaken := leaderWrites(set, current, released, restarts, retriedAt(missing, now))
+	leaders, leadersTaken := leaderWrites(set, current, released, restarts, missing.RetriedAt(now))
 	service, serviceTaken := serviceWrites(set, &current.template, released)
 	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
 	checked := checks(set, released, excess)

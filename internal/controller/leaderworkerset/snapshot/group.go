@@ -44,13 +44,8 @@ type GroupMembers struct {
 	// Revisions are the ControllerRevisions that carry the set's label, whoever owns them.
 	Revisions []*appsv1.ControllerRevision
 
-	// Refusal is the latest refusal of a worker pod. Zero if no worker is missing.
-	Refusal Refusal
-
-	// InTheWay is a pod of another owner that has the name of the lowest missing worker; nil if there is none, or if the
-	// pass hasn't looked for it, as LookedForPod says.
-	InTheWay     *metav1.PartialObjectMetadata
-	LookedForPod bool
+	// MissingPods is what is known of missing workers.
+	MissingPods
 
 	// Node is the metadata of the leader's node, if the leader is scheduled and asks for exclusive placement, else nil.
 	Node *metav1.PartialObjectMetadata

@@ -44,13 +44,8 @@ type Set struct {
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
 
-	// Refusal is the latest refusal of a leader pod. Zero if no leader is missing.
-	Refusal Refusal
-
-	// InTheWay is a pod of another owner that has the name of the lowest missing leader; nil if there is none, or if the
-	// pass hasn't looked for it, as LookedForPod says.
-	InTheWay     *metav1.PartialObjectMetadata
-	LookedForPod bool
+	// MissingPods is what is known of missing leaders.
+	MissingPods
 }
 
 // MissingLeaders returns the indices of the groups without a leader pod, lowest first.
