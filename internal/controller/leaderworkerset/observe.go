@@ -64,8 +64,8 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool
 	return set, err
 }
 
-// missingPods observes why a StatefulSet lacks pods. lowest is the name of the first of them. looks says whether to look
-// for a pod of another owner that has that name.
+// missingPods observes why a StatefulSet lacks pods. lowest is the name of the first of them. looks says whether to
+// look for a pod of another owner that has that name.
 func (o *observer) missingPods(
 	ctx context.Context, sts *appsv1.StatefulSet, lowest string, looks bool,
 ) (missing snapshot.MissingPods, err error) {
