@@ -55,7 +55,7 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 	}
 	incarnation := restart.Observe(last.incarnation, recorded(members, last.incarnation.Leader, record), members)
 	missing := group.MissingWorkers(members, refusal.Input{
-		Memory: last.missing, Unknown: last.observed.Leader == "", FreedAt: freedAt, Now: now, Options: refusals,
+		Memory: last.missing, Unknown: last.incarnation.Leader == "", FreedAt: freedAt, Now: now, Options: refusals,
 	})
 	verdict := group.Next(members).WithMissing(members, &missing, now)
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
