@@ -143,7 +143,8 @@ func TestTrimPodKeepsWhatIsRead(t *testing.T) {
 	full.Spec.Containers = []corev1.Container{{Name: "main"}}
 	full.Status.PodIP = "10.0.0.1"
 	full.Status.Conditions = append(full.Status.Conditions,
-		corev1.PodCondition{Type: corev1.PodInitialized}, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse})
+		corev1.PodCondition{Type: corev1.PodInitialized},
+		corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionFalse})
 	full.Status.ContainerStatuses[0].Image = "serve:1"
 	full.Status.ContainerStatuses[0].LastTerminationState.Terminated.Message = "out of memory"
 	full.Status.ContainerStatuses = append(full.Status.ContainerStatuses, corev1.ContainerStatus{Name: "sidecar"})

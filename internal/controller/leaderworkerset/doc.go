@@ -42,6 +42,7 @@
 //	rollout/                         the arithmetic of rolling updates
 //	release/                         which groups are released to the current revision
 //	refusal/                         which missing pods the API server refuses
+//	requeue/                         when the next pass is due that no event starts
 //	restart/                         which groups are restarted when, and what is remembered for that
 //	group/                           what one group needs next
 //	desired/                         the objects, and what each pod gets injected

@@ -176,7 +176,8 @@ func leaderTerminates(ctx context.Context, reader client.Reader, worker client.O
 	return err != nil || leader.DeletionTimestamp != nil
 }
 
-// workersAreAll reports whether all workers that a group ever has are ready in the cache, or else, whether all are gone.
+// workersAreAll reports whether all workers that a group ever has are ready in the cache or, if ready is false, whether
+// all are gone.
 func workersAreAll(ctx context.Context, reader client.Reader, worker client.Object, ready bool) bool {
 	var workers corev1.PodList
 	key, _ := groupOf(worker)

@@ -72,7 +72,8 @@ func TestBatchDelayGrowsWithTheSet(t *testing.T) {
 			}
 		}
 	}
-	if got := batchDelay(cacheOf(t), batch)(t.Context(), objectChange{after: workerOf(1, 2)}); got != 500*time.Millisecond {
+	got := batchDelay(cacheOf(t), batch)(t.Context(), objectChange{after: workerOf(1, 2)})
+	if got != 500*time.Millisecond {
 		t.Errorf("a set that no longer exists: waits %s, want 500ms", got)
 	}
 }
@@ -163,18 +164,22 @@ func TestDecisiveWorkersDoNotWait(t *testing.T) {
 	terminating := leaderOf(8)
 	terminating.DeletionTimestamp, terminating.Finalizers = ptr.To(metav1.Now()), []string{"example.com/hold"}
 	reader := cacheOf(t, setOfSize(20, 4), leaderOf(7), terminating,
-		workerOf(1, 1), ready(4, 1), ready(4, 2), ready(4, 3), ready(5, 1), ready(5, 2), workerOf(5, 3), ready(6, 1), ready(6, 2))
+		workerOf(1, 1), ready(4, 1), ready(4, 2), ready(4, 3),
+		ready(5, 1), ready(5, 2), workerOf(5, 3), ready(6, 1), ready(6, 2))
 	delay := workerDelay(reader, batchDelay(reader, DefaultOptions().Batch))
 	q, to := &recordingQueue{}, enqueue[*corev1.Pod](toGroup, delay)
 	to.Create(t.Context(), event.TypedCreateEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: workerOf(2, 2), ObjectNew: workerOf(2, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(1, 2)}, q)
 	to.Delete(t.Context(), event.TypedDeleteEvent[*corev1.Pod]{Object: workerOf(3, 1)}, q)
+	changes := func(before, after *corev1.Pod) {
+		to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: before, ObjectNew: after}, q)
+	}
 	for _, group := range []int32{4, 5, 6} {
-		to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: workerOf(group, 2), ObjectNew: ready(group, 2)}, q)
+		changes(workerOf(group, 2), ready(group, 2))
 	}
 	for _, group := range []int32{7, 8} {
-		to.Update(t.Context(), event.TypedUpdateEvent[*corev1.Pod]{ObjectOld: ready(group, 2), ObjectNew: workerOf(group, 2)}, q)
+		changes(ready(group, 2), workerOf(group, 2))
 	}
 	want := []string{
 		"default/llama-1 in 26ms", "default/llama-2 in 26ms", // created, updated

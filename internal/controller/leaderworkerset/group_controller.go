@@ -44,19 +44,18 @@ func (r *groupReconciler) Reconcile(ctx context.Context, request reconcile.Reque
 }
 
 func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	name, _, _ := identity.Parse(request.Name)
+	name, index, _ := identity.Parse(request.Name)
 	set := at(request.NamespacedName, name)
-	_, index, _ := identity.Parse(request.Name)
-	memory, now := r.memories.ofGroup(set, index), r.options.Clock.Now()
-	looks := memory.workers.Looks(now, r.options.Plan.Refusals)
+	last, record, freedAt := r.memories.ofGroup(set, index)
+	now, refusals := r.options.Clock.Now(), r.options.Plan.Refusals
+	looks := last.missing.Looks(now, refusals)
 	members, err := r.observer.group(ctx, request.NamespacedName, looks)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	incarnation := restart.Observe(memory.incarnation, recorded(members, &memory), members)
+	incarnation := restart.Observe(last.incarnation, recorded(members, last.incarnation.Leader, record), members)
 	missing := group.MissingWorkers(members, refusal.Input{
-		Memory: memory.workers, Unknown: memory.incarnation.Leader == "", FreedAt: memory.freedAt,
-		Now: now, Options: r.options.Plan.Refusals,
+		Memory: last.missing, Unknown: last.incarnation.Leader == "", FreedAt: freedAt, Now: now, Options: refusals,
 	})
 	verdict := group.Next(members).WithMissing(members, &missing, now)
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
@@ -64,10 +63,8 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 	written := r.applier.Writes(ctx, verdict.Writes)
 	r.store(set, members, groupOutcome{
 		incarnation: incarnation,
-		count:       members.Count(),
-		faults:      members.Faults(),
-		refused:     missing.Said(),
-		workers:     missing.Memory,
+		observed:    members.Observation(missing.Said()),
+		missing:     missing.Memory,
 		pods:        members.Pods(),
 		obstacle:    obstacleOfGroup(members.Index, verdict, written),
 	}, now)
@@ -86,13 +83,14 @@ func (r *groupReconciler) requeueAfter(missing *refusal.Decision) time.Duration 
 	return min(missing.RequeueAfter, r.options.Plan.Refusals.ConfirmAfter)
 }
 
-// recorded returns the group's fingerprint in the record, if this process doesn't know the group's incarnation.
-func recorded(members *snapshot.GroupMembers, memory *groupMemory) string {
-	if members.Leader == nil || members.Leaders == nil || memory.incarnation.Leader == members.Leader.UID {
+// recorded returns the group's fingerprint in the record, if this process doesn't know the group's incarnation. known
+// is the leader of the one that it knows, and last the record that the last pass over the set read.
+func recorded(members *snapshot.GroupMembers, known types.UID, last restart.StoredRecord) string {
+	if members.Leader == nil || members.Leaders == nil || members.Leader.UID == known {
 		return ""
 	}
 	text := members.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
-	return restart.ReadRecord(text, memory.record).Entries[members.Index].Fingerprint
+	return restart.ReadRecord(text, last).Entries[members.Index].Fingerprint
 }
 
 // store remembers what the pass observed. It enqueues the set if the set has to act on that.
@@ -100,7 +98,7 @@ func (r *groupReconciler) store(
 	set types.NamespacedName, members *snapshot.GroupMembers, next groupOutcome, now time.Time,
 ) {
 	if members.LWS == nil {
-		next.obstacle, next.faults = nil, snapshot.Faults{} // No status reports them.
+		next.obstacle, next.observed.Faults = nil, nil // No status reports them.
 	}
 	if changed := r.memories.storeGroup(set, members.Index, next, now); changed && members.LWS != nil {
 		r.sets.Enqueue(members.LWS)

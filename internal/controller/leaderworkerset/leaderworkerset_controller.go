@@ -77,7 +77,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	if set.LWS.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // The garbage collector deletes its children; none is created.
 	}
-	set.SetCounts(memory.WorkerCounts)
+	set.AddObservations(memory.Observations)
 	planned, err := plan.ForSet(set, &memory, now, &r.options.Plan)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -4,13 +4,13 @@
 package leaderworkerset
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
@@ -30,25 +30,33 @@ type memories struct {
 
 // setMemory is what is remembered of one set.
 type setMemory struct {
-	incarnations map[int32]restart.Incarnation  // stored by passes over groups
-	counts       map[int32]snapshot.WorkerCount // stored by passes over groups
-	faults       map[int32]snapshot.Faults      // stored by passes over groups; read-only
-	refused      map[int32]string               // stored by passes over groups
-	workers      map[int32]refusal.Memory       // stored by passes over groups
-	pods         map[int32]int                  // stored by passes over groups
-	freedAt      time.Time                      // stored by passes over groups
-	obstacles    map[int32]status.Obstacle      // stored by both, each for itself
-
-	failedLeaders map[int32]restart.FailedLeader // stored by the watch
+	groups  map[int32]groupMemory // by index, see forgetIfEmpty
+	freedAt time.Time             // when a pod was last deleted; stored by passes over groups
 
 	// The rest is stored by passes over the set.
 	observed        bool
+	obstacle        *status.Obstacle // nil if nothing is in the way
 	leaders         restart.Leaders
 	record          restart.StoredRecord // read-only
 	recordedAt      time.Time
 	statusWrittenAt time.Time
 	missing         refusal.Memory
 	holds           release.Holds
+}
+
+// groupMemory is what is remembered of one group.
+type groupMemory struct {
+	groupOutcome                      // stored by passes over the group
+	failedLeader restart.FailedLeader // stored by the watch
+}
+
+// groupOutcome is what came of a pass over a group.
+type groupOutcome struct {
+	incarnation restart.Incarnation
+	observed    snapshot.Observation // read-only
+	missing     refusal.Memory       // of missing workers
+	pods        int                  // how many pods of the group exist
+	obstacle    *status.Obstacle     // nil if nothing is in the way
 }
 
 func newMemories() *memories {
@@ -63,22 +71,41 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 	if known == nil {
 		return plan.Memory{Unknown: true}
 	}
-	byGroup := func(a, b status.Obstacle) int { return cmp.Compare(a.Group, b.Group) }
-	return plan.Memory{
-		Incarnations:    maps.Clone(known.incarnations),
-		WorkerCounts:    maps.Clone(known.counts),
-		Faults:          maps.Clone(known.faults),
-		RefusedWorkers:  maps.Clone(known.refused),
+	memory := plan.Memory{
+		Incarnations:    map[int32]restart.Incarnation{},
+		Observations:    map[int32]snapshot.Observation{},
+		FailedLeaders:   map[int32]restart.FailedLeader{},
 		FreedAt:         known.freedAt,
 		Unknown:         !known.observed,
 		Missing:         known.missing,
 		Holds:           known.holds,
-		FailedLeaders:   maps.Clone(known.failedLeaders),
 		Leaders:         known.leaders,
 		Record:          known.record,
 		RecordedAt:      known.recordedAt,
 		StatusWrittenAt: known.statusWrittenAt,
-		Obstacles:       slices.SortedFunc(maps.Values(known.obstacles), byGroup),
+	}
+	if known.obstacle != nil {
+		memory.Obstacles = append(memory.Obstacles, *known.obstacle)
+	}
+	for _, index := range slices.Sorted(maps.Keys(known.groups)) {
+		known.groups[index].addTo(&memory, index)
+	}
+	return memory
+}
+
+// addTo adds what is remembered of a group to what a pass over its set gets.
+func (g groupMemory) addTo(memory *plan.Memory, index int32) {
+	if g.incarnation.Leader != "" {
+		memory.Incarnations[index] = g.incarnation
+	}
+	if g.observed.Leader != "" {
+		memory.Observations[index] = g.observed
+	}
+	if g.failedLeader.UID != "" {
+		memory.FailedLeaders[index] = g.failedLeader
+	}
+	if g.obstacle != nil {
+		memory.Obstacles = append(memory.Obstacles, *g.obstacle)
 	}
 }
 
@@ -88,75 +115,53 @@ func (m *memories) storeSet(set types.NamespacedName, next *plan.Memory, obstacl
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	known.observed = true
+	changed = !ptr.Equal(known.obstacle, obstacle)
+	known.observed, known.obstacle = true, obstacle
 	known.leaders, known.record = next.Leaders, next.Record
 	known.recordedAt, known.statusWrittenAt = next.RecordedAt, next.StatusWrittenAt
 	known.missing, known.holds = next.Missing, next.Holds
-	return known.storeObstacle(status.WholeSet, obstacle)
+	return changed
 }
 
-// groupMemory is what is remembered of one group, for a pass over it.
-type groupMemory struct {
-	incarnation restart.Incarnation
-	record      restart.StoredRecord // of its set
-	workers     refusal.Memory
-	freedAt     time.Time // when a pod of its set was last deleted
-}
-
-// ofGroup returns what is remembered of a group.
-func (m *memories) ofGroup(set types.NamespacedName, group int32) groupMemory {
+// ofGroup returns what came of the last pass over a group, the record of its set, and when a pod of its set was last
+// deleted.
+func (m *memories) ofGroup(
+	set types.NamespacedName, group int32,
+) (last groupOutcome, record restart.StoredRecord, freedAt time.Time) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if known := m.bySet[set]; known != nil {
-		return groupMemory{
-			incarnation: known.incarnations[group], record: known.record,
-			workers: known.workers[group], freedAt: known.freedAt,
-		}
+		return known.groups[group].groupOutcome, known.record, known.freedAt
 	}
-	return groupMemory{}
+	return groupOutcome{}, restart.StoredRecord{}, time.Time{}
 }
 
-// groupOutcome is what a pass over a group observed.
-type groupOutcome struct {
-	incarnation restart.Incarnation
-	count       snapshot.WorkerCount
-	faults      snapshot.Faults  // what keeps pods from being ready
-	refused     string           // what the API server said of missing workers; empty if it refuses none
-	workers     refusal.Memory   // of missing workers
-	pods        int              // how many pods of the group exist
-	obstacle    *status.Obstacle // nil if nothing is in the way
-}
-
-// storeGroup stores what a pass over a group observed. changed reports whether the set has to act on it: the group's
-// incarnation was completed, has ended, or has failed, other workers are ready, something else is in the way, other pods
-// have faults, or a pod has made room for missing leaders.
+// storeGroup stores what came of a pass over a group. changed reports whether the set has to act on it.
 func (m *memories) storeGroup(
 	set types.NamespacedName, group int32, next groupOutcome, now time.Time,
 ) (changed bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	before, faultsBefore, wasRefused := known.incarnations[group], known.faults[group], known.refused[group]
-	freed := next.pods < known.pods[group]
+	memory := known.groups[group]
+	freed := next.pods < memory.pods
 	if freed {
 		known.freedAt = now
 	}
-	store(known.pods, group, next.pods, next.pods > 0)
-	store(known.refused, group, next.refused, next.refused != "")
-	store(known.workers, group, next.workers, len(next.workers.Gaps) > 0)
-	store(known.incarnations, group, next.incarnation, next.incarnation.Leader != "")
-	countChanged := known.counts[group] != next.count
-	store(known.counts, group, next.count, next.count.Leader != "")
-	store(known.faults, group, next.faults, next.faults.Leader != "")
-	obstacleChanged := known.storeObstacle(group, next.obstacle)
-	remembered := len(known.incarnations) + len(known.counts) + len(known.faults) +
-		len(known.obstacles) + len(known.failedLeaders)
-	if remembered == 0 && !known.observed {
-		delete(m.bySet, set) // A group was left of a set that was deleted.
-	}
-	return obstacleChanged || countChanged || !faultsBefore.Equal(next.faults) || wasRefused != next.refused ||
-		(freed && len(known.missing.Gaps) > 0) ||
-		before.Fingerprint != next.incarnation.Fingerprint || before.Failure != next.incarnation.Failure
+	changed = next.concernsSet(&memory.groupOutcome) || (freed && len(known.missing.Gaps) > 0)
+	memory.groupOutcome = next
+	known.groups[group] = memory
+	m.forgetIfEmpty(set, group)
+	return changed
+}
+
+// concernsSet reports whether the set has to act on what has changed since the pass before: the group's incarnation was
+// completed, has ended, or has failed, other workers are ready or refused, other pods have faults, or something else is
+// in the way.
+func (o *groupOutcome) concernsSet(before *groupOutcome) bool {
+	return before.incarnation.Fingerprint != o.incarnation.Fingerprint ||
+		before.incarnation.Failure != o.incarnation.Failure ||
+		!before.observed.Equal(o.observed) || !ptr.Equal(before.obstacle, o.obstacle)
 }
 
 // storeFailedLeader stores the last leader of a group that failed.
@@ -164,19 +169,11 @@ func (m *memories) storeFailedLeader(set types.NamespacedName, group int32, fail
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	known := m.known(set)
-	incarnation, before := known.incarnations[group], known.failedLeaders[group]
-	failed.Complete = (incarnation.Leader == failed.UID && incarnation.Complete()) ||
-		(before.UID == failed.UID && before.Complete)
-	known.failedLeaders[group] = failed
-}
-
-// store stores a group's value, or deletes it if there is none.
-func store[T any](values map[int32]T, group int32, value T, exists bool) {
-	if exists {
-		values[group] = value
-	} else {
-		delete(values, group)
-	}
+	memory := known.groups[group]
+	failed.Complete = (memory.incarnation.Leader == failed.UID && memory.incarnation.Complete()) ||
+		(memory.failedLeader.UID == failed.UID && memory.failedLeader.Complete)
+	memory.failedLeader = failed
+	known.groups[group] = memory
 }
 
 // forget drops what is remembered of a deleted set.
@@ -186,30 +183,24 @@ func (m *memories) forget(set types.NamespacedName) {
 	delete(m.bySet, set)
 }
 
+// forgetIfEmpty drops a group of which nothing is left to remember. It drops the set with its last group if no pass has
+// observed the set: then the set was deleted before the group.
+func (m *memories) forgetIfEmpty(set types.NamespacedName, group int32) {
+	known := m.bySet[set]
+	memory := known.groups[group]
+	if memory.incarnation.Leader == "" && memory.observed.Leader == "" && memory.pods == 0 &&
+		memory.obstacle == nil && memory.failedLeader.UID == "" {
+		delete(known.groups, group)
+	}
+	if len(known.groups) == 0 && !known.observed {
+		delete(m.bySet, set)
+	}
+}
+
 // known returns what is remembered of a set, to be changed.
 func (m *memories) known(set types.NamespacedName) *setMemory {
 	if m.bySet[set] == nil {
-		m.bySet[set] = &setMemory{
-			incarnations:  map[int32]restart.Incarnation{},
-			counts:        map[int32]snapshot.WorkerCount{},
-			faults:        map[int32]snapshot.Faults{},
-			refused:       map[int32]string{},
-			workers:       map[int32]refusal.Memory{},
-			pods:          map[int32]int{},
-			obstacles:     map[int32]status.Obstacle{},
-			failedLeaders: map[int32]restart.FailedLeader{},
-		}
+		m.bySet[set] = &setMemory{groups: map[int32]groupMemory{}}
 	}
 	return m.bySet[set]
-}
-
-// storeObstacle stores what is in the way of a group, or of the set; nil for nothing.
-func (s *setMemory) storeObstacle(group int32, obstacle *status.Obstacle) (changed bool) {
-	before, had := s.obstacles[group]
-	if obstacle == nil {
-		delete(s.obstacles, group)
-		return had
-	}
-	s.obstacles[group] = *obstacle
-	return !had || before != *obstacle
 }

@@ -83,7 +83,8 @@ func TestMemoryOfIncarnations(t *testing.T) {
 		if got := memories.storeGroup(set, 3, groupOutcome{incarnation: step.incarnation}, time.Time{}); got != step.changed {
 			t.Errorf("%s: changed is %t, want %t", step.name, got, step.changed)
 		}
-		if diff := cmp.Diff(step.incarnation, memories.ofGroup(set, 3).incarnation); diff != "" {
+		last, _, _ := memories.ofGroup(set, 3)
+		if diff := cmp.Diff(step.incarnation, last.incarnation); diff != "" {
 			t.Errorf("%s: incarnation (-want +got):\n%s", step.name, diff)
 		}
 	}
@@ -94,14 +95,14 @@ func TestMemoryOfIncarnations(t *testing.T) {
 
 func TestMemoryOfASet(t *testing.T) {
 	set, now := types.NamespacedName{Namespace: "default", Name: "a"}, time.Unix(1_700_000_000, 0)
-	faults := snapshot.Faults{Leader: "1", List: []snapshot.Fault{{
-		Reason: leaderworkersetv1.UnreadyUnschedulable, Pods: []string{"a-0-1"}, Text: "0/2 nodes are available",
-	}}}
+	observed := snapshot.Observation{
+		Leader: "1", ReadyWorkers: 2, RefusedWorkers: "exceeded quota", Faults: []snapshot.Fault{{
+			Reason: leaderworkersetv1.UnreadyUnschedulable, Pods: []string{"a-0-1"}, Text: "0/2 nodes are available",
+		}},
+	}
 	want := plan.Memory{
 		Incarnations:    map[int32]restart.Incarnation{0: {Leader: "1"}},
-		WorkerCounts:    map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 2}},
-		Faults:          map[int32]snapshot.Faults{0: faults},
-		RefusedWorkers:  map[int32]string{0: "exceeded quota"},
+		Observations:    map[int32]snapshot.Observation{0: observed},
 		FreedAt:         now.Add(time.Second),
 		Missing:         refusal.Memory{StatefulSet: "leaders", Gaps: map[int32]refusal.Gap{1: {Since: now}}},
 		Holds:           release.Holds{Surge: release.Hold{Key: "key", Times: 1, Until: now}},
@@ -113,27 +114,29 @@ func TestMemoryOfASet(t *testing.T) {
 	}
 	memories := newMemories()
 	memories.storeGroup(set, 0, groupOutcome{
-		incarnation: restart.Incarnation{Leader: "1"}, faults: faults,
-		count: snapshot.WorkerCount{Leader: "1", Ready: 2}, refused: "exceeded quota", pods: 2,
+		incarnation: restart.Incarnation{Leader: "1"}, observed: observed, pods: 2,
 	}, now)
 	memories.storeGroup(set, 1, groupOutcome{pods: 2}, now)
 	memories.storeGroup(set, 1, groupOutcome{pods: 1}, now.Add(time.Second))
 	memories.storeFailedLeader(set, 0, restart.FailedLeader{UID: "1"})
 	stored := want
 	// Passes over sets don't store what passes over groups observe.
-	stored.Incarnations, stored.WorkerCounts, stored.Faults, stored.FailedLeaders = nil, nil, nil, nil
-	stored.RefusedWorkers, stored.FreedAt = nil, time.Time{}
+	stored.Incarnations, stored.Observations, stored.FailedLeaders, stored.FreedAt = nil, nil, nil, time.Time{}
 	memories.storeSet(set, &stored, nil)
 	got := memories.ofSet(set)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("memory (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(want.Record, memories.ofGroup(set, 0).record); diff != "" {
+	last, record, freedAt := memories.ofGroup(set, 0)
+	if diff := cmp.Diff(want.Record, record); diff != "" {
 		t.Errorf("record for a pass over a group (-want +got):\n%s", diff)
+	}
+	if last.pods != 2 || !freedAt.Equal(want.FreedAt) {
+		t.Errorf("a pass over a group gets %d pods, and %s as the time of the last deletion", last.pods, freedAt)
 	}
 
 	got.Incarnations[0] = restart.Incarnation{Leader: "2"}
-	if memories.ofGroup(set, 0).incarnation.Leader != "1" {
+	if last, _, _ = memories.ofGroup(set, 0); last.incarnation.Leader != "1" {
 		t.Error("a pass has changed what is remembered without storing it")
 	}
 	memories.forget(set)

@@ -25,7 +25,8 @@ import (
 type observer struct {
 	client.Reader
 
-	// live reads past the cache, for the one thing that a pass rarely needs and that the cache leaves out.
+	// live reads past the cache, for the two things that passes rarely need and that the cache leaves out: the templates
+	// of lost workers, and pods of other owners.
 	live client.Reader
 }
 
@@ -56,16 +57,24 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool
 	if set.LostWorkers, err = o.lostWorkers(ctx, set); err != nil {
 		return nil, err
 	}
-	missing := set.MissingLeaders()
-	if len(missing) == 0 {
-		return set, nil
+	if missing := set.MissingLeaders(); len(missing) > 0 {
+		lowest := identity.Leader(lws.Name, missing[0])
+		set.MissingPods, err = o.missingPods(ctx, set.Leaders, lowest, looks)
 	}
-	if set.Refusal, err = o.refusal(ctx, set.Leaders); err != nil || !looks {
-		return set, err
-	}
-	set.LookedForPod = true
-	set.InTheWay, err = o.podInTheWay(ctx, set.Leaders, identity.Leader(lws.Name, missing[0]))
 	return set, err
+}
+
+// missingPods observes why a StatefulSet lacks pods. lowest is the name of the first of them. looks says whether to
+// look for a pod of another owner that has that name.
+func (o *observer) missingPods(
+	ctx context.Context, sts *appsv1.StatefulSet, lowest string, looks bool,
+) (missing snapshot.MissingPods, err error) {
+	if missing.Refusal, err = o.refusal(ctx, sts); err != nil || !looks {
+		return missing, err
+	}
+	missing.LookedForPod = true
+	missing.InTheWay, err = o.podInTheWay(ctx, sts, lowest)
+	return missing, err
 }
 
 // refusal returns the latest refusal of a pod of a StatefulSet.
@@ -180,22 +189,11 @@ func (o *observer) group(
 	if members.Node, err = o.nodeOf(ctx, members.Leader); err != nil {
 		return nil, err
 	}
-	return members, o.refusedWorkers(ctx, members, looks)
-}
-
-// refusedWorkers adds to the members of a group why workers are missing.
-func (o *observer) refusedWorkers(ctx context.Context, members *snapshot.GroupMembers, looks bool) error {
-	missing := members.MissingWorkers()
-	if len(missing) == 0 {
-		return nil
+	if missing := members.MissingWorkers(); len(missing) > 0 {
+		lowest := identity.Worker(members.Leader.Name, missing[0])
+		members.MissingPods, err = o.missingPods(ctx, members.Workers, lowest, looks)
 	}
-	var err error
-	if members.Refusal, err = o.refusal(ctx, members.Workers); err != nil || !looks {
-		return err
-	}
-	members.LookedForPod = true
-	members.InTheWay, err = o.podInTheWay(ctx, members.Workers, identity.Worker(members.Leader.Name, missing[0]))
-	return err
+	return members, err
 }
 
 func (o *observer) revisions(ctx context.Context, set types.NamespacedName) ([]*appsv1.ControllerRevision, error) {

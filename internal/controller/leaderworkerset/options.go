@@ -34,7 +34,7 @@ type Options struct {
 	// MaxRetryDelay bounds the delay between attempts at a pass that fails.
 	MaxRetryDelay time.Duration
 
-	// StaleRetryDelay is the time that the cache gets to catch up after a pass over a set that met a conflict.
+	// StaleRetryDelay is the time that the cache gets to catch up after a pass that met a conflict.
 	StaleRetryDelay time.Duration
 
 	// UnwatchedRetryDelay is the time between passes over a group that is blocked by something the operator does not

@@ -70,10 +70,13 @@ func TestRefusalsStartPasses(t *testing.T) {
 		}
 	}
 	batch := BatchOptions{MinDelay: time.Second, MaxDelay: time.Minute}
-	if got := afterRefusal(reader, batch)(t.Context(), objectChange{after: refusalOf("llama", "leaders", "")}); got != time.Second {
+	delay := func(refusal *corev1.Event) time.Duration {
+		return afterRefusal(reader, batch)(t.Context(), objectChange{after: refusal})
+	}
+	if got := delay(refusalOf("llama", "leaders", "")); got != time.Second {
 		t.Errorf("a refusal waits for %s, want that of its set", got)
 	}
-	if got := afterRefusal(reader, batch)(t.Context(), objectChange{after: refusalOf("other", "other", "")}); got != time.Minute {
+	if got := delay(refusalOf("other", "other", "")); got != time.Minute {
 		t.Errorf("a stranger's refusal waits for %s, want the longest", got)
 	}
 }

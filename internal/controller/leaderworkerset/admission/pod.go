@@ -32,8 +32,7 @@ import (
 
 // podWebhook injects the pods of groups. It rejects leaders whose revision isn't the one that the rolling update
 // creates next. It gates leaders of groups that may have to wait for their restart, and leaders whose previous group is
-// still there. The API server calls it only for pods that are
-// labeled with the name of a LeaderWorkerSet.
+// still there. The API server calls it only for pods that are labeled with the name of a LeaderWorkerSet.
 type podWebhook struct {
 	decoder ctrladmission.Decoder
 

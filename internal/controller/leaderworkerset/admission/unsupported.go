@@ -46,7 +46,8 @@ func (h explainsUnsupported) Handle(ctx context.Context, request ctrladmission.R
 }
 
 // checkSupported rejects what a set newly asks for and the operator doesn't do. A value that the set has already
-// passes, as it does with the schema: otherwise nobody could edit or delete a set that another controller's CRD admitted.
+// passes. The schema admits it as well: otherwise nobody could edit or delete a set that another controller's CRD
+// admitted.
 func checkSupported(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	if lws.DeletionTimestamp != nil {
 		return nil

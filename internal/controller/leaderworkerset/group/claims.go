@@ -24,7 +24,7 @@ import (
 // LeaderWorkerSet has it as an owner. A claim whose pod was scaled away for good is deleted. The claims of leaders are
 // the leader StatefulSet's business.
 func claimWrites(m *snapshot.GroupMembers) []write.Write {
-	if !leftBehind(m) && (m.LWS == nil || m.LWS.DeletionTimestamp != nil) {
+	if m.IsLeftAlone() || (!leftBehind(m) && (m.LWS == nil || m.LWS.DeletionTimestamp != nil)) {
 		return nil
 	}
 	var writes []write.Write

@@ -18,14 +18,7 @@ import (
 // MissingWorkers decides on the workers that the StatefulSet controller has yet to create. The input has all that isn't
 // a member's.
 func MissingWorkers(m *snapshot.GroupMembers, in refusal.Input) refusal.Decision {
-	in.Missing, in.Latest, in.Looked = m.MissingWorkers(), m.Refusal, m.LookedForPod
-	if workers := m.OwnWorkers(); workers != nil {
-		in.StatefulSet = workers.UID
-	}
-	if m.InTheWay != nil {
-		in.InTheWay = refusal.PodInTheWay(m.InTheWay)
-	}
-	return refusal.Next(in)
+	return refusal.Next(in.With(m.OwnWorkers(), m.MissingWorkers(), m.MissingPods))
 }
 
 // WithMissing adds to a verdict what the decision on missing workers asks for.
@@ -38,8 +31,7 @@ func (v Verdict) WithMissing(m *snapshot.GroupMembers, missing *refusal.Decision
 		return v // Any change of the StatefulSet makes its controller try again.
 	}
 	retried := m.Workers.DeepCopy()
-	metav1.SetMetaDataAnnotation(&retried.ObjectMeta, leaderworkersetv1.RetriedAtAnnotationKey,
-		now.UTC().Format(time.RFC3339))
+	metav1.SetMetaDataAnnotation(&retried.ObjectMeta, leaderworkersetv1.RetriedAtAnnotationKey, missing.RetriedAt(now))
 	v.Writes = append(v.Writes, write.Write{
 		Patch: &write.Patch{From: m.Workers, To: retried}, If: write.SameUID,
 		Reason: "the StatefulSet controller tries again to create missing workers: " + missing.Retry,

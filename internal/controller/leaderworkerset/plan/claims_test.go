@@ -49,6 +49,10 @@ func TestClaimOwners(t *testing.T) {
 			"the set terminates", deleteWithSet,
 			func(m *snapshot.GroupMembers) { m.LWS.DeletionTimestamp = &now }, owners{leaders}, owners{leaders},
 		},
+		{
+			"the set isn't supported", deleteWithSet,
+			func(m *snapshot.GroupMembers) { m.LWS.Spec.GroupIdentity = "Hash" }, owners{leaders}, owners{leaders},
+		},
 		{"the set is deleted, and its groups will be", deleteWithSet, setDeleted, owners{leaders}, owners{leaders}},
 		{
 			"the set is deleted, and its groups are orphaned", deleteWithSet,

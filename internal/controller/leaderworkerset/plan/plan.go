@@ -16,58 +16,12 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
-
-// Memory is what this process remembers of a set from one pass to the next. It is lost with the process, and learned
-// again. What has to outlive the process is in the record, see the restart package.
-type Memory struct {
-	// Incarnations are those that passes over the groups observed, by index.
-	Incarnations map[int32]restart.Incarnation
-
-	// Faults are what keeps pods of the groups from being ready, by index. Passes over the groups observe that.
-	Faults map[int32]snapshot.Faults
-
-	// WorkerCounts are the workers that passes over the groups counted, by index.
-	WorkerCounts map[int32]snapshot.WorkerCount
-
-	// RefusedWorkers are the groups of which the API server refuses workers, and what it said, by index. Passes over the
-	// groups observe that.
-	RefusedWorkers map[int32]string
-
-	// FreedAt is when a pod of the set was last deleted; zero if none was. Passes over the groups observe that.
-	FreedAt time.Time
-
-	// Unknown says that no pass of this process has observed the set yet.
-	Unknown bool
-
-	// Missing is what is remembered of missing leaders.
-	Missing refusal.Memory
-
-	// Holds are what the rollout doesn't repeat for a while.
-	Holds release.Holds
-
-	// Leaders are the leaders that the last pass over the set observed.
-	Leaders restart.Leaders
-
-	// FailedLeaders are the leaders that the watch saw fail last, by index.
-	FailedLeaders map[int32]restart.FailedLeader
-
-	// Record is the record that the last pass read.
-	Record restart.StoredRecord
-
-	// RecordedAt is when the record was last written; zero if it wasn't.
-	RecordedAt time.Time
-
-	// StatusWrittenAt is when the status was last written; zero if it wasn't.
-	StatusWrittenAt time.Time
-
-	// Obstacles are what was in the way of the last pass over the set, and over each group, in the order of groups.
-	Obstacles []status.Obstacle
-}
 
 // Options shape plans.
 type Options struct {
@@ -142,26 +96,19 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	missing := missingLeaders(set, memory, now, options)
 	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
 	restarts := restart.Next(restart.Input{
-		Set:           set,
-		Replicas:      released.Replicas,
-		Incarnations:  memory.Incarnations,
-		Leaders:       memory.Leaders,
-		FailedLeaders: memory.FailedLeaders,
-		Record:        record.Entries,
-		RecordedAt:    memory.RecordedAt,
-		Suspended:     len(released.Unfinished) > 0,
-		Now:           now,
-		Options:       options.Restarts,
+		Set: set, Replicas: released.Replicas, Suspended: len(released.Unfinished) > 0,
+		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
+		Record: record.Entries, RecordedAt: memory.RecordedAt,
+		Now: now, Options: options.Restarts,
 	})
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
-	others := append(uninjectedPods(set), refusals(set, memory, &missing, &released)...)
+	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
 	next, statusEvents := status.Next(status.Input{
 		Set:        set,
 		Revision:   current.key,
 		Release:    released,
 		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, others),
 		Crashes:    restarts.Crashes,
-		Faults:     memory.Faults,
 		Unrecorded: restarts.Unrecorded,
 		Now:        metav1.NewTime(now),
 	})
@@ -176,8 +123,8 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Record:       record,
 		Missing:      missing.Memory,
 		Holds:        released.Holds,
-		RequeueAfter: earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now), missing.RequeueAfter,
-			released.RequeueAfter),
+		RequeueAfter: requeue.Earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now),
+			missing.RequeueAfter, released.RequeueAfter),
 		Reason: released.Reason,
 	}, nil
 }
@@ -187,23 +134,13 @@ func releaseInput(
 	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
 ) release.Input {
 	return release.Input{
-		Set: set, Key: key,
-		Failed:               restart.Failed(set.Groups, memory.Incarnations, record),
-		UnschedulableWorkers: unschedulable(memory.Faults),
-		Refused:              missing.Refused,
-		RefusedWorkers:       memory.RefusedWorkers,
-		Holds:                memory.Holds,
-		Now:                  now,
+		Set:     set,
+		Key:     key,
+		Failed:  restart.Failed(set.Groups, memory.Incarnations, record),
+		Refused: missing.Refused,
+		Holds:   memory.Holds,
+		Now:     now,
 	}
-}
-
-// earliest returns the shortest of delays, of which 0 is for none.
-func earliest(delays ...time.Duration) time.Duration {
-	first := time.Duration(0)
-	for _, delay := range delays {
-		first = restart.Earlier(first, delay)
-	}
-	return first
 }
 
 // recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.
@@ -212,17 +149,6 @@ func recordOf(set *snapshot.Set) string {
 		return ""
 	}
 	return set.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
-}
-
-// unschedulable returns the groups that have pods which no node can take, and why.
-func unschedulable(faults map[int32]snapshot.Faults) map[int32]string {
-	groups := map[int32]string{}
-	for index := range faults {
-		if why := faults[index].Unschedulable(); why != "" {
-			groups[index] = why
-		}
-	}
-	return groups
 }
 
 // leaveAlone returns the plan of a pass over a set that another controller's CRD admitted and this operator can't run.
@@ -253,36 +179,6 @@ func waitForReclaim(
 	}
 }
 
-// children are the writes of a pass, and what is in the way of others.
-type children struct {
-	writes    []write.Write
-	obstacles []status.Obstacle
-}
-
-// childrenOf composes the writes of a pass. What has to be checked comes before the leader StatefulSet is changed, and
-// the record is written with that StatefulSet before the first group is deleted.
-func childrenOf(
-	set *snapshot.Set, current revisionDecision, released *release.Decision, restarts *restart.Decision,
-	missing *refusal.Decision, now time.Time,
-) children {
-	leaders, leadersTaken := leaderWrites(set, current, released, restarts, retriedAt(missing, now))
-	service, serviceTaken := serviceWrites(set, &current.template, released)
-	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
-	checked := checks(set, released, excess)
-	deleted := slices.Concat(deletions(released, restarts, excess), ungatings(restarts))
-	own := set.OwnLeaders()
-	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
-		return children{ // The Service comes first: the pods of a new revision look for each other at once.
-			writes:    slices.Concat(current.writes, checked, service, leaders, deleted, surplus),
-			obstacles: slices.Concat(serviceTaken, leadersTaken),
-		}
-	}
-	return children{ // The Service comes last: the pods run already.
-		writes:    slices.Concat(current.writes, checked, leaders, deleted, surplus, service),
-		obstacles: slices.Concat(leadersTaken, serviceTaken),
-	}
-}
-
 // uninjectedPods reports the groups that wait for their restart because a pod was created without the webhook.
 func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 	var obstacles []status.Obstacle
@@ -296,48 +192,6 @@ func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 		}
 	}
 	return obstacles
-}
-
-// checks returns the check that has to succeed before groups are replaced, or are deleted as surplus.
-func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object) []write.Write {
-	switch {
-	case released.Check:
-		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
-	case len(surplus) > 0:
-		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show fewer replicas"}}
-	default:
-		return nil
-	}
-}
-
-// deletions deletes the leaders of the groups that are restarted, and of those that the rollout replaces. The pass over
-// a group whose leader terminates stops its workers: in parallel to those of other groups, and also if the operator
-// crashes in between.
-func deletions(released *release.Decision, restarts *restart.Decision, surplus []write.Object) []write.Write {
-	deleted := map[int32]bool{}
-	restarted, replaced := make([]write.Object, 0, len(restarts.Restarts)), make([]write.Object, 0, len(released.Replace))
-	for _, due := range restarts.Restarts {
-		deleted[due.Group.Index] = true
-		restarted = append(restarted, due.Group.Leader)
-	}
-	for _, group := range released.Replace {
-		if !deleted[group.Index] {
-			replaced = append(replaced, group.Leader)
-		}
-	}
-	var writes []write.Write
-	if len(restarted) > 0 {
-		writes = append(writes, write.Write{Delete: restarted, Reason: restarts.Restarts[0].Failure.Message})
-	}
-	if len(replaced) > 0 {
-		writes = append(writes, write.Write{Delete: replaced, Reason: released.Reason})
-	}
-	if len(surplus) > 0 {
-		writes = append(writes, write.Write{
-			Delete: surplus, Reason: "the StatefulSet controller doesn't scale down while a leader is missing",
-		})
-	}
-	return writes
 }
 
 // nextLeaders returns the leaders for the next pass to compare with.

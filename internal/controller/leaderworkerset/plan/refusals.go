@@ -23,30 +23,9 @@ import (
 // missingLeaders decides on the leaders that the StatefulSet controller has yet to create.
 func missingLeaders(set *snapshot.Set, memory *Memory, now time.Time, options *Options) refusal.Decision {
 	in := refusal.Input{
-		Memory:  memory.Missing,
-		Missing: set.MissingLeaders(),
-		Latest:  set.Refusal,
-		Looked:  set.LookedForPod,
-		Unknown: memory.Unknown,
-		FreedAt: memory.FreedAt,
-		Now:     now,
-		Options: options.Refusals,
+		Memory: memory.Missing, Unknown: memory.Unknown, FreedAt: memory.FreedAt, Now: now, Options: options.Refusals,
 	}
-	if leaders := set.OwnLeaders(); leaders != nil {
-		in.StatefulSet = leaders.UID
-	}
-	if set.InTheWay != nil {
-		in.InTheWay = refusal.PodInTheWay(set.InTheWay)
-	}
-	return refusal.Next(in)
-}
-
-// retriedAt returns the annotation that makes the StatefulSet controller try again now; empty if it isn't to.
-func retriedAt(missing *refusal.Decision, now time.Time) string {
-	if missing.Retry == "" {
-		return ""
-	}
-	return now.UTC().Format(time.RFC3339)
+	return refusal.Next(in.With(set.OwnLeaders(), set.MissingLeaders(), set.MissingPods))
 }
 
 // surplusLeaders returns the leaders beyond the replicas of the leader StatefulSet, highest first, while its controller
@@ -78,14 +57,14 @@ func deletesClaims(leaders *appsv1.StatefulSet) bool {
 
 // refusals reports the pods that the API server refuses, why the rollout is held, and the pod that has the name of a
 // missing leader.
-func refusals(
-	set *snapshot.Set, memory *Memory, missing *refusal.Decision, released *release.Decision,
-) []status.Obstacle {
-	byGroup := maps.Clone(memory.RefusedWorkers)
-	if byGroup == nil {
-		byGroup = map[int32]string{}
-	}
+func refusals(set *snapshot.Set, missing *refusal.Decision, released *release.Decision) []status.Obstacle {
+	byGroup := map[int32]string{}
 	maps.Copy(byGroup, missing.Refused)
+	for _, group := range set.Groups {
+		if refused := group.RefusedWorkers(); refused != "" {
+			byGroup[group.Index] = refused
+		}
+	}
 	var obstacles []status.Obstacle
 	for _, index := range slices.Sorted(maps.Keys(byGroup)) {
 		obstacles = append(obstacles, status.Obstacle{

@@ -539,14 +539,15 @@ func TestForSetDelaysTheStatus(t *testing.T) {
 // TestForSetDelaysTexts changes what a status says of the same pods. It is written a minute after the status before.
 func TestForSetDelaysTexts(t *testing.T) {
 	const before, after = "0/3 nodes are available", "0/4 nodes are available"
-	faults := func(text string, pods ...string) map[int32]snapshot.Faults {
-		list := []snapshot.Fault{{Reason: leaderworkersetv1.UnreadyUnschedulable, Pods: pods, Text: text}}
-		return map[int32]snapshot.Faults{1: {Leader: "leader-1", List: list}}
+	faults := func(text string, pods ...string) *snapshot.Observation {
+		return &snapshot.Observation{Faults: []snapshot.Fault{
+			{Reason: leaderworkersetv1.UnreadyUnschedulable, Pods: pods, Text: text},
+		}}
 	}
 	for _, tc := range []struct {
 		name string
 		ago  time.Duration // since the status was written
-		next map[int32]snapshot.Faults
+		next *snapshot.Observation
 		want string
 		wait time.Duration
 	}{
@@ -564,11 +565,10 @@ func TestForSetDelaysTexts(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			observed := settled(t, newSet())
-			observed.Groups[1].Leader.UID = "leader-1"
 			observed.Groups[1].Leader.Status.Conditions = nil
-			observed.memory.Faults = faults(before, "llama-1-1")
+			observed.Groups[1].Observed = faults(before, "llama-1-1")
 			observed.LWS.Status = forSet(t, observed).Status
-			observed.memory.StatusWrittenAt, observed.memory.Faults = now.Add(-tc.ago), tc.next
+			observed.memory.StatusWrittenAt, observed.Groups[1].Observed = now.Add(-tc.ago), tc.next
 			planned := forSet(t, observed)
 			if got := planned.Status.UnreadyGroups[0].Message; got != tc.want || planned.RequeueAfter != tc.wait {
 				t.Errorf("got %q and another pass after %s, want %q and %s", got, planned.RequeueAfter, tc.want, tc.wait)

@@ -15,7 +15,7 @@ package refusal
 import (
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -135,9 +135,17 @@ type Decision struct {
 	RequeueAfter time.Duration
 }
 
-// PodInTheWay returns the pod that was found in the place of a missing one.
-func PodInTheWay(found metav1.Object) Pod {
-	return Pod{Name: found.GetName(), Terminating: found.GetDeletionTimestamp() != nil}
+// With returns the input with a StatefulSet, the ordinals of its missing pods, and what a pass observed of those. The
+// StatefulSet is nil if there is none: then no pod is missing.
+func (in Input) With(sts *appsv1.StatefulSet, missing []int32, observed snapshot.MissingPods) Input {
+	if sts != nil {
+		in.StatefulSet = sts.UID
+	}
+	in.Missing, in.Latest, in.Looked = missing, observed.Refusal, observed.LookedForPod
+	if found := observed.InTheWay; found != nil {
+		in.InTheWay = Pod{Name: found.Name, Terminating: found.DeletionTimestamp != nil}
+	}
+	return in
 }
 
 // Next decides on the missing pods of a StatefulSet.
@@ -182,6 +190,14 @@ func (d *Decision) Said() string {
 		return message // That of the latest refusal, for all.
 	}
 	return ""
+}
+
+// RetriedAt returns the value of the annotation that makes the controller try again now; empty if it isn't asked to.
+func (d *Decision) RetriedAt(now time.Time) string {
+	if d.Retry == "" {
+		return ""
+	}
+	return now.UTC().Format(time.RFC3339)
 }
 
 const never = time.Duration(1<<63 - 1)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
@@ -149,9 +150,33 @@ func TestNextAfterAnAbsence(t *testing.T) {
 	}
 }
 
-func TestPodInTheWay(t *testing.T) {
-	pod := &metav1.ObjectMeta{Name: "a-1"}
-	if got, want := refusal.PodInTheWay(pod), (refusal.Pod{Name: "a-1"}); got != want {
-		t.Errorf("PodInTheWay() = %+v, want %+v", got, want)
+// TestInputWith checks what a pass observed of a StatefulSet.
+func TestInputWith(t *testing.T) {
+	observed := snapshot.MissingPods{
+		Refusal: refused("quota", 0), LookedForPod: true,
+		InTheWay: &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Name: "a-1", DeletionTimestamp: &metav1.Time{Time: began},
+		}},
+	}
+	for _, tc := range []struct {
+		name     string
+		sts      *appsv1.StatefulSet
+		missing  []int32
+		observed snapshot.MissingPods
+		want     refusal.Input
+	}{
+		{"no StatefulSet", nil, nil, snapshot.MissingPods{}, refusal.Input{Unknown: true}},
+		{
+			"a pod that terminates has the name",
+			&appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{UID: "a"}}, []int32{1}, observed, refusal.Input{
+				Unknown: true, StatefulSet: "a", Missing: []int32{1}, Latest: refused("quota", 0), Looked: true,
+				InTheWay: refusal.Pod{Name: "a-1", Terminating: true},
+			},
+		},
+	} {
+		got := refusal.Input{Unknown: true}.With(tc.sts, tc.missing, tc.observed)
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
 	}
 }

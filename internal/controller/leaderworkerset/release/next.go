@@ -12,7 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
@@ -30,12 +30,8 @@ type Input struct {
 	// replace the groups of the earlier one, one after the other.
 	Failed map[int32]bool
 
-	// UnschedulableWorkers are the groups that have workers which no node can take, by index.
-	UnschedulableWorkers map[int32]string
-
-	// Refused are the missing leaders that the API server refuses, and RefusedWorkers the groups of which it refuses
-	// workers, and what it said, by index.
-	Refused, RefusedWorkers map[int32]string
+	// Refused are the missing leaders that the API server refuses, and what it said, by index.
+	Refused map[int32]string
 
 	// Holds are those of the last decision.
 	Holds Holds
@@ -177,12 +173,8 @@ func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeue
 	if step.Outdated == 0 && !scarce {
 		return holds, 0
 	}
-	for _, hold := range []Hold{holds.Revision, holds.Surge, holds.Added} {
-		if rest := hold.rest(in.Key, in.Now); requeueAfter == 0 || (rest > 0 && rest < requeueAfter) {
-			requeueAfter = rest
-		}
-	}
-	return holds, requeueAfter
+	return holds, requeue.Earliest(
+		holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now), holds.Added.rest(in.Key, in.Now))
 }
 
 // MayStop reports whether the StatefulSet controller may delete the leader of a group: there are too many groups, or
@@ -197,7 +189,7 @@ func (in *Input) reason(step rollout.Decision) string {
 	switch {
 	case len(step.TakenBack) > 0:
 		return "the API server refuses a released group, which comes back at its earlier revision"
-	case step.GaveWay > 0 && len(in.Refused)+len(in.RefusedWorkers) > 0:
+	case step.GaveWay > 0 && (len(in.Refused) > 0 || slices.ContainsFunc(in.Set.Groups, lacksWorkers)):
 		return "surge gives way, as the API server refuses pods"
 	case step.GaveWay > 0:
 		return "surge gives way to groups that lack room"
@@ -224,127 +216,8 @@ func (in *Input) reason(step rollout.Decision) string {
 	return reason
 }
 
-// scaledFrom returns how many groups there were before others were added during this rollout: the fewest that the
-// leader StatefulSet was written for.
-func (in *Input) scaledFrom() int32 {
-	from := *in.Set.LWS.Spec.Replicas
-	if leaders := in.Set.OwnLeaders(); leaders != nil {
-		for _, key := range []string{leaderworkersetv1.ReplicasAnnotationKey, leaderworkersetv1.ScaledFromAnnotationKey} {
-			if replicas, ok := identity.ParseIndex(leaders.Annotations[key]); ok {
-				from = min(from, replicas)
-			}
-		}
-	}
-	return from
-}
-
-// userPartition returns the index below which groups keep their revision.
-func (in *Input) userPartition() int32 {
-	return max(*in.Set.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition, 0)
-}
-
-// leadersAreOutdated reports whether the leader StatefulSet is of an earlier revision than the current one.
-func (in *Input) leadersAreOutdated() bool {
-	leaders := in.Set.OwnLeaders()
-	return leaders != nil && leaders.Labels[leaderworkersetv1.RevisionLabelKey] != in.Key
-}
-
-// released returns what is released to the current revision. If that is new, no group that exists is; those that are
-// added begin with it.
-func (in *Input) released() Release {
-	leaders := in.Set.OwnLeaders()
-	switch {
-	case leaders == nil:
-		return Release{Partition: in.userPartition()}
-	case in.leadersAreOutdated():
-		return Release{Partition: ptr.Deref(leaders.Spec.Replicas, 1)}
-	default:
-		return Of(leaders)
-	}
-}
-
-// rolloutInput returns the set as the arithmetic of a rollout to the revision of that key looks at it.
-func (in *Input) rolloutInput(released Release, key string) rollout.Input {
-	replicas := *in.Set.LWS.Spec.Replicas
-	surge, unavailable := snapshot.Budget(in.Set.LWS)
-	current := rollout.Step{Partition: released.Partition, Replicas: replicas}
-	if leaders := in.Set.OwnLeaders(); leaders != nil {
-		existing := surgeOf(leaders, replicas)
-		current.Replicas += existing
-		if !in.mayAddSurge() || in.Holds.Surge.lasts(in.Key, in.Now) {
-			surge = min(surge, existing)
-		}
-	}
-	return rollout.Input{
-		Replicas:       replicas,
-		MaxSurge:       surge,
-		MaxUnavailable: unavailable,
-		UserPartition:  in.userPartition(),
-		Current:        current,
-		Also:           released.Also,
-		Held:           in.Holds.Revision.lasts(in.Key, in.Now),
-		Groups:         in.rolloutGroups(released, key),
-	}
-}
-
-// mayAddSurge reports whether the rollout may add surge groups. It waits until the StatefulSet controller has observed
-// the last change: surge that has just given way would be added again. And it waits for the end of surge groups that
-// were reclaimed: their controller deletes them, though they may still look ready.
-func (in *Input) mayAddSurge() bool {
-	leaders := in.Set.OwnLeaders()
-	isReclaimed := func(group snapshot.Group) bool { return in.isCondemned(group) }
-	return in.leadersAreOutdated() || leaders == nil ||
-		(!in.isUnobserved() && !slices.ContainsFunc(in.Set.Groups, isReclaimed))
-}
-
-// isCondemned reports whether the leader StatefulSet has no place for the group: its controller deletes the leader.
-func (in *Input) isCondemned(group snapshot.Group) bool {
-	leaders := in.Set.OwnLeaders()
-	return leaders != nil && group.Index >= ptr.Deref(leaders.Spec.Replicas, 1)
-}
-
-// rolloutGroups returns the groups as a rollout to a revision looks at them. A terminating leader counts as the one
-// that will replace it.
-func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
-	var groups []rollout.Group
-	addMissing := func(before int32) {
-		for next := int32(len(groups)); next < before; next++ { //nolint:gosec // No more than a group's index.
-			refused := in.Refused[next] != ""
-			groups = append(groups, rollout.Group{UpToDate: released.Includes(next), LacksRoom: refused, Refused: refused})
-		}
-	}
-	for _, group := range in.Set.Groups {
-		addMissing(group.Index + 1)
-		if !group.Terminating() && !in.isCondemned(group) {
-			upToDate := group.Revision() == key
-			groups[group.Index] = rollout.Group{
-				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
-				UpToDate:  upToDate,
-				Failed:    group.Ready() && upToDate && in.Failed[group.Index],
-				LacksRoom: group.LacksRoom() || in.UnschedulableWorkers[group.Index]+in.RefusedWorkers[group.Index] != "",
-			}
-		}
-	}
-	if leaders := in.Set.OwnLeaders(); leaders != nil {
-		addMissing(ptr.Deref(leaders.Spec.Replicas, 1))
-	}
-	return groups
-}
-
-// surgeOf returns how many groups the leader StatefulSet has on top of those that the set asked for when it was last
-// written. Groups that the set no longer asks for are no surge: they are deleted.
-func surgeOf(leaders *appsv1.StatefulSet, replicas int32) int32 {
-	if asked, ok := identity.ParseIndex(leaders.Annotations[leaderworkersetv1.ReplicasAnnotationKey]); ok {
-		replicas = asked
-	}
-	return max(ptr.Deref(leaders.Spec.Replicas, 1)-replicas, 0)
-}
-
-// isUnobserved reports whether the StatefulSet controller has yet to observe the last change of the leader StatefulSet.
-func (in *Input) isUnobserved() bool {
-	leaders := in.Set.OwnLeaders()
-	return leaders != nil && leaders.Status.ObservedGeneration < leaders.Generation
-}
+// lacksWorkers reports whether the API server refuses workers of a group.
+func lacksWorkers(group snapshot.Group) bool { return group.RefusedWorkers() != "" }
 
 // unfinished returns the groups that the last step towards an earlier revision released and that aren't deleted yet,
 // though they may still look ready. With the next release, nobody could tell that the StatefulSet controller may delete

@@ -109,12 +109,6 @@ func (r Release) Equal(other Release) bool {
 	return r.Partition == other.Partition && slices.Equal(r.Also, other.Also)
 }
 
-// Covers reports whether a release includes all groups that another one includes.
-func (r Release) Covers(other Release) bool {
-	return r.Partition <= other.Partition &&
-		!slices.ContainsFunc(other.Also, func(index int32) bool { return !r.Includes(index) })
-}
-
 // Refusal returns why a leader pod that its StatefulSet is about to create is of the wrong revision; empty if it isn't.
 // leaders is the StatefulSet as it is now, of which its controller may have had an earlier view; nil if it was deleted.
 func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {

@@ -56,31 +56,3 @@ func TestOf(t *testing.T) {
 		}
 	}
 }
-
-func TestCovers(t *testing.T) {
-	for _, tc := range []struct {
-		name          string
-		release, than release.Release
-		want          bool
-	}{
-		{"itself", release.Release{Partition: 3, Also: []int32{1}}, release.Release{Partition: 3, Also: []int32{1}}, true},
-		{"a higher partition", release.Release{Partition: 2}, release.Release{Partition: 3}, true},
-		{"a lower partition", release.Release{Partition: 3}, release.Release{Partition: 2}, false},
-		{
-			"fewer groups below", release.Release{Partition: 3, Also: []int32{1, 0}},
-			release.Release{Partition: 3, Also: []int32{1}}, true,
-		},
-		{
-			"another group below", release.Release{Partition: 3, Also: []int32{0}},
-			release.Release{Partition: 3, Also: []int32{1}}, false,
-		},
-		{
-			"a group below that the partition has reached", release.Release{Partition: 1},
-			release.Release{Partition: 3, Also: []int32{1}}, true,
-		},
-	} {
-		if got := tc.release.Covers(tc.than); got != tc.want {
-			t.Errorf("%s: %t, want %t", tc.name, got, tc.want)
-		}
-	}
-}

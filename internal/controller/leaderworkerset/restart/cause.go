@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
 // Cause says in one word why a group is restarted.
@@ -87,13 +89,11 @@ func disruptionOf(pod *corev1.Pod) Cause {
 	if cause := kubeletDisruptions[pod.Status.Reason]; cause != "" {
 		return cause
 	}
-	for i := range pod.Status.Conditions {
-		condition := &pod.Status.Conditions[i]
-		if condition.Type == corev1.DisruptionTarget && condition.Status == corev1.ConditionTrue {
-			return disruptions[condition.Reason]
-		}
+	target := snapshot.ConditionOf(pod, corev1.DisruptionTarget)
+	if target == nil || target.Status != corev1.ConditionTrue {
+		return ""
 	}
-	return ""
+	return disruptions[target.Reason]
 }
 
 // deletion returns the failure of a pod that was deleted. what says so in words. disruption is the cause that was
@@ -108,11 +108,11 @@ func deletion(what string, disruption, otherwise Cause) Failure {
 // podFailure returns the failure of a pod in phase Failed: "llama-1-2: Evicted, container main Error, exit code 137".
 func podFailure(pod *corev1.Pod) Failure {
 	why := pod.Status.Reason
-	if name, ended := lastEnded(pod, endedForGood); ended != nil {
+	if ended := lastEnded(pod, endedForGood); ended != "" {
 		if why != "" {
 			why += ", "
 		}
-		why += endOf(name, ended)
+		why += ended
 	}
 	return Failure{
 		Cause:   cmp.Or(disruptionOf(pod), PodFailed),
@@ -123,16 +123,8 @@ func podFailure(pod *corev1.Pod) Failure {
 
 // containerRestart returns the failure of a pod with a container that restarted.
 func containerRestart(pod *corev1.Pod) Failure {
-	message := pod.Name + ": a container restarted"
-	if name, ended := lastEnded(pod, endedBefore); ended != nil {
-		message = pod.Name + ": " + endOf(name, ended)
-	}
-	return Failure{Cause: ContainerRestart, Message: message, Crashed: true}
-}
-
-// endOf returns how a container ended: "container main OOMKilled, exit code 137".
-func endOf(container string, ended *corev1.ContainerStateTerminated) string {
-	return fmt.Sprintf("container %s %s, exit code %d", container, cmp.Or(ended.Reason, "ended"), ended.ExitCode)
+	why := cmp.Or(lastEnded(pod, endedBefore), "a container restarted")
+	return Failure{Cause: ContainerRestart, Message: pod.Name + ": " + why, Crashed: true}
 }
 
 // endedForGood returns how a container ended, if it failed and doesn't start again.
@@ -151,17 +143,19 @@ func endedBefore(status *corev1.ContainerStatus) *corev1.ContainerStateTerminate
 	return status.LastTerminationState.Terminated
 }
 
-// lastEnded returns the container or init container that ended last, of those that end says have ended.
-func lastEnded(
-	pod *corev1.Pod, end func(*corev1.ContainerStatus) *corev1.ContainerStateTerminated,
-) (name string, last *corev1.ContainerStateTerminated) {
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			ended := end(&statuses[i])
-			if ended != nil && (last == nil || last.FinishedAt.Before(&ended.FinishedAt)) {
-				name, last = statuses[i].Name, ended
-			}
+// lastEnded returns how the container or init container ended that ended last: "container main OOMKilled, exit code
+// 137". end returns the end of those that count. lastEnded returns "" if there are none.
+func lastEnded(pod *corev1.Pod, end func(*corev1.ContainerStatus) *corev1.ContainerStateTerminated) string {
+	var name string
+	var last *corev1.ContainerStateTerminated
+	for status := range snapshot.ContainerStatuses(pod) {
+		ended := end(status)
+		if ended != nil && (last == nil || last.FinishedAt.Before(&ended.FinishedAt)) {
+			name, last = status.Name, ended
 		}
 	}
-	return name, last
+	if last == nil {
+		return ""
+	}
+	return fmt.Sprintf("container %s %s", name, snapshot.HowEnded(last))
 }

@@ -97,13 +97,14 @@ func recovery(leader *corev1.Pod) Failure {
 // GatesLeader reports whether a leader that is about to be created waits behind a scheduling gate until a pass over the
 // set has decided on it. The leader before may have crashed, and the delay or the number of restarts may ask the group
 // to wait. Only groups that could have to wait are gated: those that crashed before, and those of a set that allows no
-// restart. lws is nil if the set was deleted.
+// restart. No leader is gated that no pass would ungate: lws is nil if the set was deleted, and may be one that the
+// operator can't run.
 func GatesLeader(
 	lws *leaderworkersetv1.LeaderWorkerSet, leaders *appsv1.StatefulSet, leader *corev1.Pod,
 ) bool {
 	_, index, ok := identity.Parse(leader.Name)
 	if !ok || lws == nil || leader.Spec.NodeName != "" || snapshot.WaitsForRestart(leader) ||
-		lws.RestartPolicy() == leaderworkersetv1.NoneRestartPolicy {
+		lws.RestartPolicy() == leaderworkersetv1.NoneRestartPolicy || len(lws.Spec.Unsupported()) > 0 {
 		return false
 	}
 	entry := entryOf(leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey], index)

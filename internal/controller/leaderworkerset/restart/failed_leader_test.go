@@ -292,6 +292,10 @@ func TestGatesLeader(t *testing.T) {
 			},
 		},
 		{
+			what: "the operator leaves the set alone", record: `{"1":{"restarts":1}}`,
+			change: func(lws *leaderworkersetv1.LeaderWorkerSet, _ *corev1.Pod) { lws.Spec.GroupIdentity = "Hash" },
+		},
+		{
 			what: "it names its node", record: `{"1":{"restarts":1}}`,
 			change: func(_ *leaderworkersetv1.LeaderWorkerSet, leader *corev1.Pod) { leader.Spec.NodeName = "n" },
 		},

@@ -46,10 +46,8 @@ type Member struct {
 // MemberOf returns a pod as it is now.
 func MemberOf(pod *corev1.Pod) Member {
 	member := Member{UID: pod.UID, Disruption: disruptionOf(pod)}
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			member.Restarts += statuses[i].RestartCount
-		}
+	for status := range snapshot.ContainerStatuses(pod) {
+		member.Restarts += status.RestartCount
 	}
 	return member
 }

@@ -7,14 +7,12 @@
 package restart
 
 import (
-	"maps"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -142,54 +140,7 @@ func (d *Decision) add(group snapshot.Group, verdict verdict) {
 	if snapshot.WaitsForRestart(group.Leader) && verdict.mayRun() {
 		d.Ungate = append(d.Ungate, group)
 	}
-	d.RequeueAfter = Earlier(d.RequeueAfter, verdict.wait)
-}
-
-// Earlier returns the shorter of two delays, of which 0 is for none.
-func Earlier(a, b time.Duration) time.Duration {
-	if a == 0 || (b != 0 && b < a) {
-		return b
-	}
-	return a
-}
-
-// nextRecord returns the record with the incarnations that are complete now. The entry of a failed group keeps its
-// fingerprint: until the group is restarted, an operator that starts has to find it different.
-func (in *Input) nextRecord() Record {
-	next := Record{}
-	for index, entry := range in.Record {
-		if in.Set.LWS.RestartPolicy() == leaderworkersetv1.NoneRestartPolicy {
-			entry = Entry{Uninjected: entry.Uninjected}
-		}
-		if index < in.Replicas && entry != (Entry{}) {
-			next[index] = entry
-		}
-	}
-	in.forgetUninjected(next)
-	in.addFailedLeaders(next)
-	for index, incarnation := range in.Incarnations {
-		if index < in.Replicas && incarnation.Complete() && incarnation.Failure == (Failure{}) {
-			entry := next[index]
-			entry.Fingerprint = incarnation.Fingerprint
-			next[index] = entry
-		}
-	}
-	return next
-}
-
-// forgetUninjected removes the count of restarts for uninjected pods from groups that are ready now.
-func (in *Input) forgetUninjected(record Record) {
-	for _, group := range in.Set.Groups {
-		entry := record[group.Index]
-		if entry.Uninjected == 0 || !group.Ready() {
-			continue
-		}
-		entry.Uninjected = 0
-		record[group.Index] = entry
-		if entry == (Entry{}) {
-			delete(record, group.Index)
-		}
-	}
+	d.RequeueAfter = requeue.Earliest(d.RequeueAfter, verdict.wait)
 }
 
 // verdict is what happens to one group.
@@ -218,8 +169,8 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 		return verdict{entry: entry.startedOver(), restart: true, failure: recovery(group.Leader)}
 	case entry.ExhaustedLeader != "":
 		return verdict{entry: entry}
-	case entry.Waiting != "" && entry.FailedLeader == leader: // The StatefulSet controller is about to replace the leader.
-		return verdict{entry: entry}
+	case entry.Waiting != "" && entry.FailedLeader == leader:
+		return verdict{entry: entry} // The StatefulSet controller is about to replace the leader.
 	case entry.Waiting != "":
 		return in.decideCrash(group, entry, Failure{Cause: entry.Waiting, Message: entry.Reason, Crashed: true})
 	case !failed:
@@ -273,7 +224,8 @@ func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
 }
 
 // resumed returns the entry of a group that had no restarts left, or whose new leader waited. It starts over if
-// somebody deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes nothing.
+// somebody deleted that leader, and goes on if somebody raised the limit. A leader that failed by itself changes
+// nothing.
 func (in *Input) resumed(entry Entry, group snapshot.Group) Entry {
 	leader, previous := group.Leader.UID, in.Leaders[group.Index].UID
 	waited := entry.Waiting != "" && previous != "" && previous != entry.FailedLeader
@@ -316,51 +268,4 @@ func (in *Input) crash(group snapshot.Group, verdict verdict) Crash {
 		crash.Restarts = verdict.entry.Restarts
 	}
 	return crash
-}
-
-// record adds the record to a decision, if it differs: at once when a group is restarted or all groups are complete,
-// else after an interval.
-func (in *Input) record(decision Decision, next Record) Decision {
-	recorded := next
-	if !maps.Equal(in.Record, next) {
-		wait := in.Options.RecordInterval.For(*in.Set.LWS.Spec.Replicas) - in.Now.Sub(in.RecordedAt)
-		if wait > 0 && !isUrgent(in.Record, next) && len(decision.Restarts) == 0 && !in.allComplete() {
-			decision.RequeueAfter = Earlier(decision.RequeueAfter, wait)
-			recorded = in.Record
-		} else {
-			decision.WriteRecord, decision.Record = true, next.Format()
-		}
-	}
-	decision.Unrecorded = in.anyUnrecorded(recorded)
-	return decision
-}
-
-// isUrgent reports whether a record has to be written at once: another leader has failed, or its restart counts.
-func isUrgent(before, next Record) bool {
-	for index, entry := range next {
-		if known := before[index]; entry.FailedLeader != known.FailedLeader || entry.Waiting != known.Waiting {
-			return true
-		}
-	}
-	return false
-}
-
-func (in *Input) allComplete() bool {
-	for _, group := range in.Set.Groups {
-		incarnation := in.Incarnations[group.Index]
-		if incarnation.Leader != group.Leader.UID || !incarnation.Complete() {
-			return false
-		}
-	}
-	return len(in.Set.Groups) == int(in.Replicas)
-}
-
-// anyUnrecorded reports whether a group is ready of which the record says nothing.
-func (in *Input) anyUnrecorded(record Record) bool {
-	return in.Set.LWS.RestartPolicy() != leaderworkersetv1.NoneRestartPolicy &&
-		slices.ContainsFunc(in.Set.Groups, func(group snapshot.Group) bool {
-			entry, leader := record[group.Index], group.Leader.UID
-			return group.Ready() && group.Index < *in.Set.LWS.Spec.Replicas &&
-				!isOfLeader(entry.Fingerprint, leader) && entry.ExhaustedLeader != leader
-		})
 }

@@ -67,8 +67,7 @@ func withDisruptions(incarnation Incarnation, pods map[int32]*corev1.Pod) Incarn
 // isDeleted reports whether there is no group whose pods could fail: there is no leader, or it is deleted, alone or
 // with its set.
 func isDeleted(m *snapshot.GroupMembers) bool {
-	return m.Leader == nil || m.Leader.DeletionTimestamp != nil ||
-		!m.Belongs() || m.LWS.DeletionTimestamp != nil || m.Leaders.DeletionTimestamp != nil
+	return m.Leader == nil || m.Leader.DeletionTimestamp != nil || !m.HasLiveSet()
 }
 
 // begin returns the incarnation of a leader that this process doesn't know. If the record says that it was complete,

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
@@ -27,30 +26,9 @@ type Fault struct {
 	Text string
 }
 
-// Faults are those that a pass over a group observed.
-type Faults struct {
-	// Leader is the UID of the leader pod of that group; empty if no pass observed the group.
-	Leader types.UID
-
-	// List has the faults in the order of faultOrder.
-	List []Fault
-}
-
-// Equal reports whether two passes observed the same.
-func (f Faults) Equal(other Faults) bool {
-	return f.Leader == other.Leader && slices.EqualFunc(f.List, other.List, func(a, b Fault) bool {
-		return a.Reason == b.Reason && a.Text == b.Text && slices.Equal(a.Pods, b.Pods)
-	})
-}
-
-// Unschedulable returns why no node can take pods of the group; empty if there are no such pods.
-func (f Faults) Unschedulable() string {
-	for _, fault := range f.List {
-		if fault.Reason == leaderworkersetv1.UnreadyUnschedulable {
-			return fault.Text
-		}
-	}
-	return ""
+// equal reports whether two faults say the same of the same pods.
+func (f Fault) equal(other Fault) bool {
+	return f.Reason == other.Reason && f.Text == other.Text && slices.Equal(f.Pods, other.Pods)
 }
 
 // faultOrder sorts faults by what is likely to be the cause of the others: first what others did to a pod, then what a
@@ -69,27 +47,28 @@ func IsFault(reason leaderworkersetv1.UnreadyReason) bool { return slices.Contai
 
 // Faults returns what keeps pods of the present incarnation from being ready. Pods with the same fault share one entry.
 // Pods that no node can take share one as well: the scheduler's words differ by the time at which it tried.
-func (m *GroupMembers) Faults() Faults {
+func (m *GroupMembers) Faults() []Fault {
 	if m.Leader == nil || m.Leader.DeletionTimestamp != nil {
-		return Faults{}
+		return nil
 	}
-	faults, members := Faults{Leader: m.Leader.UID}, m.Members()
+	var faults []Fault
+	members := m.Members()
 	for _, worker := range slices.Sorted(maps.Keys(members)) {
 		pod := members[worker]
 		reason, text := faultOf(pod)
 		if reason == "" {
 			continue
 		}
-		same := slices.IndexFunc(faults.List, func(fault Fault) bool {
+		same := slices.IndexFunc(faults, func(fault Fault) bool {
 			return fault.Reason == reason && (fault.Text == text || reason == leaderworkersetv1.UnreadyUnschedulable)
 		})
 		if same < 0 {
-			faults.List = append(faults.List, Fault{Reason: reason, Pods: []string{pod.Name}, Text: text})
+			faults = append(faults, Fault{Reason: reason, Pods: []string{pod.Name}, Text: text})
 		} else {
-			faults.List[same].Pods = append(faults.List[same].Pods, pod.Name)
+			faults[same].Pods = append(faults[same].Pods, pod.Name)
 		}
 	}
-	slices.SortStableFunc(faults.List, func(a, b Fault) int {
+	slices.SortStableFunc(faults, func(a, b Fault) int {
 		return cmp.Compare(slices.Index(faultOrder, a.Reason), slices.Index(faultOrder, b.Reason))
 	})
 	return faults
@@ -98,7 +77,7 @@ func (m *GroupMembers) Faults() Faults {
 // faultOf returns what keeps a pod from being ready, as far as the cache knows: the cache keeps no fault of a pod that
 // is ready. The reason is empty if there is none.
 func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text string) {
-	if disruption := conditionOf(pod, corev1.DisruptionTarget); disruption != nil {
+	if disruption := ConditionOf(pod, corev1.DisruptionTarget); disruption != nil {
 		return leaderworkersetv1.UnreadyDisrupted, explained(disruption.Reason, disruption.Message)
 	}
 	if pod.DeletionTimestamp != nil {
@@ -107,9 +86,9 @@ func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text stri
 	if gates := ForeignGates(pod); len(gates) > 0 {
 		return leaderworkersetv1.UnreadyGated, "waits for " + strings.Join(gates, ", ")
 	}
-	switch unscheduled := conditionOf(pod, corev1.PodScheduled); {
+	switch unscheduled := ConditionOf(pod, corev1.PodScheduled); {
 	case unscheduled == nil:
-	case IsUnschedulable(unscheduled):
+	case isUnschedulable(unscheduled):
 		return leaderworkersetv1.UnreadyUnschedulable, cmp.Or(unscheduled.Message, unscheduled.Reason)
 	default: // The scheduler met an error.
 		return leaderworkersetv1.UnreadyCannotStart, explained(unscheduled.Reason, unscheduled.Message)
@@ -117,24 +96,12 @@ func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text stri
 	return containerFault(pod)
 }
 
-// conditionOf returns a condition of a pod; nil if there is none.
-func conditionOf(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		if pod.Status.Conditions[i].Type == kind {
-			return &pod.Status.Conditions[i]
-		}
-	}
-	return nil
-}
-
 // containerFault returns the fault of the first container that has one. Init containers come first: containers wait for
 // them.
 func containerFault(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text string) {
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			if reason, text := faultOfContainer(&statuses[i]); reason != "" {
-				return reason, text
-			}
+	for status := range ContainerStatuses(pod) {
+		if reason, text := faultOfContainer(status); reason != "" {
+			return reason, text
 		}
 	}
 	return "", ""
@@ -149,7 +116,7 @@ func faultOfContainer(status *corev1.ContainerStatus) (reason leaderworkersetv1.
 	case status.Ready:
 		return "", ""
 	case ended != nil && (waiting == nil || waiting.Reason == crashLoopBackOff):
-		return leaderworkersetv1.UnreadyCrashLoop, fmt.Sprintf("%s, %s", endOf(ended), restarts(status.RestartCount))
+		return leaderworkersetv1.UnreadyCrashLoop, fmt.Sprintf("%s, %s", HowEnded(ended), restarts(status.RestartCount))
 	case waiting == nil || waiting.Reason == crashLoopBackOff:
 		return "", ""
 	case isImagePull(waiting.Reason):
@@ -164,8 +131,8 @@ func lastEnd(status *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	return cmp.Or(status.State.Terminated, status.LastTerminationState.Terminated)
 }
 
-// endOf returns how a container ended: "OOMKilled, exit code 137".
-func endOf(ended *corev1.ContainerStateTerminated) string {
+// HowEnded returns how a container ended: "OOMKilled, exit code 137".
+func HowEnded(ended *corev1.ContainerStateTerminated) string {
 	return fmt.Sprintf("%s, exit code %d", cmp.Or(ended.Reason, "ended"), ended.ExitCode)
 }
 
@@ -205,17 +172,6 @@ func explained(reason, message string) string {
 	return reason + ": " + message
 }
 
-// ForeignGates returns the scheduling gates of a pod that other controllers have to remove.
-func ForeignGates(pod *corev1.Pod) []string {
-	var names []string
-	for _, gate := range pod.Spec.SchedulingGates {
-		if !IsPreviousGroupGate(gate) && !IsRestartGate(gate) {
-			names = append(names, gate.Name)
-		}
-	}
-	return names
-}
-
 // maxKeptMessage bounds the messages of faults that the cache keeps, in bytes. Those of a scheduler and of a registry
 // are a few hundred bytes long.
 const maxKeptMessage = 512
@@ -233,7 +189,7 @@ func FaultConditions(pod *corev1.Pod) []corev1.PodCondition {
 		if disrupted || unscheduled {
 			kept = append(kept, corev1.PodCondition{
 				Type: condition.Type, Status: condition.Status,
-				Reason: condition.Reason, Message: bounded(condition.Message),
+				Reason: condition.Reason, Message: Shortened(condition.Message, maxKeptMessage),
 			})
 		}
 	}
@@ -249,7 +205,7 @@ func FaultStatuses(statuses []corev1.ContainerStatus, ready bool) []corev1.Conta
 		trimmed := corev1.ContainerStatus{Name: status.Name, RestartCount: status.RestartCount, Ready: status.Ready}
 		if !ready && keepsWaiting(status) {
 			trimmed.State.Waiting = &corev1.ContainerStateWaiting{
-				Reason: status.State.Waiting.Reason, Message: bounded(status.State.Waiting.Message),
+				Reason: status.State.Waiting.Reason, Message: Shortened(status.State.Waiting.Message, maxKeptMessage),
 			}
 		}
 		if !ready && hasDied(status) {
@@ -288,10 +244,10 @@ func hasDied(status *corev1.ContainerStatus) bool {
 	return status.State.Terminated != nil && status.State.Terminated.ExitCode != 0
 }
 
-// bounded returns the beginning of a message.
-func bounded(message string) string {
-	if len(message) <= maxKeptMessage {
+// Shortened returns the beginning of a message: at most limit bytes and an ellipsis.
+func Shortened(message string, limit int) string {
+	if len(message) <= limit {
 		return message
 	}
-	return strings.ToValidUTF8(message[:maxKeptMessage], "") + "…"
+	return strings.ToValidUTF8(message[:limit], "") + "…"
 }

@@ -165,7 +165,7 @@ func TestFaults(t *testing.T) {
 			pod.Status.InitContainerStatuses = snapshot.FaultStatuses(pod.Status.InitContainerStatuses, false)
 		}
 		var got []string
-		for _, fault := range m.Faults().List {
+		for _, fault := range m.Faults() {
 			got = append(got, fmt.Sprintf("%s %v %s", fault.Reason, fault.Pods, fault.Text))
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -174,18 +174,28 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestFaultsEqual(t *testing.T) {
+// TestObservations checks that observations are compared by what they say, and which of them say that room is lacking.
+func TestObservations(t *testing.T) {
 	m := groupOf()
-	none := m.Faults()
+	none := m.Observation("")
+	refused := m.Observation("exceeded quota")
 	unschedulable(m.WorkerPods[0], "0/24 nodes are available")
-	one := m.Faults()
-	switch {
-	case none.Equal(one) || !one.Equal(m.Faults()):
-		t.Error("faults aren't compared by what they say")
-	case none.Unschedulable() != "" || one.Unschedulable() != "0/24 nodes are available":
-		t.Errorf("got %q and %q", none.Unschedulable(), one.Unschedulable())
-	case none.Equal(snapshot.Faults{}):
+	one := m.Observation("")
+	if none.Equal(one) || none.Equal(refused) || !one.Equal(m.Observation("")) {
+		t.Error("observations aren't compared by what they say")
+	}
+	if none.Equal(snapshot.Observation{}) {
 		t.Error("an observed group without faults equals one that wasn't observed")
+	}
+	for _, tc := range []struct {
+		observed  *snapshot.Observation
+		lacksRoom bool
+	}{
+		{nil, false}, {&none, false}, {&one, true}, {&refused, true},
+	} {
+		if group := (snapshot.Group{Leader: m.Leader, Observed: tc.observed}); group.LacksRoom() != tc.lacksRoom {
+			t.Errorf("%+v: lacks room is %t, want %t", tc.observed, group.LacksRoom(), tc.lacksRoom)
+		}
 	}
 }
 

@@ -44,13 +44,8 @@ type GroupMembers struct {
 	// Revisions are the ControllerRevisions that carry the set's label, whoever owns them.
 	Revisions []*appsv1.ControllerRevision
 
-	// Refusal is the latest refusal of a worker pod. Zero if no worker is missing.
-	Refusal Refusal
-
-	// InTheWay is a pod of another owner that has the name of the lowest missing worker; nil if there is none, or if the
-	// pass hasn't looked for it, as LookedForPod says.
-	InTheWay     *metav1.PartialObjectMetadata
-	LookedForPod bool
+	// MissingPods is what is known of missing workers.
+	MissingPods
 
 	// Node is the metadata of the leader's node, if the leader is scheduled and asks for exclusive placement, else nil.
 	Node *metav1.PartialObjectMetadata
@@ -62,6 +57,14 @@ func (m *GroupMembers) Belongs() bool {
 	return m.LWS != nil && m.Leaders != nil && m.Leader != nil &&
 		metav1.IsControlledBy(m.Leaders, m.LWS) && metav1.IsControlledBy(m.Leader, m.Leaders)
 }
+
+// HasLiveSet reports whether the leader pod is part of a LeaderWorkerSet that isn't being deleted.
+func (m *GroupMembers) HasLiveSet() bool {
+	return m.Belongs() && m.LWS.DeletionTimestamp == nil && m.Leaders.DeletionTimestamp == nil
+}
+
+// IsLeftAlone reports whether the operator leaves the group as it is, because it can't run the LeaderWorkerSet.
+func (m *GroupMembers) IsLeftAlone() bool { return m.LWS != nil && len(m.LWS.Spec.Unsupported()) > 0 }
 
 // OwnWorkers returns the worker StatefulSet if the leader pod controls it, else nil.
 func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {
@@ -133,24 +136,12 @@ func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	return members
 }
 
-// Count counts the workers of the present incarnation.
-func (m *GroupMembers) Count() WorkerCount {
-	if m.Leader == nil {
-		return WorkerCount{}
-	}
-	count := WorkerCount{Leader: m.Leader.UID}
-	for worker, pod := range m.Members() {
-		if worker > 0 && pod.DeletionTimestamp == nil && PodReady(pod) {
-			count.Ready++
-		}
-	}
-	return count
-}
-
-// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first.
+// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first. There
+// are none of a group that is deleted, or that isn't the operator's to complete.
 func (m *GroupMembers) MissingWorkers() []int32 {
 	workers := m.OwnWorkers()
-	if workers == nil || workers.DeletionTimestamp != nil || m.Leader.DeletionTimestamp != nil {
+	if workers == nil || workers.DeletionTimestamp != nil || m.Leader.DeletionTimestamp != nil ||
+		!m.HasLiveSet() || m.IsLeftAlone() {
 		return nil
 	}
 	members := m.Members()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -25,6 +26,17 @@ type Refusal struct {
 
 	// Message is what the API server said.
 	Message string
+}
+
+// MissingPods is what a pass observes of the pods that a StatefulSet lacks. Zero if it lacks none.
+type MissingPods struct {
+	// Refusal is the latest refusal of a pod.
+	Refusal Refusal
+
+	// InTheWay is a pod of another owner that has the name of the lowest missing pod; nil if there is none, or if the
+	// pass hasn't looked for it, as LookedForPod says.
+	InTheWay     *metav1.PartialObjectMetadata
+	LookedForPod bool
 }
 
 // LatestRefusal returns the latest of the events FailedCreate about a StatefulSet.

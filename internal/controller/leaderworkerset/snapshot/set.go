@@ -13,7 +13,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -45,13 +44,8 @@ type Set struct {
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
 
-	// Refusal is the latest refusal of a leader pod. Zero if no leader is missing.
-	Refusal Refusal
-
-	// InTheWay is a pod of another owner that has the name of the lowest missing leader; nil if there is none, or if the
-	// pass hasn't looked for it, as LookedForPod says.
-	InTheWay     *metav1.PartialObjectMetadata
-	LookedForPod bool
+	// MissingPods is what is known of missing leaders.
+	MissingPods
 }
 
 // MissingLeaders returns the indices of the groups without a leader pod, lowest first.
@@ -107,31 +101,12 @@ type Group struct {
 	// Workers is the group's worker StatefulSet, which Leader owns. Nil if there is none, or if an earlier leader owns it.
 	Workers *appsv1.StatefulSet
 
-	// Counted is what the last pass over the group counted; nil if none has observed this leader. It is ahead of the
-	// status of Workers, which the StatefulSet controller writes some time after its pods have changed.
-	Counted *WorkerCount
+	// Observed is what the last pass over the group observed; nil if none has observed this leader. Its count of ready
+	// workers is ahead of the status of Workers, which the StatefulSet controller writes after its pods have changed.
+	Observed *Observation
 
 	// Uninjected is a pod of the group that was created without the webhook; nil if there is none.
 	Uninjected *corev1.Pod
-}
-
-// WorkerCount is what a pass over a group counted of the workers of one leader.
-type WorkerCount struct {
-	// Leader is the UID of the leader pod.
-	Leader types.UID
-
-	// Ready is how many workers are ready, 0 to size-1.
-	Ready int32
-}
-
-// SetCounts hands the counts of passes over groups, by index, to the groups whose leader they are of.
-func (s *Set) SetCounts(counts map[int32]WorkerCount) {
-	for i := range s.Groups {
-		group := &s.Groups[i]
-		if count, ok := counts[group.Index]; ok && count.Leader == group.Leader.UID {
-			group.Counted = &count
-		}
-	}
 }
 
 // NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone
@@ -206,12 +181,12 @@ func (g Group) Ready() bool {
 		g.ReadyWorkers() == wanted)
 }
 
-// ReadyWorkers returns how many workers are ready. Until a pass over the group has counted them, the status of their
-// StatefulSet says so.
+// ReadyWorkers returns how many workers are ready. Until a pass has observed the group, the status of their StatefulSet
+// says so.
 func (g Group) ReadyWorkers() int32 {
 	switch {
-	case g.Counted != nil:
-		return g.Counted.Ready
+	case g.Observed != nil:
+		return g.Observed.ReadyWorkers
 	case g.Workers == nil || g.Workers.Status.ObservedGeneration < g.Workers.Generation:
 		return 0
 	default:
@@ -219,52 +194,15 @@ func (g Group) ReadyWorkers() int32 {
 	}
 }
 
-// LacksRoom reports whether no node can take the leader.
-func (g Group) LacksRoom() bool { return !g.Terminating() && Unschedulable(g.Leader) != "" }
-
-// LeaderSize returns the number of pods in the group of a leader, from the leader's annotation; 1 if that can't be
-// read.
-func LeaderSize(leader *corev1.Pod) int32 {
-	if size, ok := identity.ParseIndex(leader.Annotations[leaderworkersetv1.SizeAnnotationKey]); ok && size > 0 {
-		return size
+// RefusedWorkers returns what the API server said of missing workers; empty if it refuses none.
+func (g Group) RefusedWorkers() string {
+	if g.Observed == nil {
+		return ""
 	}
-	return 1
+	return g.Observed.RefusedWorkers
 }
 
-// Unschedulable returns the scheduler's message if no node can take the pod. It is empty if one can, or if the
-// scheduler hasn't tried yet.
-func Unschedulable(pod *corev1.Pod) string {
-	for i := range pod.Status.Conditions {
-		if condition := &pod.Status.Conditions[i]; IsUnschedulable(condition) {
-			return condition.Message
-		}
-	}
-	return ""
-}
-
-// IsUnschedulable reports whether a pod's condition says that no node can take it.
-func IsUnschedulable(condition *corev1.PodCondition) bool {
-	return condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse &&
-		condition.Reason == corev1.PodReasonUnschedulable
-}
-
-// WaitsForPreviousGroup reports whether the leader is gated until the pods of its group's previous incarnation are
-// deleted.
-func WaitsForPreviousGroup(leader *corev1.Pod) bool {
-	return slices.ContainsFunc(leader.Spec.SchedulingGates, IsPreviousGroupGate)
-}
-
-// IsPreviousGroupGate reports whether the scheduling gate is the operator's.
-func IsPreviousGroupGate(gate corev1.PodSchedulingGate) bool {
-	return gate.Name == leaderworkersetv1.PreviousGroupSchedulingGate
-}
-
-// PodReady reports whether the pod's Ready condition is True.
-func PodReady(pod *corev1.Pod) bool {
-	for i := range pod.Status.Conditions {
-		if condition := &pod.Status.Conditions[i]; condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
-		}
-	}
-	return false
+// LacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
+func (g Group) LacksRoom() bool {
+	return !g.Terminating() && (isUnschedulable(ConditionOf(g.Leader, corev1.PodScheduled)) || g.Observed.lacksRoom())
 }

@@ -73,11 +73,11 @@ func TestGroupReady(t *testing.T) {
 			g.Workers.Status.ObservedGeneration = 1
 		}, false},
 		{"a pass counted fewer workers than the status", func(g *snapshot.Group) {
-			g.Counted = &snapshot.WorkerCount{Ready: 1}
+			g.Observed = &snapshot.Observation{ReadyWorkers: 1}
 		}, false},
 		{"a pass counted all workers before the status", func(g *snapshot.Group) {
 			g.Workers.Status.ReadyReplicas = 0
-			g.Counted = &snapshot.WorkerCount{Ready: 2}
+			g.Observed = &snapshot.Observation{ReadyWorkers: 2}
 		}, true},
 		{
 			"a group of 1 needs no workers",
@@ -103,12 +103,14 @@ func TestGroupReady(t *testing.T) {
 	}
 }
 
-// TestSetCounts checks that a count of a leader that was replaced since isn't used.
-func TestSetCounts(t *testing.T) {
+// TestAddObservations checks that the observation of a leader that was replaced since isn't used.
+func TestAddObservations(t *testing.T) {
 	present, replaced := readyGroup(), readyGroup()
 	present.Leader.UID, replaced.Index, replaced.Leader.UID = "1", 1, "3"
 	set := snapshot.Set{Groups: []snapshot.Group{present, replaced}}
-	set.SetCounts(map[int32]snapshot.WorkerCount{0: {Leader: "1", Ready: 1}, 1: {Leader: "2", Ready: 1}})
+	set.AddObservations(map[int32]snapshot.Observation{
+		0: {Leader: "1", ReadyWorkers: 1}, 1: {Leader: "2", ReadyWorkers: 1},
+	})
 	for index, want := range []int32{1, 2} {
 		if got := set.Groups[index].ReadyWorkers(); got != want {
 			t.Errorf("group %d has %d ready workers, want %d", index, got, want)

@@ -10,6 +10,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
 // degradedMessage names the groups that have no restarts left, the last error of the first of them, and what to do. It
@@ -28,6 +29,6 @@ func degradedMessage(in Input) string {
 	return fmt.Sprintf("%s: no restarts left after %d; last error: %s. To try again, delete pod %s, "+
 		"annotate it with %s=true, or raise maxGroupRestarts",
 		strings.ToUpper(groups[:1])+groups[1:], in.Crashes[first].Restarts,
-		shortened(in.Crashes[first].Exhausted, maxMessage/2),
+		snapshot.Shortened(in.Crashes[first].Exhausted, maxMessage/2),
 		identity.Leader(in.Set.LWS.Name, first), leaderworkersetv1.RecoverAnnotationKey)
 }

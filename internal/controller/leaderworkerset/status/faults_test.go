@@ -13,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
@@ -24,6 +23,11 @@ import (
 // fault returns a fault of pods, whose names are separated by blanks.
 func fault(reason leaderworkersetv1.UnreadyReason, pods, text string) snapshot.Fault {
 	return snapshot.Fault{Reason: reason, Pods: strings.Fields(pods), Text: text}
+}
+
+// observed is what a pass over a group with faults observes.
+func observed(faults ...snapshot.Fault) *snapshot.Observation {
+	return &snapshot.Observation{Faults: faults}
 }
 
 const (
@@ -72,7 +76,7 @@ func TestUnreadyGroupsSayWhy(t *testing.T) {
 		},
 	} {
 		in := newInput(1, "w")
-		in.Faults = map[int32]snapshot.Faults{0: {List: tc.faults}}
+		in.Set.Groups[0].Observed = observed(tc.faults...)
 		next, _ := status.Next(in)
 		if got := next.UnreadyGroups[0]; got.Reason != tc.reason || got.Message != tc.message {
 			t.Errorf("%s: got %s, %q, want %s, %q", tc.name, got.Reason, got.Message, tc.reason, tc.message)
@@ -84,10 +88,8 @@ func TestUnreadyGroupsSayWhy(t *testing.T) {
 // the group's previous incarnation comes before the gates of others.
 func TestFaultsOfReadyGroups(t *testing.T) {
 	in := newInput(2, "nw")
-	in.Faults = map[int32]snapshot.Faults{
-		0: {List: []snapshot.Fault{fault(leaderworkersetv1.UnreadyCrashLoop, "llama-0", killed)}},
-		1: {List: []snapshot.Fault{fault(leaderworkersetv1.UnreadyGated, "llama-1", kueueGate)}},
-	}
+	in.Set.Groups[0].Observed = observed(fault(leaderworkersetv1.UnreadyCrashLoop, "llama-0", killed))
+	in.Set.Groups[1].Observed = observed(fault(leaderworkersetv1.UnreadyGated, "llama-1", kueueGate))
 	in.Set.Groups[1].Leader.Spec.SchedulingGates = []corev1.PodSchedulingGate{
 		{Name: leaderworkersetv1.PreviousGroupSchedulingGate}, {Name: "kueue.x-k8s.io/admission"},
 	}
@@ -100,24 +102,17 @@ func TestFaultsOfReadyGroups(t *testing.T) {
 // TestFaultsOutliveTheProcess starts an operator that hasn't observed the groups yet: the status stays as it is.
 func TestFaultsOutliveTheProcess(t *testing.T) {
 	in := newInput(2, "ww")
-	for i := range in.Set.Groups {
-		in.Set.Groups[i].Leader.UID = types.UID(fmt.Sprint("leader-", i))
-	}
-	faults := map[int32]snapshot.Faults{
-		0: {Leader: "leader-0", List: []snapshot.Fault{fault(leaderworkersetv1.UnreadyCrashLoop, "llama-0", killed)}},
-		1: {Leader: "leader-1"},
-	}
-	in.Faults = faults
+	in.Set.Groups[0].Observed = observed(fault(leaderworkersetv1.UnreadyCrashLoop, "llama-0", killed))
+	in.Set.Groups[1].Observed = observed()
 	writeEarlier(in)
-	in.Faults = nil
+	in.Set.Groups[0].Observed, in.Set.Groups[1].Observed = nil, nil
 	next, _ := status.Next(in)
 	for i, want := range in.Set.LWS.Status.UnreadyGroups {
 		if got := next.UnreadyGroups[i]; got != want {
 			t.Errorf("before a pass over the group: got %+v, want %+v", got, want)
 		}
 	}
-	faults[0] = snapshot.Faults{Leader: "leader-0"}
-	in.Faults = faults
+	in.Set.Groups[0].Observed = observed()
 	next, _ = status.Next(in)
 	if got := next.UnreadyGroups[0].Reason; got != leaderworkersetv1.UnreadyLeader {
 		t.Errorf("after a pass that observed no fault: got %s, want %s", got, leaderworkersetv1.UnreadyLeader)
@@ -132,7 +127,7 @@ func TestFaultMessagesAreBounded(t *testing.T) {
 		name := strings.Repeat("l", 50) + fmt.Sprintf("-0-%d", worker)
 		faults = append(faults, fault(leaderworkersetv1.UnreadyCrashLoop, name, strings.Repeat("ü", 600)))
 	}
-	in.Faults = map[int32]snapshot.Faults{0: {List: faults}}
+	in.Set.Groups[0].Observed = observed(faults...)
 	next, _ := status.Next(in)
 	message := next.UnreadyGroups[0].Message
 	if utf8.RuneCountInString(message) > 1024 || !utf8.ValidString(message) {

@@ -18,7 +18,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
-	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
@@ -42,9 +41,7 @@ func TestGoldenStatuses(t *testing.T) {
 		"rolling":  objectOf(t, rolling(), 7),
 		"canary":   objectOf(t, canary(), 7),
 		"bad-image": objectOf(t, rolling(func(in *status.Input) {
-			in.Faults = map[int32]snapshot.Faults{2: {List: []snapshot.Fault{
-				fault(leaderworkersetv1.UnreadyImagePull, "llama-2 llama-2-1", notFound),
-			}}}
+			in.Set.Groups[2].Observed = observed(fault(leaderworkersetv1.UnreadyImagePull, "llama-2 llama-2-1", notFound))
 		}), 7),
 		"degraded": objectOf(t, with(newInput(3, "nnw"), func(in *status.Input) {
 			in.Crashes = map[int32]restart.Crash{2: {Restarts: 3, Exhausted: "a container restarted in pod llama-2-1"}}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -41,33 +40,12 @@ type Input struct {
 	// Crashes are the groups that crashed, by index.
 	Crashes map[int32]restart.Crash
 
-	// Faults are what keeps pods of the groups from being ready, by index, as passes over the groups observed it.
-	Faults map[int32]snapshot.Faults
-
 	// Unrecorded says that a group is ready of which the record says nothing yet. Available has to wait for that.
 	Unrecorded bool
 
 	// Now is the time of conditions that change.
 	Now metav1.Time
 }
-
-// Obstacle is something that the API server refused, or that is in the way of a write.
-type Obstacle struct {
-	// Group is the group's index, or WholeSet.
-	Group int32
-
-	// Reason is the reason of the event and condition that report it: FailedCreate or FailedUpdate.
-	Reason string
-
-	// Message is what the API server said, or why the write couldn't be made.
-	Message string
-
-	// Refusal says that the API server refuses pods. The same cause for several pods is reported once.
-	Refusal bool
-}
-
-// WholeSet stands in the place of a group's index for an obstacle of the whole set.
-const WholeSet int32 = -1
 
 // actionReconcile is the action of events that report a state, not a single write.
 const actionReconcile = "Reconcile"
@@ -279,9 +257,6 @@ func condition(kind string, holds bool, whenTrue, whenFalse, message string) met
 	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: whenFalse, Message: message}
 }
 
-// maxObstacles bounds how many obstacles the condition's message quotes.
-const maxObstacles = 3
-
 // setWhile sets a condition while there is a message, and removes it after, as Deployments do with ReplicaFailure.
 func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message string) {
 	if message == "" {
@@ -296,39 +271,6 @@ func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message st
 		ObservedGeneration: in.Set.LWS.Generation,
 		LastTransitionTime: in.Now,
 	})
-}
-
-// replicaFailure reports what can't be written; empty if everything can.
-func replicaFailure(obstacles []Obstacle) (reason, message string) {
-	obstacles = causes(obstacles)
-	if len(obstacles) == 0 {
-		return "", ""
-	}
-	return obstacles[0].Reason, obstacleMessage(obstacles)
-}
-
-// maxMessage bounds what the condition's message quotes, in bytes. With the text around it, it fits into the 1024 bytes
-// that the note of an event may have.
-const maxMessage = 900
-
-func obstacleMessage(obstacles []Obstacle) string {
-	var messages []string
-	shown := obstacles[:min(len(obstacles), maxObstacles)]
-	for _, obstacle := range shown {
-		messages = append(messages, shortened(obstacle.Message, maxMessage/len(shown)))
-	}
-	if more := len(obstacles) - maxObstacles; more > 0 {
-		messages = append(messages, fmt.Sprintf("and %d more groups", more))
-	}
-	return strings.Join(messages, "; ")
-}
-
-// shortened returns the beginning of a message: at most limit bytes and an ellipsis.
-func shortened(message string, limit int) string {
-	if len(message) <= limit {
-		return message
-	}
-	return strings.ToValidUTF8(message[:limit], "") + "…"
 }
 
 // events returns an event for each condition that has just become True, for a partition that a rollout has come down

@@ -34,7 +34,7 @@ func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
 			continue
 		}
 		entry := leaderworkersetv1.UnreadyGroup{
-			Index: index, Reason: reason, Message: shortened(message, maxUnreadyMessage),
+			Index: index, Reason: reason, Message: snapshot.Shortened(message, maxUnreadyMessage),
 			Since: in.Now, Restarts: in.Crashes[index].Restarts,
 		}
 		if before.Reason == reason {
@@ -81,7 +81,7 @@ func why(
 		return leaderworkersetv1.UnreadyPreviousGroup,
 			"the leader pod waits for the pods of the group's previous incarnation to be gone"
 	}
-	if reason, message := faulty(in, group, before); reason != "" {
+	if reason, message := faulty(group, before); reason != "" {
 		return reason, message
 	}
 	if !snapshot.PodReady(group.Leader) {
@@ -95,15 +95,15 @@ func why(
 // faulty returns what keeps pods of a group from being ready: the reason of the first fault, and the texts of all. An
 // operator that has just started hasn't observed the group yet: then the status stays as it is.
 func faulty(
-	in Input, group snapshot.Group, before leaderworkersetv1.UnreadyGroup,
+	group snapshot.Group, before leaderworkersetv1.UnreadyGroup,
 ) (reason leaderworkersetv1.UnreadyReason, message string) {
-	switch faults := in.Faults[group.Index]; {
-	case faults.Leader != group.Leader.UID && snapshot.IsFault(before.Reason):
+	switch observed := group.Observed; {
+	case observed == nil && snapshot.IsFault(before.Reason):
 		return before.Reason, before.Message
-	case faults.Leader != group.Leader.UID || len(faults.List) == 0:
+	case observed == nil || len(observed.Faults) == 0:
 		return "", ""
 	default:
-		return faults.List[0].Reason, faultMessage(faults.List)
+		return observed.Faults[0].Reason, faultMessage(observed.Faults)
 	}
 }
 

@@ -1,0 +1,66 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package snapshot
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+)
+
+// Observation is what a pass over a group observed of the incarnation of one leader. Passes over the set read it: they
+// don't look at workers.
+type Observation struct {
+	// Leader is the UID of the leader pod; empty if there was none.
+	Leader types.UID
+
+	// ReadyWorkers is how many workers are ready, 0 to size-1.
+	ReadyWorkers int32
+
+	// Faults are what keeps pods from being ready, in the order of faultOrder. None of a terminating leader.
+	Faults []Fault
+
+	// RefusedWorkers is what the API server said of missing workers; empty if it refuses none.
+	RefusedWorkers string
+}
+
+// Observation returns what a pass over the group observes. refusedWorkers is what the API server said of missing
+// workers; empty if it refuses none.
+func (m *GroupMembers) Observation(refusedWorkers string) Observation {
+	if m.Leader == nil {
+		return Observation{}
+	}
+	observed := Observation{Leader: m.Leader.UID, Faults: m.Faults(), RefusedWorkers: refusedWorkers}
+	for worker, pod := range m.Members() {
+		if worker > 0 && pod.DeletionTimestamp == nil && PodReady(pod) {
+			observed.ReadyWorkers++
+		}
+	}
+	return observed
+}
+
+// Equal reports whether two passes observed the same.
+func (o Observation) Equal(other Observation) bool {
+	return o.Leader == other.Leader && o.ReadyWorkers == other.ReadyWorkers &&
+		o.RefusedWorkers == other.RefusedWorkers && slices.EqualFunc(o.Faults, other.Faults, Fault.equal)
+}
+
+// lacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
+func (o *Observation) lacksRoom() bool {
+	isUnschedulable := func(fault Fault) bool { return fault.Reason == leaderworkersetv1.UnreadyUnschedulable }
+	return o != nil && (o.RefusedWorkers != "" || slices.ContainsFunc(o.Faults, isUnschedulable))
+}
+
+// AddObservations gives each group the observation of its present leader, if there is one. observations are those of
+// the last passes over the groups, by index.
+func (s *Set) AddObservations(observations map[int32]Observation) {
+	for i := range s.Groups {
+		group := &s.Groups[i]
+		if observed, ok := observations[group.Index]; ok && observed.Leader == group.Leader.UID {
+			group.Observed = &observed
+		}
+	}
+}
