@@ -10,13 +10,13 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// maxUnavailableGate is the feature gate that lets the StatefulSet controller delete several pods at a time. It is on by
-// default from Kubernetes 1.37 on.
+// maxUnavailableGate is the feature gate that lets the StatefulSet controller delete several pods at a time. It is on
+// by default from Kubernetes 1.37 on.
 const maxUnavailableGate = "MaxUnavailableStatefulSet"
 
-// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller deletes several pods at a time, or
-// in one where it doesn't, whichever the other tests lack. That controller knows leaders, but no groups. The rollouts
-// use the budget in full and never exceed it.
+// TestLocalRolloutFeatureGate runs rollouts in a cluster whose StatefulSet controller deletes several pods at a time,
+// or in one where it doesn't, whichever the other tests lack. That controller knows leaders, but no groups. The
+// rollouts use the budget in full and never exceed it.
 func TestLocalRolloutFeatureGate(t *testing.T) {
 	enabled, err := cluster.FeatureEnabled(t.Context(), suite.cluster.RESTConfig(), maxUnavailableGate)
 	if err != nil {

@@ -450,8 +450,8 @@ type LeaderWorkerSetStatus struct {
 	// ReplicaFailure: the API server refuses a child object or a pod, or a pod was created without the operator's webhook.
 	//
 	// Two conditions are for tools that follow the convention of kstatus. They exist only while they are True, and never
-	// both. Stalled: the set needs help. It is Degraded, or has had a ReplicaFailure for 5 minutes. Reconciling: the set is
-	// Progressing, and not Stalled.
+	// both. Stalled: the set needs help. It is Degraded, or has had a ReplicaFailure for 5 minutes. Reconciling: the set
+	// is Progressing, and not Stalled.
 	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Conditions",xDescriptors={"urn:alm:descriptor:io.kubernetes.conditions"}
 	// +optional

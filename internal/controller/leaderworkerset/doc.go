@@ -14,8 +14,8 @@
 //
 // The group reconciler makes one pass for each group, at a cost of O(size). It writes the worker StatefulSet and the
 // group's own Service, and keeps the workers' volume claims in order. It counts the ready workers. While the leader
-// terminates, it deletes all workers in one batch. No event of a single pod costs O(groups): events that concern the set
-// wait for a batch.
+// terminates, it deletes all workers in one batch. No event of a single pod costs O(groups): events that concern the
+// set wait for a batch.
 //
 // These hold after every step:
 //
