@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -83,6 +84,8 @@ func next(m *snapshot.GroupMembers) Verdict {
 		leaderIsTerminating,
 		setIsDeleted,
 		setIsUnsupported,
+		previousWorkersOutlive,
+		workersAreUnseen,
 		leaderIsUninjected,
 		leaderHasWaited,
 	} {
@@ -103,11 +106,9 @@ func next(m *snapshot.GroupMembers) Verdict {
 // nextOfPods decides what the pods of a group need whose template is known.
 func nextOfPods(m *snapshot.GroupMembers, template *revision.Template) Verdict {
 	for _, check := range []func(*snapshot.GroupMembers, *revision.Template) *Verdict{
-		previousWorkersOutlive,
 		orphansRemain,
 		groupHasNoWorkers,
 		workersExist,
-		workersAreUnseen,
 		previousWorkersRemain,
 		leaderIsGated,
 		leaderHasToBeReady,
@@ -133,6 +134,9 @@ func wait(reason string) *Verdict { return &Verdict{Action: Wait, Reason: reason
 func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
 	if m.Leader != nil {
 		return nil
+	}
+	if writes := stopOutlived(m); len(writes) > 0 {
+		return &Verdict{Action: StopWorkers, Reason: "the workers outlived their leader", Writes: writes}
 	}
 	return wait("there is no leader pod")
 }
@@ -167,12 +171,72 @@ func runningWorkers(m *snapshot.GroupMembers) []write.Object {
 	var pods []write.Object
 	for _, pod := range m.WorkerPods {
 		owner := metav1.GetControllerOf(pod)
-		ofGroup := owner != nil && owner.Kind == "StatefulSet" && owner.Name == m.Leader.Name
+		ofGroup := owner != nil && owner.Kind == "StatefulSet" && owner.Name == leaderName(m, pod)
 		if ofGroup && pod.DeletionTimestamp == nil {
 			pods = append(pods, pod)
 		}
 	}
 	return pods
+}
+
+// leaderName returns the name of the group's leader, which may be missing. The pod is one of the group.
+func leaderName(m *snapshot.GroupMembers, pod *corev1.Pod) string {
+	if m.Leader != nil {
+		return m.Leader.Name
+	}
+	return identity.Leader(pod.Labels[leaderworkersetv1.SetNameLabelKey], m.Index)
+}
+
+// stopOutlived stops the workers of a leader that is deleted. A leader without a node, or one that has failed, has no
+// grace period: no pass sees it terminate. The cache doesn't show a leader without its labels either, so the deletions
+// ask whether the owner still exists.
+func stopOutlived(m *snapshot.GroupMembers) []write.Write {
+	if m.Workers == nil {
+		return stopUnowned(m)
+	}
+	leader := metav1.GetControllerOf(m.Workers)
+	if leader == nil || leader.Kind != "Pod" || leader.Name != m.Workers.Name {
+		return nil
+	}
+	if deleted := undeleted(m, m.Workers); len(deleted) > 0 {
+		return []write.Write{{Delete: deleted, OwnerMustBeGone: leader}}
+	}
+	return nil
+}
+
+// stopUnowned stops the worker pods of a StatefulSet that is deleted. The garbage collector may have deleted it before
+// the operator looked.
+func stopUnowned(m *snapshot.GroupMembers) []write.Write {
+	var owner *metav1.OwnerReference
+	var deleted []write.Object
+	for _, pod := range runningWorkers(m) {
+		controller := metav1.GetControllerOf(pod)
+		if owner == nil {
+			owner = controller
+		}
+		if controller.UID == owner.UID {
+			deleted = append(deleted, pod)
+		}
+	}
+	if owner == nil {
+		return nil
+	}
+	return []write.Write{{Delete: deleted, OwnerMustBeGone: owner}}
+}
+
+// undeleted returns a worker StatefulSet and its pods without those that are marked for deletion. The StatefulSet is
+// the first: its controller creates no other pods then.
+func undeleted(m *snapshot.GroupMembers, workers *appsv1.StatefulSet) []write.Object {
+	var objects []write.Object
+	if workers.DeletionTimestamp == nil {
+		objects = append(objects, workers)
+	}
+	for _, pod := range m.WorkerPods {
+		if metav1.IsControlledBy(pod, workers) && pod.DeletionTimestamp == nil {
+			objects = append(objects, pod)
+		}
+	}
+	return objects
 }
 
 // setIsDeleted creates nothing for a pod that is nobody's leader, or soon won't be.
@@ -190,6 +254,41 @@ func setIsUnsupported(m *snapshot.GroupMembers) *Verdict {
 		return nil
 	}
 	return wait(unsupported.ToAggregate().Error())
+}
+
+// previousWorkersOutlive deletes the StatefulSet of a leader that was deleted without it, and its pods.
+func previousWorkersOutlive(m *snapshot.GroupMembers) *Verdict {
+	if m.Workers == nil || (!belongsToEarlierLeader(m.Workers, m) && !wasOrphaned(m)) {
+		return nil
+	}
+	deleted := undeleted(m, m.Workers)
+	if len(deleted) == 0 {
+		return nil
+	}
+	return &Verdict{
+		Action: StopWorkers, Reason: "the previous workers outlived their leader",
+		Writes: []write.Write{{Delete: deleted}},
+	}
+}
+
+// workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted
+// just before, whose pods nobody has deleted yet: then the first write changes nothing, and the second deletes the pods.
+func workersAreUnseen(m *snapshot.GroupMembers) *Verdict {
+	uid := m.UnseenWorkers()
+	if uid == "" {
+		return nil
+	}
+	unseen := &metav1.PartialObjectMetadata{
+		ObjectMeta: metav1.ObjectMeta{Name: m.Leader.Name, Namespace: m.Leader.Namespace, UID: uid},
+	}
+	unseen.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+	relabeled := unseen.DeepCopy()
+	relabeled.Labels = selectingLabels(m)
+	return &Verdict{
+		Action: RelabelWorkers, Reason: "worker pods are there, and their StatefulSet isn't seen",
+		Writes: append([]write.Write{{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}},
+			stopUnowned(m)...),
+	}
 }
 
 // leaderIsUninjected creates nothing for a leader that was created without the webhook: the group is restarted.
@@ -263,20 +362,6 @@ func withService(m *snapshot.GroupMembers, template *revision.Template, verdict 
 	return verdict
 }
 
-// previousWorkersOutlive deletes the StatefulSet of a leader that was deleted without it.
-func previousWorkersOutlive(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
-	if m.Workers == nil || m.Workers.DeletionTimestamp != nil {
-		return nil
-	}
-	if !belongsToEarlierLeader(m.Workers, m) && !wasOrphaned(m) {
-		return nil
-	}
-	return &Verdict{
-		Action: StopWorkers, Reason: "the previous workers outlived their leader",
-		Writes: []write.Write{{Delete: []write.Object{m.Workers}}},
-	}
-}
-
 // orphansRemain deletes pods whose StatefulSet was deleted without them. Nobody else would, and the group couldn't be
 // created again.
 func orphansRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
@@ -317,25 +402,6 @@ func workersExist(m *snapshot.GroupMembers, template *revision.Template) *Verdic
 		verdict.Writes = []write.Write{{Patch: &write.Patch{From: m.Workers, To: updated}, If: precondition}}
 	}
 	return verdict
-}
-
-// workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted
-// just before, whose pods the garbage collector has yet to delete: then the write changes nothing.
-func workersAreUnseen(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
-	uid := m.UnseenWorkers()
-	if uid == "" {
-		return nil
-	}
-	unseen := &metav1.PartialObjectMetadata{
-		ObjectMeta: metav1.ObjectMeta{Name: m.Leader.Name, Namespace: m.Leader.Namespace, UID: uid},
-	}
-	unseen.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
-	relabeled := unseen.DeepCopy()
-	relabeled.Labels = selectingLabels(m)
-	return &Verdict{
-		Action: RelabelWorkers, Reason: "worker pods are there, and their StatefulSet isn't seen",
-		Writes: []write.Write{{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}},
-	}
 }
 
 // previousWorkersRemain delays the next workers while pods of their names exist: the StatefulSet controller could only
