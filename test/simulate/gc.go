@@ -15,9 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// garbageCollector deletes objects whose owners are all deleted, and completes foreground and orphan deletions. It skips
-// objects that it knows to terminate. Without a limit, it does each task at once. With a limit, it reads the object
-// first, and other actors act until its next request: it then repeats the deletion of an object that terminates by now.
+// garbageCollector deletes objects whose owners are all deleted, and completes foreground and orphan deletions.
+// It skips objects that it knows to terminate. Without a limit, it does each task at once. With a limit, it reads the
+// object first, and other actors act until its next request: it then repeats the deletion of an object that terminates
+// by now.
 type garbageCollector struct {
 	world *World
 	limit *requestLimit // nil for none

@@ -25,12 +25,12 @@ func newRequestLimit(world *World) *requestLimit {
 // refill adds the requests of the time since the last call. In a random world, other objects of the cluster may have
 // used up all of them.
 func (l *requestLimit) refill() {
-	count := l.world.clock.Since(l.since) / requestInterval
-	if count == 0 {
+	elapsed := l.world.clock.Since(l.since).Truncate(requestInterval)
+	if elapsed == 0 {
 		return
 	}
-	l.since = l.since.Add(count * requestInterval)
-	l.left = int(min(time.Duration(l.left)+count, requestBurst))
+	l.since = l.since.Add(elapsed)
+	l.left = min(l.left+int(elapsed/requestInterval), requestBurst)
 	if l.world.chance(foreignRequests) {
 		l.left = 0
 	}

@@ -272,7 +272,7 @@ func previousWorkersOutlive(m *snapshot.GroupMembers) *Verdict {
 }
 
 // workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted
-// just before, whose pods nobody has deleted yet: then the first write changes nothing, and the second deletes the pods.
+// just before, whose pods nobody has deleted yet. Then the first write changes nothing, and the second deletes them.
 func workersAreUnseen(m *snapshot.GroupMembers) *Verdict {
 	uid := m.UnseenWorkers()
 	if uid == "" {
