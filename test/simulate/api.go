@@ -302,10 +302,13 @@ func (a *API) delete(
 		return apierrors.NewConflict(resource(kind), key.Name, errors.New("the UID is that of another object"))
 	}
 	updated := deepCopy(current)
-	updated.SetFinalizers(finalizersFor(policy, current.GetFinalizers()))
 	if grace == nil {
 		grace = ptr.To(graceOf(current))
 	}
+	if pending := ptr.Deref(current.GetDeletionGracePeriodSeconds(), 0); pending > 0 && *grace >= pending {
+		return nil // The deletion is repeated while the pod has its grace period.
+	}
+	updated.SetFinalizers(finalizersFor(policy, current.GetFinalizers()))
 	if known := updated.GetDeletionGracePeriodSeconds(); known == nil || *grace < *known {
 		updated.SetDeletionTimestamp(ptr.To(metav1.NewTime(a.clock.Now().Add(seconds(*grace)))))
 		updated.SetDeletionGracePeriodSeconds(grace)

@@ -20,11 +20,13 @@
 //	nodes.go        lost nodes, and the eviction of their pods
 //	accidents.go    other accidents of pods
 //	gc.go           the garbage collector
+//	limit.go        how many requests it may make
 //	cache.go        the operator's late cache
 //	client.go       the operator's writes
 //	operator.go     one run of the operator, from start to restart
 //	queue.go        its work queues, by the world's clock
 //	invariants.go   what has to hold after every change
+//	teardown.go     how soon the pods of a group are marked for deletion
 //	incarnations.go which groups have to be restarted, and which must not
 //	rest.go         what has to hold at rest
 //	naive.go        simple readers of objects, for the checks

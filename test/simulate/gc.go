@@ -4,8 +4,11 @@
 package simulate
 
 import (
+	"maps"
 	"slices"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -13,14 +16,52 @@ import (
 )
 
 // garbageCollector deletes objects whose owners are all deleted, and completes foreground and orphan deletions.
+// It skips objects that it knows to terminate. Without a limit, it does each task at once. With a limit, it reads the
+// object first, and other actors act until its next request: it then repeats the deletion of an object that terminates
+// by now.
 type garbageCollector struct {
 	world *World
+	limit *requestLimit // nil for none
 
-	found []action // at the version of the API that seen says
+	found []task // at the version of the API that seen says
 	seen  int
+	begun map[types.UID]task // whose object it has read
+}
+
+// task is a request of the garbage collector, for an object as it was read.
+type task struct {
+	object client.Object
+	do     action
 }
 
 func (g *garbageCollector) actions() []action {
+	var actions []action
+	for _, task := range g.tasks() {
+		if g.limit == nil {
+			actions = append(actions, task.do)
+		} else if _, isBegun := g.begun[task.object.GetUID()]; !isBegun {
+			actions = append(actions, func() { g.read(task) })
+		}
+	}
+	for _, uid := range slices.Sorted(maps.Keys(g.begun)) {
+		actions = append(actions, func() { g.end(uid) })
+	}
+	if g.limit != nil && !g.limit.allows() {
+		return nil
+	}
+	return actions
+}
+
+// next returns when a limit allows the next request.
+func (g *garbageCollector) next() time.Time {
+	if g.limit == nil || g.limit.allows() || len(g.tasks())+len(g.begun) == 0 {
+		return time.Time{}
+	}
+	return g.limit.next()
+}
+
+// tasks returns what is left to do.
+func (g *garbageCollector) tasks() []task {
 	if g.seen == g.world.API.count {
 		return g.found
 	}
@@ -29,11 +70,29 @@ func (g *garbageCollector) actions() []action {
 	for _, kind := range kinds {
 		for _, object := range g.world.API.List(kind) {
 			if do := g.need(object, owners); do != nil {
-				g.found = append(g.found, do)
+				g.found = append(g.found, task{object: object, do: do})
 			}
 		}
 	}
 	return g.found
+}
+
+// read takes the first of the two requests for a task.
+func (g *garbageCollector) read(begun task) {
+	g.limit.take()
+	g.begun[begun.object.GetUID()] = begun
+}
+
+// end takes the second request for a task. The API server refuses it if the object is another one by now, or has other
+// owners.
+func (g *garbageCollector) end(uid types.UID) {
+	g.limit.take()
+	begun := g.begun[uid]
+	delete(g.begun, uid)
+	current, exists := g.world.API.current(begun.object)
+	if exists && equality.Semantic.DeepEqual(current.GetOwnerReferences(), begun.object.GetOwnerReferences()) {
+		begun.do()
+	}
 }
 
 // ownership has all objects, and their dependents, by UID.
@@ -96,10 +155,15 @@ func blocked(owner client.Object, dependents []client.Object) bool {
 }
 
 func (g *garbageCollector) collect(object client.Object, policy metav1.DeletionPropagation) {
-	kind := g.world.API.kindOf(object).Kind
-	g.world.record("garbage collector", "deletes "+noun(object), nameOf(object))
+	kind, repeated := g.world.API.kindOf(object).Kind, false
+	if current, exists := g.world.API.current(object); exists {
+		repeated = current.GetDeletionTimestamp() != nil
+	}
+	if !repeated {
+		g.world.record("garbage collector", "deletes "+noun(object), nameOf(object))
+	}
 	if err := g.world.API.Delete(kind, client.ObjectKeyFromObject(object), ptr.To(object.GetUID()), policy); err != nil {
-		panic(err) // It exists, as nothing happened since.
+		panic(err) // It exists: nothing happened since the last look.
 	}
 }
 

@@ -4,6 +4,8 @@
 package simulate
 
 import (
+	"time"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -49,6 +51,9 @@ type incarnation struct {
 
 	failure string // the first reason to restart the group; empty if there is none
 	counts  bool   // a failure happened when the incarnation was known
+
+	// unmarked is how long pods have outlived the leader without being marked for deletion, by their UIDs.
+	unmarked map[types.UID]time.Duration
 }
 
 func newIncarnations() incarnations {
@@ -136,6 +141,7 @@ func (i *incarnations) add(pod *corev1.Pod) {
 	if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" {
 		i.byLeader[pod.UID] = &incarnation{
 			set: at(pod, set), size: sizeOf(pod), pods: map[types.UID]types.NamespacedName{},
+			unmarked: map[types.UID]time.Duration{},
 		}
 		i.byPod[pod.UID] = i.byLeader[pod.UID]
 	} else if incarnation := i.byWorkers[owner.UID]; incarnation != nil && isWorkerIndex(indexOf(pod), incarnation.size) {

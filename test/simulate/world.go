@@ -26,6 +26,8 @@ const (
 	waits         = 2  // time passes although actors have actions left
 	restarts      = 1  // the operator ends in the middle of a pass and starts again
 	absences      = 50 // it starts again later
+
+	foreignRequests = 50 // other objects have used up the requests of a limit
 )
 
 const (
@@ -41,6 +43,10 @@ const (
 	// cacheChecks says that one of so many random worlds checks the shared objects of the cache after each pass. The
 	// checks make a world take half as much time again.
 	cacheChecks = 10
+
+	// limitPeriod says which random worlds hold the garbage collector to its default limits: the second half of each
+	// period of seeds.
+	limitPeriod = 4
 )
 
 // span is a duration: orderly in orderly worlds, up to random in random worlds.
@@ -79,7 +85,8 @@ type World struct {
 	gate       bool       // whether the StatefulSet controller has the feature MaxUnavailableStatefulSet
 	clock      *testingclock.FakeClock
 	began      time.Time
-	actors     []actor   // without the operator
+	actors     []actor // without the operator
+	collector  *garbageCollector
 	run        *run      // nil while the operator isn't running
 	returns    time.Time // when the operator starts again; the zero time for never
 	restarts   int
@@ -104,11 +111,15 @@ func New(tb testing.TB, operator Operator) *World {
 }
 
 // NewRandom returns a random world, the same for the same seed. In half of them the feature MaxUnavailableStatefulSet
-// is on.
+// is on. In half of them the garbage collector has its default limits.
 func NewRandom(tb testing.TB, operator Operator, seed uint64) *World {
 	tb.Helper()
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // Not a secret: it has to repeat.
-	return newWorld(tb, operator, random, seed%cacheChecks == 0)
+	w := newWorld(tb, operator, random, seed%cacheChecks == 0)
+	if seed%limitPeriod >= limitPeriod/2 {
+		w.LimitGarbageCollector()
+	}
+	return w
 }
 
 func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache bool) *World {
@@ -121,9 +132,10 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	w.gate = w.chance(50)
 	w.API = newAPI(operator.Scheme, w.clock)
 	w.API.watches = append(w.API.watches, w.film.watch, w.check)
+	w.collector = &garbageCollector{world: w, begun: map[types.UID]task{}}
 	w.actors = []actor{
 		newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w},
-		&garbageCollector{world: w},
+		w.collector,
 	}
 	for _, name := range []string{"node-1", "node-2"} {
 		w.must(w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}))
@@ -199,7 +211,7 @@ func (w *World) Elapse(duration time.Duration) {
 	for range maxSteps {
 		if len(w.actions()) == 0 && (w.next().IsZero() || w.next().After(end)) {
 			if end.After(w.clock.Now()) {
-				w.clock.SetTime(end)
+				w.advance(end)
 			}
 			return
 		}
@@ -273,7 +285,7 @@ func (w *World) cacheUpdates() []action {
 func (w *World) wait() bool {
 	next := w.next()
 	if next.After(w.clock.Now()) {
-		w.clock.SetTime(next)
+		w.advance(next)
 	}
 	return !next.IsZero()
 }

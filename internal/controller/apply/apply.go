@@ -112,6 +112,12 @@ func (a *Applier) write(ctx context.Context, planned *write.Write) error {
 		return a.patch(ctx, planned.Patch, planned.If)
 	case planned.Check != nil:
 		return a.check(ctx, planned.Check)
+	case planned.OwnerMustBeGone != nil:
+		exists, _, err := a.owner(ctx, planned.Delete[0], planned.OwnerMustBeGone)
+		if exists || err != nil {
+			return err
+		}
+		return a.deleteAll(ctx, planned.Delete)
 	default:
 		return a.deleteAll(ctx, planned.Delete)
 	}

@@ -811,3 +811,39 @@ func TestOwnerMustLive(t *testing.T) {
 		})
 	}
 }
+
+// TestOwnerMustBeGone deletes an object that may have outlived its owner.
+func TestOwnerMustBeGone(t *testing.T) {
+	owner := newStatefulSet("owner", "")
+	owner.UID = "owner"
+	another := owner.DeepCopy()
+	another.UID = "another"
+	for name, tc := range map[string]struct {
+		exist   []client.Object
+		deleted bool
+	}{
+		"it exists":                {[]client.Object{owner.DeepCopy()}, false},
+		"it was deleted":           {nil, true},
+		"another one has the name": {[]client.Object{another}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{}, append(tc.exist, newStatefulSet("a", ""))...)
+			outlived := &appsv1.StatefulSet{}
+			key := types.NamespacedName{Namespace: "default", Name: "a"}
+			if err := applier.Client.Get(t.Context(), key, outlived); err != nil {
+				t.Fatal(err)
+			}
+			err := applier.Writes(t.Context(), []write.Write{{
+				Delete:          []write.Object{outlived},
+				OwnerMustBeGone: metav1.NewControllerRef(owner, appsv1.SchemeGroupVersion.WithKind("StatefulSet")),
+			}})
+			if err != nil {
+				t.Error(err)
+			}
+			err = applier.Client.Get(t.Context(), key, outlived)
+			if apierrors.IsNotFound(err) != tc.deleted {
+				t.Errorf("got %v, want the object deleted: %t", err, tc.deleted)
+			}
+		})
+	}
+}

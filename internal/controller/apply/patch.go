@@ -126,16 +126,28 @@ func (a *Applier) checkOwner(ctx context.Context, object write.Object, owner *me
 	if owner == nil {
 		return nil
 	}
-	actual := &metav1.PartialObjectMetadata{}
-	actual.SetGroupVersionKind(schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind))
-	err := a.Live.Get(ctx, client.ObjectKey{Namespace: object.GetNamespace(), Name: owner.Name}, actual)
-	if apierrors.IsNotFound(err) || (err == nil && (actual.UID != owner.UID || actual.DeletionTimestamp != nil)) {
+	exists, terminating, err := a.owner(ctx, object, owner)
+	if err == nil && (!exists || terminating) {
 		return conflict(object, fmt.Errorf("its owner %s %s is being deleted, or was", owner.Kind, owner.Name))
 	}
-	if err != nil {
-		return fmt.Errorf("owner of %s: %w", object.GetName(), err)
+	return err
+}
+
+// owner reads past the cache whether the owner of an object exists, and whether it is being deleted.
+func (a *Applier) owner(
+	ctx context.Context, object write.Object, owner *metav1.OwnerReference,
+) (exists, terminating bool, err error) {
+	actual := &metav1.PartialObjectMetadata{}
+	actual.SetGroupVersionKind(schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind))
+	err = a.Live.Get(ctx, client.ObjectKey{Namespace: object.GetNamespace(), Name: owner.Name}, actual)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, false, nil
+	case err != nil:
+		return false, false, fmt.Errorf("owner of %s: %w", object.GetName(), err)
 	}
-	return nil
+	exists = actual.UID == owner.UID
+	return exists, exists && actual.DeletionTimestamp != nil, nil
 }
 
 func copyOf(object write.Object) (write.Object, error) {

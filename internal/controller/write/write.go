@@ -44,6 +44,10 @@ type Write struct {
 	// would start its groups once more, and take back children that kubectl delete --cascade=orphan has left behind.
 	OwnerMustLive *metav1.OwnerReference
 
+	// OwnerMustBeGone is the owner of the objects, for Delete. If that owner exists, the request deletes nothing, which is
+	// no error. Nil if no owner has to be checked.
+	OwnerMustBeGone *metav1.OwnerReference
+
 	// CacheLabels are the labels by which the cache selects the object, for Create. An object without them exists unseen.
 	CacheLabels map[string]string
 

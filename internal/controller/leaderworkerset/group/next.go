@@ -80,6 +80,8 @@ func next(m *snapshot.GroupMembers) Verdict {
 		leaderIsTerminating,
 		setIsDeleted,
 		setIsUnsupported,
+		previousWorkersOutlive,
+		workersAreUnseen,
 		leaderIsUninjected,
 		leaderHasWaited,
 	} {
@@ -100,11 +102,9 @@ func next(m *snapshot.GroupMembers) Verdict {
 // nextOfPods decides what the pods of a group need whose template is known.
 func nextOfPods(m *snapshot.GroupMembers, template *revision.Template) Verdict {
 	for _, check := range []func(*snapshot.GroupMembers, *revision.Template) *Verdict{
-		previousWorkersOutlive,
 		orphansRemain,
 		groupHasNoWorkers,
 		workersExist,
-		workersAreUnseen,
 		previousWorkersRemain,
 		leaderIsGated,
 		leaderHasToBeReady,
@@ -130,6 +130,9 @@ func wait(reason string) *Verdict { return &Verdict{Action: Wait, Reason: reason
 func leaderIsMissing(m *snapshot.GroupMembers) *Verdict {
 	if m.Leader != nil {
 		return nil
+	}
+	if writes := stopOutlived(m); len(writes) > 0 {
+		return &Verdict{Action: StopWorkers, Reason: "the workers outlived their leader", Writes: writes}
 	}
 	return wait("there is no leader pod")
 }

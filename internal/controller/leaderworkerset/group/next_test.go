@@ -408,6 +408,76 @@ func createdWorkers(t *testing.T, verdict group.Verdict) *appsv1.StatefulSet {
 	return workers
 }
 
+// TestOutlivedWorkers stops workers whose leader is deleted: each pod that isn't marked for deletion, in one step.
+func TestOutlivedWorkers(t *testing.T) {
+	worker := func(name, owner string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{leaderworkersetv1.SetNameLabelKey: "llama"},
+			OwnerReferences: controlledBy("StatefulSet", "llama-1", owner),
+		}}
+	}
+	terminating := worker("llama-1-3", "workers")
+	terminating.DeletionTimestamp = deleted
+	pods := []*corev1.Pod{worker("llama-1-1", "workers"), worker("llama-1-2", "workers"), terminating}
+	both := []string{"llama-1-1", "llama-1-2"}
+	all := append([]string{"llama-1"}, both...)
+	for name, tc := range map[string]struct {
+		change func(*snapshot.GroupMembers)
+		action group.Action
+		owner  types.UID // that has to be gone
+		want   []string
+	}{
+		"the leader is deleted": {
+			func(m *snapshot.GroupMembers) { m.Leader, m.Workers = nil, workersOf("leader") },
+			group.StopWorkers, "leader", all,
+		},
+		"the leader and the set are deleted": {
+			func(m *snapshot.GroupMembers) { m.Leader, m.LWS, m.Workers = nil, nil, workersOf("leader") },
+			group.StopWorkers, "leader", all,
+		},
+		"the leader and the StatefulSet are deleted": {
+			func(m *snapshot.GroupMembers) { m.Leader = nil }, group.StopWorkers, "workers", both,
+		},
+		"the leader is deleted, and the workers stay without it": {
+			func(m *snapshot.GroupMembers) { m.Leader, m.Workers = nil, orphanedWorkers() }, group.Wait, "", nil,
+		},
+		"the leader is another one": {
+			func(m *snapshot.GroupMembers) { m.Workers = workersOf("earlier") }, group.StopWorkers, "", all,
+		},
+		"the leader is another one, and the StatefulSet terminates": {
+			func(m *snapshot.GroupMembers) {
+				m.Workers = workersOf("earlier")
+				m.Workers.DeletionTimestamp = deleted
+			},
+			group.StopWorkers, "", both,
+		},
+		"the leader is another one, and the StatefulSet is deleted": {
+			func(*snapshot.GroupMembers) {}, group.RelabelWorkers, "workers", both,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMembers(t, unchanged)
+			m.WorkerPods = pods
+			tc.change(m)
+			verdict := group.Next(m)
+			var got []string
+			var owner types.UID
+			for _, write := range verdict.Writes {
+				for _, object := range write.Delete {
+					got = append(got, object.GetName())
+				}
+				if write.OwnerMustBeGone != nil {
+					owner = write.OwnerMustBeGone.UID
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" || verdict.Action != tc.action || owner != tc.owner {
+				t.Errorf("got %s with owner %q, want %s with %q; deleted (-want +got):\n%s",
+					verdict.Action, owner, tc.action, tc.owner, diff)
+			}
+		})
+	}
+}
+
 // TestOrder begins with all problems at once, and fixes them in the order of the checks.
 func TestOrder(t *testing.T) {
 	m := newMembers(t, func(lws *leaderworkersetv1.LeaderWorkerSet) { ownService(lws); leaderReady(lws) })
@@ -421,15 +491,16 @@ func TestOrder(t *testing.T) {
 		want string
 		fix  func()
 	}{
-		{"there is no leader pod", func() { m.Leader = leader }},
+		{"the workers outlived their leader", func() { m.Workers = nil }},
+		{"there is no leader pod", func() { m.Leader, m.Workers = leader, workersOf("earlier") }},
 		{"the leader pod is terminating", func() { leader.DeletionTimestamp = nil }},
 		{notOwned, func() { m.LWS = lws }},
+		{"the previous workers outlived their leader", func() { m.Workers = nil }},
 		{
 			`leader pod llama-1 is of revision "` + leader.Labels[leaderworkersetv1.RevisionLabelKey] + `", which doesn't exist`,
 			func() { m.Revisions = revisions },
 		},
 		{"the group's Service is missing", func() { m.Service = serviceOf("leader") }},
-		{"the previous workers outlived their leader", func() { m.Workers = nil }},
 		{"1 previous workers are still there", func() { m.WorkerPods = nil }},
 		{"the leader pod isn't ready, which startupPolicy LeaderReady waits for", func() {
 			leader.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}

@@ -18,37 +18,6 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// previousWorkersOutlive deletes the StatefulSet of a leader that was deleted without it.
-func previousWorkersOutlive(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
-	if m.Workers == nil || m.Workers.DeletionTimestamp != nil {
-		return nil
-	}
-	if !belongsToEarlierLeader(m.Workers, m) && !wasOrphaned(m) {
-		return nil
-	}
-	return &Verdict{
-		Action: StopWorkers, Reason: "the previous workers outlived their leader",
-		Writes: []write.Write{{Delete: []write.Object{m.Workers}}},
-	}
-}
-
-// orphansRemain deletes pods whose StatefulSet was deleted without them. Nobody else would, and the group couldn't be
-// created again.
-func orphansRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
-	orphans := m.Orphans()
-	if m.OwnWorkers() != nil || len(orphans) == 0 {
-		return nil
-	}
-	objects := make([]write.Object, len(orphans))
-	for i, orphan := range orphans {
-		objects[i] = orphan
-	}
-	return &Verdict{
-		Action: StopOrphans, Reason: "worker pods outlived their StatefulSet",
-		Writes: []write.Write{{Delete: objects}},
-	}
-}
-
 func groupHasNoWorkers(_ *snapshot.GroupMembers, template *revision.Template) *Verdict {
 	if *template.LeaderWorkerTemplate.Size != 1 {
 		return nil
@@ -75,8 +44,8 @@ func workersExist(m *snapshot.GroupMembers, template *revision.Template) *Verdic
 }
 
 // workersAreUnseen restores the labels of a StatefulSet that somebody took them off. It looks like one that was deleted
-// just before, whose pods the garbage collector has yet to delete: then the write changes nothing.
-func workersAreUnseen(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
+// just before, whose pods nobody has deleted yet. Then the first write changes nothing, and the second deletes them.
+func workersAreUnseen(m *snapshot.GroupMembers) *Verdict {
 	uid := m.UnseenWorkers()
 	if uid == "" {
 		return nil
@@ -89,7 +58,8 @@ func workersAreUnseen(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
 	relabeled.Labels = selectingLabels(m)
 	return &Verdict{
 		Action: RelabelWorkers, Reason: "worker pods are there, and their StatefulSet isn't seen",
-		Writes: []write.Write{{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}},
+		Writes: append([]write.Write{{Patch: &write.Patch{From: unseen, To: relabeled}, If: write.SameUID}},
+			stopUnowned(m)...),
 	}
 }
 
@@ -152,25 +122,4 @@ func selectingLabels(m *snapshot.GroupMembers) map[string]string {
 		leaderworkersetv1.GroupIndexLabelKey:      identity.FormatIndex(m.Index),
 		leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(m.Leader.Namespace, m.Leader.Name),
 	}
-}
-
-// wasOrphaned reports whether nobody controls the worker StatefulSet and it was created for this group: its leader was
-// deleted without it.
-func wasOrphaned(m *snapshot.GroupMembers) bool {
-	return metav1.GetControllerOf(m.Workers) == nil &&
-		m.Workers.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
-}
-
-// runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the
-// leader terminates, none of them is of the next incarnation.
-func runningWorkers(m *snapshot.GroupMembers) []write.Object {
-	var pods []write.Object
-	for _, pod := range m.WorkerPods {
-		owner := metav1.GetControllerOf(pod)
-		ofGroup := owner != nil && owner.Kind == "StatefulSet" && owner.Name == m.Leader.Name
-		if ofGroup && pod.DeletionTimestamp == nil {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
 }
