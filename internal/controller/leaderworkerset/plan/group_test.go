@@ -43,7 +43,11 @@ func TestForGroup(t *testing.T) {
 		writes []string
 	}{
 		{"at rest", func(*members) {}, group.UpdateWorkers, nil},
-		{"leader is missing", func(m *members) { m.Leader = nil }, group.Wait, nil},
+		{
+			"leader is missing", func(m *members) { m.Leader = nil },
+			group.StopWorkers, []string{"delete *v1.StatefulSet llama-1"},
+		},
+		{"leader and workers are missing", func(m *members) { m.Leader, m.Workers = nil, nil }, group.Wait, nil},
 		{
 			"leader terminates", func(m *members) { m.Leader.DeletionTimestamp = &now },
 			group.StopWorkers, []string{"delete *v1.StatefulSet llama-1"},
@@ -151,7 +155,11 @@ func TestForGroupRelabelsWorkers(t *testing.T) {
 	}}}
 	m.Workers = nil
 	planned := group.Next(m)
-	wantWrites(t, "without their StatefulSet", planned.Writes, "patch *v1.PartialObjectMetadata llama-1")
+	wantWrites(t, "without their StatefulSet", planned.Writes,
+		"patch *v1.PartialObjectMetadata llama-1", "delete *v1.Pod llama-1-1")
+	if owner := planned.Writes[1].OwnerMustBeGone; owner == nil || owner.UID != workers.UID {
+		t.Errorf("pods are deleted if %v is gone, want their StatefulSet", owner)
+	}
 	relabeled := planned.Writes[0].Patch.To
 	if planned.Writes[0].If != write.SameUID || relabeled.GetUID() != workers.UID {
 		t.Errorf("UID is %q, want the owner of the pods, %q", relabeled.GetUID(), workers.UID)

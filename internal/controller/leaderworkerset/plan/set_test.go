@@ -584,7 +584,7 @@ func TestForSetReplacesWhatItReleases(t *testing.T) {
 	setImage(observed.LWS, "serve:2")
 	carryOutUntilDeletions(observed, forSet(t, observed))
 	wantPartition(t, "the first step", observed, 1)
-	wantWrites(t, "after the crash", forSet(t, observed).Writes, "delete *v1.Pod llama-1")
+	wantWrites(t, "after the crash", forSet(t, observed).Writes, "check *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 	update := observed.LWS.Spec.RolloutStrategy.RollingUpdateConfiguration
 	update.MaxUnavailable = ptr.To(intstr.FromInt32(2))
 	planned := forSet(t, observed)

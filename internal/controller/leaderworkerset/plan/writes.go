@@ -31,7 +31,7 @@ func childrenOf(
 	leaders, leadersTaken := leaderWrites(set, current, released, restarts, missing.RetriedAt(now))
 	service, serviceTaken := serviceWrites(set, &current.template, released)
 	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
-	checked := checks(set, released, excess)
+	checked := checks(set, released, excess, leaders)
 	deleted := slices.Concat(deletions(released, restarts, excess), ungatings(restarts))
 	own := set.OwnLeaders()
 	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
@@ -46,10 +46,13 @@ func childrenOf(
 	}
 }
 
-// checks returns the check that has to succeed before groups are replaced, or are deleted as surplus.
-func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object) []write.Write {
+// checks returns the check that has to succeed before groups are replaced, or are deleted as surplus. There is none if
+// the leader StatefulSet is changed before, under the condition that its spec is as observed.
+func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object, leaders []write.Write) []write.Write {
 	switch {
-	case released.Check:
+	case len(leaders) > 0 && leaders[0].If >= write.SameSpec:
+		return nil
+	case len(released.Replace) > 0:
 		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show groups that are replaced already"}}
 	case len(surplus) > 0:
 		return []write.Write{{Check: set.OwnLeaders(), Reason: "a late view could show fewer replicas"}}

@@ -60,10 +60,6 @@ type Decision struct {
 	// observed it by then: the webhook refuses a leader at the earlier revision.
 	Replace []snapshot.Group
 
-	// Check says that the leader StatefulSet has to be checked before a group is replaced: a late view could show a group
-	// as outdated that is of a later revision already.
-	Check bool
-
 	// Unfinished are the groups that the last step towards an earlier revision released and that aren't deleted yet. Until
 	// they are, the release stays as it is.
 	Unfinished []int32
@@ -118,7 +114,7 @@ func Next(in Input) Decision {
 			decision.Strategy = appsv1.OnDeleteStatefulSetStrategyType
 		}
 	}
-	decision.Replace, decision.Check = in.replace(step.Replace, decision.Unfinished)
+	decision.Replace = in.replace(step.Replace, decision.Unfinished)
 	decision.Holds, decision.RequeueAfter = in.holds(step, scarce)
 	if step.Outdated > 0 && decision.Holds.Revision.lasts(in.Key, in.Now) {
 		decision.Refusal = decision.Holds.Revision.Refusal
@@ -253,23 +249,20 @@ func (in *Input) lowestMissing() int32 {
 	return missing
 }
 
-// replace returns the groups to delete, and whether the leader StatefulSet has to be checked before: those of the last
-// step towards an earlier revision, or else those of this step.
-func (in *Input) replace(step, unfinished []int32) (groups []snapshot.Group, check bool) {
-	leaders := in.Set.OwnLeaders()
-	if leaders == nil {
-		return nil, false
+// replace returns the groups to delete: those of the last step towards an earlier revision, or else those of this step.
+func (in *Input) replace(step, unfinished []int32) []snapshot.Group {
+	if in.Set.OwnLeaders() == nil {
+		return nil
 	}
 	replaced := step
 	if len(unfinished) > 0 {
-		replaced, check = unfinished, true
+		replaced = unfinished
 	}
+	var groups []snapshot.Group
 	for _, group := range in.Set.Groups {
 		if slices.Contains(replaced, group.Index) && !group.Terminating() {
 			groups = append(groups, group)
-			previous := group.Leader.Labels[appsv1.StatefulSetRevisionLabel] == leaders.Status.CurrentRevision
-			check = check || !previous
 		}
 	}
-	return groups, check && len(groups) > 0
+	return groups
 }

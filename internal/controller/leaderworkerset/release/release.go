@@ -38,7 +38,7 @@
 //     The webhook refuses that pod, see [Refusal]. The controller tries again, and by then has observed the change. So
 //     the operator deletes a leader as soon as its release is written, and saves the wait for the controller's status.
 //   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a
-//     leader that isn't of the StatefulSet's status.currentRevision, it checks that the StatefulSet is as observed.
+//     leader, it checks that the spec of the StatefulSet is as observed. A write of the release is such a check itself.
 //   - The operator dies at any step: the partition and the annotation on the StatefulSet are the whole release. The
 //     next operator reads them, and goes on from there. So does the webhook of another replica.
 //   - The replica was elected just before: its cache may not show the last release of its predecessor yet. A leader
