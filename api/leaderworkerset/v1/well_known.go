@@ -104,7 +104,7 @@ const (
 const PreviousGroupSchedulingGate = MetadataPrefix + "previous-group"
 
 // RestartSchedulingGate is the scheduling gate of leader pods of groups that crashed before. The operator removes it
-// once the group may run: at once, after the delay of the restart, or when somebody resumes a group that has no restarts
+// once the group may run: at once, after the delay of the restart, or when somebody resumes a group without restarts
 // left.
 const RestartSchedulingGate = MetadataPrefix + "group-restart"
 

@@ -48,7 +48,9 @@ func childrenOf(
 
 // checks returns the check that has to succeed before groups are replaced, or are deleted as surplus. There is none if
 // the leader StatefulSet is changed before, under the condition that its spec is as observed.
-func checks(set *snapshot.Set, released *release.Decision, surplus []write.Object, leaders []write.Write) []write.Write {
+func checks(
+	set *snapshot.Set, released *release.Decision, surplus []write.Object, leaders []write.Write,
+) []write.Write {
 	switch {
 	case len(leaders) > 0 && leaders[0].If >= write.SameSpec:
 		return nil
