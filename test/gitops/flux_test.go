@@ -38,7 +38,7 @@ func readHealthChecks(t *testing.T) healthChecks {
 	return all[0]
 }
 
-// fluxHealth evaluates the expressions as Flux does, from its RFC 0009: a generation that wasn't observed is InProgress,
+// fluxHealth evaluates the expressions as Flux does, from its RFC 0009: an unobserved generation is InProgress,
 // then the first expression counts that is true. With an error, Flux doesn't know, and goes on waiting.
 func fluxHealth(t *testing.T, checks healthChecks, object map[string]any) string {
 	t.Helper()

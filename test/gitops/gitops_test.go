@@ -125,7 +125,7 @@ func readStatus(t *testing.T, name string) map[string]any {
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(path) //nolint:gosec // A file of the repository.
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
