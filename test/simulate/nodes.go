@@ -86,6 +86,12 @@ func (w *World) nodeIsLost(name string) bool {
 	return name != "" && (node == nil || isLost(node))
 }
 
+// IsNodeLost reports whether a node is unreachable.
+func (w *World) IsNodeLost(name string) bool {
+	node := w.node(name)
+	return node != nil && isLost(node)
+}
+
 // AddNode adds a node with labels, as a user. Every world begins with node-1 and node-2.
 func (w *World) AddNode(name string, labels map[string]string) {
 	w.t.Helper()

@@ -501,11 +501,16 @@ func (s scene) ends(lws *leaderworkersetv1.LeaderWorkerSet) {
 	s.CheckReconciled(theSet)
 }
 
-// stepsRandomly takes a random number of steps, or settles.
+// stepsRandomly takes a random number of steps, or settles. While a node is lost, a pod there may have the name of a
+// missing leader. The operator then has the StatefulSet controller try again every minute, and nothing settles.
 func (s scene) stepsRandomly(random *rand.Rand) {
 	s.Helper()
 	if random.IntN(4) == 0 {
-		s.Settle()
+		if s.IsNodeLost("node-1") {
+			s.Elapse(10 * time.Minute)
+		} else {
+			s.Settle()
+		}
 		return
 	}
 	for range random.IntN(200) {
