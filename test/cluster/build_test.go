@@ -65,7 +65,7 @@ func TestVersionsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	oldest := others[0]
-	tested := "It is tested on Kubernetes " + oldest + " to " + Newest
+	tested := "It is tested on Kubernetes " + oldest + " and " + Newest
 	const csv = "config/manifests/bases/lws-operator.clusterserviceversion.yaml"
 	for file, texts := range map[string][]string{
 		"README.md":   {tested},
