@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
 // poolLabel is the label, and the taint, of nodes that one test has for itself.
@@ -143,7 +144,7 @@ func untilEvictable(t *testing.T, namespace string, pods int32) {
 func drain(t *testing.T, nodes ...string) {
 	t.Helper()
 	args := append([]string{"--kubeconfig", suite.cluster.Kubeconfig(), "drain", "--timeout", deadline.String()}, nodes...)
-	kubectl := exec.CommandContext(t.Context(), filepath.Join(suite.root, "bin", "cluster", "kubectl"), args...)
+	kubectl := exec.CommandContext(t.Context(), filepath.Join(cluster.Bin(suite.root), "kubectl"), args...)
 	if out, err := kubectl.CombinedOutput(); err != nil {
 		t.Fatalf("kubectl drain: %v\n%s", err, out)
 	}
