@@ -88,8 +88,8 @@ func (m *member) endOfTPUHosts() int32 {
 // execve(2), MAX_ARG_STRLEN.
 const maxVariable = 128 << 10
 
-// CheckTPUs returns the error with which Inject would reject the pod because its group is too large for the variables of
-// TPUs. A pod that doesn't say where it belongs gives none.
+// CheckTPUs returns the error with which Inject would reject the pod because its group is too large for the variables
+// of TPUs. A pod that doesn't say where it belongs gives none.
 func CheckTPUs(pod *corev1.Pod) error {
 	m, err := memberOf(pod)
 	if err != nil {
@@ -98,8 +98,8 @@ func CheckTPUs(pod *corev1.Pod) error {
 	return m.checkTPUs(pod)
 }
 
-// checkTPUs returns an error if the pod's list of hosts is longer than a variable can be. It looks at none of the hosts:
-// a group may have 2147483647 pods.
+// checkTPUs returns an error if the pod's list of hosts is longer than a variable can be. It doesn't list the hosts: a
+// group may have 2147483647 pods.
 func (m *member) checkTPUs(pod *corev1.Pod) error {
 	if !requestsTPUs(&pod.Spec) || hasTPUVariables(&pod.Spec) {
 		return nil

@@ -99,8 +99,8 @@ func FuzzFormat(f *testing.F) {
 	})
 }
 
-// FuzzReadRecord reads annotations that anybody may have written. Whatever is read can be written, within the limit, and
-// is read again as the same.
+// FuzzReadRecord reads annotations that anybody may have written. Whatever is read can be written, and is read again as
+// the same.
 func FuzzReadRecord(f *testing.F) {
 	f.Add("")
 	f.Add(`{"0":{"life":"a-b","restarts":2,"lastRestart":1,"reason":"OOMKilled"},"2147483647":{"failed":"uid"}}`)
