@@ -61,8 +61,8 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 			}
 		}
 	}
-	if leaders := in.Set.OwnLeaders(); leaders != nil {
-		addMissing(ptr.Deref(leaders.Spec.Replicas, 1))
+	for index := range in.Refused { // The rollout package adds the other missing ones.
+		addMissing(index + 1)
 	}
 	return groups
 }

@@ -50,6 +50,7 @@
 package release
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -87,6 +88,8 @@ func Of(leaders *appsv1.StatefulSet) Release {
 			release.Partition = ptr.Deref(strategy.RollingUpdate.Partition, 0)
 		}
 	}
+	slices.SortFunc(release.Also, func(a, b int32) int { return cmp.Compare(b, a) })
+	release.Also = slices.Compact(release.Also) // Somebody else may have written the annotation.
 	return release
 }
 

@@ -33,6 +33,10 @@ func TestOf(t *testing.T) {
 			want: release.Release{Partition: 2, Also: []int32{1, 0}},
 		},
 		{
+			name: "groups in another order, and twice", strategy: rolling, annotation: `{"partition":3,"groups":[0,1,0]}`,
+			want: release.Release{Partition: 2, Also: []int32{1, 0}},
+		},
+		{
 			name: "while they are created", strategy: onDelete, annotation: `{"partition":3,"groups":[1,0]}`,
 			want: release.Release{Partition: 3, Also: []int32{1, 0}},
 		},
