@@ -24,9 +24,9 @@ import (
 // configuredAt is the annotation by which docs/olm.md lets OLM restart the operator.
 const configuredAt = "configured-at"
 
-// TestConfiguration configures an operator that a Subscription has installed, as docs/olm.md says: by a ConfigMap, and by
-// an annotation in the Subscription. OLM restarts the operator for the annotation. The lease shows that the operator uses
-// the value.
+// TestConfiguration configures an operator that a Subscription has installed, as docs/olm.md says: by a ConfigMap, and
+// by an annotation in the Subscription. OLM restarts the operator for the annotation. The lease shows that the operator
+// uses the value.
 func TestConfiguration(t *testing.T) {
 	subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())
@@ -60,7 +60,7 @@ func leaseLasts(ctx context.Context, seconds int32) error {
 	return nil
 }
 
-// restart sets an annotation for the operator's pods in the Subscription, and waits until OLM has replaced all replicas.
+// restart sets an annotation for the operator's pods in the Subscription. It waits until OLM has replaced all replicas.
 func restart(t *testing.T) {
 	t.Helper()
 	subscription := &operatorsv1alpha1.Subscription{
@@ -68,7 +68,8 @@ func restart(t *testing.T) {
 	}
 	value := time.Now().Format(time.RFC3339)
 	patch := fmt.Sprintf(`{"spec":{"config":{"annotations":{%q:%q}}}}`, configuredAt, value)
-	if err := suite.Client.Patch(t.Context(), subscription, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+	err := suite.Client.Patch(t.Context(), subscription, client.RawPatch(types.MergePatchType, []byte(patch)))
+	if err != nil {
 		t.Fatal(err)
 	}
 	bed.Eventually(t, func(ctx context.Context) error {
