@@ -34,7 +34,7 @@ import (
 var version = "unreleased"
 
 func main() {
-	settings, err := config.Load(os.Args[1:], os.ReadFile, os.Stdout)
+	settings, err := config.Load(os.Args[1:], olm.Installed(), os.ReadFile, os.Stdout)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return
@@ -68,11 +68,12 @@ func run(ctx context.Context, settings *config.Settings) error {
 		return err
 	}
 	rotator := config.Rotator(&settings.OperatorConfiguration)
-	mgr, err := newManager(ctx, connection, settings, rotator)
+	delayed := shutdown.Delayed(ctx, settings.Shutdown.Delay.Duration, clock.RealClock{})
+	mgr, err := newManager(ctx, delayed, connection, settings, rotator)
 	if err != nil {
 		return err
 	}
-	ctx = shutdown.Delayed(ctx, settings.Shutdown.Delay.Duration, clock.RealClock{})
+	ctx = delayed
 	if err := controller.Setup(ctx, mgr, config.Controllers(&settings.OperatorConfiguration)); err != nil {
 		return err
 	}
@@ -88,9 +89,9 @@ func run(ctx context.Context, settings *config.Settings) error {
 }
 
 // newManager returns the manager. Its webhooks present the rotator's certificate, unless the rotator is nil. The end of
-// the context tells the webhook server that the process is about to end.
+// ctx tells the webhook server that the process is about to end. The end of delayed ends the wait for the caches.
 func newManager(
-	ctx context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
+	ctx, delayed context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
 ) (ctrl.Manager, error) {
 	options, err := config.Manager(&settings.OperatorConfiguration)
 	if err != nil {
@@ -108,6 +109,7 @@ func newManager(
 		return nil, err
 	}
 	options.Client = controller.ClientOptions()
+	options.NewCache = shutdown.NewCache(delayed)
 	options.WebhookServer = shutdown.Server(ctx, webhook.NewServer(webhooks))
 	return takeover.NewManager(connection, options, settings.TakeOverFrom)
 }

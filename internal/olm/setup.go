@@ -34,6 +34,9 @@ import (
 // it.
 const ConditionNameVariable = "OPERATOR_CONDITION_NAME"
 
+// Installed reports whether OLM v0 installed the operator.
+func Installed() bool { return os.Getenv(ConditionNameVariable) != "" }
+
 // Setup adds the work of this package to a manager whose cache has LeaderWorkerSets. Setup adds nothing if OLM v0
 // didn't install the operator. The configured namespace is the operator's; if empty, Setup uses that of the pod. Setup
 // fails if it finds no namespace, or if the API server doesn't answer.
