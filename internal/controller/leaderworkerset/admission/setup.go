@@ -30,11 +30,15 @@ type Options struct {
 	// CacheTimeout bounds the wait until the cache shows the operator's own writes. A webhook that waits longer asks the
 	// API server.
 	CacheTimeout time.Duration
+
+	// OnReleaseRefusal is called for each leader that is sent back because the release asks for another revision. It is
+	// never nil.
+	OnReleaseRefusal func()
 }
 
 // DefaultOptions returns the options of an operator that runs in a cluster.
 func DefaultOptions() Options {
-	return Options{DryRunTimeout: 4 * time.Second, CacheTimeout: time.Second}
+	return Options{DryRunTimeout: 4 * time.Second, CacheTimeout: time.Second, OnReleaseRefusal: func() {}}
 }
 
 // Setup adds the webhooks to a manager's server.
