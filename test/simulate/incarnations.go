@@ -49,7 +49,7 @@ type incarnation struct {
 	known    bool // the operator has to know that it was complete
 	ended    bool
 	byOthers bool // somebody other than the operator ended it
-	counted  bool // the operator has counted its restart
+	counted  *run // that has counted its restart; nil for none
 
 	failure string // the first reason to restart the group; empty if there is none
 	counts  bool   // a failure happened when the incarnation was known
@@ -132,21 +132,21 @@ func (w *World) followPod(change Change) {
 	incarnation.complete = incarnation.complete || w.isComplete(incarnation)
 }
 
-// countRestart handles a restart that the operator counts. Each incarnation counts once at most, and only if it has
-// ended for a failure or by somebody else.
+// countRestart handles a restart that the operator counts. Each incarnation counts at most once in one run of the
+// operator, and only if it has ended for a failure or by somebody else.
 func (w *World) countRestart(leader types.UID, cause string) {
 	w.t.Helper()
 	switch incarnation := w.incarnations.byLeader[leader]; {
 	case incarnation == nil:
 		w.fail("a restart for %s counts of a leader that never existed", cause)
-	case incarnation.counted:
+	case incarnation.counted == w.run:
 		w.fail("the restart of a group of %s counts twice, now for %s", incarnation.set, cause)
 	case !incarnation.ended:
 		w.fail("a restart of a group of %s for %s counts before the group is restarted", incarnation.set, cause)
 	case incarnation.failure == "" && !incarnation.byOthers:
 		w.fail("a restart of a group of %s for %s counts, but the group hasn't failed", incarnation.set, cause)
 	default:
-		incarnation.counted = true
+		incarnation.counted = w.run
 	}
 }
 
@@ -156,7 +156,7 @@ func (w *World) CheckCounted() {
 	w.t.Helper()
 	for leader, incarnation := range w.incarnations.byLeader {
 		failed := incarnation.counts || (incarnation.known && incarnation.byOthers)
-		if incarnation.ended && failed && !incarnation.counted {
+		if incarnation.ended && failed && incarnation.counted == nil {
 			w.fail("the restart of the group of leader %s doesn't count: %s", leader, incarnation.failure)
 		}
 	}
