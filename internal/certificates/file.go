@@ -4,8 +4,8 @@
 package certificates
 
 import (
+	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +15,7 @@ import (
 // while there is none.
 func EndOfFile(directory string) func() (end time.Time, ok bool) {
 	return func() (end time.Time, ok bool) {
-		content, err := os.ReadFile(filepath.Join(directory, corev1.TLSCertKey))
+		content, err := fs.ReadFile(os.DirFS(directory), corev1.TLSCertKey)
 		found := parseBundle(content)
 		if err != nil || len(found) == 0 {
 			return time.Time{}, false

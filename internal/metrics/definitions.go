@@ -56,18 +56,18 @@ var conditions = []string{
 
 // The metrics of sets that are read from the cache.
 var (
-	specReplicas    = ofSet("spec_replicas", gauge, "How many groups the spec asks for.")
-	specGroupSize   = ofSet("spec_group_size", gauge, "How many pods a group has, the leader included.")
-	statusReplicas  = ofSet("status_replicas", gauge, "How many groups have a leader pod, surge included.")
-	statusReady     = ofSet("status_replicas_ready", gauge, "How many groups are ready, surge included.")
-	statusUpdated   = ofSet("status_replicas_updated", gauge, "How many groups are of the current revision.")
-	generation      = ofSet("metadata_generation", gauge, "The generation of the spec.")
-	observed        = ofSet("status_observed_generation", gauge, "The generation that the status is about.")
-	created         = ofSet("created_timestamp_seconds", gauge, "When the set was created, in seconds since 1970.")
-	rolloutStart = ofSet("rollout_start_timestamp_seconds", gauge,
+	specReplicas   = ofSet("spec_replicas", gauge, "How many groups the spec asks for.")
+	specGroupSize  = ofSet("spec_group_size", gauge, "How many pods a group has, the leader included.")
+	statusReplicas = ofSet("status_replicas", gauge, "How many groups have a leader pod, surge included.")
+	statusReady    = ofSet("status_replicas_ready", gauge, "How many groups are ready, surge included.")
+	statusUpdated  = ofSet("status_replicas_updated", gauge, "How many groups are of the current revision.")
+	generation     = ofSet("metadata_generation", gauge, "The generation of the spec.")
+	observed       = ofSet("status_observed_generation", gauge, "The generation that the status is about.")
+	created        = ofSet("created_timestamp_seconds", gauge, "When the set was created, in seconds since 1970.")
+	rolloutStart   = ofSet("rollout_start_timestamp_seconds", gauge,
 		"When the rolling update began, in seconds since 1970. Only while there is one.")
 	statusUnready = ofSet("status_groups_unready", gauge,
-		"How many of the groups that the spec asks for aren't ready, by the reason of " +
+		"How many of the groups that the spec asks for aren't ready, by the reason of "+
 			"status.unreadyGroups. All groups count. A reason without groups has no series.", "reason")
 	statusCondition = ofSet("status_condition", gauge,
 		"1 for a condition that is True, 0 for another one.", "condition")
@@ -75,29 +75,29 @@ var (
 
 // The metrics of sets that count.
 var (
-	groupRestarts   = ofSet("group_restarts_total", counter, "How many groups were restarted, by cause.", "cause")
-	groupStartup = ofSet("group_startup_duration_seconds", histogram,
+	groupRestarts = ofSet("group_restarts_total", counter, "How many groups were restarted, by cause.", "cause")
+	groupStartup  = ofSet("group_startup_duration_seconds", histogram,
 		"The time from the creation of a leader pod until its group was ready for the first time.").in(untilReady)
 	groupRecovery = ofSet("group_recovery_duration_seconds", histogram,
 		"The time from the failure of a group until the group was ready again.").in(untilReady)
 	rolloutDuration = ofSet("rollout_duration_seconds", histogram,
-		"How long a rolling update took, by its result: Complete, or HeldByPartition. A new template " +
+		"How long a rolling update took, by its result: Complete, or HeldByPartition. A new template "+
 			"during a rolling update prolongs it.", "result").in(untilUpdated)
 )
 
 // The metrics of the process.
 var (
 	apiRefusals = ofProcess("api_refusals_total", counter,
-		"How many writes the API server refused for a reason that another attempt doesn't change. " +
+		"How many writes the API server refused for a reason that another attempt doesn't change. "+
 			"NameTaken is the reason if another object has the name.", "resource", "verb", "reason")
 	releaseRefusals = ofProcess("release_refusals_total", counter,
-		"How many leader pods the webhook sent back because the rolling update asks for another " +
+		"How many leader pods the webhook sent back because the rolling update asks for another "+
 			"revision.")
 	certificateEnd = ofProcess("certificate_expiration_timestamp_seconds", gauge,
-		"When the certificate ends that this replica serves, in seconds since 1970. The use is webhook " +
+		"When the certificate ends that this replica serves, in seconds since 1970. The use is webhook "+
 			"or metrics.", "use")
 	upgradeHeld = ofProcess("upgrade_held", gauge,
-		"1 while the operator asks the Operator Lifecycle Manager to wait with upgrades, else 0. Only " +
+		"1 while the operator asks the Operator Lifecycle Manager to wait with upgrades, else 0. Only "+
 			"where that manager installed the operator.", "reason")
 	featureEnabled = ofProcess("feature_enabled", gauge,
 		"1 for a feature that is on, 0 for another one.", "name", "stage")
@@ -131,10 +131,14 @@ func (d *definition) in(buckets []float64) *definition {
 }
 
 // perSet returns the labels of a metric of sets.
-func (d *definition) perSet() []string { return append([]string{namespaceLabel, setLabel}, d.labels...) }
+func (d *definition) perSet() []string {
+	return append([]string{namespaceLabel, setLabel}, d.labels...)
+}
 
 // desc returns the description of a gauge of sets.
-func (d *definition) desc() *prometheus.Desc { return prometheus.NewDesc(d.name, d.help, d.perSet(), nil) }
+func (d *definition) desc() *prometheus.Desc {
+	return prometheus.NewDesc(d.name, d.help, d.perSet(), nil)
+}
 
 // counterVec returns the counters of a metric.
 func (d *definition) counterVec(labels []string) *prometheus.CounterVec {

@@ -27,8 +27,8 @@ server authenticates and authorizes. [Certificates](../certificates.md) says how
 - A group that was there when the replica was elected has no startup time: it may have been ready before.
 - The deletion of a set drops its counters and histograms.
 
-With ` + "`metrics.perSetHistograms: false`" + ` in the [configuration](../configuration.md), one histogram takes all sets:
-histograms lose the labels ` + "`namespace` and `leaderworkerset`" + `. A set has at most 81 series, 40 of them in
+With ` + "`metrics.perSetHistograms: false`" + ` in the [configuration](../configuration.md),
+one histogram takes all sets: histograms lose the labels ` + "`namespace` and `leaderworkerset`" + `. A set has at most 81 series, 40 of them in
 histograms.
 
 `
@@ -37,11 +37,20 @@ histograms.
 const documentCost = `
 ## What they cost
 
-@COST@
+One read of the metrics of 100 sets with 10 groups each, by a benchmark on 2 cores of an AMD EPYC, without HTTP and TLS:
+
+| ` + "`perSetHistograms`" + ` | series | size | time |
+| --- | --- | --- | --- |
+| ` + "`true`" + ` | 6,800 | 756 kB | 13 ms |
+| ` + "`false`" + ` | 2,840 | 289 kB | 6 ms |
+
+The operator reads the sets alone, so the cost doesn't grow with their groups.
+` + "`go test ./internal/metrics -bench Scrape`" + ` measures it.
 
 ## What else is served
 
-Go, the process, and controller-runtime: ` + "`controller_runtime_reconcile_total`, `workqueue_depth`" + ` and others. The
+Go, the process, and controller-runtime:
+` + "`controller_runtime_reconcile_total`, `workqueue_depth`" + ` and others. The
 [documentation of controller-runtime](https://book.kubebuilder.io/reference/metrics-reference) lists them.
 `
 
@@ -61,15 +70,13 @@ func Document() string {
 	}
 	section("LeaderWorkerSets", "leaderworkerset_", "All have the labels `namespace` and `leaderworkerset`.")
 	section("The operator", "lws_operator_", "They are those of one replica.")
-	causes := make([]string, 0, len(restart.Causes()))
+	page.WriteString("## Values\n\nThe causes of restarts, which [group restarts](../group-restarts.md) explains:\n\n")
 	for _, cause := range restart.Causes() {
-		causes = append(causes, string(cause))
+		fmt.Fprintf(&page, "- `%s`\n", cause)
 	}
-	fmt.Fprintf(&page, "## Values\n\nThe causes of restarts are %s. [Group restarts](../group-restarts.md) explains them.\n\n",
-		quoted(causes))
-	fmt.Fprintf(&page, "The buckets of startups and recoveries end at %s seconds. ", bounds(untilReady))
-	page.WriteString("A small model starts within seconds, and a large one is loaded for up to an hour.\n")
-	fmt.Fprintf(&page, "The buckets of rolling updates end at %s seconds.\n", bounds(untilUpdated))
+	fmt.Fprintf(&page, "\nThe buckets of histograms, in seconds:\n\n- startups and recoveries: %s. "+
+		"A small model starts\n  within seconds, and a large one is loaded for up to an hour.\n- rolling updates: %s.\n",
+		bounds(untilReady), bounds(untilUpdated))
 	page.WriteString(documentCost)
 	return page.String()
 }
@@ -83,4 +90,6 @@ func quoted(names []string) string {
 	return strings.Join(marked, ", ")
 }
 
-func bounds(of []float64) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(of), " ", ", "), "[]") }
+func bounds(of []float64) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(of), " ", ", "), "[]")
+}

@@ -63,7 +63,7 @@ func New(options Options) *Metrics {
 	return &Metrics{
 		sets:            newSets(&options),
 		apiRefusals:     apiRefusals.counterVec(apiRefusals.labels),
-		releaseRefusals: prometheus.NewCounter(prometheus.CounterOpts{Name: releaseRefusals.name, Help: releaseRefusals.help}),
+		releaseRefusals: releaseRefusals.counterVec(nil).WithLabelValues(),
 		upgradeHeld:     upgradeHeld.gaugeVec(),
 		constant:        []prometheus.Collector{build, features(options.Features), certificates(options.Certificates)},
 	}

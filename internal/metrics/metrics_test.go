@@ -100,7 +100,8 @@ func replica(tb testing.TB, elected, perSet bool, sets ...leaderworkersetv1.Lead
 		close(election)
 	}
 	gate := featuregate.NewFeatureGate()
-	if err := gate.Add(map[featuregate.Feature]featuregate.FeatureSpec{"Gangs": {PreRelease: featuregate.Alpha}}); err != nil {
+	features := map[featuregate.Feature]featuregate.FeatureSpec{"Gangs": {PreRelease: featuregate.Alpha}}
+	if err := gate.Add(features); err != nil {
 		tb.Fatal(err)
 	}
 	served := metrics.New(metrics.Options{

@@ -36,8 +36,8 @@ const ConditionNameVariable = "OPERATOR_CONDITION_NAME"
 
 // Setup adds the work of this package to a manager whose cache has LeaderWorkerSets. Setup adds nothing if OLM v0
 // didn't install the operator. The configured namespace is the operator's; if empty, Setup uses that of the pod. Setup
-// fails if it finds no namespace, or if the API server doesn't answer. held takes whether upgrades are held back, and the
-// reason for which they can be.
+// fails if it finds no namespace, or if the API server doesn't answer. held takes whether upgrades are held back, and
+// the reason for which they can be.
 func Setup(mgr ctrl.Manager, configured string, held func(reason string, held bool)) error {
 	name := os.Getenv(ConditionNameVariable)
 	if name == "" {

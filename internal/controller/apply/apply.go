@@ -44,8 +44,8 @@ type Applier struct {
 	// other.
 	Deletions int
 
-	// OnRefusal takes each write that ends in a [RefusedError]: the plural of the object's kind in lower case, the verb, and
-	// the reason of the API server's answer or [ReasonNameTaken]. Nil if nobody counts.
+	// OnRefusal takes each write that ends in a [RefusedError]: the plural of the object's kind in lower case, the verb,
+	// and the reason of the API server's answer or [ReasonNameTaken]. Nil if nobody counts.
 	OnRefusal func(resource string, verb Verb, reason string)
 
 	deleted deletions
