@@ -109,8 +109,8 @@ func newMetrics(
 	return counted, counted.Register(ctrlmetrics.Registry)
 }
 
-// newManager returns the manager. Its webhooks and metrics present the rotator's certificate, unless the rotator is nil.
-// The end of the context tells the webhook server that the process is about to end.
+// newManager returns the manager. If there is a rotator, webhooks and metrics present its certificate. The end of the
+// context tells the webhook server that the process is about to end.
 func newManager(
 	ctx context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
 ) (ctrl.Manager, error) {

@@ -28,8 +28,8 @@ server authenticates and authorizes. [Certificates](../certificates.md) says how
 - The deletion of a set drops its counters and histograms.
 
 With ` + "`metrics.perSetHistograms: false`" + ` in the [configuration](../configuration.md),
-one histogram takes all sets: histograms lose the labels ` + "`namespace` and `leaderworkerset`" + `. A set has at most 81 series, 40 of them in
-histograms.
+one histogram takes all sets: histograms lose the labels ` + "`namespace` and `leaderworkerset`" + `.
+A set has at most 81 series, 40 of them in histograms.
 
 `
 
