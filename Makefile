@@ -101,8 +101,9 @@ clean: ## Remove everything that make built.
 ##@ Development
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types.
+generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types, and the page about the metrics.
 	$(CONTROLLER_GEN) object:headerFile=tools/generate/boilerplate.go.txt paths=./api/...
+	go run ./tools/document > docs/operate/metrics.md
 
 # Descriptions below these properties of the CRD come from Kubernetes, and make it too large for kubectl apply.
 CRD_TRIM_BELOW := leaderTemplate,workerTemplate,volumeClaimTemplates

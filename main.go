@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	// Credential plugins, so that the operator can be run by hand against any cluster that kubectl reaches.
@@ -24,6 +25,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/certificates"
 	"github.com/leaderworkerset/lws-operator/internal/config"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/metrics"
 	"github.com/leaderworkerset/lws-operator/internal/olm"
 	"github.com/leaderworkerset/lws-operator/internal/served"
 	"github.com/leaderworkerset/lws-operator/internal/shutdown"
@@ -74,10 +76,17 @@ func run(ctx context.Context, settings *config.Settings) error {
 		return err
 	}
 	ctx = delayed
-	if err := controller.Setup(ctx, mgr, config.Controllers(&settings.OperatorConfiguration)); err != nil {
+	counted, err := newMetrics(mgr, settings, rotator)
+	if err != nil {
 		return err
 	}
-	if err := olm.Setup(mgr, settings.LeaderElection.Namespace); err != nil {
+	options := config.Controllers(&settings.OperatorConfiguration)
+	options.LeaderWorkerSet.Meter = counted
+	options.LeaderWorkerSet.Admission.Meter = counted
+	if err := controller.Setup(ctx, mgr, options); err != nil {
+		return err
+	}
+	if err := olm.Setup(mgr, settings.LeaderElection.Namespace, counted.UpgradeHeld); err != nil {
 		return err
 	}
 	if rotator != nil {
@@ -88,8 +97,21 @@ func run(ctx context.Context, settings *config.Settings) error {
 	return mgr.Start(ctx)
 }
 
-// newManager returns the manager. Its webhooks present the rotator's certificate, unless the rotator is nil. The end of
-// ctx tells the webhook server that the process is about to end. The end of delayed ends the wait for the caches.
+// newMetrics returns the operator's metrics, which the manager serves.
+func newMetrics(
+	mgr ctrl.Manager, settings *config.Settings, rotator *certificates.Rotator,
+) (*metrics.Metrics, error) {
+	options, err := config.Metrics(&settings.OperatorConfiguration, rotator)
+	if err != nil {
+		return nil, err
+	}
+	options.Version, options.Sets, options.Elected = version, mgr.GetCache(), mgr.Elected()
+	counted := metrics.New(options)
+	return counted, counted.Register(ctrlmetrics.Registry)
+}
+
+// newManager returns the manager. If there is a rotator, webhooks and metrics present its certificate. The end of ctx
+// tells the webhook server that the process is about to end. The end of delayed ends the wait for the caches.
 func newManager(
 	ctx, delayed context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
 ) (ctrl.Manager, error) {
@@ -104,6 +126,9 @@ func newManager(
 	if rotator != nil {
 		rotator.LimitCache(&options.Cache)
 		webhooks.TLSOpts = append(webhooks.TLSOpts, rotator.ServeBy)
+		if settings.Metrics.CertificateDirectory == "" {
+			options.Metrics.TLSOpts = append(options.Metrics.TLSOpts, rotator.ServeBy)
+		}
 	}
 	if options.Scheme, err = controller.Scheme(); err != nil {
 		return nil, err
