@@ -107,7 +107,11 @@ func begin(world *World, operator Operator) (*run, error) {
 		Recorder: &recorder{run: r},
 		Clock:    world.clock,
 
-		Restarted: world.countRestart,
+		Restarted: func(leader types.UID, cause string) {
+			if world.run == r { // A pass may outlive its process here. What it counts is lost.
+				world.countRestart(leader, cause)
+			}
+		},
 	})
 	if err != nil {
 		return nil, err
