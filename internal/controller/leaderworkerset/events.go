@@ -129,13 +129,9 @@ func toAllGroups(reader client.Reader) keysFunc {
 // immediately is no delay.
 func immediately(context.Context, objectChange) time.Duration { return 0 }
 
-// batcher says how long an event of a set waits. The set is nil if it no longer exists.
-type batcher interface {
-	For(lws *leaderworkersetv1.LeaderWorkerSet) time.Duration
-}
-
-// batchDelay returns the delay of a set, or of the set that an object is labeled with.
-func batchDelay(reader client.Reader, batch batcher) delayFunc {
+// batchDelay returns the batch delay of a set, or of the set that an object is labeled with. Objects of a set that no
+// longer exists wait for the longest batch delay.
+func batchDelay(reader client.Reader, batch BatchOptions) delayFunc {
 	return func(ctx context.Context, of objectChange) time.Duration {
 		object := cmp.Or(of.after, of.before)
 		if lws, ok := object.(*leaderworkersetv1.LeaderWorkerSet); ok {
@@ -143,7 +139,7 @@ func batchDelay(reader client.Reader, batch batcher) delayFunc {
 		}
 		lws := &leaderworkersetv1.LeaderWorkerSet{}
 		if err := reader.Get(ctx, setOf(object), lws); err != nil {
-			return batch.For(nil)
+			return batch.MaxDelay
 		}
 		return batch.For(lws)
 	}

@@ -38,13 +38,11 @@ import (
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // setReconciler keeps the objects of a LeaderWorkerSet as a whole as they should be: its revision, shared Service,
-// leader StatefulSet and status. A pass costs O(groups). Passes over a set begin at most once
-// per batch delay.
+// leader StatefulSet and status. A pass costs O(groups). Events within a batch delay start one pass.
 type setReconciler struct {
 	observer *observer
 	applier  *apply.Applier
 	memories *memories
-	pace     *setPace
 	options  Options
 }
 
@@ -66,7 +64,6 @@ func requeuedIfStale(
 }
 
 func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	r.pace.begin(request.NamespacedName)
 	memory, now := r.memories.ofSet(request.NamespacedName), r.options.Clock.Now()
 	looks := memory.Missing.Looks(now, r.options.Plan.Refusals)
 	set, err := r.observer.set(ctx, request.NamespacedName, looks)
@@ -75,7 +72,6 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	}
 	if set == nil {
 		r.memories.forget(request.NamespacedName)
-		r.pace.forget(request.NamespacedName)
 		r.options.Meter.Forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}

@@ -94,11 +94,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// For returns the batch delay of a set, which is nil if it no longer exists.
+// For returns the batch delay of a set.
 func (o BatchOptions) For(lws *leaderworkersetv1.LeaderWorkerSet) time.Duration {
-	if lws == nil {
-		return o.MaxDelay
-	}
 	groups := float64(ptr.Deref(lws.Spec.Replicas, 1))
 	size := float64(ptr.Deref(lws.Spec.LeaderWorkerTemplate.Size, 1))
 	delay := float64(o.MinDelay) + float64(o.DelayPerPod)*groups*size // Floats, since integers would overflow.

@@ -70,12 +70,12 @@ func toGroupOfRefusal(reader client.Reader) keysFunc {
 }
 
 // afterRefusal returns the batch delay of the set of a refused leader.
-func afterRefusal(reader client.Reader, batch batcher) delayFunc {
+func afterRefusal(reader client.Reader, batch BatchOptions) delayFunc {
 	return func(ctx context.Context, of objectChange) time.Duration {
 		lws := &leaderworkersetv1.LeaderWorkerSet{}
 		sts := statefulSetOf(ctx, reader, cmp.Or(of.after, of.before))
 		if sts == nil || reader.Get(ctx, setOf(sts), lws) != nil {
-			return batch.For(nil)
+			return batch.MaxDelay
 		}
 		return batch.For(lws)
 	}

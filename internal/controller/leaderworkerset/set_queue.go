@@ -18,7 +18,7 @@ import (
 // setQueue is a source of passes over sets: passes over groups enqueue the sets that have to act on their results. It
 // is safe for concurrent use.
 type setQueue struct {
-	batch batcher
+	batch BatchOptions
 
 	mutex   sync.Mutex
 	queue   workQueue                           // nil before Start
@@ -27,7 +27,7 @@ type setQueue struct {
 
 var _ source.Source = &setQueue{}
 
-func newSetQueue(batch batcher) *setQueue {
+func newSetQueue(batch BatchOptions) *setQueue {
 	return &setQueue{batch: batch, pending: map[reconcile.Request]time.Duration{}}
 }
 
@@ -44,7 +44,7 @@ func (q *setQueue) Start(_ context.Context, queue workQueue) error {
 	return nil
 }
 
-// Enqueue adds a set to the queue after its delay. It never blocks.
+// Enqueue adds a set to the queue after its batch delay. It never blocks.
 func (q *setQueue) Enqueue(set *leaderworkersetv1.LeaderWorkerSet) {
 	request := reconcile.Request{NamespacedName: client.ObjectKeyFromObject(set)}
 	delay := q.batch.For(set)

@@ -60,14 +60,11 @@ type controller struct {
 // newControllers returns the controllers of sets and of groups. They read and write by the client of the applier. A
 // source of the set controller takes the sets that passes over groups enqueue.
 func newControllers(applier *apply.Applier, cached cache.Cache, options Options) (set, group *controller) {
-	pace := newSetPace(&options)
-	memories, sets := newMemories(), newSetQueue(pace)
+	memories, sets := newMemories(), newSetQueue(options.Batch)
 	observer := &observer{Reader: applier.Client, live: applier.Live}
 	set = &controller{
-		reconciler: &setReconciler{
-			observer: observer, applier: applier, memories: memories, pace: pace, options: options,
-		},
-		sources:    append(setSources(cached, memories, pace), sets),
+		reconciler: &setReconciler{observer: observer, applier: applier, memories: memories, options: options},
+		sources:    append(setSources(cached, memories, options.Batch), sets),
 		limiter:    newLimiter(options),
 		concurrent: options.ConcurrentSets,
 	}

@@ -16,7 +16,7 @@ import (
 
 // setSources returns the watches that start passes over sets. Each row names a type of objects, the sets to enqueue,
 // the delay, and the predicates that an event has to pass. The setQueue is one more source.
-func setSources(cached cache.Cache, memories *memories, batch batcher) []source.Source {
+func setSources(cached cache.Cache, memories *memories, batch BatchOptions) []source.Source {
 	afterBatch := batchDelay(cached, batch)
 	return []source.Source{
 		// A change that a user makes does not wait.
@@ -57,7 +57,7 @@ func setSources(cached cache.Cache, memories *memories, batch batcher) []source.
 }
 
 // groupSources returns the watches that start passes over groups. Its rows read as those of setSources.
-func groupSources(cached cache.Cache, batch batcher) []source.Source {
+func groupSources(cached cache.Cache, batch BatchOptions) []source.Source {
 	afterBatch := batchDelay(cached, batch)
 	return []source.Source{
 		// The leader decides what the group needs next. A failed pod does not wait: its StatefulSet is about to delete
