@@ -135,14 +135,15 @@ const fewPods = 32
 // the garbage collector asks for nothing that it sees terminate already. With three workers a group, that saves seven
 // requests a group, of some 39 for an update.
 //
-// Many pods take longer than some of them need to terminate, and a pod without a node is gone at once. The StatefulSet
-// controller would create such pods again. So the StatefulSet is deleted together with these, as the first.
+// The requests for many pods last longer than some of the pods need to terminate, and a pending pod without a node is
+// gone at once. The StatefulSet controller would create such pods again. So the StatefulSet is the first of one batch
+// then.
 func stop(workers *appsv1.StatefulSet, pods []*corev1.Pod) []write.Write {
 	deletions := make([]write.Object, len(pods))
 	together := len(pods) > fewPods
 	for i, pod := range pods {
 		deletions[i] = pod
-		together = together || pod.Spec.NodeName == ""
+		together = together || pod.Status.Phase != corev1.PodRunning
 	}
 	switch {
 	case workers == nil && len(pods) == 0:
