@@ -152,7 +152,7 @@ func releaseInput(
 		Key:         key,
 		Failed:      restart.Failed(set.Groups, memory.Incarnations, record),
 		Refused:     missing.Refused,
-		Unconfirmed: missing.Unconfirmed,
+		Unconfirmed: missing.Unconfirmed || slices.ContainsFunc(set.Groups, snapshot.Group.Unconfirmed),
 		Holds:       memory.Holds,
 		Now:         now,
 	}

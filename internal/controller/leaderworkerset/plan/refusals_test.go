@@ -94,7 +94,8 @@ func TestForSetAsksForRetries(t *testing.T) {
 }
 
 // TestForSetHoldsAtARefusal updates groups 3 and 2. The API server refuses leader 2, as long as a surge group has its
-// room. More groups might be unavailable, but none is replaced until it is sure what is refused.
+// room, and then a worker of group 1. More groups might be unavailable, but none is replaced while a refusal is
+// unconfirmed.
 func TestForSetHoldsAtARefusal(t *testing.T) {
 	lws := newSet()
 	*lws.Spec.Replicas = 4
@@ -112,5 +113,8 @@ func TestForSetHoldsAtARefusal(t *testing.T) {
 	budget.MaxUnavailable = ptr.To(intstr.FromInt32(3))
 	observed.Refusal = quota(time.Second)
 	carryOutAt(t, observed, time.Second)
-	carryOutAt(t, observed, 2*time.Second, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
+	observed.Groups[1].Observed = &snapshot.Observation{Unconfirmed: true}
+	carryOutAt(t, observed, 2*time.Second)
+	observed.Groups[1].Observed.Unconfirmed = false
+	carryOutAt(t, observed, 3*time.Second, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 }
