@@ -148,12 +148,13 @@ func releaseInput(
 	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
 ) release.Input {
 	return release.Input{
-		Set:     set,
-		Key:     key,
-		Failed:  restart.Failed(set.Groups, memory.Incarnations, record),
-		Refused: missing.Refused,
-		Holds:   memory.Holds,
-		Now:     now,
+		Set:         set,
+		Key:         key,
+		Failed:      restart.Failed(set.Groups, memory.Incarnations, record),
+		Refused:     missing.Refused,
+		Unconfirmed: missing.Unconfirmed || slices.ContainsFunc(set.Groups, snapshot.Group.Unconfirmed),
+		Holds:       memory.Holds,
+		Now:         now,
 	}
 }
 

@@ -34,7 +34,7 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 		UserPartition:  in.userPartition(),
 		Current:        current,
 		Also:           released.Also,
-		Held:           in.Holds.Revision.lasts(in.Key, in.Now),
+		Held:           in.Unconfirmed || in.Holds.Revision.lasts(in.Key, in.Now),
 		Groups:         in.rolloutGroups(released, key),
 	}
 }

@@ -33,7 +33,7 @@ type Input struct {
 	// Also are the groups below Current.Partition that earlier decisions released.
 	Also []int32
 
-	// Held says that no further groups are released: the API server has refused one just before.
+	// Held says that no further groups are released: the API server has refused a pod just before.
 	Held bool
 
 	// Groups are the groups by index, surge included. A group that doesn't exist yet is UpToDate if it will be created so:

@@ -209,6 +209,9 @@ func (g Group) RefusedWorkers() string {
 	return g.Observed.RefusedWorkers
 }
 
+// Unconfirmed reports whether the API server has refused a worker that doesn't count as refused yet.
+func (g Group) Unconfirmed() bool { return g.Observed != nil && g.Observed.Unconfirmed }
+
 // LacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
 func (g Group) LacksRoom() bool {
 	return !g.Terminating() && (isUnschedulable(ConditionOf(g.Leader, corev1.PodScheduled)) || g.Observed.lacksRoom())
