@@ -114,7 +114,7 @@ func Next(in Input) Decision {
 		decision.Reason = "groups were added, for which there is no room until the others are updated"
 	}
 	if len(next.Also) > 0 || in.mayBeOnDelete() {
-		decision.Annotation = next.Annotation()
+		decision.Annotation = next.Annotation(in.Key)
 		if slices.Contains(next.Also, in.lowestMissing()) {
 			decision.Strategy = appsv1.OnDeleteStatefulSetStrategyType
 		}
