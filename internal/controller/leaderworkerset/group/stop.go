@@ -133,7 +133,7 @@ const fewPods = 32
 
 // stop returns the deletions of a StatefulSet, if it has to be deleted, and of its pods. The StatefulSet comes second:
 // the garbage collector asks for nothing that it sees terminate already. With three workers a group, that saves seven
-// requests a group, of some 39 for an update.
+// requests a group, of some 39 in an update.
 //
 // The requests for many pods last longer than some of the pods need to terminate, and a pending pod without a node is
 // gone at once. The StatefulSet controller would create such pods again. So the StatefulSet is the first of one batch
