@@ -65,9 +65,11 @@ func wantShown(t *testing.T, page, printed string) {
 
 // failureOf returns the condition ReplicaFailure of a described set; empty if there is none.
 func failureOf(described string) string {
-	for condition := range strings.SplitSeq(between(described, "  Conditions:\n", "  Hpa Pod Selector:"), "    Last Transition") {
-		if strings.Contains(condition, leaderworkersetv1.ConditionReplicaFailure) {
-			return condition[strings.Index(condition, "    Message:"):]
+	conditions := between(described, "  Conditions:\n", "  Hpa Pod Selector:")
+	for condition := range strings.SplitSeq(conditions, "    Last Transition") {
+		_, message, found := strings.Cut(condition, "    Message:")
+		if found && strings.Contains(condition, leaderworkersetv1.ConditionReplicaFailure) {
+			return "    Message:" + message
 		}
 	}
 	return ""

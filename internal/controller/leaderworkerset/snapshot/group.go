@@ -146,8 +146,8 @@ func (m *GroupMembers) MissingWorkers() []int32 {
 	}
 	members := m.Members()
 	var missing []int32
-	for worker := range ptr.Deref(workers.Spec.Replicas, 1) {
-		if worker++; members[worker] == nil {
+	for index := range ptr.Deref(workers.Spec.Replicas, 1) {
+		if worker := index + 1; members[worker] == nil {
 			missing = append(missing, worker)
 		}
 		if len(missing) == MaxMissing {
