@@ -13,6 +13,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -190,15 +191,18 @@ func TestApply(t *testing.T) {
 	if err := trusted(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
-	// The certificate is valid for the Service alone.
+	// The certificate is valid for the two Services alone.
 	for _, replica := range i.replicas {
 		_, err := replica.connect(t.Context(), authority(t))
 		var wrongName x509.HostnameError
 		if !errors.As(err, &wrongName) {
 			t.Fatalf("connection by address: %v; want a wrong host name", err)
 		}
-		name := "lws-operator-webhook-service.lws-operator-system.svc"
-		if diff := cmp.Diff([]string{name}, wrongName.Certificate.DNSNames); diff != "" {
+		names := []string{
+			"lws-operator-controller-manager-metrics-service.lws-operator-system.svc",
+			"lws-operator-webhook-service.lws-operator-system.svc",
+		}
+		if diff := cmp.Diff(names, slices.Sorted(slices.Values(wrongName.Certificate.DNSNames))); diff != "" {
 			t.Error(diff)
 		}
 	}
