@@ -78,7 +78,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
 CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok test/gitops \
-	test/nodes test/nodes/programs/olm
+	test/prometheus test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -276,6 +276,7 @@ test-unit: ## Run the tests that need nothing but Go.
 	cd scorecard && go test ./...
 	cd tools/generate && go test ./...
 	cd test/gitops && go test ./...
+	cd test/prometheus && go test ./...
 	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test $$packages
 	cd tools/images && go test . ./image
 	cd tools/olm && go test ./...
