@@ -32,6 +32,9 @@ BENCH_FLAGS ?=
 PIECES ?= all
 RUNS ?= 3
 
+# How long each fuzzer runs.
+FUZZTIME ?= 1m
+
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
@@ -62,6 +65,7 @@ GOLANGCI_LINT := $(BIN)/golangci-lint
 OPERATOR_SDK := $(BIN)/operator-sdk
 OPM := $(BIN)/opm
 CRDIFY := $(BIN)/crdify
+CYCLONEDX_GOMOD := $(BIN)/cyclonedx-gomod
 SCORECARD_TEST := $(BIN)/scorecard-test
 
 # The modules of test clusters: go.mod has the newest version of Kubernetes, 1.34.mod and others have earlier ones.
@@ -97,8 +101,9 @@ clean: ## Remove everything that make built.
 ##@ Development
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types.
+generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types, and the page about the metrics.
 	$(CONTROLLER_GEN) object:headerFile=tools/generate/boilerplate.go.txt paths=./api/...
+	go run ./tools/document > docs/operate/metrics.md
 
 # Descriptions below these properties of the CRD come from Kubernetes, and make it too large for kubectl apply.
 CRD_TRIM_BELOW := leaderTemplate,workerTemplate,volumeClaimTemplates
@@ -149,6 +154,11 @@ verify-tidy:
 .PHONY: build
 build: ## Build the operator: bin/manager.
 	$(call go-build,$(BIN)/manager,.,-X main.version=$(VERSION))
+
+.PHONY: sbom
+sbom: build $(CYCLONEDX_GOMOD) ## Write the software bill of materials of the operator: dist/lws-operator.cdx.json.
+	mkdir -p dist
+	$(CYCLONEDX_GOMOD) bin -json -std -noserial -version $(VERSION) -output dist/lws-operator.cdx.json $(BIN)/manager
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image, IMG.
@@ -280,6 +290,15 @@ test-unit: ## Run the tests that need nothing but Go.
 	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test $$packages
 	cd tools/images && go test . ./image
 	cd tools/olm && go test ./...
+
+# The fuzzers of all packages: <package>:<fuzzer>.
+FUZZERS = $(shell grep -rho --include='*_test.go' -H '^func Fuzz[A-Za-z]*' internal | \
+	sed -E 's|^(.*)/[^/]*:func (Fuzz.*)|./\1:\2|')
+
+.PHONY: fuzz
+fuzz: ## Run each fuzzer for longer than its seeds, which test-unit runs (FUZZTIME=10m).
+	for fuzzer in $(FUZZERS); do echo "--- $$fuzzer"; \
+		go test -run '^$$' -fuzz "^$${fuzzer##*:}$$" -fuzztime $(FUZZTIME) "$${fuzzer%%:*}"; done
 
 .PHONY: test-integration
 test-integration: cluster ## Run the tests against a real API server, and those of the test cluster.
@@ -446,6 +465,7 @@ opm: $(OPM) ## Build bin/opm.
 
 GENERATE_MODULE := tools/generate/go.mod tools/generate/go.sum
 LINT_MODULE := tools/lint/go.mod tools/lint/go.sum
+SBOM_MODULE := tools/sbom/go.mod tools/sbom/go.sum
 OLM_MODULE := tools/olm/go.mod tools/olm/go.sum
 
 $(CONTROLLER_GEN): $(GENERATE_MODULE)
@@ -463,6 +483,9 @@ $(BUNDLEFIT): $(GENERATE_MODULE) $(wildcard tools/generate/bundlefit/*.go)
 
 $(GOLANGCI_LINT): $(LINT_MODULE)
 	$(call go-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+$(CYCLONEDX_GOMOD): $(SBOM_MODULE)
+	$(call go-tool,tools/sbom,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
 
 # Without btrfs and GPG, which need C libraries.
 SDK_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs

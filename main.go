@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	// Credential plugins, so that the operator can be run by hand against any cluster that kubectl reaches.
@@ -24,6 +25,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/certificates"
 	"github.com/leaderworkerset/lws-operator/internal/config"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/metrics"
 	"github.com/leaderworkerset/lws-operator/internal/olm"
 	"github.com/leaderworkerset/lws-operator/internal/served"
 	"github.com/leaderworkerset/lws-operator/internal/shutdown"
@@ -34,7 +36,7 @@ import (
 var version = "unreleased"
 
 func main() {
-	settings, err := config.Load(os.Args[1:], os.ReadFile, os.Stdout)
+	settings, err := config.Load(os.Args[1:], olm.Installed(), os.ReadFile, os.Stdout)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return
@@ -68,15 +70,23 @@ func run(ctx context.Context, settings *config.Settings) error {
 		return err
 	}
 	rotator := config.Rotator(&settings.OperatorConfiguration)
-	mgr, err := newManager(ctx, connection, settings, rotator)
+	delayed := shutdown.Delayed(ctx, settings.Shutdown.Delay.Duration, clock.RealClock{})
+	mgr, err := newManager(ctx, delayed, connection, settings, rotator)
 	if err != nil {
 		return err
 	}
-	ctx = shutdown.Delayed(ctx, settings.Shutdown.Delay.Duration, clock.RealClock{})
-	if err := controller.Setup(ctx, mgr, config.Controllers(&settings.OperatorConfiguration)); err != nil {
+	ctx = delayed
+	counted, err := newMetrics(mgr, settings, rotator)
+	if err != nil {
 		return err
 	}
-	if err := olm.Setup(mgr, settings.LeaderElection.Namespace); err != nil {
+	options := config.Controllers(&settings.OperatorConfiguration)
+	options.LeaderWorkerSet.Meter = counted
+	options.LeaderWorkerSet.Admission.Meter = counted
+	if err := controller.Setup(ctx, mgr, options); err != nil {
+		return err
+	}
+	if err := olm.Setup(mgr, settings.LeaderElection.Namespace, counted.UpgradeHeld); err != nil {
 		return err
 	}
 	if rotator != nil {
@@ -87,10 +97,23 @@ func run(ctx context.Context, settings *config.Settings) error {
 	return mgr.Start(ctx)
 }
 
-// newManager returns the manager. Its webhooks present the rotator's certificate, unless the rotator is nil. The end of
-// the context tells the webhook server that the process is about to end.
+// newMetrics returns the operator's metrics, which the manager serves.
+func newMetrics(
+	mgr ctrl.Manager, settings *config.Settings, rotator *certificates.Rotator,
+) (*metrics.Metrics, error) {
+	options, err := config.Metrics(&settings.OperatorConfiguration, rotator)
+	if err != nil {
+		return nil, err
+	}
+	options.Version, options.Sets, options.Elected = version, mgr.GetCache(), mgr.Elected()
+	counted := metrics.New(options)
+	return counted, counted.Register(ctrlmetrics.Registry)
+}
+
+// newManager returns the manager. If there is a rotator, webhooks and metrics present its certificate. The end of ctx
+// tells the webhook server that the process is about to end. The end of delayed ends the wait for the caches.
 func newManager(
-	ctx context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
+	ctx, delayed context.Context, connection *rest.Config, settings *config.Settings, rotator *certificates.Rotator,
 ) (ctrl.Manager, error) {
 	options, err := config.Manager(&settings.OperatorConfiguration)
 	if err != nil {
@@ -103,11 +126,15 @@ func newManager(
 	if rotator != nil {
 		rotator.LimitCache(&options.Cache)
 		webhooks.TLSOpts = append(webhooks.TLSOpts, rotator.ServeBy)
+		if settings.Metrics.CertificateDirectory == "" {
+			options.Metrics.TLSOpts = append(options.Metrics.TLSOpts, rotator.ServeBy)
+		}
 	}
 	if options.Scheme, err = controller.Scheme(); err != nil {
 		return nil, err
 	}
 	options.Client = controller.ClientOptions()
+	options.NewCache = shutdown.NewCache(delayed)
 	options.WebhookServer = shutdown.Server(ctx, webhook.NewServer(webhooks))
 	return takeover.NewManager(connection, options, settings.TakeOverFrom)
 }

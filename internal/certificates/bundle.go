@@ -69,6 +69,12 @@ func hostsOf(called []*admissionregistrationv1.WebhookClientConfig) []string {
 			}
 		}
 	}
+	return merged(hosts)
+}
+
+// merged returns the sorted hosts of all lists.
+func merged(lists ...[]string) []string {
+	hosts := slices.Concat(lists...)
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
 }

@@ -4,6 +4,7 @@
 package certificates
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -59,6 +60,13 @@ type Options struct {
 	// The certificate covers the Services and URLs in them.
 	MutatingWebhookConfiguration, ValidatingWebhookConfiguration string
 
+	// Hosts are further names that the certificate covers, such as that of the Service of the metrics.
+	Hosts []string
+
+	// ConfigMap is the name of the object that gets the authority for readers of the metrics, in the namespace of the
+	// Secret. The Rotator creates the ConfigMap if it doesn't exist. If empty, there is none.
+	ConfigMap string
+
 	// Clock is the source of the time.
 	Clock clock.PassiveClock
 }
@@ -85,7 +93,7 @@ func New(options Options) *Rotator {
 	return &Rotator{options: options, changes: limiter}
 }
 
-// LimitCache restricts the cache of Secrets and webhook configurations to the three objects that a Rotator reads.
+// LimitCache restricts the cache of Secrets, ConfigMaps and webhook configurations to the objects that a Rotator reads.
 func (r *Rotator) LimitCache(options *cache.Options) {
 	named := func(name string) fields.Selector { return fields.OneTermEqualSelector(metav1.ObjectNameField, name) }
 	options.ByObject[&corev1.Secret{}] = cache.ByObject{
@@ -97,6 +105,12 @@ func (r *Rotator) LimitCache(options *cache.Options) {
 	}
 	options.ByObject[&admissionregistrationv1.ValidatingWebhookConfiguration{}] = cache.ByObject{
 		Field: named(r.options.ValidatingWebhookConfiguration),
+	}
+	if r.options.ConfigMap != "" {
+		options.ByObject[&corev1.ConfigMap{}] = cache.ByObject{
+			Namespaces: map[string]cache.Config{r.options.Secret.Namespace: {}},
+			Field:      named(r.options.ConfigMap),
+		}
 	}
 }
 
@@ -127,7 +141,12 @@ func (r *Rotator) Setup(mgr ctrl.Manager) error {
 		queue.Add(pass)
 		return nil
 	})
+	var published error
+	if r.options.ConfigMap != "" {
+		published = c.Watch(source.Kind(mgr.GetCache(), &corev1.ConfigMap{}, enqueue[*corev1.ConfigMap](pass)))
+	}
 	return errors.Join(
+		published,
 		c.Watch(first),
 		c.Watch(source.Kind(mgr.GetCache(), &corev1.Secret{}, enqueue[*corev1.Secret](pass))),
 		c.Watch(source.Kind(mgr.GetCache(), &admissionregistrationv1.MutatingWebhookConfiguration{},
@@ -143,6 +162,15 @@ func enqueue[T client.Object](pass reconcile.Request) handler.TypedEventHandler[
 	return handler.TypedEnqueueRequestsFromMapFunc(func(context.Context, T) []reconcile.Request {
 		return []reconcile.Request{pass}
 	})
+}
+
+// End returns when the certificate ends that this replica serves. ok is false while there is none.
+func (r *Rotator) End() (end time.Time, ok bool) {
+	served := r.serving.Load()
+	if served == nil {
+		return time.Time{}, false
+	}
+	return served.certificate.Leaf.NotAfter, true
 }
 
 func (r *Rotator) ready(*http.Request) error {
@@ -170,7 +198,7 @@ func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err 
 	if err != nil {
 		return now, fmt.Errorf("the authority for certificates: %w", err)
 	}
-	hosts, err := r.announce(ctx, current, now)
+	hosts, unpublished, err := r.announce(ctx, current, now)
 	if err != nil {
 		return now, err
 	}
@@ -181,6 +209,9 @@ func (r *Rotator) pass(ctx context.Context, now time.Time) (next time.Time, err 
 		}
 	}
 	authorityRenewal := renewal(current.certificate.NotBefore, current.certificate.NotAfter)
+	if unpublished != nil { // Webhooks don't depend on that.
+		return now, unpublished
+	}
 	next = earliest(authorityRenewal, served.replaceAt(hosts, r.trusted, now))
 	if overlapEnd := r.trusted.since.Add(overlap); now.Before(overlapEnd) {
 		next = earliest(next, overlapEnd)
@@ -212,9 +243,7 @@ func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authori
 	} else {
 		secret.Namespace, secret.Name = r.options.Secret.Namespace, r.options.Secret.Name
 		secret.Type = corev1.SecretTypeTLS
-		secret.Labels = map[string]string{
-			"app.kubernetes.io/name": "lws-operator", "app.kubernetes.io/managed-by": "lws-operator",
-		}
+		secret.Labels = ownLabels()
 		err = r.client.Create(ctx, secret)
 	}
 	if err != nil {
@@ -231,12 +260,15 @@ func (r *Rotator) currentAuthority(ctx context.Context, now time.Time) (*authori
 	return made, nil
 }
 
-// announce adds the authority to the caBundles of the webhook configurations, beside the authority of the certificate
-// that this replica serves. It returns the hosts in the configurations.
-func (r *Rotator) announce(ctx context.Context, current *authority, now time.Time) (hosts []string, err error) {
+// announce adds the authority to the caBundles of the webhook configurations and to the ConfigMap, beside the authority
+// of the certificate that this replica serves. It returns the hosts that the certificate has to cover. unpublished is
+// why the ConfigMap couldn't be written.
+func (r *Rotator) announce(
+	ctx context.Context, current *authority, now time.Time,
+) (hosts []string, unpublished, err error) {
 	configurations, err := r.configurations(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	desired := []*x509.Certificate{current.certificate}
 	if served := r.serving.Load(); served.valid(now) && !served.authority.Equal(current.certificate) {
@@ -250,14 +282,57 @@ func (r *Rotator) announce(ctx context.Context, current *authority, now time.Tim
 	var called []*admissionregistrationv1.WebhookClientConfig
 	for _, configuration := range configurations {
 		if err := r.inject(ctx, configuration, desired, keep); err != nil {
-			return nil, fmt.Errorf("%T %s: %w", configuration, configuration.GetName(), err)
+			return nil, nil, fmt.Errorf("%T %s: %w", configuration, configuration.GetName(), err)
 		}
 		called = append(called, clientConfigs(configuration)...)
 	}
+	unpublished = r.publish(ctx, desired, keep)
 	if isNew {
 		r.trusted = trust{current, now}
 	}
-	return hostsOf(called), nil
+	return merged(hostsOf(called), r.options.Hosts), unpublished, nil
+}
+
+// caKey is the key of the ConfigMap with the authority.
+const caKey = "ca.crt"
+
+// publish writes the ConfigMap if it lacks one of the desired authorities, or has one that isn't kept.
+func (r *Rotator) publish(
+	ctx context.Context, desired []*x509.Certificate, keep func(*x509.Certificate) bool,
+) error {
+	if r.options.ConfigMap == "" {
+		return nil
+	}
+	published := &corev1.ConfigMap{}
+	key := types.NamespacedName{Namespace: r.options.Secret.Namespace, Name: r.options.ConfigMap}
+	err := r.client.Get(ctx, key, published)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("the authority for readers of metrics: %w", err)
+	}
+	exists := err == nil
+	before := []byte(published.Data[caKey])
+	after, err := bundle(before, desired, keep)
+	if err != nil || (exists && bytes.Equal(before, after)) {
+		return err
+	}
+	published = published.DeepCopy()
+	published.Data = map[string]string{caKey: string(after)}
+	if exists {
+		err = r.client.Update(ctx, published)
+	} else {
+		published.Namespace, published.Name, published.Labels = key.Namespace, key.Name, ownLabels()
+		err = r.client.Create(ctx, published)
+	}
+	if err != nil {
+		return fmt.Errorf("the authority for readers of metrics: %w", err)
+	}
+	log.FromContext(ctx).Info("Published the authority for readers of metrics", "configMap", key)
+	return nil
+}
+
+// ownLabels are the labels of objects that a Rotator creates.
+func ownLabels() map[string]string {
+	return map[string]string{"app.kubernetes.io/name": "lws-operator", "app.kubernetes.io/managed-by": "lws-operator"}
 }
 
 // isCurrent asks the API server whether the Secret still has the known authority. With a stale cache, this replica

@@ -54,7 +54,7 @@ func Default() v1alpha1.OperatorConfiguration {
 		},
 		TakeOverFrom: takeover.DefaultNamespaces(),
 		Webhook:      v1alpha1.Webhook{Port: 9443},
-		Metrics:      v1alpha1.Metrics{BindAddress: ":8443", Secure: true},
+		Metrics:      v1alpha1.Metrics{BindAddress: ":8443", Secure: true, PerSetHistograms: true},
 		Health:       v1alpha1.Health{BindAddress: ":8081"},
 		TLS:          v1alpha1.TLS{MinVersion: tls12, CipherSuites: []string{}},
 		Profiling:    v1alpha1.Profiling{BindAddress: notServed},

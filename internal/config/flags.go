@@ -99,6 +99,8 @@ func addAliases(section *pflag.FlagSet, c *v1alpha1.OperatorConfiguration) {
 	section.StringVar(&c.Metrics.BindAddress, "metrics-bind-address", c.Metrics.BindAddress, "metrics.bindAddress")
 	section.BoolVar(&c.Metrics.Secure, "metrics-secure", c.Metrics.Secure, "metrics.secure")
 	section.StringVar(&c.Metrics.CertificateDirectory, "metrics-cert-dir", "", "metrics.certificateDirectory")
+	section.StringVar(&c.Metrics.ServiceName, "metrics-service", "", "metrics.serviceName")
+	section.StringVar(&c.Metrics.AuthorityConfigMap, "metrics-authority-config-map", "", "metrics.authorityConfigMap")
 	section.StringVar(&c.Health.BindAddress, "health-probe-bind-address", c.Health.BindAddress, "health.bindAddress")
 	section.StringVar(&c.LeaderElection.Namespace, "leader-election-namespace", "", "leaderElection.namespace")
 	section.StringVar(&c.Webhook.Host, "webhook-host", "", "webhook.host")

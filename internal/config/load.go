@@ -38,8 +38,8 @@ type Settings struct {
 
 // Load returns the settings by the command line and the file that it names. The function reads a file. The error is
 // pflag.ErrHelp if the command line asks for help, which Load writes to help. If the configuration has mistakes, the
-// error lists all of them, each on a line of its own.
-func Load(args []string, read func(path string) ([]byte, error), help io.Writer) (*Settings, error) {
+// error lists all of them, each on a line of its own. byOLM says that OLM installed the operator.
+func Load(args []string, byOLM bool, read func(path string) ([]byte, error), help io.Writer) (*Settings, error) {
 	configuration := Default()
 	f := newFlags(&configuration, help)
 	// Flags are parsed twice: for the path of the file, and to override its fields.
@@ -59,6 +59,9 @@ func Load(args []string, read func(path string) ([]byte, error), help io.Writer)
 	f.chooseCertificate()
 	setCertificateDefaults(&configuration.Webhook.Certificate)
 	mistakes = append(mistakes, validate(&configuration)...)
+	if byOLM {
+		mistakes = append(mistakes, validateForOLM(&configuration)...)
+	}
 	if len(mistakes) > 0 {
 		return nil, refuse(source, mistakes)
 	}

@@ -22,7 +22,7 @@ const head = "apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1\nkind: Operat
 
 // load loads a file with the content from the default path.
 func load(content string, args ...string) (*Settings, error) {
-	return Load(args, func(string) ([]byte, error) { return []byte(content), nil }, io.Discard)
+	return Load(args, false, func(string) ([]byte, error) { return []byte(content), nil }, io.Discard)
 }
 
 func mustLoad(t *testing.T, content string, args ...string) v1alpha1.OperatorConfiguration {
@@ -73,20 +73,20 @@ func TestFile(t *testing.T) {
 		}
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
-	settings, err := Load(nil, read, io.Discard)
+	settings, err := Load(nil, false, read, io.Discard)
 	if err != nil || settings.Source != "" || settings.Health.BindAddress != ":8081" {
 		t.Errorf("no file at the default path: %v, %+v", err, settings)
 	}
-	settings, err = Load([]string{"--config=/other.yaml"}, read, io.Discard)
+	settings, err = Load([]string{"--config=/other.yaml"}, false, read, io.Discard)
 	if err != nil || settings.Source != "/other.yaml" || settings.Health.BindAddress != ":1" {
 		t.Errorf("a file at another path: %v, %+v", err, settings)
 	}
-	_, err = Load([]string{"--config=/missing.yaml"}, read, io.Discard)
+	_, err = Load([]string{"--config=/missing.yaml"}, false, read, io.Discard)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file at another path: %v", err)
 	}
 	forbidden := func(string) ([]byte, error) { return nil, fs.ErrPermission }
-	if _, err = Load(nil, forbidden, io.Discard); !errors.Is(err, fs.ErrPermission) {
+	if _, err = Load(nil, false, forbidden, io.Discard); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a file that can't be read: %v", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestCommandLine(t *testing.T) {
 // TestHelp checks that the help has the flags for use by hand, in sections, and no others.
 func TestHelp(t *testing.T) {
 	var help bytes.Buffer
-	_, err := Load([]string{"--help"}, func(string) ([]byte, error) { return nil, fs.ErrNotExist }, &help)
+	_, err := Load([]string{"--help"}, false, func(string) ([]byte, error) { return nil, fs.ErrNotExist }, &help)
 	if !errors.Is(err, pflag.ErrHelp) {
 		t.Fatal(err)
 	}
@@ -331,5 +331,32 @@ func TestNoMapping(t *testing.T) {
 		if _, err := load(content); err == nil || err.Error() != want {
 			t.Errorf("%q: got %v; want %s", content, err, want)
 		}
+	}
+}
+
+// TestNamespacesWithOLM checks that namespaces are a mistake only if OLM installed the operator.
+func TestNamespacesWithOLM(t *testing.T) {
+	for name, test := range map[string]struct {
+		namespaces string
+		byOLM      bool
+		want       string
+	}{
+		"some, with OLM": {namespaces: "[team-a]", byOLM: true, want: "" +
+			"the configuration " + defaultFile + " has a mistake:\n" +
+			`  namespaces: Invalid value: ["team-a"]: must be empty, because OLM installed the operator for all namespaces; ` +
+			"remove it from the ConfigMap lws-operator-config"},
+		"none, with OLM":    {namespaces: "[]", byOLM: true},
+		"some, without OLM": {namespaces: "[team-a]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			read := func(string) ([]byte, error) { return []byte(head + "namespaces: " + test.namespaces + "\n"), nil }
+			got := ""
+			if _, err := Load(nil, test.byOLM, read, io.Discard); err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ package config
 import (
 	"crypto/tls"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
@@ -93,12 +94,40 @@ func Rotator(c *v1alpha1.OperatorConfiguration) *certificates.Rotator {
 		return nil
 	}
 	secret := authority.Secret
+	var hosts []string
+	if service := c.Metrics.ServiceName; service != "" {
+		hosts = []string{service + "." + secret.Namespace + ".svc"}
+	}
 	return certificates.New(certificates.Options{
+		Hosts:                          hosts,
+		ConfigMap:                      c.Metrics.AuthorityConfigMap,
 		Secret:                         types.NamespacedName{Namespace: secret.Namespace, Name: secret.Name},
 		MutatingWebhookConfiguration:   authority.MutatingWebhookConfiguration,
 		ValidatingWebhookConfiguration: authority.ValidatingWebhookConfiguration,
 		Clock:                          clock.RealClock{},
 	})
+}
+
+// Metrics returns the options of metrics, all but those that depend on the manager.
+func Metrics(c *v1alpha1.OperatorConfiguration, rotator *certificates.Rotator) (metrics.Options, error) {
+	gate, err := newGate(features())
+	if err == nil {
+		err = gate.SetFromMap(c.FeatureGates)
+	}
+	ends := map[string]func() (time.Time, bool){}
+	if rotator != nil {
+		ends[metrics.UseWebhook], ends[metrics.UseMetrics] = rotator.End, rotator.End
+	}
+	if files := c.Webhook.Certificate.Files; files != nil {
+		ends[metrics.UseWebhook] = certificates.EndOfFile(files.Directory)
+	}
+	switch directory := c.Metrics.CertificateDirectory; {
+	case !c.Metrics.Secure:
+		delete(ends, metrics.UseMetrics)
+	case directory != "":
+		ends[metrics.UseMetrics] = certificates.EndOfFile(directory)
+	}
+	return metrics.Options{PerSetHistograms: c.Metrics.PerSetHistograms, Features: gate, Certificates: ends}, err
 }
 
 // cacheOptions returns a cache that has objects of the namespaces only, or of all namespaces if there are none.

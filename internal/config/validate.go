@@ -42,6 +42,17 @@ func validate(c *v1alpha1.OperatorConfiguration) field.ErrorList {
 	)
 }
 
+// validateForOLM returns the mistakes of a configuration that are mistakes only if OLM installed the operator. With
+// OLM, the API server calls the webhooks for all namespaces. The operator would refuse the pods of the others.
+func validateForOLM(c *v1alpha1.OperatorConfiguration) field.ErrorList {
+	if len(c.Namespaces) == 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("namespaces"), c.Namespaces,
+		"must be empty, because OLM installed the operator for all namespaces; "+
+			"remove it from the ConfigMap lws-operator-config")}
+}
+
 func validateType(c *v1alpha1.OperatorConfiguration) field.ErrorList {
 	return slices.Concat(
 		oneOf(c.APIVersion, field.NewPath("apiVersion"), v1alpha1.GroupVersion.String()),

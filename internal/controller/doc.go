@@ -16,7 +16,7 @@
 //	served/            waits until the API server serves LeaderWorkerSets
 //	takeover/          waits until no other LeaderWorkerSet controller runs
 //	certificates/      the webhooks' certificate
-//	metrics/           who may read the metrics
+//	metrics/           the metrics of sets and of the process, and who may read them
 //	olm/               upgrades by the Operator Lifecycle Manager
 //	shutdown/          how a replica stops
 //

@@ -34,10 +34,14 @@ import (
 // it.
 const ConditionNameVariable = "OPERATOR_CONDITION_NAME"
 
+// Installed reports whether OLM v0 installed the operator.
+func Installed() bool { return os.Getenv(ConditionNameVariable) != "" }
+
 // Setup adds the work of this package to a manager whose cache has LeaderWorkerSets. Setup adds nothing if OLM v0
 // didn't install the operator. The configured namespace is the operator's; if empty, Setup uses that of the pod. Setup
-// fails if it finds no namespace, or if the API server doesn't answer.
-func Setup(mgr ctrl.Manager, configured string) error {
+// fails if it finds no namespace, or if the API server doesn't answer. held takes whether upgrades are held back, and
+// the reason for which they can be.
+func Setup(mgr ctrl.Manager, configured string, held func(reason string, held bool)) error {
 	name := os.Getenv(ConditionNameVariable)
 	if name == "" {
 		return nil
@@ -59,7 +63,7 @@ func Setup(mgr ctrl.Manager, configured string) error {
 		return err
 	}
 	condition := types.NamespacedName{Namespace: operator, Name: name}
-	return errors.Join(addUpgradeable(mgr, direct, condition), addCertificateOwner(mgr, direct, condition))
+	return errors.Join(addUpgradeable(mgr, direct, condition, held), addCertificateOwner(mgr, direct, condition))
 }
 
 // newClient makes a client without a cache. The operator reads the objects of OLM too seldom for a cache, which would
@@ -79,8 +83,10 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, operatorsv2.AddToScheme(scheme)
 }
 
-func addUpgradeable(mgr ctrl.Manager, direct client.Client, condition types.NamespacedName) error {
-	reconciler := &upgradeableReconciler{sets: mgr.GetCache(), direct: direct, clock: clock.RealClock{}}
+func addUpgradeable(
+	mgr ctrl.Manager, direct client.Client, condition types.NamespacedName, held func(reason string, held bool),
+) error {
+	reconciler := &upgradeableReconciler{sets: mgr.GetCache(), direct: direct, held: held, clock: clock.RealClock{}}
 	c, err := ctrlcontroller.New("operatorcondition", mgr, ctrlcontroller.Options{Reconciler: reconciler})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	operatorsv2 "github.com/operator-framework/api/pkg/operators/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -44,6 +45,9 @@ type upgradeableReconciler struct {
 	direct    client.Client // without a cache
 	clock     clock.PassiveClock
 	writtenAt time.Time // when this process last wrote the condition
+
+	// held takes whether the condition holds upgrades back, and for which reason it could; nil if nobody counts.
+	held func(reason string, held bool)
 }
 
 // Reconcile makes one pass over all LeaderWorkerSets. It requeues after a conflict, and if the last write is less than
@@ -82,6 +86,9 @@ func (r *upgradeableReconciler) pass(
 	before := condition.DeepCopy()
 	previous := meta.FindStatusCondition(before.Spec.Conditions, operatorsv2.Upgradeable)
 	next, changesAt := nextUpgradeable(rolloutsOf(sets.Items), previous, now)
+	if r.held != nil {
+		r.held(reasonRollingUpdates, next.Status == metav1.ConditionFalse)
+	}
 	if !meta.SetStatusCondition(&condition.Spec.Conditions, next) {
 		return changesAt, nil
 	}

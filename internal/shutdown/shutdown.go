@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 )
 
@@ -44,4 +46,31 @@ func (s *closingServer) Register(path string, hook http.Handler) {
 		}
 		hook.ServeHTTP(answer, request)
 	}))
+}
+
+// NewCache returns a constructor of caches whose wait for their content ends with ctx. A starting manager waits for its
+// caches before it looks at its own context. It would never end while the API server refuses to list a kind.
+func NewCache(ctx context.Context) cache.NewCacheFunc {
+	return func(config *rest.Config, options cache.Options) (cache.Cache, error) {
+		created, err := cache.New(config, options)
+		if err != nil {
+			return nil, err
+		}
+		return &endingCache{Cache: created, ending: ctx}, nil
+	}
+}
+
+type endingCache struct {
+	cache.Cache
+
+	ending context.Context //nolint:containedctx // The caller's context may outlive the process's.
+}
+
+// WaitForCacheSync returns true once the cache is filled, or once the process ends: a false result doesn't end the wait
+// of the manager. Nothing reads the cache after that.
+func (c *endingCache) WaitForCacheSync(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.ending, cancel)()
+	return c.Cache.WaitForCacheSync(ctx) || c.ending.Err() != nil
 }

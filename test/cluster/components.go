@@ -36,6 +36,10 @@ const (
 	// clientQPS and clientBurst raise the client-side limits of the components. The API server's own fairness is enough.
 	clientQPS   = "1000"
 	clientBurst = "2000"
+	// quotaResync is how often the controller manager counts what quotas limit. The default of Kubernetes is 5 minutes.
+	// Until then, quotas count too much if a creation was admitted that failed, as of a pod that exists. StatefulSet
+	// controllers before Kubernetes 1.36 try such creations: their cache may not show a pod that they have just created.
+	quotaResync = "10s"
 	// statefulSetWorkers is how many StatefulSets the controller manager works on at a time.
 	statefulSetWorkers = "10"
 )
@@ -160,6 +164,7 @@ func (s setup) controllerManagerArgs() []string {
 		"--use-service-account-credentials",
 		"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
 		"--root-ca-file="+s.path("pki", "ca.crt"),
+		"--resource-quota-sync-period="+quotaResync,
 	)
 	if !s.DefaultLimits {
 		args = append(args, "--concurrent-statefulset-syncs="+statefulSetWorkers)

@@ -304,7 +304,9 @@ func startForOLM(t *testing.T) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(mgr.AddReadyzCheck("ping", healthz.Ping), olm.Setup(mgr, operatorNamespace)); err != nil {
+	uncounted := func(string, bool) {}
+	err = errors.Join(mgr.AddReadyzCheck("ping", healthz.Ping), olm.Setup(mgr, operatorNamespace, uncounted))
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

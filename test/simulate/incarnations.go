@@ -48,6 +48,8 @@ type incarnation struct {
 	complete bool // all its pods existed at once, and had started if the restart policy waits for that
 	known    bool // the operator has to know that it was complete
 	ended    bool
+	byOthers bool // somebody other than the operator ended it
+	counted  *run // that has counted its restart; nil for none
 
 	failure string // the first reason to restart the group; empty if there is none
 	counts  bool   // a failure happened when the incarnation was known
@@ -118,7 +120,7 @@ func (w *World) followPod(change Change) {
 		return
 	}
 	if incarnation == w.incarnations.byLeader[object.GetUID()] && isDeletion(change) {
-		incarnation.ended = true
+		incarnation.ended, incarnation.byOthers = true, w.writing == nil
 		return
 	}
 	if why := failure(change, incarnation.complete); why != "" {
@@ -128,6 +130,36 @@ func (w *World) followPod(change Change) {
 		incarnation.failure = "pod " + object.GetName() + " asks for it" // The group may be restarted, and need not be.
 	}
 	incarnation.complete = incarnation.complete || w.isComplete(incarnation)
+}
+
+// countRestart handles a restart that the operator counts. Each incarnation counts at most once in one run of the
+// operator, and only if it has ended for a failure or by somebody else.
+func (w *World) countRestart(leader types.UID, cause string) {
+	w.t.Helper()
+	switch incarnation := w.incarnations.byLeader[leader]; {
+	case incarnation == nil:
+		w.fail("a restart for %s counts of a leader that never existed", cause)
+	case incarnation.counted == w.run:
+		w.fail("the restart of a group of %s counts twice, now for %s", incarnation.set, cause)
+	case !incarnation.ended:
+		w.fail("a restart of a group of %s for %s counts before the group is restarted", incarnation.set, cause)
+	case incarnation.failure == "" && !incarnation.byOthers:
+		w.fail("a restart of a group of %s for %s counts, but the group hasn't failed", incarnation.set, cause)
+	default:
+		incarnation.counted = w.run
+	}
+}
+
+// CheckCounted fails unless the operator has counted each incarnation that it had to know and that has failed, or was
+// ended by somebody else. It is for worlds in which groups end by failures alone, and in which the operator never ends.
+func (w *World) CheckCounted() {
+	w.t.Helper()
+	for leader, incarnation := range w.incarnations.byLeader {
+		failed := incarnation.counts || (incarnation.known && incarnation.byOthers)
+		if incarnation.ended && failed && incarnation.counted == nil {
+			w.fail("the restart of the group of leader %s doesn't count: %s", leader, incarnation.failure)
+		}
+	}
 }
 
 // add adds a new pod to its incarnation. A leader begins one. A pod with an ordinal that no worker has is a copy of

@@ -49,14 +49,18 @@ func numberOf(value *intstr.IntOrString, replicas int32) float64 {
 
 // carriedRelease says which groups a leader StatefulSet releases to its revision.
 type carriedRelease struct {
+	Revision  string  `json:"revision"`
 	Partition int32   `json:"partition"`
 	Also      []int32 `json:"groups"`
 }
 
 // releaseOf returns the release of a leader StatefulSet. With the strategy OnDelete, its annotation has the partition.
+// An annotation about another revision releases nothing.
 func releaseOf(leaders *appsv1.StatefulSet) carriedRelease {
 	var carried carriedRelease
-	if json.Unmarshal([]byte(leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]), &carried) != nil {
+	err := json.Unmarshal([]byte(leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]), &carried)
+	isStale := carried.Revision != "" && carried.Revision != leaders.Labels[leaderworkersetv1.RevisionLabelKey]
+	if err != nil || isStale {
 		carried = carriedRelease{Partition: *leaders.Spec.Replicas}
 	}
 	if leaders.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType {

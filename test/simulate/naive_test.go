@@ -55,6 +55,8 @@ func TestReleaseOf(t *testing.T) {
 			appsv1.RollingUpdateStatefulSetStrategyType, [4]int{released, others, others, released}},
 		{"no partition and a group below", `{"partition":2,"groups":[0]}`,
 			appsv1.OnDeleteStatefulSetStrategyType, [4]int{released, others, released, released}},
+		{"another revision", `{"revision":"a","partition":2,"groups":[0]}`,
+			appsv1.RollingUpdateStatefulSetStrategyType, [4]int{others, others, others, released}},
 		{"nothing that can be read", "x", appsv1.OnDeleteStatefulSetStrategyType, [4]int{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

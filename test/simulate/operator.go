@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -41,6 +42,9 @@ type Environment struct {
 	Live     client.Reader
 	Recorder Recorder
 	Clock    clock.PassiveClock
+
+	// Restarted takes each restart that the operator counts: the leader of the incarnation that ended, and the cause.
+	Restarted func(leader types.UID, cause string)
 }
 
 // Recorder takes the operator's events, as an EventRecorder of client-go does.
@@ -102,6 +106,12 @@ func begin(world *World, operator Operator) (*run, error) {
 		Live:     &liveReader{api: world.API},
 		Recorder: &recorder{run: r},
 		Clock:    world.clock,
+
+		Restarted: func(leader types.UID, cause string) {
+			if world.run == r { // A pass may outlive its process here. What it counts is lost.
+				world.countRestart(leader, cause)
+			}
+		},
 	})
 	if err != nil {
 		return nil, err

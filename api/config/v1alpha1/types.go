@@ -156,6 +156,17 @@ type Metrics struct {
 	// The directory with tls.crt and tls.key for metrics. If empty, the operator signs a certificate itself.
 	// Default: "".
 	CertificateDirectory string `json:"certificateDirectory"`
+
+	// The name of the Service of the metrics, in the namespace of webhook.certificate.authority.secret. With an authority
+	// and without certificateDirectory, the certificate that the operator makes covers this Service. Default: "".
+	ServiceName string `json:"serviceName"`
+
+	// The name of the ConfigMap in which the operator publishes the authority for readers of the metrics, in the namespace
+	// of webhook.certificate.authority.secret. The operator creates the ConfigMap. If empty, there is none. Default: "".
+	AuthorityConfigMap string `json:"authorityConfigMap"`
+
+	// Whether each LeaderWorkerSet has histograms of its own. Otherwise one histogram takes all. Default: true.
+	PerSetHistograms bool `json:"perSetHistograms"`
 }
 
 // Health configures the server of the probes.

@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
@@ -43,8 +44,15 @@ type Applier struct {
 	// other.
 	Deletions int
 
+	// OnRefusal takes each write that ends in a [RefusedError]: the plural of the object's kind in lower case, the verb,
+	// and the reason of the API server's answer or [ReasonNameTaken]. Nil if nobody counts.
+	OnRefusal func(resource string, verb Verb, reason string)
+
 	deleted deletions
 }
+
+// ReasonNameTaken is the reason of a refusal for a name that another object has.
+const ReasonNameTaken = "NameTaken"
 
 // Verb is what a request does, as in RBAC.
 type Verb string
@@ -88,7 +96,11 @@ func (a *Applier) Writes(ctx context.Context, writes []write.Write) error {
 	var refusal error
 	for i := range writes {
 		err := a.write(ctx, &writes[i])
-		if _, refused := errors.AsType[*RefusedError](err); refused && writes[i].Optional {
+		refused, isRefusal := errors.AsType[*RefusedError](err)
+		if isRefusal {
+			a.reportRefusal(&writes[i], refused)
+		}
+		if isRefusal && writes[i].Optional {
 			refusal = cmp.Or(refusal, err)
 		} else if err != nil {
 			return err
@@ -121,6 +133,34 @@ func (a *Applier) write(ctx context.Context, planned *write.Write) error {
 	default:
 		return a.deleteAll(ctx, planned.Delete)
 	}
+}
+
+// reportRefusal reports a refusal to those who count.
+func (a *Applier) reportRefusal(planned *write.Write, refusal *RefusedError) {
+	if a.OnRefusal == nil {
+		return
+	}
+	var object write.Object
+	switch {
+	case planned.Create != nil:
+		object = planned.Create
+	case planned.Patch != nil:
+		object = planned.Patch.To
+	case planned.Check != nil:
+		object = planned.Check
+	default:
+		object = planned.Delete[0]
+	}
+	resource := ""
+	if kind, err := apiutil.GVKForObject(object, a.Client.Scheme()); err == nil {
+		plural, _ := meta.UnsafeGuessKindToResource(kind)
+		resource = plural.Resource
+	}
+	reason := string(apierrors.ReasonForError(refusal))
+	if _, taken := errors.AsType[*TakenError](refusal); taken {
+		reason = ReasonNameTaken
+	}
+	a.OnRefusal(resource, refusal.Verb, cmp.Or(reason, "Unknown"))
 }
 
 // describe returns what a write does, and to which objects.

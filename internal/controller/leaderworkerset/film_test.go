@@ -41,7 +41,8 @@ var (
 // operatorUnderTest returns an operator with the real reconcilers and the real watches, for a simulated world.
 func operatorUnderTest(t *testing.T) simulate.Operator {
 	t.Helper()
-	return simulate.Operator{Scheme: schemeOfTests(t), Cache: cacheOfTests(), Start: startOperator}
+	operator, _ := countedOperator(t)
+	return operator
 }
 
 // schemeOfTests returns a scheme with the types that the reconcilers read and write.
@@ -59,13 +60,13 @@ func cacheOfTests() cache.Options {
 	return cache.Options{ByObject: CacheByObject(), DefaultTransform: cache.TransformStripManagedFields()}
 }
 
-func startOperator(in simulate.Environment) ([]simulate.Controller, error) {
+func startOperator(in simulate.Environment, meter Meter) ([]simulate.Controller, error) {
 	if err := addIndexes(context.Background(), in.Cache); err != nil {
 		return nil, err
 	}
 	options := DefaultOptions()
-	options.Clock = in.Clock
-	applier := &apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder}
+	options.Clock, options.Meter = in.Clock, meter
+	applier := &apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder, OnRefusal: meter.Refused}
 	set, group := newControllers(applier, in.Cache, options)
 	return []simulate.Controller{
 		{Name: "set", Reconciler: set.reconciler, Sources: set.sources, Limiter: set.limiter},
@@ -310,9 +311,10 @@ func compareFilms(t *testing.T, prefix string, films map[string]func(scene)) {
 	t.Helper()
 	for name, play := range films {
 		t.Run(name, func(t *testing.T) {
-			world := simulate.New(t, operatorUnderTest(t))
+			operator, counted := countedOperator(t)
+			world := simulate.New(t, operator)
 			play(scene{t, world})
-			checkFilm(t, prefix+name, world.Film())
+			checkFilm(t, prefix+name, world.Film()+counted.String())
 		})
 	}
 }

@@ -60,10 +60,13 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 	verdict := group.Next(members).WithMissing(members, &missing, now)
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
 
+	observed := members.Observation(missing.Said())
+	observed.Unconfirmed = missing.Unconfirmed
+
 	written := r.applier.Writes(ctx, verdict.Writes)
 	r.store(set, members, groupOutcome{
 		incarnation: incarnation,
-		observed:    members.Observation(missing.Said()),
+		observed:    observed,
 		missing:     missing.Memory,
 		pods:        members.Pods(),
 		obstacle:    obstacleOfGroup(members.Index, verdict, written),

@@ -72,6 +72,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 	}
 	if set == nil {
 		r.memories.forget(request.NamespacedName)
+		r.options.Meter.Forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	if set.LWS.DeletionTimestamp != nil {
@@ -83,6 +84,7 @@ func (r *setReconciler) pass(ctx context.Context, request reconcile.Request) (re
 		return ctrl.Result{}, err
 	}
 	outcome := r.apply(ctx, set, &planned, &memory, now)
+	r.options.Meter.Count(request.NamespacedName, &planned.Counts)
 	changed := r.memories.storeSet(request.NamespacedName, &outcome.memory, outcome.obstacle)
 	switch {
 	case outcome.err != nil:
@@ -113,7 +115,7 @@ func (r *setReconciler) apply(
 
 	next := *memory
 	next.Leaders, next.Record = planned.Leaders, planned.Record
-	next.Missing, next.Holds = planned.Missing, planned.Holds
+	next.Missing, next.Holds, next.Measured = planned.Missing, planned.Holds, planned.Measured
 	obstacle := obstacleOf(status.WholeSet, written)
 	if planned.WritesRecord {
 		if written != nil && obstacle == nil {

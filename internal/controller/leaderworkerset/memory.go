@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/measure"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
@@ -42,6 +43,7 @@ type setMemory struct {
 	statusWrittenAt time.Time
 	missing         refusal.Memory
 	holds           release.Holds
+	measured        measure.Memory // read-only
 }
 
 // groupMemory is what is remembered of one group.
@@ -79,6 +81,7 @@ func (m *memories) ofSet(set types.NamespacedName) plan.Memory {
 		Unknown:         !known.observed,
 		Missing:         known.missing,
 		Holds:           known.holds,
+		Measured:        known.measured,
 		Leaders:         known.leaders,
 		Record:          known.record,
 		RecordedAt:      known.recordedAt,
@@ -119,7 +122,7 @@ func (m *memories) storeSet(set types.NamespacedName, next *plan.Memory, obstacl
 	known.observed, known.obstacle = true, obstacle
 	known.leaders, known.record = next.Leaders, next.Record
 	known.recordedAt, known.statusWrittenAt = next.RecordedAt, next.StatusWrittenAt
-	known.missing, known.holds = next.Missing, next.Holds
+	known.missing, known.holds, known.measured = next.Missing, next.Holds, next.Measured
 	return changed
 }
 

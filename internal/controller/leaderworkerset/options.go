@@ -50,6 +50,9 @@ type Options struct {
 	// Admission shapes the webhooks.
 	Admission admission.Options
 
+	// Meter takes what metrics count. It is never nil.
+	Meter Meter
+
 	// Clock tells the time to passes. It is never nil.
 	Clock clock.PassiveClock
 }
@@ -86,6 +89,7 @@ func DefaultOptions() Options {
 		},
 		Plan:      plan.DefaultOptions(),
 		Admission: admission.DefaultOptions(),
+		Meter:     noMeter{},
 		Clock:     clock.RealClock{},
 	}
 }

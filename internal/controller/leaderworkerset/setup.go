@@ -43,6 +43,7 @@ func addControllers(mgr ctrl.Manager, options Options) error {
 		Live:      mgr.GetAPIReader(),
 		Recorder:  mgr.GetEventRecorder("leaderworkerset-controller"),
 		Deletions: options.ConcurrentDeletions,
+		OnRefusal: options.Meter.Refused,
 	}
 	set, group := newControllers(applier, mgr.GetCache(), options)
 	return errors.Join(set.addTo(mgr, "leaderworkerset"), group.addTo(mgr, "group"))

@@ -43,7 +43,10 @@ func TestInstall(t *testing.T) {
 		{"with an expired authority", newAuthority(t, time.Now().Add(-time.Hour))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			install(t, test.secret)
+			installed := install(t, test.secret)
+			for _, replica := range installed.replicas {
+				until(t, replica.verify)
+			}
 			first := authority(t)
 			if bytes.Equal(first, test.secret[corev1.TLSCertKey]) {
 				t.Error("the unusable authority was kept")

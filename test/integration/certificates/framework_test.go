@@ -43,6 +43,8 @@ const (
 	// Names of objects in config/default.
 	mutatingName   = "lws-operator-mutating-webhook-configuration"
 	validatingName = "lws-operator-validating-webhook-configuration"
+	configMapName  = "lws-metrics-authority"
+	metricsHost    = "lws-operator-controller-manager-metrics-service." + operator.Namespace + ".svc"
 )
 
 var secretKey = types.NamespacedName{Namespace: operator.Namespace, Name: "lws-webhook-authority"}
@@ -107,11 +109,12 @@ func install(t *testing.T, secret map[string][]byte) *installation {
 	return i
 }
 
-// reset deletes the Secret and the webhook configurations.
+// reset deletes the Secret, the ConfigMap and the webhook configurations.
 func reset(t *testing.T) {
 	t.Helper()
 	for _, object := range []client.Object{
 		newSecret(nil),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: secretKey.Namespace, Name: configMapName}},
 		suite.mutating.DeepCopy(),
 		suite.validating.DeepCopy(),
 	} {
@@ -161,6 +164,8 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 		Secret:                         secretKey,
 		MutatingWebhookConfiguration:   mutatingName,
 		ValidatingWebhookConfiguration: validatingName,
+		Hosts:                          []string{metricsHost},
+		ConfigMap:                      configMapName,
 		Clock:                          i.clock,
 	})
 	cached := controller.CacheOptions()
@@ -194,6 +199,24 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 		return nil, err
 	}
 	return mgr, errors.Join(admission.Setup(mgr, admission.DefaultOptions()), rotator.Setup(mgr))
+}
+
+// verify connects to the certificate of the replica as a reader of the metrics, who knows the published authority and
+// the name of the Service.
+func (r replica) verify(ctx context.Context) error {
+	published := &corev1.ConfigMap{}
+	key := types.NamespacedName{Namespace: secretKey.Namespace, Name: configMapName}
+	if err := suite.client.Get(ctx, key, published); err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(published.Data["ca.crt"]))
+	dialer := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: metricsHost, MinVersion: tls.VersionTLS12}}
+	connection, err := dialer.DialContext(ctx, "tcp", r.webhooks)
+	if err != nil {
+		return err
+	}
+	return connection.Close()
 }
 
 // ready returns an error unless the replica is ready.

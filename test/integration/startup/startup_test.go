@@ -83,6 +83,15 @@ func TestNamespaces(t *testing.T) {
 	}
 }
 
+// TestWithoutRights starts the operator without the right to list what it caches. It isn't ready, and ends when it is
+// asked to.
+func TestWithoutRights(t *testing.T) {
+	install(t)
+	withdrawRights(t)
+	waiting := start(t, "namespaces: [team-c]\n")
+	waiting.until(t, "/readyz/caches", http.StatusInternalServerError, "caches are not filled yet")
+}
+
 // TestServers checks that the configuration's restrictions of TLS hold, and that profiles are served where it says.
 func TestServers(t *testing.T) {
 	ports, err := cluster.FreePorts("profiles")

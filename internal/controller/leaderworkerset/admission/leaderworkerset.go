@@ -67,6 +67,9 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	if err := w.checkSiblings(ctx, nil, lws); err != nil {
 		return nil, err
 	}
+	if err := checkTPUs(lws); err != nil {
+		return nil, err
+	}
 	return nil, w.checkChildren(ctx, lws)
 }
 
@@ -93,6 +96,9 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	}
 	if revision.TemplateOf(before).Equal(revision.TemplateOf(lws)) {
 		return nil, nil
+	}
+	if err := checkTPUs(lws); err != nil {
+		return nil, err
 	}
 	return nil, w.checkChildren(ctx, lws)
 }
@@ -138,6 +144,24 @@ func checkClaims(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	}
 	path := field.NewPath("spec", "leaderWorkerTemplate", "volumeClaimTemplates")
 	return invalid(lws, field.Invalid(path, field.OmitValueType{}, "field is immutable"))
+}
+
+// checkTPUs rejects a size for which the pod webhook would reject the pods: the variables of TPUs name all hosts.
+func checkTPUs(lws *leaderworkersetv1.LeaderWorkerSet) error {
+	template := revision.TemplateOf(lws)
+	leaders := desired.LeaderStatefulSet(lws, &template, "", rollout.Step{Replicas: *lws.Spec.Replicas}).Spec.Template
+	leader := &corev1.Pod{ObjectMeta: leaders.ObjectMeta, Spec: leaders.Spec}
+	leader.Name, leader.Namespace = identity.Leader(lws.Name, 0), lws.Namespace
+	workers := desired.WorkerStatefulSet(lws, &template, "", desired.Group{Leader: leader}).Spec.Template
+	worker := &corev1.Pod{ObjectMeta: workers.ObjectMeta, Spec: workers.Spec}
+	worker.Name, worker.Namespace = identity.Worker(leader.Name, 1), lws.Namespace
+	for _, pod := range []*corev1.Pod{leader, worker} {
+		if err := desired.CheckTPUs(pod); err != nil {
+			path := field.NewPath("spec", "leaderWorkerTemplate", "size")
+			return invalid(lws, field.Invalid(path, *lws.Spec.LeaderWorkerTemplate.Size, err.Error()))
+		}
+	}
+	return nil
 }
 
 // checkSiblings rejects a set whose children would have the names of another set's children. A collision that exists

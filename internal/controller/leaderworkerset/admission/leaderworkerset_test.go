@@ -350,3 +350,25 @@ func TestTopologies(t *testing.T) {
 		t.Errorf("an edit is rejected for an annotation that the set had before: %v", err)
 	}
 }
+
+// TestTPUsOfHugeGroups checks that a set is rejected whose pods the pod webhook would reject.
+func TestTPUsOfHugeGroups(t *testing.T) {
+	lws := newSet("a", 1, 2147483647)
+	webhook := newWebhook(t, interceptor.Funcs{})
+	if _, err := webhook.ValidateCreate(t.Context(), lws); err != nil {
+		t.Errorf("without TPUs: %v", err)
+	}
+	before := newSet("a", 1, 4)
+	for _, set := range []*leaderworkersetv1.LeaderWorkerSet{before, lws} {
+		set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Resources.Limits = corev1.ResourceList{
+			leaderworkersetv1.TPUResourceName: resource.MustParse("4"),
+		}
+	}
+	const want = "spec.leaderWorkerTemplate.size"
+	if _, err := webhook.ValidateCreate(t.Context(), lws); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("create: got %v, want an error about %s", err, want)
+	}
+	if _, err := webhook.ValidateUpdate(t.Context(), before, lws); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("update: got %v, want an error about %s", err, want)
+	}
+}

@@ -90,6 +90,7 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	}
 	placement, err := checkLeader(pod, leaders)
 	if err != nil {
+		w.options.Meter.ReleaseRefused()
 		return nil, err
 	}
 	patch, err := inject(pod)

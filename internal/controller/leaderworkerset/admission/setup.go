@@ -30,11 +30,26 @@ type Options struct {
 	// CacheTimeout bounds the wait until the cache shows the operator's own writes. A webhook that waits longer asks the
 	// API server.
 	CacheTimeout time.Duration
+
+	// Meter takes what metrics count. It is never nil.
+	Meter Meter
 }
+
+// Meter takes what metrics count. Requests call it at the same time.
+type Meter interface {
+	// ReleaseRefused takes a leader that is sent back because the release asks for another revision.
+	ReleaseRefused()
+}
+
+// noMeter counts nothing.
+type noMeter struct{}
+
+// ReleaseRefused implements [Meter].
+func (noMeter) ReleaseRefused() {}
 
 // DefaultOptions returns the options of an operator that runs in a cluster.
 func DefaultOptions() Options {
-	return Options{DryRunTimeout: 4 * time.Second, CacheTimeout: time.Second}
+	return Options{DryRunTimeout: 4 * time.Second, CacheTimeout: time.Second, Meter: noMeter{}}
 }
 
 // Setup adds the webhooks to a manager's server.

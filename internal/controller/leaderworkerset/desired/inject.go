@@ -20,10 +20,13 @@ import (
 //
 // Inject changes the pod and returns the operations of a JSON patch that changes the pod's JSON in the same way. For a
 // pod that is injected already, it returns none. If the pod's name, labels or annotations don't say where the pod
-// belongs, it returns an error and doesn't change the pod.
+// belongs, or its group is too large for the variables of TPUs, it returns an error and doesn't change the pod.
 func Inject(pod *corev1.Pod) ([]jsonpatch.Operation, error) {
 	m, err := memberOf(pod)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.checkTPUs(pod); err != nil {
 		return nil, err
 	}
 	e := &editor{pod: pod}

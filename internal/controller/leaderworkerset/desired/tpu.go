@@ -4,6 +4,7 @@
 package desired
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func (m *member) addTPUVariables(e *editor) {
 // tpuHosts returns the hosts of the pod's slice, ordered by worker index, and the pod's own position among them.
 func (m *member) tpuHosts(pod *corev1.Pod) (hosts []string, position int) {
 	leaderIncluded := m.worker == 0 || pod.Annotations[leaderworkersetv1.LeaderRequestsTPUsAnnotationKey] == "true"
-	for worker := range m.size {
+	for worker := m.firstTPUHost(); worker < m.endOfTPUHosts(); worker++ {
 		if (worker == 0 && !leaderIncluded) || !m.sharesSubGroup(worker) {
 			continue
 		}
@@ -60,6 +61,55 @@ func (m *member) tpuHosts(pod *corev1.Pod) (hosts []string, position int) {
 		hosts = append(hosts, name+"."+pod.Spec.Subdomain)
 	}
 	return hosts, position
+}
+
+// firstTPUHost returns the lowest worker index that a pod of this slice may have.
+func (m *member) firstTPUHost() int32 {
+	if m.subGroupSize == 0 || !m.inSubGroup {
+		return 0
+	}
+	return m.subGroup * m.subGroupSize
+}
+
+// endOfTPUHosts returns an index above those that the pods of this slice may have. A subgroup has one pod more than its
+// size if the leader is extra, and the indices of the others are one higher then.
+func (m *member) endOfTPUHosts() int32 {
+	switch {
+	case m.subGroupSize == 0:
+		return m.size
+	case !m.inSubGroup:
+		return 1
+	default:
+		return int32(min(int64(m.size), int64(m.firstTPUHost())+int64(m.subGroupSize)+1)) //nolint:gosec // At most size.
+	}
+}
+
+// maxVariable bounds the variables that a container may have, in bytes: Linux starts no program with a longer one. From
+// execve(2), MAX_ARG_STRLEN.
+const maxVariable = 128 << 10
+
+// CheckTPUs returns the error with which Inject would reject the pod because its group is too large for the variables
+// of TPUs. A pod that doesn't say where it belongs gives none.
+func CheckTPUs(pod *corev1.Pod) error {
+	m, err := memberOf(pod)
+	if err != nil {
+		return nil //nolint:nilerr // Inject reports it.
+	}
+	return m.checkTPUs(pod)
+}
+
+// checkTPUs returns an error if the pod's list of hosts is longer than a variable can be. It doesn't list the hosts: a
+// group may have 2147483647 pods.
+func (m *member) checkTPUs(pod *corev1.Pod) error {
+	if !requestsTPUs(&pod.Spec) || hasTPUVariables(&pod.Spec) {
+		return nil
+	}
+	hosts := int64(m.endOfTPUHosts()) - int64(m.firstTPUHost()) - 1 // Without a leader that requests none.
+	if bytes := hosts * int64(len(m.leader)+len("-1.")+len(pod.Spec.Subdomain)); bytes > maxVariable {
+		return fmt.Errorf("%s would have more than %d bytes with %d hosts", leaderworkersetv1.TPUWorkerHostnamesEnvVar,
+			maxVariable, hosts)
+	}
+	return nil
 }
 
 // sharesSubGroup reports whether another pod of the group is in the subgroup of this one. Without subgroups, all pods

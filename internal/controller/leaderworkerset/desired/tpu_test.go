@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 )
 
 // tpuGroup describes a group whose pods have a number of TPU containers each.
@@ -263,6 +264,28 @@ func TestTPUInitContainers(t *testing.T) {
 		}
 		if want := [3]string{tc.hosts, tc.id, tc.port}; got != want {
 			t.Errorf("%s: hosts, id and port are %q, want %q", tc.container.Name, got, want)
+		}
+	}
+}
+
+// TestTPUsOfHugeGroups checks that a pod is rejected at once if its list of hosts would be longer than a variable may
+// be, and that a small subgroup of such a group gets its own list.
+func TestTPUsOfHugeGroups(t *testing.T) {
+	const largest = "2147483647"
+	set := newSet(2)
+	set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{tpuContainer("main")}
+	for index, pod := range createdPods(set, 0) {
+		pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = largest
+		before := pod.DeepCopy()
+		if _, err := desired.Inject(pod); err == nil || !strings.Contains(err.Error(), "TPU_WORKER_HOSTNAMES") {
+			t.Errorf("pod %d: got error %v, want one about TPU_WORKER_HOSTNAMES", index, err)
+		}
+		if diff := cmp.Diff(before, pod); diff != "" {
+			t.Errorf("pod %d was changed: %s", index, diff)
+		}
+		pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey] = "2"
+		if _, err := desired.Inject(pod); err != nil {
+			t.Errorf("pod %d in a subgroup: %v", index, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ package plan
 import (
 	"time"
 
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/measure"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
@@ -34,6 +35,9 @@ type Memory struct {
 
 	// Holds are what the rollout doesn't repeat for a while.
 	Holds release.Holds
+
+	// Measured is what metrics have counted.
+	Measured measure.Memory
 
 	// Leaders are the leaders that the last pass over the set observed.
 	Leaders restart.Leaders

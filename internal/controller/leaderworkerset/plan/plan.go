@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/measure"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
@@ -72,6 +73,10 @@ type Set struct {
 	Missing refusal.Memory
 	Holds   release.Holds
 
+	// Measured is for the memory of the next pass, and Counts for the metrics.
+	Measured measure.Memory
+	Counts   measure.Counts
+
 	// RequeueAfter is when the next pass is due at the latest; 0 if it waits for an event.
 	RequeueAfter time.Duration
 
@@ -103,7 +108,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	})
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
 	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
-	next, statusEvents := status.Next(status.Input{
+	reported := status.Input{
 		Set:        set,
 		Revision:   current.key,
 		Release:    released,
@@ -111,6 +116,13 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Crashes:    restarts.Crashes,
 		Unrecorded: restarts.Unrecorded,
 		Now:        metav1.NewTime(now),
+	}
+	next, statusEvents := status.Next(reported)
+	measured, counts := measure.Next(memory.Measured, &measure.Input{
+		Set: set, First: memory.Unknown, Replicas: released.Replicas,
+		Restarts: &restarts, Leaders: memory.Leaders,
+		Failed:  restart.Failed(set.Groups, memory.Incarnations, record.Entries),
+		Unready: status.UnreadyCounts(reported), Now: now,
 	})
 	next, wait := delayed(set.LWS, next, memory.StatusWrittenAt, now, options)
 	return Set{
@@ -123,6 +135,8 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Record:       record,
 		Missing:      missing.Memory,
 		Holds:        released.Holds,
+		Measured:     measured,
+		Counts:       counts,
 		RequeueAfter: requeue.Earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now),
 			missing.RequeueAfter, released.RequeueAfter),
 		Reason: released.Reason,
@@ -134,12 +148,13 @@ func releaseInput(
 	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
 ) release.Input {
 	return release.Input{
-		Set:     set,
-		Key:     key,
-		Failed:  restart.Failed(set.Groups, memory.Incarnations, record),
-		Refused: missing.Refused,
-		Holds:   memory.Holds,
-		Now:     now,
+		Set:         set,
+		Key:         key,
+		Failed:      restart.Failed(set.Groups, memory.Incarnations, record),
+		Refused:     missing.Refused,
+		Unconfirmed: missing.Unconfirmed || slices.ContainsFunc(set.Groups, snapshot.Group.Unconfirmed),
+		Holds:       memory.Holds,
+		Now:         now,
 	}
 }
 
@@ -163,7 +178,10 @@ func leaveAlone(
 	next, events := status.Unchanged(status.Input{
 		Set: set, Obstacles: []status.Obstacle{obstacle}, Now: metav1.NewTime(now),
 	})
-	return Set{Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record, Reason: obstacle.Message}
+	return Set{
+		Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record, Measured: memory.Measured,
+		Reason: obstacle.Message,
+	}
 }
 
 // waitForReclaim returns the plan of a pass that can say nothing about groups before its writes are made.
@@ -173,7 +191,7 @@ func waitForReclaim(
 	next, events := status.Unchanged(status.Input{Set: set, Obstacles: memory.Obstacles, Now: metav1.NewTime(now)})
 	return Set{
 		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
-		Missing: memory.Missing, Holds: memory.Holds,
+		Missing: memory.Missing, Holds: memory.Holds, Measured: memory.Measured,
 		RequeueAfter: status.UntilStalled(&next, now),
 		Reason:       "objects of the set have to be reclaimed first",
 	}

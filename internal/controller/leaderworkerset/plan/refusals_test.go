@@ -9,6 +9,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -89,4 +91,30 @@ func TestForSetAsksForRetries(t *testing.T) {
 	observed.Refusal = snapshot.Refusal{}
 	carryOutAt(t, observed, 34*time.Second)
 	carryOutAt(t, observed, time.Hour)
+}
+
+// TestForSetHoldsAtARefusal updates groups 3 and 2. The API server refuses leader 2, as long as a surge group has its
+// room, and then a worker of group 1. More groups might be unavailable, but none is replaced while a refusal is
+// unconfirmed.
+func TestForSetHoldsAtARefusal(t *testing.T) {
+	lws := newSet()
+	*lws.Spec.Replicas = 4
+	budget := lws.Spec.RolloutStrategy.RollingUpdateConfiguration
+	budget.MaxUnavailable = ptr.To(intstr.FromInt32(2))
+	observed := settled(t, lws)
+	setImage(lws, "serve:2")
+	first := at(t, observed, 0)
+	wantWrites(t, "at first", first.Writes[1:], "patch *v1.StatefulSet llama", "delete *v1.Pod llama-2",
+		"delete *v1.Pod llama-3")
+	carryOut(observed, first)
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	carryOutAt(t, observed, 0)
+
+	budget.MaxUnavailable = ptr.To(intstr.FromInt32(3))
+	observed.Refusal = quota(time.Second)
+	carryOutAt(t, observed, time.Second)
+	observed.Groups[1].Observed = &snapshot.Observation{Unconfirmed: true}
+	carryOutAt(t, observed, 2*time.Second)
+	observed.Groups[1].Observed.Unconfirmed = false
+	carryOutAt(t, observed, 3*time.Second, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
 }

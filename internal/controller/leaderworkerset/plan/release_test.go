@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
@@ -134,5 +135,38 @@ func wantRelease(
 	}
 	if got := release.Of(leaders); !cmp.Equal(want, got, cmpopts.EquateEmpty()) {
 		t.Errorf("release %+v, want %+v", got, want)
+	}
+}
+
+// TestForSetIgnoresReleasesOfEarlierRevisions releases group 0 to a revision. Another controller of LeaderWorkerSets
+// ends that rollout and begins the next one. It leaves the operator's annotation as it is. The operator that comes back
+// replaces groups from the highest index on, and removes the annotation.
+func TestForSetIgnoresReleasesOfEarlierRevisions(t *testing.T) {
+	lws := newSet()
+	*lws.Spec.Replicas = 4
+	observed := settled(t, lws)
+	ready := observed.Groups[1].Leader.Status.Conditions
+	observed.Groups[0].Leader.Status.Conditions = nil
+	setImage(lws, "serve:2")
+	carryOutUntilDeletions(observed, forSet(t, observed))
+	stale := observed.Leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]
+	observed.Groups[0].Leader.Status.Conditions = ready
+
+	setImage(lws, "serve:3")
+	for range 2 { // Group 0 at the second revision, and then group 3 at the third one.
+		carryOut(observed, forSet(t, observed))
+		settle(observed)
+	}
+	observed.Leaders.Annotations[leaderworkersetv1.AheadAnnotationKey] = stale
+	observed.Leaders.Spec.UpdateStrategy.RollingUpdate.Partition = ptr.To[int32](4)
+	observed.Leaders.Status.ObservedGeneration = observed.Leaders.Generation
+	wantRelease(t, observed.Leaders, appsv1.RollingUpdateStatefulSetStrategyType, release.Release{Partition: 4})
+
+	planned := forSet(t, observed)
+	wantWrites(t, "after the return", planned.Writes, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-2")
+	carryOutUntilDeletions(observed, planned)
+	wantRelease(t, observed.Leaders, appsv1.RollingUpdateStatefulSetStrategyType, release.Release{Partition: 2})
+	if got := observed.Leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]; got != "" {
+		t.Errorf("the release %q of the second revision is left", got)
 	}
 }

@@ -8,6 +8,9 @@
 // nothing about the present: the pod may exist by now. So a refusal counts only while a pod is missing, and only if it
 // was reported in that time.
 //
+// The controller drops events that come too often: after 25 about one StatefulSet, it reports one in 5 minutes. So a
+// pod also counts as refused if another one was refused shortly before, and nothing else explains why it is missing.
+//
 // After a refusal the controller tries again after a delay that doubles, up to 1,000 s. Any change of the StatefulSet
 // makes it try at once. So the operator changes an annotation: soon after room was freed, and else once a minute.
 package refusal
@@ -31,6 +34,9 @@ type Options struct {
 	// the time between such looks.
 	LookAfter time.Duration
 
+	// UnreportedFor is how long after a reported refusal the controller may drop the events of others.
+	UnreportedFor time.Duration
+
 	// RetryDelays are the times before the first retry and between retries. The last one is that of all further retries.
 	RetryDelays []time.Duration
 }
@@ -38,8 +44,9 @@ type Options struct {
 // DefaultOptions returns the options that the operator runs with.
 func DefaultOptions() Options {
 	return Options{
-		ConfirmAfter: 2 * time.Second,
-		LookAfter:    5 * time.Second,
+		ConfirmAfter:  2 * time.Second,
+		LookAfter:     5 * time.Second,
+		UnreportedFor: 5 * time.Minute,
 		RetryDelays: []time.Duration{
 			0, 2 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute,
 		},
@@ -122,6 +129,9 @@ type Decision struct {
 	// Refused are the missing pods that the API server refuses, and what it said, by ordinal.
 	Refused map[int32]string
 
+	// Unconfirmed says that the API server has refused a missing pod that doesn't count as refused yet.
+	Unconfirmed bool
+
 	// InTheWay is the message about a pod of another owner that has the name of a missing one; empty if there is none.
 	InTheWay string
 
@@ -163,11 +173,15 @@ func Next(in Input) Decision {
 		wait, refused := gap.Since.Add(in.Options.ConfirmAfter).Sub(in.Now), in.Latest.IsAfter(gap.Earlier)
 		switch {
 		case refused && wait > 0:
+			decision.Unconfirmed = true
 			due = min(due, wait)
 		case refused:
 			decision.Refused[ordinal] = in.Latest.Message
 		default:
 			memory.Unexplained = true
+			if in.isUnreported(memory, gap) {
+				decision.Refused[ordinal] = in.Latest.Message
+			}
 		}
 		decision.Stalled = decision.Stalled || wait <= 0
 	}
@@ -182,6 +196,13 @@ func Next(in Input) Decision {
 	due = min(due, in.nextRetry(memory).Sub(in.Now))
 	decision.RequeueAfter = max(due, time.Millisecond)
 	return decision
+}
+
+// isUnreported reports whether the refusal of a missing pod is likely, though no event says so: another refusal was
+// reported shortly before, the controller has had time to create the pod, and no other pod has its name.
+func (in *Input) isUnreported(memory *Memory, gap Gap) bool {
+	return in.Latest != (snapshot.Refusal{}) && in.Now.Sub(in.Latest.At) < in.Options.UnreportedFor &&
+		memory.LookedAt.Sub(gap.Since) >= in.Options.LookAfter && memory.InTheWay == (Pod{})
 }
 
 // Said returns what the API server said of the refused pods; empty if none is refused.

@@ -33,11 +33,12 @@ type pass struct {
 	looks    bool
 	inTheWay refusal.Pod
 
-	wantRefused  map[int32]string
-	wantInTheWay string
-	wantStalled  bool
-	wantRetry    bool
-	wantNext     time.Duration
+	wantRefused     map[int32]string
+	wantUnconfirmed bool
+	wantInTheWay    string
+	wantStalled     bool
+	wantRetry       bool
+	wantNext        time.Duration
 }
 
 func TestNext(t *testing.T) {
@@ -51,10 +52,28 @@ func TestNext(t *testing.T) {
 		},
 		"a refusal counts once the pod has been missing for a while": {
 			{missing: []int32{1}, wantNext: 5 * time.Second},
-			{second: 1, missing: []int32{1}, latest: refused("quota", 0), wantNext: time.Second},
+			{second: 1, missing: []int32{1}, latest: refused("quota", 0), wantUnconfirmed: true,
+				wantNext: time.Second},
 			{second: 2, missing: []int32{1}, latest: refused("quota", 0), wantRefused: quota, wantStalled: true,
 				wantNext: 8 * time.Second},
 			{second: 3, missing: none, latest: refused("quota", 0)},
+		},
+		"the controller drops events soon after others": {
+			{second: 60, missing: []int32{1}, latest: refused("quota", 50), wantNext: 5 * time.Second},
+			{second: 64, missing: []int32{1}, latest: refused("quota", 50), wantStalled: true, wantNext: time.Second},
+			{second: 65, missing: []int32{1}, latest: refused("quota", 50), looks: true, wantRefused: quota,
+				wantStalled: true, wantNext: 5 * time.Second},
+			{second: 66, missing: none, latest: refused("quota", 50)},
+		},
+		"the controller reports a refusal long after others": {
+			{second: 360, missing: []int32{1}, latest: refused("quota", 50), wantNext: 5 * time.Second},
+			{second: 365, missing: []int32{1}, latest: refused("quota", 50), looks: true, wantStalled: true,
+				wantNext: 5 * time.Second},
+		},
+		"a pod of another owner explains more than an earlier refusal": {
+			{second: 60, missing: []int32{1}, latest: refused("quota", 50), wantNext: 5 * time.Second},
+			{second: 65, missing: []int32{1}, latest: refused("quota", 50), looks: true, inTheWay: terminating,
+				wantStalled: true, wantNext: 5 * time.Second},
 		},
 		"an earlier refusal doesn't count": {
 			{second: 60, missing: []int32{1}, latest: refused("quota", 50), wantNext: 5 * time.Second},
@@ -129,6 +148,9 @@ func (p pass) check(t *testing.T, memory refusal.Memory) refusal.Memory {
 	got := refusal.Next(in)
 	if diff := cmp.Diff(p.wantRefused, got.Refused); diff != "" && len(p.wantRefused)+len(got.Refused) > 0 {
 		t.Errorf("second %d: refused (-want +got):\n%s", p.second, diff)
+	}
+	if got.Unconfirmed != p.wantUnconfirmed {
+		t.Errorf("second %d: unconfirmed %t, want %t", p.second, got.Unconfirmed, p.wantUnconfirmed)
 	}
 	if got.InTheWay != p.wantInTheWay || got.Stalled != p.wantStalled || (got.Retry != "") != p.wantRetry ||
 		got.RequeueAfter != p.wantNext {

@@ -34,7 +34,7 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 		UserPartition:  in.userPartition(),
 		Current:        current,
 		Also:           released.Also,
-		Held:           in.Holds.Revision.lasts(in.Key, in.Now),
+		Held:           in.Unconfirmed || in.Holds.Revision.lasts(in.Key, in.Now),
 		Groups:         in.rolloutGroups(released, key),
 	}
 }
@@ -61,8 +61,8 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 			}
 		}
 	}
-	if leaders := in.Set.OwnLeaders(); leaders != nil {
-		addMissing(ptr.Deref(leaders.Spec.Replicas, 1))
+	for index := range in.Refused { // The rollout package adds the other missing ones.
+		addMissing(index + 1)
 	}
 	return groups
 }

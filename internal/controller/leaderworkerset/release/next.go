@@ -33,6 +33,11 @@ type Input struct {
 	// Refused are the missing leaders that the API server refuses, and what it said, by index.
 	Refused map[int32]string
 
+	// Unconfirmed says that the API server has refused a leader or worker that doesn't count as refused yet. No further
+	// groups are released until the pod exists, or counts. Surge may have taken the room of its group: the surge would
+	// have to serve instead of the further groups, and their leaders could take the room that all their workers need.
+	Unconfirmed bool
+
 	// Holds are those of the last decision.
 	Holds Holds
 
@@ -109,7 +114,7 @@ func Next(in Input) Decision {
 		decision.Reason = "groups were added, for which there is no room until the others are updated"
 	}
 	if len(next.Also) > 0 || in.mayBeOnDelete() {
-		decision.Annotation = next.Annotation()
+		decision.Annotation = next.Annotation(in.Key)
 		if slices.Contains(next.Also, in.lowestMissing()) {
 			decision.Strategy = appsv1.OnDeleteStatefulSetStrategyType
 		}

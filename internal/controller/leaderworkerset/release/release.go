@@ -50,6 +50,7 @@
 package release
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -73,12 +74,24 @@ type Release struct {
 	Also []int32 `json:"groups,omitempty"`
 }
 
+// carried is a release as the leader StatefulSet carries it.
+type carried struct {
+	// Revision is the key of the revision that the groups are released to. Another controller of LeaderWorkerSets leaves
+	// the annotation as it is: after a change of controllers, it may be about an earlier revision than the StatefulSet.
+	// It is empty in annotations of version 0.1.0.
+	Revision string `json:"revision,omitempty"`
+
+	Release
+}
+
 // Of returns the release that a leader StatefulSet carries. With the strategy OnDelete, the partition is in the
-// annotation alone. If that can't be read, no group is released.
+// annotation alone. If that can't be read, or is about another revision, no group is released.
 func Of(leaders *appsv1.StatefulSet) Release {
 	strategy := leaders.Spec.UpdateStrategy
-	var release Release
-	if json.Unmarshal([]byte(leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]), &release) != nil {
+	var read carried
+	err := json.Unmarshal([]byte(leaders.Annotations[leaderworkersetv1.AheadAnnotationKey]), &read)
+	release := read.Release
+	if err != nil || (read.Revision != "" && read.Revision != leaders.Labels[leaderworkersetv1.RevisionLabelKey]) {
 		release = Release{Partition: ptr.Deref(leaders.Spec.Replicas, 1)}
 	}
 	if strategy.Type != appsv1.OnDeleteStatefulSetStrategyType {
@@ -87,14 +100,16 @@ func Of(leaders *appsv1.StatefulSet) Release {
 			release.Partition = ptr.Deref(strategy.RollingUpdate.Partition, 0)
 		}
 	}
+	slices.SortFunc(release.Also, func(a, b int32) int { return cmp.Compare(b, a) })
+	release.Also = slices.Compact(release.Also) // Somebody else may have written the annotation.
 	return release
 }
 
-// Annotation returns the release as the leader StatefulSet carries it.
-func (r Release) Annotation() string {
-	text, err := json.Marshal(r)
+// Annotation returns the release to the revision of a key, as the leader StatefulSet carries it.
+func (r Release) Annotation(key string) string {
+	text, err := json.Marshal(carried{Revision: key, Release: r})
 	if err != nil {
-		return "" // Numbers always can be written.
+		return "" // Numbers and a key always can be written.
 	}
 	return string(text)
 }

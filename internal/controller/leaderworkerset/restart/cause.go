@@ -50,6 +50,14 @@ const (
 	Uninjected Cause = "Uninjected"
 )
 
+// Causes are all causes.
+func Causes() []Cause {
+	return []Cause{
+		ContainerRestart, PodFailed, PodDeleted, LeaderDeleted, Evicted, Preempted, TaintManager, PodGC, NodeShutdown,
+		WhileAway, Uninjected,
+	}
+}
+
 // Failure is why a group has to be restarted. The zero value is none.
 type Failure struct {
 	Cause Cause

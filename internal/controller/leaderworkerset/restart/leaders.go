@@ -6,6 +6,7 @@ package restart
 import (
 	"cmp"
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -41,6 +42,13 @@ func (l Leaders) Failures(groups []snapshot.Group, decision *Decision) map[int32
 			failures[restart.Group.Index] = restart.Failure
 		}
 	}
+	maps.Copy(failures, l.Deleted(groups, decision))
+	return failures
+}
+
+// Deleted returns the groups whose leader somebody else deleted and the StatefulSet controller created again, by index.
+func (l Leaders) Deleted(groups []snapshot.Group, decision *Decision) map[int32]Failure {
+	failures := map[int32]Failure{}
 	for _, group := range groups {
 		previous, known := l[group.Index]
 		failed := decision.FailedLeaders[group.Index] == previous.UID

@@ -98,3 +98,19 @@ func FuzzFormat(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadRecord reads annotations that anybody may have written. Whatever is read can be written, and is read again as
+// the same.
+func FuzzReadRecord(f *testing.F) {
+	f.Add("")
+	f.Add(`{"0":{"life":"a-b","restarts":2,"lastRestart":1,"reason":"OOMKilled"},"2147483647":{"failed":"uid"}}`)
+	f.Add(`{"-1":{"restarts":-5},"1":{"lastRestart":9223372036854775807,"waiting":"PodFailed"},"1":null}`)
+	f.Add(`{"0":{"reason":"\",\"1\":{"}}`)
+	f.Add(`[{"0":1}]`)
+	f.Fuzz(func(t *testing.T, annotation string) {
+		text := parse(annotation).Format()
+		if again := parse(text).Format(); again != text {
+			t.Errorf("written again the record is %q, want %q", again, text)
+		}
+	})
+}

@@ -5,6 +5,7 @@ package rollout_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -88,6 +89,9 @@ func checkRollout(t *testing.T, in rollout.Input) {
 		if problem := violation(in, decision); problem != "" {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
+		if got := ofKnown(in, rollout.Next(withAll(in))); !reflect.DeepEqual(decision, got) {
+			t.Fatalf("Next(%+v) = %+v, but %+v with all groups listed", in, decision, got)
+		}
 		next := after(in, decision)
 		if in.Current == next.Current && slices.Equal(in.Also, next.Also) && slices.Equal(in.Groups, next.Groups) {
 			checkEnd(t, in, decision)
@@ -96,6 +100,25 @@ func checkRollout(t *testing.T, in rollout.Input) {
 		in = next
 	}
 	t.Fatalf("the rollout doesn't end, it is at %+v", in)
+}
+
+// withAll lists the groups that don't exist as well.
+func withAll(in rollout.Input) rollout.Input {
+	groups := slices.Clone(in.Groups)
+	for index := int32(len(groups)); index < in.Replicas+in.MaxSurge; index++ { //nolint:gosec // A few groups.
+		groups = append(groups, groupAt(in, index))
+	}
+	in.Groups = groups
+	return in
+}
+
+// ofKnown leaves out of a decision the replacement of groups that the input doesn't list.
+func ofKnown(in rollout.Input, decision rollout.Decision) rollout.Decision {
+	decision.Replace = slices.DeleteFunc(decision.Replace, func(index int32) bool { return int(index) >= len(in.Groups) })
+	if len(decision.Replace) == 0 {
+		decision.Replace = nil
+	}
+	return decision
 }
 
 // violation returns the first invariant that a decision breaks; empty if it breaks none.
@@ -138,7 +161,8 @@ func violation(in rollout.Input, decision rollout.Decision) string {
 			continue
 		}
 		released = true
-		if !slices.Contains(decision.Replace, index) { // The StatefulSet controller would delete it.
+		exists := int(index) < len(in.Groups)
+		if exists && !slices.Contains(decision.Replace, index) { // The StatefulSet controller would delete it.
 			return fmt.Sprintf("group %d is released, and not replaced", index)
 		}
 	}
@@ -168,7 +192,8 @@ func updating(in rollout.Input, decision rollout.Decision) int32 {
 	count := int32(0)
 	for index := range decision.Replicas {
 		group := groupAt(in, index)
-		if (group.UpToDate && !group.Ready) || slices.Contains(decision.Replace, index) {
+		created := int(index) >= len(in.Groups) && isReleased(decision.Partition, decision.Also, index)
+		if created || (group.UpToDate && !group.Ready) || slices.Contains(decision.Replace, index) {
 			count++
 		}
 	}

@@ -6,7 +6,11 @@
 // only; it knows neither Kubernetes nor time.
 package rollout
 
-import "slices"
+import (
+	"maps"
+	"math"
+	"slices"
+)
 
 // Input is what one decision looks at.
 type Input struct {
@@ -29,11 +33,12 @@ type Input struct {
 	// Also are the groups below Current.Partition that earlier decisions released.
 	Also []int32
 
-	// Held says that no further groups are released: the API server has refused one just before.
+	// Held says that no further groups are released: the API server has refused a pod just before.
 	Held bool
 
 	// Groups are the groups by index, surge included. A group that doesn't exist yet is UpToDate if it will be created so:
-	// from Current.Partition on, and if it is among Also.
+	// from Current.Partition on, and if it is among Also. The groups beyond the last of Groups don't exist, and no room is
+	// known to lack for them. A set may ask for a million: a decision doesn't look at each of them.
 	Groups []Group
 }
 
@@ -83,8 +88,8 @@ type Decision struct {
 	// Highest first.
 	Also []int32
 
-	// Replace are the indices of groups to delete now. They are of an earlier revision, released, and within the budget.
-	// Highest first.
+	// Replace are the indices of groups to delete now, of those in Groups. They are of an earlier revision, released, and
+	// within the budget. Highest first.
 	Replace []int32
 
 	// GaveWay is how many surge groups are reclaimed because they or other groups lack room.
@@ -125,12 +130,29 @@ func Next(in Input) Decision {
 		Outdated:  in.outdated(in.UserPartition),
 		Reason:    in.reason(),
 	}
-	for index := replicas - 1; index >= in.UserPartition; index-- {
-		if replaced[index] {
+	for index := in.known(replicas) - 1; index >= in.UserPartition; index-- {
+		if replaced.includes(index) {
 			decision.Replace = append(decision.Replace, index)
 		}
 	}
 	return decision
+}
+
+// known returns how many of the first groups are in Groups. The others don't exist.
+func (in *Input) known(first int32) int32 {
+	return min(first, int32(len(in.Groups))) //nolint:gosec // No more groups than indices.
+}
+
+// unreleased counts the groups from one index up to another that no earlier decision released.
+func (in *Input) unreleased(from, to int32) int32 {
+	to = min(to, in.Current.Partition)
+	count := max(to-from, 0)
+	for _, index := range in.Also {
+		if index >= from && index < to {
+			count--
+		}
+	}
+	return count
 }
 
 // surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
@@ -149,19 +171,14 @@ func Next(in Input) Decision {
 // A surge group that lacks room itself gives its turn back, if the rollout can go on without it.
 func (in *Input) surge() (surge, gaveWay int32) {
 	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
-	wanted, lacksRoom := in.wantedSurge(existing), in.anyLacksRoom(0, in.Replicas)
+	wanted, lacksRoom := in.wantedSurge(existing), in.firstWithoutRoom(0, in.Replicas) >= 0
 	if lacksRoom {
 		wanted = 0
 	}
-	for lowest := range existing {
-		if in.anyLacksRoom(in.Replicas+lowest, in.Replicas+lowest+1) && in.goesOn() {
-			wanted, lacksRoom = min(wanted, lowest), true
-		}
+	if lowest := in.firstWithoutRoom(in.Replicas, in.Replicas+existing); lowest >= 0 && in.goesOn() {
+		wanted, lacksRoom = min(wanted, lowest-in.Replicas), true
 	}
-	kept := existing
-	for kept > wanted && !in.isNeeded(in.Replicas+kept-1) {
-		kept--
-	}
+	kept := in.keptSurge(existing, wanted)
 	if lacksRoom {
 		gaveWay = existing - kept
 	}
@@ -175,9 +192,10 @@ func (in *Input) wantedSurge(existing int32) int32 {
 	if in.outdated(in.UserPartition) == 0 {
 		limit = existing
 	}
-	unfinished := int32(0)
-	for index := in.UserPartition; index < in.Replicas; index++ {
-		if group := in.group(index); !group.Ready || !group.UpToDate {
+	known := in.known(in.Replicas)
+	unfinished := max(in.Replicas-max(in.UserPartition, known), 0)
+	for index := in.UserPartition; index < known; index++ {
+		if group := in.Groups[index]; !group.Ready || !group.UpToDate {
 			unfinished++
 		}
 	}
@@ -187,30 +205,47 @@ func (in *Input) wantedSurge(existing int32) int32 {
 // goesOn reports whether the rollout goes on without surge: a group is moving to the current revision, or may be
 // replaced.
 func (in *Input) goesOn() bool {
-	return in.count(in.Replicas, isMoving) > 0 || len(in.choose(in.Replicas)) > 0
+	known := in.known(in.Replicas)
+	return in.count(in.Replicas, isMoving) > 0 ||
+		in.Replicas-known > in.unreleased(known, in.Replicas) || in.choose(in.Replicas).any()
 }
 
-// anyLacksRoom reports whether a group from one index up to another lacks room.
-func (in *Input) anyLacksRoom(from, to int32) bool {
-	for index := from; index < to; index++ {
-		if in.group(index).LacksRoom {
-			return true
+// firstWithoutRoom returns the lowest group from one index up to another that lacks room; -1 if none does.
+func (in *Input) firstWithoutRoom(from, to int32) int32 {
+	for index := from; index < in.known(to); index++ {
+		if in.Groups[index].LacksRoom {
+			return index
 		}
 	}
-	return false
+	return -1
 }
 
-// isNeeded reports whether the highest group serves, and too few others are ready and stay. A released group may be
-// deleted at any time.
-func (in *Input) isNeeded(highest int32) bool {
+// keptSurge returns how many of the existing surge groups stay: those that are wanted, and those up to the highest that
+// is needed. That one serves, and too few others below it are ready and stay. A released group may be deleted at any
+// time.
+func (in *Input) keptSurge(existing, wanted int32) int32 {
+	stays := func(index int32) bool {
+		group := in.Groups[index]
+		return group.Ready && (group.UpToDate || !in.isReleased(index))
+	}
+	kept := max(min(existing, in.known(in.Replicas+existing)-in.Replicas), min(existing, wanted))
 	staying := int32(0)
-	for index := range highest {
-		if group := in.group(index); group.Ready && (group.UpToDate || !in.isReleased(index)) {
+	for index := range in.known(in.Replicas + kept) {
+		if stays(index) {
 			staying++
 		}
 	}
-	serves := in.group(highest).Ready || in.group(highest).Failed
-	return serves && staying < in.Replicas-in.MaxUnavailable
+	for ; kept > wanted; kept-- {
+		highest := in.Replicas + kept - 1
+		if stays(highest) {
+			staying--
+		}
+		serves := in.Groups[highest].Ready || in.Groups[highest].Failed
+		if serves && staying < in.Replicas-in.MaxUnavailable {
+			break
+		}
+	}
+	return kept
 }
 
 // choose returns which groups of an earlier revision are replaced now.
@@ -222,33 +257,66 @@ func (in *Input) isNeeded(highest int32) bool {
 //
 // Worked example: 5 groups, MaxUnavailable 2, group 4 updated and not ready yet, group 1 broken. 3 are ready, and 3
 // have to stay: no ready group may be replaced. One group is moving, and one more may: group 1 is replaced.
-func (in *Input) choose(replicas int32) map[int32]bool {
-	replaced := map[int32]bool{}
+func (in *Input) choose(replicas int32) replacement {
+	known := in.known(replicas)
+	replaced := replacement{groups: map[int32]bool{}, from: none}
+	missing := in.unreleased(max(known, in.UserPartition), replicas)
 	spare := in.count(replicas, isReady) - (in.Replicas - in.MaxUnavailable)
-	turns := spare + in.count(replicas, isBroken)
+	turns := spare + in.count(replicas, isBroken) + in.unreleased(known, replicas)
 	if in.count(replicas, isProof) > 0 {
 		turns = replicas
 	}
 	take := func(wanted func(index int32, ready bool) bool) {
-		for index := replicas - 1; index >= in.UserPartition; index-- {
-			ready := in.group(index).Ready
-			if in.group(index).UpToDate || (ready && spare <= 0) || !wanted(index, ready) {
+		for index := known - 1; index >= in.UserPartition; index-- {
+			ready := in.Groups[index].Ready
+			if in.Groups[index].UpToDate || (ready && spare <= 0) || !wanted(index, ready) {
 				continue
 			}
 			if ready {
 				spare--
 			}
 			turns--
-			replaced[index] = true
+			replaced.groups[index] = true
 		}
 	}
 	take(func(index int32, _ bool) bool { return in.isReleased(index) }) // First: they may be deleted at any time.
 	if in.Held {
 		return replaced
 	}
-	take(func(index int32, ready bool) bool { return !ready && turns > 0 && !replaced[index] })
-	take(func(index int32, ready bool) bool { return ready && !replaced[index] })
+	if taken := min(max(turns, 0), missing); taken > 0 { // They are the highest.
+		replaced.from = in.highestUnreleased(known, replicas, taken)
+		turns -= taken
+	}
+	take(func(index int32, ready bool) bool { return !ready && turns > 0 && !replaced.groups[index] })
+	take(func(index int32, ready bool) bool { return ready && !replaced.groups[index] })
 	return replaced
+}
+
+// replacement is the groups that are replaced: single ones, and all from an index on that aren't released before.
+type replacement struct {
+	groups map[int32]bool
+	from   int32
+}
+
+// none is the from of a replacement of single groups only.
+const none = math.MaxInt32
+
+func (r replacement) any() bool { return r.from < none || len(r.groups) > 0 }
+
+func (r replacement) includes(index int32) bool { return index >= r.from || r.groups[index] }
+
+// highestUnreleased returns the highest index, of those from one up to another, from which on that many groups aren't
+// released.
+func (in *Input) highestUnreleased(from, to, many int32) int32 {
+	lowest, highest := from, to
+	for lowest < highest {
+		if middle := lowest + (highest-lowest+1)/2; in.unreleased(middle, to) >= many {
+			lowest = middle
+		} else {
+			highest = middle - 1
+		}
+	}
+	return lowest
 }
 
 // isReleased reports whether an earlier decision released the group.
@@ -257,10 +325,11 @@ func (in *Input) isReleased(index int32) bool {
 }
 
 // lower moves the partition down, from where it is, over all groups that are up to date anyway or are replaced.
-func (in *Input) lower(replicas int32, replaced map[int32]bool) int32 {
+func (in *Input) lower(replicas int32, replaced replacement) int32 {
 	partition := max(in.UserPartition, min(in.Current.Partition, replicas))
+	partition = min(partition, max(in.UserPartition, replaced.from))
 	for partition > in.UserPartition &&
-		(replaced[partition-1] || in.isReleased(partition-1) || in.group(partition-1).UpToDate) {
+		(replaced.includes(partition-1) || in.isReleased(partition-1) || in.group(partition-1).UpToDate) {
 		partition--
 	}
 	return partition
@@ -269,12 +338,19 @@ func (in *Input) lower(replicas int32, replaced map[int32]bool) int32 {
 // also returns the groups below the partition that are replaced, and those that were released before: they stay
 // released until the partition has come down to them. A group whose leader the API server refuses is taken back: the
 // StatefulSet controller creates no other leader above it, and the earlier revision may be admitted.
-func (in *Input) also(partition, replicas int32, replaced map[int32]bool) (also, takenBack []int32) {
-	for index := min(partition, replicas) - 1; index >= in.UserPartition; index-- {
-		switch released := slices.Contains(in.Also, index); {
-		case released && in.group(index).Refused:
+func (in *Input) also(partition, replicas int32, replaced replacement) (also, takenBack []int32) {
+	released := map[int32]bool{}
+	for _, index := range in.Also {
+		released[index] = true
+	}
+	candidates := slices.Collect(maps.Keys(replaced.groups))
+	candidates = slices.Compact(slices.Sorted(slices.Values(slices.Concat(candidates, in.Also))))
+	for _, index := range slices.Backward(candidates) {
+		switch {
+		case index < in.UserPartition || index >= min(partition, replicas):
+		case released[index] && in.group(index).Refused:
 			takenBack = append(takenBack, index)
-		case released || replaced[index]:
+		default:
 			also = append(also, index)
 		}
 	}
@@ -295,9 +371,10 @@ func (in *Input) reason() Reason {
 
 // outdated counts the groups from an index on that are of an earlier revision, without surge.
 func (in *Input) outdated(from int32) int32 {
-	count := int32(0)
-	for index := from; index < in.Replicas; index++ {
-		if !in.group(index).UpToDate {
+	known := in.known(in.Replicas)
+	count := in.unreleased(max(from, known), in.Replicas)
+	for index := from; index < known; index++ {
+		if !in.Groups[index].UpToDate {
 			count++
 		}
 	}
@@ -309,11 +386,11 @@ func isBroken(group Group) bool { return !group.Ready && !group.UpToDate }
 func isMoving(group Group) bool { return !group.Ready && group.UpToDate }
 func isProof(group Group) bool  { return group.Ready && group.UpToDate }
 
-// count counts the groups of which matches is true, among the first ones.
+// count counts the groups of which matches is true, among the first ones that are in Groups.
 func (in *Input) count(first int32, matches func(Group) bool) int32 {
 	count := int32(0)
-	for index := range first {
-		if matches(in.group(index)) {
+	for index := range in.known(first) {
+		if matches(in.Groups[index]) {
 			count++
 		}
 	}

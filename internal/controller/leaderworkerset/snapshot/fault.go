@@ -89,11 +89,18 @@ func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text stri
 	switch unscheduled := ConditionOf(pod, corev1.PodScheduled); {
 	case unscheduled == nil:
 	case isUnschedulable(unscheduled):
-		return leaderworkersetv1.UnreadyUnschedulable, cmp.Or(unscheduled.Message, unscheduled.Reason)
+		return leaderworkersetv1.UnreadyUnschedulable, cmp.Or(whyUnschedulable(unscheduled.Message), unscheduled.Reason)
 	default: // The scheduler met an error.
 		return leaderworkersetv1.UnreadyCannotStart, explained(unscheduled.Reason, unscheduled.Message)
 	}
 	return containerFault(pod)
+}
+
+// whyUnschedulable returns what the scheduler says of the nodes. It goes on with what became of its attempt to preempt
+// other pods: that names the same nodes again, and no cause.
+func whyUnschedulable(message string) string {
+	why, _, _ := strings.Cut(message, " preemption: ")
+	return why
 }
 
 // containerFault returns the fault of the first container that has one. Init containers come first: containers wait for
@@ -122,7 +129,7 @@ func faultOfContainer(status *corev1.ContainerStatus) (reason leaderworkersetv1.
 	case isImagePull(waiting.Reason):
 		return leaderworkersetv1.UnreadyImagePull, pullError(waiting)
 	default:
-		return leaderworkersetv1.UnreadyCannotStart, explained(waiting.Reason, waiting.Message)
+		return leaderworkersetv1.UnreadyCannotStart, explained(waiting.Reason, withoutRPC(waiting.Message))
 	}
 }
 
@@ -156,12 +163,21 @@ func isImagePull(reason string) bool { return slices.Contains(imagePullReasons, 
 func pullError(waiting *corev1.ContainerStateWaiting) string {
 	const cause = "ErrImagePull: "
 	if _, err, found := strings.Cut(waiting.Message, cause); found {
-		return cause + err
+		return cause + withoutRPC(err)
 	}
 	if waiting.Reason == "ImagePullBackOff" {
 		return explained("ErrImagePull", waiting.Message)
 	}
-	return explained(waiting.Reason, waiting.Message)
+	return explained(waiting.Reason, withoutRPC(waiting.Message))
+}
+
+// withoutRPC returns an error of the container runtime without the code of the call that it answers: "rpc error: code =
+// NotFound desc = …".
+func withoutRPC(message string) string {
+	if code, description, found := strings.Cut(message, " desc = "); found && strings.HasPrefix(code, "rpc error: ") {
+		return description
+	}
+	return message
 }
 
 // explained returns a reason and its message.

@@ -78,6 +78,10 @@ func TestFaults(t *testing.T) {
 			unschedulable(workers[2], "0/25 nodes are available")
 			unschedulable(workers[1], "0/24 nodes are available")
 		}, []string{"Unschedulable [llama-1-2 llama-1-3] 0/24 nodes are available"}},
+		{"no node, and no pod to preempt", func(_ *corev1.Pod, workers []*corev1.Pod) {
+			unschedulable(workers[0], "0/24 nodes are available: 24 Insufficient cpu. preemption: 0/24 nodes are available: "+
+				"24 No preemption victims found for incoming pod.")
+		}, []string{"Unschedulable [llama-1-1] 0/24 nodes are available: 24 Insufficient cpu."}},
 		{"the scheduler failed", func(leader *corev1.Pod, _ []*corev1.Pod) {
 			leader.Status.Conditions = []corev1.PodCondition{{
 				Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
@@ -98,6 +102,11 @@ func TestFaults(t *testing.T) {
 			waiting(leader, "ErrImagePull", "serve:typo: not found")
 			waiting(workers[0], "ImagePullBackOff", backOff+"ErrImagePull: serve:typo: not found")
 		}, []string{"ImagePull [llama-1 llama-1-1] ErrImagePull: serve:typo: not found"}},
+		{"an error of the container runtime, at both stages", func(leader *corev1.Pod, workers []*corev1.Pod) {
+			const said = "rpc error: code = NotFound desc = failed to pull image: serve:typo: not found"
+			waiting(leader, "ErrImagePull", said)
+			waiting(workers[0], "ImagePullBackOff", backOff+"ErrImagePull: "+said)
+		}, []string{"ImagePull [llama-1 llama-1-1] ErrImagePull: failed to pull image: serve:typo: not found"}},
 		{"a back-off without its cause", func(leader *corev1.Pod, _ []*corev1.Pod) {
 			waiting(leader, "ImagePullBackOff", "Back-off pulling image")
 		}, []string{"ImagePull [llama-1] ErrImagePull: Back-off pulling image"}},

@@ -136,8 +136,8 @@ func (m *GroupMembers) Members() map[int32]*corev1.Pod {
 	return members
 }
 
-// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first. There
-// are none of a group that is deleted, or that isn't the operator's to complete.
+// MissingWorkers returns the indices of the workers that the worker StatefulSet has yet to create, lowest first,
+// MaxMissing at most. There are none of a group that is deleted, or that isn't the operator's to complete.
 func (m *GroupMembers) MissingWorkers() []int32 {
 	workers := m.OwnWorkers()
 	if workers == nil || workers.DeletionTimestamp != nil || m.Leader.DeletionTimestamp != nil ||
@@ -146,9 +146,12 @@ func (m *GroupMembers) MissingWorkers() []int32 {
 	}
 	members := m.Members()
 	var missing []int32
-	for worker := int32(1); worker <= ptr.Deref(workers.Spec.Replicas, 1); worker++ {
-		if members[worker] == nil {
+	for index := range ptr.Deref(workers.Spec.Replicas, 1) {
+		if worker := index + 1; members[worker] == nil {
 			missing = append(missing, worker)
+		}
+		if len(missing) == MaxMissing {
+			break
 		}
 	}
 	return missing

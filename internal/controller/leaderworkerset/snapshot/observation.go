@@ -25,6 +25,9 @@ type Observation struct {
 
 	// RefusedWorkers is what the API server said of missing workers; empty if it refuses none.
 	RefusedWorkers string
+
+	// Unconfirmed says that the API server has refused a worker that doesn't count as refused yet.
+	Unconfirmed bool
 }
 
 // Observation returns what a pass over the group observes. refusedWorkers is what the API server said of missing
@@ -45,7 +48,8 @@ func (m *GroupMembers) Observation(refusedWorkers string) Observation {
 // Equal reports whether two passes observed the same.
 func (o Observation) Equal(other Observation) bool {
 	return o.Leader == other.Leader && o.ReadyWorkers == other.ReadyWorkers &&
-		o.RefusedWorkers == other.RefusedWorkers && slices.EqualFunc(o.Faults, other.Faults, Fault.equal)
+		o.RefusedWorkers == other.RefusedWorkers && o.Unconfirmed == other.Unconfirmed &&
+		slices.EqualFunc(o.Faults, other.Faults, Fault.equal)
 }
 
 // lacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.

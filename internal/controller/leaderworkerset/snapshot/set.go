@@ -48,7 +48,11 @@ type Set struct {
 	MissingPods
 }
 
-// MissingLeaders returns the indices of the groups without a leader pod, lowest first.
+// MaxMissing bounds how many missing pods of a StatefulSet a pass looks at. A set may ask for a million groups. The
+// StatefulSet controller creates the lowest pod first and stops at a refusal, so the others say nothing more.
+const MaxMissing = 1000
+
+// MissingLeaders returns the indices of the groups without a leader pod, lowest first, MaxMissing at most.
 func (s *Set) MissingLeaders() []int32 {
 	leaders := s.OwnLeaders()
 	if leaders == nil || leaders.DeletionTimestamp != nil {
@@ -62,6 +66,9 @@ func (s *Set) MissingLeaders() []int32 {
 		}
 		if next == len(s.Groups) || s.Groups[next].Index != index {
 			missing = append(missing, index)
+		}
+		if len(missing) == MaxMissing {
+			break
 		}
 	}
 	return missing
@@ -201,6 +208,9 @@ func (g Group) RefusedWorkers() string {
 	}
 	return g.Observed.RefusedWorkers
 }
+
+// Unconfirmed reports whether the API server has refused a worker that doesn't count as refused yet.
+func (g Group) Unconfirmed() bool { return g.Observed != nil && g.Observed.Unconfirmed }
 
 // LacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
 func (g Group) LacksRoom() bool {

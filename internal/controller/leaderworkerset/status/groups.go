@@ -12,27 +12,45 @@ import (
 // maxRanges bounds how many ranges a message names.
 const maxRanges = 10
 
+// indexRange is a range of groups: all from the first index to the last.
+type indexRange struct{ first, last int32 }
+
+func (r indexRange) String() string {
+	if r.first == r.last {
+		return fmt.Sprint(r.first)
+	}
+	return fmt.Sprintf("%d-%d", r.first, r.last)
+}
+
 // Groups returns the groups' names for a message: "group 3", "groups 3-17, 19". Long lists end in "and <n> more".
 func Groups(indices []int32) string {
-	indices = slices.Compact(slices.Sorted(slices.Values(indices)))
-	if len(indices) == 1 {
-		return fmt.Sprintf("group %d", indices[0])
-	}
-	var ranges []string
-	for start := 0; start < len(indices); {
-		end := start
-		for end+1 < len(indices) && indices[end+1] == indices[end]+1 {
-			end++
-		}
-		if len(ranges) == maxRanges {
-			return fmt.Sprintf("groups %s and %d more", strings.Join(ranges, ", "), len(indices)-start)
-		}
-		if start == end {
-			ranges = append(ranges, fmt.Sprint(indices[start]))
+	var ranges []indexRange
+	for _, index := range slices.Compact(slices.Sorted(slices.Values(indices))) {
+		if last := len(ranges) - 1; last >= 0 && ranges[last].last+1 == index {
+			ranges[last].last = index
 		} else {
-			ranges = append(ranges, fmt.Sprintf("%d-%d", indices[start], indices[end]))
+			ranges = append(ranges, indexRange{first: index, last: index})
 		}
-		start = end + 1
 	}
-	return "groups " + strings.Join(ranges, ", ")
+	return groupRanges(ranges)
+}
+
+// groupRanges returns what Groups does of groups that are given as ranges, lowest first.
+func groupRanges(ranges []indexRange) string {
+	if len(ranges) == 1 && ranges[0].first == ranges[0].last {
+		return "group " + ranges[0].String()
+	}
+	shown := ranges[:min(len(ranges), maxRanges)]
+	texts := make([]string, 0, len(shown))
+	for _, named := range shown {
+		texts = append(texts, named.String())
+	}
+	text, more := "groups "+strings.Join(texts, ", "), int32(0)
+	for _, others := range ranges[len(shown):] {
+		more += others.last - others.first + 1
+	}
+	if more == 0 {
+		return text
+	}
+	return fmt.Sprintf("%s and %d more", text, more)
 }

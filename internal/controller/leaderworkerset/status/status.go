@@ -220,7 +220,7 @@ func rolloutMessage(in Input, c counts, p progress) string {
 		_, unavailable := snapshot.Budget(in.Set.LWS)
 		message := fmt.Sprintf("%d of %d groups have to be updated", p.outdated, c.replicas)
 		if waiting := unready(in); len(waiting) > 0 {
-			message += ", waiting for " + Groups(waiting)
+			message += ", waiting for " + groupRanges(waiting)
 		}
 		return fmt.Sprintf("%s; %d may be unavailable", message, unavailable)
 	default:
@@ -228,19 +228,23 @@ func rolloutMessage(in Input, c counts, p progress) string {
 	}
 }
 
-// unready returns the indices of the groups that aren't ready, or don't exist, surge included.
-func unready(in Input) []int32 {
-	ready := map[int32]bool{}
-	for _, group := range in.Set.Groups {
-		ready[group.Index] = group.Ready()
-	}
-	var indices []int32
-	for index := range in.Release.Replicas {
-		if !ready[index] {
-			indices = append(indices, index)
+// unready returns the ranges of the groups that aren't ready, or don't exist, surge included.
+func unready(in Input) []indexRange {
+	var ranges []indexRange
+	next := int32(0)
+	addUntil := func(end int32) {
+		if next < end {
+			ranges = append(ranges, indexRange{first: next, last: end - 1})
 		}
 	}
-	return indices
+	for _, group := range in.Set.Groups {
+		if group.Ready() && group.Index < in.Release.Replicas {
+			addUntil(group.Index)
+			next = group.Index + 1
+		}
+	}
+	addUntil(in.Release.Replicas)
+	return ranges
 }
 
 func groupsAre(count int32) string {

@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,11 +21,12 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// restartedAt is the annotation by which kubectl rollout restart changes a Deployment.
-const restartedAt = "kubectl.kubernetes.io/restartedAt"
+// configuredAt is the annotation by which docs/olm.md lets OLM restart the operator.
+const configuredAt = "configured-at"
 
-// TestConfiguration configures an operator that a Subscription has installed, as docs/configuration.md says: by a
-// ConfigMap and a restart. The lease shows that the operator uses the value. OLM keeps the Deployment as it is.
+// TestConfiguration configures an operator that a Subscription has installed, as docs/olm.md says: by a ConfigMap, and
+// by an annotation in the Subscription. OLM restarts the operator for the annotation. The lease shows that the operator
+// uses the value.
 func TestConfiguration(t *testing.T) {
 	subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())
@@ -57,16 +60,16 @@ func leaseLasts(ctx context.Context, seconds int32) error {
 	return nil
 }
 
-// restart restarts the operator's Deployment as kubectl rollout restart does, and waits until all replicas are new.
+// restart sets an annotation for the operator's pods in the Subscription. It waits until OLM has replaced all replicas.
 func restart(t *testing.T) {
 	t.Helper()
-	deployment, err := suite.OperatorDeployment(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	subscription := &operatorsv1alpha1.Subscription{
+		ObjectMeta: metav1.ObjectMeta{Namespace: operator.Namespace, Name: packageName},
 	}
-	restarted := deployment.DeepCopy()
-	metav1.SetMetaDataAnnotation(&restarted.Spec.Template.ObjectMeta, restartedAt, time.Now().Format(time.RFC3339))
-	if err := suite.Client.Patch(t.Context(), restarted, client.MergeFrom(deployment)); err != nil {
+	value := time.Now().Format(time.RFC3339)
+	patch := fmt.Sprintf(`{"spec":{"config":{"annotations":{%q:%q}}}}`, configuredAt, value)
+	err := suite.Client.Patch(t.Context(), subscription, client.RawPatch(types.MergePatchType, []byte(patch)))
+	if err != nil {
 		t.Fatal(err)
 	}
 	bed.Eventually(t, func(ctx context.Context) error {
@@ -74,8 +77,8 @@ func restart(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if current.Spec.Template.Annotations[restartedAt] == "" {
-			return fmt.Errorf("the Deployment %s isn't restarted", current.Name)
+		if current.Spec.Template.Annotations[configuredAt] != value {
+			return fmt.Errorf("OLM hasn't restarted the Deployment %s", current.Name)
 		}
 		return bed.RolledOut(current)
 	})

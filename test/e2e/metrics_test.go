@@ -1,0 +1,59 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// TestLocalMetrics reads the metrics of a set while a group of it fails, and after the set is deleted.
+func TestLocalMetrics(t *testing.T) {
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "measured", 2, 2)
+	create(t, lws)
+	untilAvailable(t, lws)
+	of := fmt.Sprintf(`leaderworkerset="measured",namespace=%q`, namespace)
+	untilMetrics(t,
+		"leaderworkerset_spec_replicas{"+of+"} 2",
+		"leaderworkerset_status_replicas_ready{"+of+"} 2",
+		`leaderworkerset_status_condition{condition="Available",`+of+"} 1",
+		`leaderworkerset_group_restarts_total{cause="PodDeleted",`+of+"} 0",
+		"leaderworkerset_group_startup_duration_seconds_count{"+of+"} 2")
+
+	remove(t, named(t, listed(t, podsIn(namespace)), "measured-1-1"))
+	untilMetrics(t,
+		"leaderworkerset_status_replicas_ready{"+of+"} 2",
+		`leaderworkerset_group_restarts_total{cause="PodDeleted",`+of+"} 1",
+		"leaderworkerset_group_startup_duration_seconds_count{"+of+"} 3",
+		"leaderworkerset_group_recovery_duration_seconds_count{"+of+"} 1")
+
+	remove(t, lws)
+	eventually(t, func(ctx context.Context) error {
+		text, err := suite.operator.Metrics(ctx)
+		if err != nil {
+			return err
+		}
+		return unless(!strings.Contains(text, of), "the deleted set has metrics")
+	})
+}
+
+// untilMetrics waits until the operator serves all these series.
+func untilMetrics(t *testing.T, want ...string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		text, err := suite.operator.Metrics(ctx)
+		if err != nil {
+			return err
+		}
+		for _, series := range want {
+			if !strings.Contains(text, series+"\n") {
+				return fmt.Errorf("no %s", series)
+			}
+		}
+		return nil
+	})
+}
