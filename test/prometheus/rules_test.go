@@ -55,7 +55,7 @@ func restarts(cause string) string {
 
 // replaced is an upgrade: a leads for 100 minutes and is replaced by c, and b by d. d leads after a minute without a
 // leader. In that time one webhook call fails.
-func replaced(series string, before, after string) string {
+func replaced(series, before, after string) string {
 	return "\n\t" + series + " " + before + "x100 _x600" +
 		"\n\t" + strings.Replace(series, `instance="a"`, `instance="d"`, 1) + " _x101 " + after + "x600"
 }
@@ -110,7 +110,7 @@ var scenarios = []struct {
 	controller_runtime_reconcile_errors_total{instance="x",job="other",controller="other"} 0+5x100
 `, map[string]int{"LwsOperatorReconcileErrors": -1}},
 	{"certificate", "load 1m\n\tlws_operator_build_info 1x300\n\t" +
-		`lws_operator_certificate_expiration_timestamp_seconds{use="webhook"} 604800x300` + "\n",
+		`lws_operator_certificate_expiration_timestamp_seconds{use="webhook"} 43200x300` + "\n",
 		map[string]int{"LwsOperatorCertificateExpiring": 61}},
 }
 
@@ -155,7 +155,8 @@ func ruleFile(t *testing.T) string {
 	return file
 }
 
-// run evaluates the rules once a minute for two and a half hours. It returns the minute in which each alert fires first.
+// run evaluates the rules once a minute for two and a half hours. It returns the minute in which each alert fires
+// first.
 func run(t *testing.T, file, series string) map[string]int {
 	t.Helper()
 	p := parser.NewParser(parser.Options{})
