@@ -82,7 +82,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
 CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok test/gitops \
-	test/nodes test/nodes/programs/olm
+	test/prometheus test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -287,6 +287,7 @@ test-unit: ## Run the tests that need nothing but Go.
 	cd scorecard && go test -count=1 ./...
 	cd tools/generate && go test -count=1 ./...
 	cd test/gitops && go test -count=1 ./...
+	cd test/prometheus && go test -count=1 ./...
 	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
 	cd tools/images && go test -count=1 . ./image
 	cd tools/olm && go test -count=1 ./...
