@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -152,12 +151,12 @@ func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	}
 	verdict := wait("the leader pod is terminating")
 	ofGroup := m.OwnWorkers() != nil || (m.Belongs() && m.Workers != nil && wasOrphaned(m))
-	var workers *appsv1.StatefulSet
+	var deleted []write.Object
 	if ofGroup && m.Workers.DeletionTimestamp == nil {
-		workers = m.Workers
+		deleted = append(deleted, m.Workers)
 	}
-	if verdict.Writes = stop(workers, runningWorkers(m)); len(verdict.Writes) > 0 {
-		verdict.Action = StopWorkers
+	if deleted = append(deleted, runningWorkers(m)...); len(deleted) > 0 {
+		verdict.Action, verdict.Writes = StopWorkers, []write.Write{{Delete: deleted}}
 	}
 	return verdict
 }

@@ -49,8 +49,8 @@ func orphansRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
 
 // runningWorkers returns the worker pods of a StatefulSet of the group that aren't marked for deletion. While the
 // leader terminates, none of them is of the next incarnation.
-func runningWorkers(m *snapshot.GroupMembers) []*corev1.Pod {
-	var pods []*corev1.Pod
+func runningWorkers(m *snapshot.GroupMembers) []write.Object {
+	var pods []write.Object
 	for _, pod := range m.WorkerPods {
 		owner := metav1.GetControllerOf(pod)
 		ofGroup := owner != nil && owner.Kind == "StatefulSet" && owner.Name == leaderName(m, pod)
@@ -126,35 +126,4 @@ func undeleted(m *snapshot.GroupMembers, workers *appsv1.StatefulSet) []write.Ob
 func wasOrphaned(m *snapshot.GroupMembers) bool {
 	return metav1.GetControllerOf(m.Workers) == nil &&
 		m.Workers.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == identity.GroupKey(m.Leader.Namespace, m.Leader.Name)
-}
-
-// fewPods is how many pods are deleted before their StatefulSet. Requests for so many are under way at the same time.
-const fewPods = 32
-
-// stop returns the deletions of a StatefulSet, if it has to be deleted, and of its pods. The StatefulSet comes second:
-// the garbage collector asks for nothing that it sees terminate already. With three workers a group, that saves seven
-// requests a group, of some 39 in an update.
-//
-// The requests for many pods last longer than some of the pods need to terminate, and a pending pod without a node is
-// gone at once. The StatefulSet controller would create such pods again. So the StatefulSet is the first of one batch
-// then.
-func stop(workers *appsv1.StatefulSet, pods []*corev1.Pod) []write.Write {
-	deletions := make([]write.Object, len(pods))
-	together := len(pods) > fewPods
-	for i, pod := range pods {
-		deletions[i] = pod
-		together = together || pod.Status.Phase != corev1.PodRunning
-	}
-	switch {
-	case workers == nil && len(pods) == 0:
-		return nil
-	case workers == nil:
-		return []write.Write{{Delete: deletions}}
-	case len(pods) == 0:
-		return []write.Write{{Delete: []write.Object{workers}}}
-	case together:
-		return []write.Write{{Delete: append([]write.Object{workers}, deletions...)}}
-	default:
-		return []write.Write{{Delete: deletions}, {Delete: []write.Object{workers}}}
-	}
 }
