@@ -68,7 +68,7 @@ type API struct {
 	watches []func(Change)
 
 	quota      int                           // how many pods are admitted; 0 for any number
-	refused    map[types.NamespacedName]bool // pods whose creation was refused since they last existed
+	refused    map[types.NamespacedName]bool // StatefulSets of which a pod was refused
 	noWebhook  bool                          // the webhook's configuration is deleted
 	uninjected map[types.UID]bool            // pods that were created meanwhile
 }
@@ -144,7 +144,9 @@ func (a *API) Create(object client.Object) error {
 	}
 	if pod, ok := object.(*corev1.Pod); ok {
 		if err := a.refusal(pod); err != nil {
-			a.refused[key] = true
+			if owner := metav1.GetControllerOf(pod); owner != nil {
+				a.refused[at(pod, owner.Name)] = true
+			}
 			return err
 		}
 	}

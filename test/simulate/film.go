@@ -143,9 +143,13 @@ func (w *World) facts(sts *appsv1.StatefulSet) []string {
 
 // allFacts returns those, and the facts that films show only when they change.
 func (w *World) allFacts(sts *appsv1.StatefulSet) []string {
-	also := strings.Trim(fmt.Sprint(releaseOf(sts).Also), "[]")
-	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type), "also "+cmp.Or(also, "none"))
+	released := releaseOf(sts)
+	return append(w.facts(sts), "strategy "+string(sts.Spec.UpdateStrategy.Type),
+		"also "+listed(released.Also), "deferred "+listed(released.Deferred))
 }
+
+// listed returns indices with blanks between them.
+func listed(indices []int32) string { return cmp.Or(strings.Trim(fmt.Sprint(indices), "[]"), "none") }
 
 // difference returns the name of an object, and its changes.
 func (w *World) difference(old, updated client.Object) string {

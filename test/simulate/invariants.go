@@ -150,7 +150,8 @@ func (w *World) checkStatefulSet(change Change) {
 }
 
 // checkMonotone: within one revision and one replica count, the partition never rises, and released groups stay
-// released. Exceptions are a partition that users raise, and a group whose leader the API server has refused.
+// released. Exceptions are a partition that users raise, and a set of which the API server has refused a leader: the
+// refusal of another leader may lack its event.
 func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	w.t.Helper()
 	if revisionOf(before) != revisionOf(after) || specReplicas(before) != specReplicas(after) {
@@ -160,8 +161,8 @@ func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	if later.Partition > max(earlier.Partition, protected) {
 		w.fail("the partition of %s rises from %d to %d", after.Name, earlier.Partition, later.Partition)
 	}
+	refused := w.API.refused[client.ObjectKeyFromObject(after)]
 	for _, index := range earlier.Also {
-		refused := w.API.refused[at(after, joined(after.Name, index))]
 		if index >= protected && index < *after.Spec.Replicas && !later.includes(index) && !refused {
 			w.fail("group %d of %s was released below the partition, and no longer is", index, after.Name)
 		}
@@ -265,6 +266,8 @@ func (w *World) checkRelease(leader *corev1.Pod) {
 	isBelow := below == "" || leader.Labels[appsv1.StatefulSetRevisionLabel] == below
 	protected := index < w.boundsOf(leaders).partition
 	switch {
+	case slices.Contains(released.Deferred, index):
+		w.fail("leader %s is created while its group is deferred", leader.Name)
 	case isCurrent && !released.includes(index) && !protected && !isBelow:
 		w.fail("leader %s is created at the current revision before its release", leader.Name)
 	case !isCurrent && slices.Contains(released.Also, index):
@@ -322,11 +325,12 @@ type group struct {
 	ready  bool
 }
 
-// mayStop reports whether the StatefulSet controller may delete the leader of the group: the group is outdated and
-// released, or there are too many groups.
+// mayStop reports whether the StatefulSet controller or the operator may delete the leader of the group: the group is
+// outdated and released, or deferred, or there are too many groups.
 func (g group) mayStop(leaders *appsv1.StatefulSet) bool {
-	outdated := revisionOf(g.leader) != revisionOf(leaders)
-	return (outdated && releaseOf(leaders).includes(g.index)) || g.index >= *leaders.Spec.Replicas
+	outdated, released := revisionOf(g.leader) != revisionOf(leaders), releaseOf(leaders)
+	return (outdated && released.includes(g.index)) || slices.Contains(released.Deferred, g.index) ||
+		g.index >= *leaders.Spec.Replicas
 }
 
 // groupsOf returns the groups of a leader StatefulSet.

@@ -52,6 +52,7 @@ type carriedRelease struct {
 	Revision  string  `json:"revision"`
 	Partition int32   `json:"partition"`
 	Also      []int32 `json:"groups"`
+	Deferred  []int32 `json:"deferred"`
 }
 
 // releaseOf returns the release of a leader StatefulSet. With the strategy OnDelete, its annotation has the partition.

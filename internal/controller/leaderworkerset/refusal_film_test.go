@@ -83,10 +83,6 @@ func TestRandomWorldsWithQuota(t *testing.T) {
 // inScarceWorlds rolls out random sets in random worlds with room for exactly the groups that are asked for. Revisions
 // are pushed and taken back, and pods are deleted. Every rollout that may make a group unavailable ends, as that of a
 // Deployment does.
-//
-// With surge, that may not end if a pod of a larger group is deleted, or if a revision is taken back while surge comes:
-// a surge group that is ready stays if maxUnavailable needs it, while two others share the room of one. Sets with both
-// get one revision and lose no pod.
 func inScarceWorlds(t *testing.T, stream uint64, limit func(scene, int32)) {
 	t.Helper()
 	play := func(t *testing.T, seed uint64) string {
@@ -96,17 +92,13 @@ func inScarceWorlds(t *testing.T, stream uint64, limit func(scene, int32)) {
 		replicas, size, surge := 2*(1+random.Int32N(2)), 1+random.Int32N(3), random.Int32N(3)
 		s.starts("a random set", newSet(replicas, size, withBudget(1+random.Int32N(2), surge)))
 		limit(s, replicas*size)
-		pushes, mayStick := 1+random.IntN(3), surge > 0 && size > 1
-		if mayStick {
-			pushes = 1
-		}
-		for range pushes {
+		for range 1 + random.IntN(3) {
 			version := 1 + random.IntN(3)
 			s.changes(fmt.Sprintf("image:%d", version), withImage(version))
 			for range random.IntN(80) {
 				s.Step()
 			}
-			if random.IntN(2) == 0 && !mayStick {
+			if random.IntN(2) == 0 {
 				s.removes(anyPod(random, replicas, size).Name)
 			}
 		}

@@ -34,6 +34,15 @@ func TestRoomFilms(t *testing.T) {
 			s.Elapse(2 * time.Minute)
 			s.becomes("image:1", withImage(1))
 		},
+		"room-deferred": func(s scene) {
+			s.LimitNodes(3)
+			s.starts("2 groups of 2, maxUnavailable 1, maxSurge 1", newSet(2, 2, withBudget(1, 1)))
+			s.changes("image:2", withImage(2))
+			s.Elapse(2 * time.Second)
+			s.LimitNodes(2)
+			s.Settle()
+			s.CheckReconciled(theSet)
+		},
 		"update-and-scale": func(s scene) {
 			s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
 			s.becomes("image:2, 3 groups", both(withImage(2), scaledTo(3)))

@@ -210,15 +210,15 @@ func TestOtherPodsStayAsTheyAre(t *testing.T) {
 	}
 }
 
-// releasedBelowPartition returns a leader StatefulSet in a rolling update to revision "new". Its partition is 3, and
-// group 0 is released as well.
+// releasedBelowPartition returns a leader StatefulSet in a rolling update to revision "new". Its partition is 3, group 0
+// is released as well, and group 4 is deferred.
 func releasedBelowPartition() *appsv1.StatefulSet {
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        "a",
 			Namespace:   "default",
 			UID:         "leaders",
-			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0]}`},
+			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0],"deferred":[4]}`},
 		},
 		Spec: appsv1.StatefulSetSpec{
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{
@@ -242,6 +242,7 @@ func TestLeadersFollowTheRelease(t *testing.T) {
 		{pod: "a-2", revision: "new", rejected: true},
 		{pod: "a-3", revision: "old", rejected: true},
 		{pod: "a-3", revision: "new"},
+		{pod: "a-4", revision: "new", rejected: true},
 	} {
 		pod := newLeaderPod()
 		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID

@@ -25,7 +25,21 @@ func missingLeaders(set *snapshot.Set, memory *Memory, now time.Time, options *O
 	in := refusal.Input{
 		Memory: memory.Missing, Unknown: memory.Unknown, FreedAt: memory.FreedAt, Now: now, Options: options.Refusals,
 	}
-	return refusal.Next(in.With(set.OwnLeaders(), set.MissingLeaders(), set.MissingPods))
+	leaders := set.OwnLeaders()
+	return refusal.Next(in.With(leaders, notDeferred(leaders, set.MissingLeaders()), set.MissingPods))
+}
+
+// notDeferred returns the missing leaders that the StatefulSet controller can create: those below the lowest group that
+// is deferred. The webhook refuses that one, and the controller stops at it.
+func notDeferred(leaders *appsv1.StatefulSet, missing []int32) []int32 {
+	if leaders == nil {
+		return missing
+	}
+	deferred := release.Of(leaders).Deferred
+	if len(deferred) == 0 {
+		return missing
+	}
+	return slices.DeleteFunc(missing, func(index int32) bool { return index >= slices.Min(deferred) })
 }
 
 // surplusLeaders returns the leaders beyond the replicas of the leader StatefulSet, highest first, while its controller
@@ -35,7 +49,8 @@ func missingLeaders(set *snapshot.Set, memory *Memory, now time.Time, options *O
 // Claims that are deleted with a scale-down are marked by that controller first, so their leaders are left to it.
 func surplusLeaders(set *snapshot.Set, missing *refusal.Decision) []write.Object {
 	leaders := set.OwnLeaders()
-	if leaders == nil || (!missing.Stalled && len(missing.Refused) == 0) ||
+	isStuck := missing.Stalled || len(missing.Refused) > 0 || (leaders != nil && len(release.Of(leaders).Deferred) > 0)
+	if leaders == nil || !isStuck ||
 		leaders.Status.ObservedGeneration < leaders.Generation || deletesClaims(leaders) {
 		return nil
 	}

@@ -4,6 +4,8 @@
 package plan_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -117,4 +120,59 @@ func TestForSetHoldsAtARefusal(t *testing.T) {
 	carryOutAt(t, observed, 2*time.Second)
 	observed.Groups[1].Observed.Unconfirmed = false
 	carryOutAt(t, observed, 3*time.Second, "patch *v1.StatefulSet llama", "delete *v1.Pod llama-1")
+}
+
+// TestForSetDefersAGroup has room for 2 groups of 2. The surge group is ready and has to serve, and groups 0 and 1
+// share the rest. Group 1 gives its room to group 0 for a minute, tries again for a minute, and gives it for longer.
+// Once group 0 is ready, surge gives way, and group 1 is created.
+func TestForSetDefersAGroup(t *testing.T) {
+	const leaders = "patch *v1.StatefulSet llama"
+	lws := newSet()
+	lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = ptr.To(intstr.FromInt32(1))
+	observed := settled(t, lws)
+	setImage(lws, "serve:2")
+	carryOut(observed, at(t, observed, 0))
+	settle(observed)
+	carryOut(observed, at(t, observed, 0))
+	settle(observed)
+	refuseWorkers(observed, 0, 1)
+
+	carryOutAt(t, observed, time.Second, leaders, "delete *v1.Pod llama-1")
+	wantDeferred(t, observed, 1)
+	carryOutAt(t, observed, 3*time.Second)
+	got := observed.LWS.Status.UnreadyGroups
+	if len(got) != 2 || !strings.HasPrefix(got[1].Message, "the group waits until another one has its room") {
+		t.Errorf("unready groups are %+v", got)
+	}
+	carryOutAt(t, observed, time.Minute)
+	carryOutAt(t, observed, time.Minute+time.Second, leaders)
+	wantDeferred(t, observed)
+	settle(observed)
+	refuseWorkers(observed, 0, 1)
+	carryOutAt(t, observed, 2*time.Minute)
+	carryOutAt(t, observed, 2*time.Minute+time.Second, leaders, "delete *v1.Pod llama-1")
+	carryOutAt(t, observed, 4*time.Minute)
+
+	observed.Groups[0].Observed = nil // Its workers are ready.
+	carryOutAt(t, observed, 4*time.Minute, leaders)
+	wantDeferred(t, observed)
+	if replicas := *observed.Leaders.Spec.Replicas; replicas != 2 {
+		t.Errorf("%d groups exist at the end", replicas)
+	}
+}
+
+// refuseWorkers has the API server refuse the workers of groups.
+func refuseWorkers(observed *world, indices ...int32) {
+	for i, group := range observed.Groups {
+		if slices.Contains(indices, group.Index) {
+			observed.Groups[i].Observed = &snapshot.Observation{Leader: group.Leader.UID, RefusedWorkers: "exceeded quota"}
+		}
+	}
+}
+
+func wantDeferred(t *testing.T, observed *world, want ...int32) {
+	t.Helper()
+	if got := release.Of(observed.Leaders).Deferred; !slices.Equal(got, want) {
+		t.Errorf("groups %d are deferred, want %d", got, want)
+	}
 }

@@ -30,8 +30,8 @@ type Hold struct {
 // Holds are those of a set.
 type Holds struct {
 	// Revision holds the release of further groups, Surge that of further surge groups, and Added the creation of groups
-	// that were added during the rollout.
-	Revision, Surge, Added Hold
+	// that were added during the rollout. Room holds that of deferred groups: after it, they aren't deferred for as long.
+	Revision, Surge, Added, Room Hold
 }
 
 // lasts reports whether something is held.
@@ -46,7 +46,19 @@ func (h Hold) next(key, refusal string, now time.Time) Hold {
 	if h.Key == key {
 		times = h.Times
 	}
-	return Hold{Key: key, Times: times + 1, Until: now.Add(min(minHold<<min(times, 10), maxHold)), Refusal: refusal}
+	return Hold{Key: key, Times: times + 1, Until: now.Add(duration(times + 1)), Refusal: refusal}
+}
+
+// duration returns how long a hold lasts of which that many in a row there were, itself included.
+func duration(times int) time.Duration { return min(minHold<<min(times-1, 10), maxHold) }
+
+// pause returns how much is left of the time after a hold that is as long as the hold was; 0 if the hold lasts, or if
+// the time is over.
+func (h Hold) pause(key string, now time.Time) time.Duration {
+	if h.Key != key || h.Times == 0 || h.lasts(key, now) {
+		return 0
+	}
+	return max(h.Until.Add(duration(h.Times)).Sub(now), 0)
 }
 
 // rest returns how long a hold lasts; 0 if it doesn't.

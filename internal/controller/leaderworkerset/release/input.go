@@ -34,6 +34,8 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 		UserPartition:  in.userPartition(),
 		Current:        current,
 		Also:           released.Also,
+		Deferred:       released.Deferred,
+		MayDefer:       in.mayDefer(released),
 		Held:           in.Unconfirmed || in.Holds.Revision.lasts(in.Key, in.Now),
 		Groups:         in.rolloutGroups(released, key),
 	}
@@ -46,7 +48,8 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	addMissing := func(before int32) {
 		for next := int32(len(groups)); next < before; next++ { //nolint:gosec // No more than a group's index.
 			refused := in.Refused[next] != ""
-			groups = append(groups, rollout.Group{UpToDate: released.Includes(next), LacksRoom: refused, Refused: refused})
+			lacksRoom := refused || (len(released.Deferred) > 0 && next >= slices.Min(released.Deferred))
+			groups = append(groups, rollout.Group{UpToDate: released.Includes(next), LacksRoom: lacksRoom, Refused: refused})
 		}
 	}
 	for _, group := range in.Set.Groups {
@@ -64,6 +67,9 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 	for index := range in.Refused { // The rollout package adds the other missing ones.
 		addMissing(index + 1)
 	}
+	for _, index := range released.Deferred {
+		addMissing(min(index+1, ptr.Deref(in.Set.OwnLeaders().Spec.Replicas, 1)))
+	}
 	return groups
 }
 
@@ -75,6 +81,29 @@ func (in *Input) mayAddSurge() bool {
 	isReclaimed := func(group snapshot.Group) bool { return in.isCondemned(group) }
 	return in.leadersAreOutdated() || leaders == nil ||
 		(!in.isUnobserved() && !slices.ContainsFunc(in.Set.Groups, isReclaimed))
+}
+
+// mayDefer reports whether groups may be deferred. No group is first deferred while surge that was reclaimed may still
+// hold room.
+func (in *Input) mayDefer(released Release) bool {
+	if len(released.Deferred) > 0 {
+		return in.Holds.Room.Key != in.Key || in.Holds.Room.lasts(in.Key, in.Now)
+	}
+	return in.mayAddSurge() && !in.leadersAreOutdated() && in.Holds.Room.pause(in.Key, in.Now) == 0
+}
+
+// holdOfRoom returns the hold of deferred groups after a step. It ends when none is deferred any longer. One that has
+// run out is remembered: the next is longer.
+func (in *Input) holdOfRoom(deferred bool) Hold {
+	hold := in.Holds.Room
+	switch {
+	case deferred:
+		return hold.next(in.Key, "", in.Now)
+	case hold.lasts(in.Key, in.Now):
+		return Hold{}
+	default:
+		return hold
+	}
 }
 
 // isCondemned reports whether the leader StatefulSet has no place for the group: its controller deletes the leader.

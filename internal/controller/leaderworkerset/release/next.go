@@ -61,8 +61,9 @@ type Decision struct {
 	// Strategy is the update strategy of the StatefulSet.
 	Strategy appsv1.StatefulSetUpdateStrategyType
 
-	// Replace are the groups whose leader is deleted once the release is written. The StatefulSet controller may not have
-	// observed it by then: the webhook refuses a leader at the earlier revision.
+	// Replace are the groups whose leader is deleted once the release is written: those that are updated, and those that
+	// are deferred. The StatefulSet controller may not have observed the release by then: the webhook refuses a leader at
+	// the earlier revision, and that of a deferred group.
 	Replace []snapshot.Group
 
 	// Unfinished are the groups that the last step towards an earlier revision released and that aren't deleted yet. Until
@@ -97,7 +98,7 @@ type Decision struct {
 // are.
 func Next(in Input) Decision {
 	step, scarce := in.step()
-	next := Release{Partition: step.Partition, Also: step.Also}
+	next := Release{Partition: step.Partition, Also: step.Also, Deferred: step.Deferred}
 	decision := Decision{
 		Release: next, Replicas: step.Replicas,
 		Strategy:   appsv1.RollingUpdateStatefulSetStrategyType,
@@ -113,13 +114,13 @@ func Next(in Input) Decision {
 	if scarce {
 		decision.Reason = "groups were added, for which there is no room until the others are updated"
 	}
-	if len(next.Also) > 0 || in.mayBeOnDelete() {
+	if len(next.Also) > 0 || len(next.Deferred) > 0 || in.mayBeOnDelete() {
 		decision.Annotation = next.Annotation(in.Key)
-		if slices.Contains(next.Also, in.lowestMissing()) {
+		if missing := in.lowestMissing(); slices.Contains(next.Also, missing) && !slices.Contains(next.Deferred, missing) {
 			decision.Strategy = appsv1.OnDeleteStatefulSetStrategyType
 		}
 	}
-	decision.Replace = in.replace(step.Replace, decision.Unfinished)
+	decision.Replace = in.replace(slices.Concat(step.Replace, step.Deferred), decision.Unfinished)
 	decision.Holds, decision.RequeueAfter = in.holds(step, scarce)
 	if step.Outdated > 0 && decision.Holds.Revision.lasts(in.Key, in.Now) {
 		decision.Refusal = decision.Holds.Revision.Refusal
@@ -171,10 +172,12 @@ func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeue
 	if step.GaveWay > 0 {
 		holds.Surge = holds.Surge.next(in.Key, "", in.Now)
 	}
+	holds.Room = in.holdOfRoom(len(step.Deferred) > 0)
+	room := requeue.Earliest(holds.Room.rest(in.Key, in.Now), holds.Room.pause(in.Key, in.Now))
 	if step.Outdated == 0 && !scarce {
-		return holds, 0
+		return holds, room
 	}
-	return holds, requeue.Earliest(
+	return holds, requeue.Earliest(room,
 		holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now), holds.Added.rest(in.Key, in.Now))
 }
 
@@ -194,6 +197,8 @@ func (in *Input) reason(step rollout.Decision) string {
 		return "surge gives way, as the API server refuses pods"
 	case step.GaveWay > 0:
 		return "surge gives way to groups that lack room"
+	case len(step.Deferred) > 0:
+		return "a group gives its room to another one, as surge has to serve for both"
 	}
 	if step.Reason != rollout.WaitingForGroups {
 		return "no group has to be updated"

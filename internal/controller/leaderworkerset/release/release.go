@@ -32,6 +32,12 @@
 // while the lowest missing leader is one of Also, else RollingUpdate. The lowest is what counts: the StatefulSet
 // controller creates missing pods from there on, and a refusal ends its pass.
 //
+// # Groups that are deferred
+//
+// A StatefulSet can't be asked to leave out one pod. So the annotation names the groups that get no pods for now, the
+// operator deletes their leaders, and the webhook refuses new ones. The StatefulSet controller stops at such a leader:
+// those above it aren't created either. Therefore the highest groups are deferred.
+//
 // # When one of them is late, or dies
 //
 //   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision.
@@ -72,6 +78,10 @@ type Release struct {
 
 	// Also are the indices of groups below Partition that are released as well, highest first.
 	Also []int32 `json:"groups,omitempty"`
+
+	// Deferred are the indices of groups that get no pods for now, highest first: others need the room that they would
+	// share.
+	Deferred []int32 `json:"deferred,omitempty"`
 }
 
 // carried is a release as the leader StatefulSet carries it.
@@ -100,9 +110,14 @@ func Of(leaders *appsv1.StatefulSet) Release {
 			release.Partition = ptr.Deref(strategy.RollingUpdate.Partition, 0)
 		}
 	}
-	slices.SortFunc(release.Also, func(a, b int32) int { return cmp.Compare(b, a) })
-	release.Also = slices.Compact(release.Also) // Somebody else may have written the annotation.
+	release.Also, release.Deferred = highestFirst(release.Also), highestFirst(release.Deferred)
 	return release
+}
+
+// highestFirst sorts indices, and drops those that are named twice: somebody else may have written the annotation.
+func highestFirst(indices []int32) []int32 {
+	slices.SortFunc(indices, func(a, b int32) int { return cmp.Compare(b, a) })
+	return slices.Compact(indices)
 }
 
 // Annotation returns the release to the revision of a key, as the leader StatefulSet carries it.
@@ -121,11 +136,12 @@ func (r Release) Includes(index int32) bool {
 
 // Equal reports whether both releases name the same groups in the same way.
 func (r Release) Equal(other Release) bool {
-	return r.Partition == other.Partition && slices.Equal(r.Also, other.Also)
+	return r.Partition == other.Partition && slices.Equal(r.Also, other.Also) &&
+		slices.Equal(r.Deferred, other.Deferred)
 }
 
-// Refusal returns why a leader pod that its StatefulSet is about to create is of the wrong revision; empty if it isn't.
-// leaders is the StatefulSet as it is now, of which its controller may have had an earlier view; nil if it was deleted.
+// Refusal returns why a leader pod isn't to be created now: it is of the wrong revision, or its group is deferred. It is
+// empty if neither is so. leaders is the StatefulSet as it is now, of which its controller may have had an earlier view; nil if it was deleted.
 func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	if leaders == nil {
 		return ""
@@ -139,6 +155,8 @@ func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	isCurrent := leader.Labels[leaderworkersetv1.RevisionLabelKey] == current
 	below := leaders.Status.CurrentRevision // At which the StatefulSet controller creates pods below a partition.
 	switch {
+	case slices.Contains(release.Deferred, index):
+		return fmt.Sprintf("%s %d waits until another group has its room", refusal, index)
 	case release.Includes(index) && !isCurrent:
 		return fmt.Sprintf("%s %d is created at revision %q next", refusal, index, current)
 	case annotated && !release.Includes(index) && isCurrent && below != "" &&

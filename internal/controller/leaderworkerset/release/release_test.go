@@ -37,6 +37,10 @@ func TestOf(t *testing.T) {
 			want: release.Release{Partition: 2, Also: []int32{1, 0}},
 		},
 		{
+			name: "deferred groups, twice", strategy: rolling, annotation: `{"partition":2,"deferred":[0,1,1]}`,
+			want: release.Release{Partition: 2, Deferred: []int32{1, 0}},
+		},
+		{
 			name: "while they are created", strategy: onDelete, annotation: `{"partition":3,"groups":[1,0]}`,
 			want: release.Release{Partition: 3, Also: []int32{1, 0}},
 		},

@@ -33,6 +33,12 @@ type Input struct {
 	// Also are the groups below Current.Partition that earlier decisions released.
 	Also []int32
 
+	// Deferred are the groups that the last decision deferred.
+	Deferred []int32
+
+	// MayDefer says that groups may be deferred. If none is, then nothing is under way that gives room to others.
+	MayDefer bool
+
 	// Held says that no further groups are released: the API server has refused a pod just before.
 	Held bool
 
@@ -53,7 +59,8 @@ type Group struct {
 	// Failed says that the group waits for its restart, though its pods are ready. Such a group isn't Ready.
 	Failed bool
 
-	// LacksRoom says that no node can take a pod of the group, or that the API server refuses one.
+	// LacksRoom says that no node can take a pod of the group, that the API server refuses one, or that the group doesn't
+	// exist because it or a lower one is deferred.
 	LacksRoom bool
 
 	// Refused says that the group doesn't exist because the API server refuses its leader.
@@ -95,6 +102,10 @@ type Decision struct {
 	// GaveWay is how many surge groups are reclaimed because they or other groups lack room.
 	GaveWay int32
 
+	// Deferred are the groups that get no pods for now: others share their room. Those that exist are deleted. Highest
+	// first.
+	Deferred []int32
+
 	// TakenBack are the groups below Partition that are no longer released: the API server refuses their leaders. They
 	// are created at their earlier revision again. Highest first.
 	TakenBack []int32
@@ -125,6 +136,7 @@ func Next(in Input) Decision {
 	decision := Decision{
 		Step:      Step{Partition: partition, Replicas: replicas},
 		Also:      also,
+		Deferred:  in.deferred(surge),
 		GaveWay:   gaveWay,
 		TakenBack: takenBack,
 		Outdated:  in.outdated(in.UserPartition),
@@ -153,99 +165,6 @@ func (in *Input) unreleased(from, to int32) int32 {
 		}
 	}
 	return count
-}
-
-// surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
-// finish, within MaxSurge. gaveWay is how many of them are reclaimed because another group lacks room.
-//
-// A ready surge group stays while it stands in for another group: one that the partition protects, or a surge group
-// that failed.
-//
-// None are wanted while another group lacks room. Otherwise each could hold room that the other needs, and
-// neither would ever be complete.
-//
-// Worked example: room for 2 groups of 3, MaxSurge 1, MaxUnavailable 1. Group 1 is replaced, and a surge group is
-// created at the same time. The leaders of both start in the room of group 1, and 4 workers compete for the last place.
-// The surge group gives way, and group 1 becomes ready.
-//
-// A surge group that lacks room itself gives its turn back, if the rollout can go on without it.
-func (in *Input) surge() (surge, gaveWay int32) {
-	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
-	wanted, lacksRoom := in.wantedSurge(existing), in.firstWithoutRoom(0, in.Replicas) >= 0
-	if lacksRoom {
-		wanted = 0
-	}
-	if lowest := in.firstWithoutRoom(in.Replicas, in.Replicas+existing); lowest >= 0 && in.goesOn() {
-		wanted, lacksRoom = min(wanted, lowest-in.Replicas), true
-	}
-	kept := in.keptSurge(existing, wanted)
-	if lacksRoom {
-		gaveWay = existing - kept
-	}
-	return max(kept, wanted), gaveWay
-}
-
-// wantedSurge returns how many surge groups the rollout has a use for. None are added to the existing ones once no
-// group is left to update: a group that fails later doesn't bring the surge back.
-func (in *Input) wantedSurge(existing int32) int32 {
-	limit := in.MaxSurge
-	if in.outdated(in.UserPartition) == 0 {
-		limit = existing
-	}
-	known := in.known(in.Replicas)
-	unfinished := max(in.Replicas-max(in.UserPartition, known), 0)
-	for index := in.UserPartition; index < known; index++ {
-		if group := in.Groups[index]; !group.Ready || !group.UpToDate {
-			unfinished++
-		}
-	}
-	return min(limit, unfinished)
-}
-
-// goesOn reports whether the rollout goes on without surge: a group is moving to the current revision, or may be
-// replaced.
-func (in *Input) goesOn() bool {
-	known := in.known(in.Replicas)
-	return in.count(in.Replicas, isMoving) > 0 ||
-		in.Replicas-known > in.unreleased(known, in.Replicas) || in.choose(in.Replicas).any()
-}
-
-// firstWithoutRoom returns the lowest group from one index up to another that lacks room; -1 if none does.
-func (in *Input) firstWithoutRoom(from, to int32) int32 {
-	for index := from; index < in.known(to); index++ {
-		if in.Groups[index].LacksRoom {
-			return index
-		}
-	}
-	return -1
-}
-
-// keptSurge returns how many of the existing surge groups stay: those that are wanted, and those up to the highest that
-// is needed. That one serves, and too few others below it are ready and stay. A released group may be deleted at any
-// time.
-func (in *Input) keptSurge(existing, wanted int32) int32 {
-	stays := func(index int32) bool {
-		group := in.Groups[index]
-		return group.Ready && (group.UpToDate || !in.isReleased(index))
-	}
-	kept := max(min(existing, in.known(in.Replicas+existing)-in.Replicas), min(existing, wanted))
-	staying := int32(0)
-	for index := range in.known(in.Replicas + kept) {
-		if stays(index) {
-			staying++
-		}
-	}
-	for ; kept > wanted; kept-- {
-		highest := in.Replicas + kept - 1
-		if stays(highest) {
-			staying--
-		}
-		serves := in.Groups[highest].Ready || in.Groups[highest].Failed
-		if serves && staying < in.Replicas-in.MaxUnavailable {
-			break
-		}
-	}
-	return kept
 }
 
 // choose returns which groups of an earlier revision are replaced now.

@@ -10,9 +10,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 )
 
-// TestRolloutsWithoutRoom rolls out sets of up to 4 groups, of which any may be broken, in a cluster that has room for
-// exactly the groups that are asked for. Another revision is pushed after each number of steps, or none. Every rollout
-// that may make a group unavailable ends, as that of a Deployment does.
+// TestRolloutsWithoutRoom rolls out sets of up to 4 groups in a cluster that has room for exactly the groups that are
+// asked for. Another revision was pushed just before: any group may be broken, surge may exist, and groups may share
+// what is left of the room. After each number of steps, another revision is pushed, or a group fails, or neither
+// happens. Every rollout that may make a group unavailable ends, as that of a Deployment does.
 func TestRolloutsWithoutRoom(t *testing.T) {
 	rollouts := 0
 	for replicas := int32(1); replicas < 5; replicas++ {
@@ -20,46 +21,75 @@ func TestRolloutsWithoutRoom(t *testing.T) {
 			if unavailable == 0 {
 				return // A Deployment would wait for room as well.
 			}
-			for partition := range replicas {
-				forEachGroups(replicas, func(groups []rollout.Group) {
-					if slices.ContainsFunc(groups, func(group rollout.Group) bool { return group.UpToDate }) {
-						return
-					}
-					for push := range 12 {
+			forEachBegin(replicas, surge, func(begin rollout.Input) {
+				begin.MaxUnavailable = unavailable
+				for at := range 12 {
+					rollouts++
+					checkRolloutWithoutRoom(t, begin, at, pushed)
+					for index := range replicas + surge {
 						rollouts++
-						checkRolloutWithoutRoom(t, push, rollout.Input{
-							Replicas: replicas, MaxSurge: surge, MaxUnavailable: unavailable, UserPartition: partition,
-							Current: rollout.Step{Partition: replicas, Replicas: replicas}, Groups: groups,
-						})
+						checkRolloutWithoutRoom(t, begin, at, failed(index))
 					}
-				})
-			}
+				}
+			})
 		})
 	}
 	t.Logf("%d rollouts", rollouts)
 }
 
+// forEachBegin calls the function with every set of that many replicas, and of up to that many surge groups, in which
+// no group is of the current revision. Those that are ready or broken hold their room, and the others share the rest.
+func forEachBegin(replicas, surge int32, call func(rollout.Input)) {
+	for partition := range replicas {
+		for existing := range surge + 1 {
+			forEachGroups(replicas+existing, func(groups []rollout.Group) {
+				if slices.Contains(groups, rollout.Group{Ready: true, UpToDate: true}) {
+					return
+				}
+				begin := slices.Clone(groups)
+				for index, group := range groups {
+					begin[index] = rollout.Group{Ready: group.Ready, LacksRoom: group.UpToDate}
+				}
+				waiting, all := countWaiting(begin), replicas+existing
+				if complete := all - waiting; complete > replicas || (waiting > 0 && waiting <= replicas-complete) {
+					return
+				}
+				call(rollout.Input{
+					Replicas: replicas, MaxSurge: surge, UserPartition: partition,
+					Current: rollout.Step{Partition: all, Replicas: all}, Groups: begin, MayDefer: true,
+				})
+			})
+		}
+	}
+}
+
 // checkRolloutWithoutRoom takes steps until nothing changes, checks each of them, and that the rollout is over then.
-// Before the step with the number push, another revision comes; 0 is for none.
-func checkRolloutWithoutRoom(t *testing.T, push int, in rollout.Input) {
+// Before the step of that number, something happens; 0 is for nothing.
+func checkRolloutWithoutRoom(t *testing.T, in rollout.Input, at int, happens func(rollout.Input) rollout.Input) {
 	t.Helper()
 	first := in
 	for step := 1; step < 100; step++ {
-		if step == push {
-			in = pushed(in)
+		if step == at {
+			in = happens(in)
 		}
 		decision := rollout.Next(in)
 		if problem := violation(in, decision); problem != "" {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
 		next := afterWithoutRoom(in, decision)
-		if in.Current == next.Current && slices.Equal(in.Also, next.Also) && slices.Equal(in.Groups, next.Groups) {
+		if in.Current == next.Current && slices.Equal(in.Also, next.Also) &&
+			slices.Equal(in.Deferred, next.Deferred) && slices.Equal(in.Groups, next.Groups) {
 			checkEnd(t, in, decision)
+			broken := func(group rollout.Group) bool { return !group.Ready && !isWaiting(group) }
+			protected := slices.ContainsFunc(in.Groups[:min(in.UserPartition, in.Replicas)], broken)
+			if waiting := countWaiting(in.Groups[:in.Replicas]); waiting > 0 && !protected {
+				t.Fatalf("%d groups never get their room at %+v, after a change before step %d of %+v", waiting, in, at, first)
+			}
 			return
 		}
 		in = next
 	}
-	t.Fatalf("the rollout from %+v with a push before step %d goes on and on, now at %+v", first, push, in)
+	t.Fatalf("the rollout from %+v with a change before step %d goes on and on, now at %+v", first, at, in)
 }
 
 // pushed is the set right after another revision was pushed: no group is of it.
@@ -69,8 +99,20 @@ func pushed(in rollout.Input) rollout.Input {
 		in.Groups[index] = rollout.Group{Ready: group.Ready, LacksRoom: isWaiting(group)}
 	}
 	in.Current.Partition = max(in.Replicas, in.Current.Replicas)
-	in.Also = nil
+	in.Also, in.Deferred = nil, nil
 	return in
+}
+
+// failed makes a group fail, if it exists: its pods are deleted, and their room is for all that wait.
+func failed(index int32) func(rollout.Input) rollout.Input {
+	return func(in rollout.Input) rollout.Input {
+		if int(index) < len(in.Groups) && !slices.Contains(in.Deferred, index) {
+			in.Groups = slices.Clone(in.Groups)
+			upToDate := in.Groups[index].UpToDate || isReleased(in.Current.Partition, in.Also, index)
+			in.Groups[index] = rollout.Group{UpToDate: upToDate, LacksRoom: true}
+		}
+		return in
+	}
 }
 
 // afterWithoutRoom is what a decision leads to in a cluster with room for Replicas groups. A group is created in one
@@ -78,7 +120,8 @@ func pushed(in rollout.Input) rollout.Input {
 func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input {
 	groups, created := make([]rollout.Group, decision.Replicas), map[int]bool{}
 	for index := range groups {
-		created[index] = index >= len(in.Groups) || slices.Contains(decision.Replace, int32(index))
+		created[index] = index >= len(in.Groups) || slices.Contains(decision.Replace, int32(index)) ||
+			slices.Contains(slices.Concat(in.Deferred, decision.Deferred), int32(index))
 		switch released := isReleased(decision.Partition, decision.Also, int32(index)); {
 		case !created[index]:
 			groups[index] = in.Groups[index]
@@ -88,19 +131,23 @@ func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input
 			groups[index] = rollout.Group{LacksRoom: true} // Of the earlier revision. It is ready once it has room.
 		}
 	}
-	in.Current, in.Also = decision.Step, decision.Also
-	in.Groups = allocated(groups, in.Replicas, created)
+	in.Current, in.Also, in.Deferred = decision.Step, decision.Also, decision.Deferred
+	in.Groups = allocated(groups, in.Replicas, created, in.Deferred)
 	return in
 }
 
-// allocated gives the room to the groups. Complete groups hold theirs. If there is room for all that wait, they become
-// ready, or begin to if they were just created. Otherwise each gets a part of what it needs, and none is complete.
-func allocated(groups []rollout.Group, room int32, created map[int]bool) []rollout.Group {
+// allocated gives the room to the groups. Complete groups hold theirs, deferred ones get none. If there is room for all
+// others that wait, they become ready, or begin to if they were just created. Otherwise each gets a part of what it
+// needs, and none is complete.
+func allocated(groups []rollout.Group, room int32, created map[int]bool, deferred []int32) []rollout.Group {
 	groups = slices.Clone(groups)
-	complete := int32(len(groups)) - countWaiting(groups) //nolint:gosec // A few groups.
-	fit := countWaiting(groups) <= room-complete
+	complete := int32(len(groups)) - countWaiting(groups)  //nolint:gosec // A few groups.
+	sharing := countWaiting(groups) - int32(len(deferred)) //nolint:gosec // A few groups.
+	fit := sharing <= room-complete
 	for index, group := range groups {
-		if isWaiting(group) {
+		if slices.Contains(deferred, int32(index)) {
+			groups[index] = rollout.Group{UpToDate: group.UpToDate, LacksRoom: true}
+		} else if isWaiting(group) {
 			groups[index].LacksRoom = !fit
 			groups[index].Ready = fit && (!created[index] || !group.UpToDate)
 		}

@@ -63,6 +63,9 @@ func why(
 	crashed := in.Crashes[index]
 	blocked := blockedBy(in, index)
 	switch {
+	case !exists && slices.Contains(in.Release.Deferred, index):
+		return leaderworkersetv1.UnreadyMissing,
+			"the group waits until another one has its room: surge has to serve until then, and holds the room of this one"
 	case !exists && blocked != nil:
 		return leaderworkersetv1.UnreadyMissing, blocked.Message
 	case !exists:
