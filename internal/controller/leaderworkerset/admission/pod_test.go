@@ -210,8 +210,8 @@ func TestOtherPodsStayAsTheyAre(t *testing.T) {
 	}
 }
 
-// releasedBelowPartition returns a leader StatefulSet in a rolling update to revision "new". Its partition is 3. Group 0
-// is released as well, and group 4 is deferred.
+// releasedBelowPartition returns a leader StatefulSet in a rolling update to revision "new". Its partition is 3. Group
+// 0 is released as well, and group 4 is deferred.
 func releasedBelowPartition() *appsv1.StatefulSet {
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{

@@ -140,9 +140,9 @@ func (r Release) Equal(other Release) bool {
 		slices.Equal(r.Deferred, other.Deferred)
 }
 
-// Refusal returns why a leader pod isn't to be created now: it is of the wrong revision, or its group is deferred. It is
-// empty if neither is so. leaders is the StatefulSet as it is now, of which its controller may have had an earlier view;
-// nil if it was deleted.
+// Refusal returns why a leader pod isn't to be created now: it is of the wrong revision, or its group is deferred. It
+// is empty if neither is so. leaders is the StatefulSet as it is now, of which its controller may have had an earlier
+// view; nil if it was deleted.
 func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	if leaders == nil {
 		return ""
