@@ -27,6 +27,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 )
@@ -197,6 +198,13 @@ func (a *API) admitLeader(leader *corev1.Pod, leaders *appsv1.StatefulSet) {
 	if lws := getOf[*leaderworkersetv1.LeaderWorkerSet](a, kindLeaderWorkerSet, set); lws != nil &&
 		restart.GatesLeader(lws, leaders, leader) {
 		desired.AddSchedulingGate(leader, leaderworkersetv1.RestartSchedulingGate)
+	}
+	key := identity.GroupKey(leader.Namespace, leader.Name)
+	for _, pod := range listOf[*corev1.Pod](a, kindPod) {
+		if pod.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] == key && desired.WaitsFor(leader, pod) {
+			desired.AddSchedulingGate(leader, leaderworkersetv1.PreviousGroupSchedulingGate)
+			break
+		}
 	}
 }
 

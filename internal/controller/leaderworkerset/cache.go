@@ -72,7 +72,6 @@ func requirement(key string, operator selection.Operator) labels.Requirement {
 const (
 	leadersOfSet   = "leadersOfSet"   // leader pods by LeaderWorkerSet
 	workersOfSet   = "workersOfSet"   // worker StatefulSets by LeaderWorkerSet
-	workersOfGroup = "workersOfGroup" // worker pods by leader pod
 	claimsOfGroup  = "claimsOfGroup"  // volume claims of workers by leader pod
 	revisionsOfSet = "revisionsOfSet" // ControllerRevisions by LeaderWorkerSet
 
@@ -89,7 +88,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 		value  client.IndexerFunc
 	}{
 		{&corev1.Pod{}, leadersOfSet, indexLeadersOfSet},
-		{&corev1.Pod{}, workersOfGroup, indexWorkersOfGroup},
+		{&corev1.Pod{}, identity.WorkersOfGroup, indexWorkersOfGroup},
 		{&corev1.Pod{}, uninjectedOfSet, indexUninjectedOfSet},
 		{&corev1.Event{}, refusalsOfStatefulSet, indexRefusals},
 		{&corev1.PersistentVolumeClaim{}, claimsOfGroup, indexByGroup},

@@ -181,7 +181,7 @@ func leaderTerminates(ctx context.Context, reader client.Reader, worker client.O
 func workersAreAll(ctx context.Context, reader client.Reader, worker client.Object, ready bool) bool {
 	var workers corev1.PodList
 	key, _ := groupOf(worker)
-	group := client.MatchingFields{workersOfGroup: key.Name}
+	group := client.MatchingFields{identity.WorkersOfGroup: key.Name}
 	if err := reader.List(ctx, &workers, client.InNamespace(key.Namespace), group); err != nil {
 		return false // Only a cache that is being stopped fails.
 	}

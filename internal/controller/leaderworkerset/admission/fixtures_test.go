@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
 // newCluster returns a client of an API server that holds the objects. The interceptors replace its answers.
@@ -26,7 +27,12 @@ func newCluster(tb testing.TB, answers interceptor.Funcs, objects ...client.Obje
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
 		tb.Fatal(err)
 	}
-	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithInterceptorFuncs(answers).Build()
+	byLeader := func(pod client.Object) []string {
+		leader, _, _ := identity.Parse(pod.GetName())
+		return []string{leader}
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithIndex(&corev1.Pod{}, identity.WorkersOfGroup, byLeader).WithInterceptorFuncs(answers).Build()
 }
 
 // newWebhook returns a webhook that validates against an API server as of newCluster.

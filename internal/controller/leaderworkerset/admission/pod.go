@@ -155,12 +155,10 @@ func (w podWebhook) gateUntilRestart(
 // which is created early.
 func (w podWebhook) leaderStatefulSet(ctx context.Context, key client.ObjectKey) (*appsv1.StatefulSet, error) {
 	leaders := &appsv1.StatefulSet{}
-	select {
-	case <-w.elected:
+	if w.leads() {
 		return leaders, w.fromCache(ctx, key, leaders)
-	default:
-		return leaders, w.live.Get(ctx, key, leaders)
 	}
+	return leaders, w.live.Get(ctx, key, leaders)
 }
 
 // fromCache reads an object from the cache. If the cache takes too long to show what this replica wrote, it reads from
@@ -174,24 +172,65 @@ func (w podWebhook) fromCache(ctx context.Context, key client.ObjectKey, object 
 	return w.live.Get(ctx, key, object)
 }
 
-// gateUntilPreviousGroupGone adds a scheduling gate to a leader with exclusive affinity while pods of its group's
-// previous incarnation exist. These have the same group key, so the affinity binds the leader to their topology domain.
-// That domain may be full or cordoned by now, and the scheduler doesn't retry once the pods are gone. A leader that
-// names its node isn't scheduled, and needs no gate.
+// gateUntilPreviousGroupGone adds a scheduling gate to a leader while pods of its group's previous incarnation are in its
+// way, see [desired.WaitsFor]. Pods that aren't marked for deletion are rare: somebody deleted the leader with no grace
+// period, or an operator ended between the deletions of a group. A leader that names its node isn't scheduled, and can't
+// have a gate.
 func (w podWebhook) gateUntilPreviousGroupGone(ctx context.Context, leader *corev1.Pod) ([]jsonpatch.Operation, error) {
-	if !desired.HasExclusiveAffinity(leader) || snapshot.WaitsForPreviousGroup(leader) || leader.Spec.NodeName != "" {
+	if snapshot.WaitsForPreviousGroup(leader) || leader.Spec.NodeName != "" {
 		return nil, nil
 	}
-	previous := &metav1.PartialObjectMetadataList{}
-	previous.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-	key := client.MatchingLabels{
-		leaderworkersetv1.GroupUniqueHashLabelKey: leader.Labels[leaderworkersetv1.GroupUniqueHashLabelKey],
-	}
-	if err := w.live.List(ctx, previous, client.InNamespace(leader.Namespace), key, client.Limit(1)); err != nil {
+	previous, err := w.previousPods(ctx, leader)
+	if err != nil {
 		return nil, fmt.Errorf("pods of the group's previous incarnation: %w", err)
 	}
-	if len(previous.Items) == 0 {
+	inTheWay := func(pod metav1.Object) bool { return desired.WaitsFor(leader, pod) }
+	if !slices.ContainsFunc(previous, inTheWay) {
 		return nil, nil
 	}
 	return desired.AddSchedulingGate(leader, leaderworkersetv1.PreviousGroupSchedulingGate), nil
+}
+
+// previousPods returns the pods of the group of a new leader. The replica that leads reads them from its cache, unless
+// the leader has exclusive affinity: a pod that the cache doesn't show would bind it to a topology domain.
+func (w podWebhook) previousPods(ctx context.Context, leader *corev1.Pod) ([]metav1.Object, error) {
+	if w.leads() && !desired.HasExclusiveAffinity(leader) {
+		within, cancel := context.WithTimeout(ctx, w.options.CacheTimeout)
+		defer cancel()
+		workers := &corev1.PodList{}
+		ofGroup := client.MatchingFields{identity.WorkersOfGroup: leader.Name}
+		err := w.cached.List(within, workers, client.InNamespace(leader.Namespace), ofGroup)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return objects[*corev1.Pod](workers.Items), err
+		}
+	}
+	pods := &metav1.PartialObjectMetadataList{}
+	pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+	ofGroup := client.MatchingLabels{
+		leaderworkersetv1.GroupUniqueHashLabelKey: leader.Labels[leaderworkersetv1.GroupUniqueHashLabelKey],
+	}
+	err := w.live.List(ctx, pods, client.InNamespace(leader.Namespace), ofGroup)
+	return objects[*metav1.PartialObjectMetadata](pods.Items), err
+}
+
+// leads reports whether this replica leads.
+func (w podWebhook) leads() bool {
+	select {
+	case <-w.elected:
+		return true
+	default:
+		return false
+	}
+}
+
+// objects returns pointers to the items of a list.
+func objects[P interface {
+	*T
+	metav1.Object
+}, T any](items []T) []metav1.Object {
+	list := make([]metav1.Object, len(items))
+	for i := range items {
+		list[i] = P(&items[i])
+	}
+	return list
 }

@@ -170,6 +170,12 @@ func failGets(err error) interceptor.Funcs {
 	}
 }
 
+func failLists(err error) interceptor.Funcs {
+	return interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return err },
+	}
+}
+
 func TestRejections(t *testing.T) {
 	malformed := newLeaderPod()
 	malformed.Annotations = nil
@@ -320,11 +326,17 @@ func TestLeadersWaitForTheirRestart(t *testing.T) {
 	}
 }
 
-// TestLeadersWaitForTheirPreviousGroup has leaders whose affinity would bind them to existing pods of their group.
+// TestLeadersWaitForTheirPreviousGroup has leaders beside pods of their group's previous incarnation. Exclusive affinity
+// would bind a leader to those that terminate.
 func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 	previous := func(namespace, leader string) *corev1.Pod {
 		key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(namespace, leader)}
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: leader + "-1", Namespace: namespace, Labels: key}}
+	}
+	terminating := func(leader string) *corev1.Pod {
+		pod := previous("default", leader)
+		pod.DeletionTimestamp, pod.Finalizers = ptr.To(metav1.Now()), []string{"example.com/kept"}
+		return pod
 	}
 	exclusive := func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" }
 	subGroup := func(policy leaderworkersetv1.SubGroupPolicyType) func(*corev1.Pod) {
@@ -346,7 +358,9 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 		{"previous pods", exclusive, previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
 		{"pods of another group", exclusive, previous("default", "a-1"), nil},
 		{"pods of another namespace", exclusive, previous("other", "a-0"), nil},
-		{"not exclusive", func(*corev1.Pod) {}, previous("default", "a-0"), nil},
+		{"not exclusive", func(*corev1.Pod) {}, previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
+		{"not exclusive, and previous pods terminate", func(*corev1.Pod) {}, terminating("a-0"), nil},
+		{"exclusive, and previous pods terminate", exclusive, terminating("a-0"), []corev1.PodSchedulingGate{own}},
 		{"another gate", func(pod *corev1.Pod) {
 			exclusive(pod)
 			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{other}
@@ -380,5 +394,36 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWherePreviousPodsAreRead has a cache and an API server. Only one of them shows a pod of the previous incarnation.
+func TestWherePreviousPodsAreRead(t *testing.T) {
+	elected := make(chan struct{})
+	close(elected)
+	leader := newLeaderPod()
+	leader.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] = identity.GroupKey("default", leader.Name)
+	worker := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: leader.Name + "-1", Namespace: "default", Labels: leader.Labels,
+	}}
+	exclusive := leader.DeepCopy()
+	metav1.SetMetaDataAnnotation(&exclusive.ObjectMeta, leaderworkersetv1.ExclusiveKeyAnnotationKey, "rack")
+	with, without := newCluster(t, interceptor.Funcs{}, worker), newCluster(t, interceptor.Funcs{})
+	late := newCluster(t, failLists(context.DeadlineExceeded))
+	for _, tc := range []struct {
+		name    string
+		leader  *corev1.Pod
+		webhook podWebhook
+	}{
+		{"the leading replica reads its cache", leader, podWebhook{live: without, cached: with, elected: elected}},
+		{"the leading replica has a late cache", leader, podWebhook{live: with, cached: late, elected: elected}},
+		{"another replica asks the API server", leader, podWebhook{live: with, cached: without}},
+		{"exclusive placement asks the API server", exclusive, podWebhook{live: with, cached: without, elected: elected}},
+	} {
+		tc.webhook.options = DefaultOptions()
+		previous, err := tc.webhook.previousPods(t.Context(), tc.leader)
+		if err != nil || len(previous) != 1 {
+			t.Errorf("%s: got %d pods and error %v, want 1 pod", tc.name, len(previous), err)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -185,17 +186,18 @@ func leaderIsUninjected(m *snapshot.GroupMembers) *Verdict {
 	return wait(snapshot.CreatedWithoutWebhook(m.Leader))
 }
 
-// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation. While their StatefulSet
-// exists, it could create another one.
+// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation, see [desired.WaitsFor]. While
+// their StatefulSet exists, it could create another one.
 func leaderHasWaited(m *snapshot.GroupMembers) *Verdict {
 	previous := m.Workers != nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
-	if !snapshot.WaitsForPreviousGroup(m.Leader) || m.PreviousWorkers() > 0 || previous {
+	inTheWay := func(pod *corev1.Pod) bool { return desired.WaitsFor(m.Leader, pod) }
+	if !snapshot.WaitsForPreviousGroup(m.Leader) || previous || slices.ContainsFunc(m.PreviousWorkers(), inTheWay) {
 		return nil
 	}
 	ungated := m.Leader.DeepCopy()
 	ungated.Spec.SchedulingGates = slices.DeleteFunc(ungated.Spec.SchedulingGates, snapshot.IsPreviousGroupGate)
 	return &Verdict{
-		Action: UngateLeader, Reason: "the pods of the group's previous incarnation are gone",
+		Action: UngateLeader, Reason: "the leader waits for no pod of the group's previous incarnation",
 		Writes: []write.Write{{Patch: &write.Patch{From: m.Leader, To: ungated}, If: write.SameVersion}},
 	}
 }

@@ -87,6 +87,12 @@ func previousWorker() *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "llama-1-1"}}
 }
 
+// terminating marks a pod for deletion.
+func terminating(pod *corev1.Pod) *corev1.Pod {
+	pod.DeletionTimestamp = deleted
+	return pod
+}
+
 // orphanedWorkers returns a worker StatefulSet of the group without an owner.
 func orphanedWorkers() *appsv1.StatefulSet {
 	workers := workersOf("leader")
@@ -179,20 +185,35 @@ func TestNext(t *testing.T) {
 
 		{
 			"leader has waited for the previous group", unchanged, func(m *members) { gate(m) },
-			group.UngateLeader, "the pods of the group's previous incarnation are gone",
+			group.UngateLeader, "the leader waits for no pod of the group's previous incarnation",
 		},
 		{
 			"leader of a group of 1 has waited", size1, func(m *members) { gate(m) },
-			group.UngateLeader, "the pods of the group's previous incarnation are gone",
+			group.UngateLeader, "the leader waits for no pod of the group's previous incarnation",
 		},
 		{
 			"leader has waited, and another owner's StatefulSet has the name", unchanged,
 			func(m *members) { gate(m); m.Workers = workersOf(""); m.Workers.OwnerReferences = nil },
-			group.UngateLeader, "the pods of the group's previous incarnation are gone",
+			group.UngateLeader, "the leader waits for no pod of the group's previous incarnation",
 		},
 		{
 			"leader waits for previous workers", unchanged,
 			func(m *members) { gate(m); m.WorkerPods = []*corev1.Pod{previousWorker()} },
+			group.Wait, "1 previous workers are still there",
+		},
+		{
+			"leader doesn't wait for previous workers that terminate", unchanged,
+			func(m *members) { gate(m); m.WorkerPods = []*corev1.Pod{terminating(previousWorker())} },
+			group.UngateLeader, "the leader waits for no pod of the group's previous incarnation",
+		},
+		{
+			"leader with exclusive affinity waits for previous workers that terminate", unchanged,
+			func(m *members) {
+				gate(m)
+				exclusive("", nil)(m)
+				m.Leader.Labels[leaderworkersetv1.WorkerIndexLabelKey] = "0"
+				m.WorkerPods = []*corev1.Pod{terminating(previousWorker())}
+			},
 			group.Wait, "1 previous workers are still there",
 		},
 		{

@@ -66,7 +66,7 @@ func workersAreUnseen(m *snapshot.GroupMembers) *Verdict {
 // previousWorkersRemain delays the next workers while pods of their names exist: the StatefulSet controller could only
 // fail.
 func previousWorkersRemain(m *snapshot.GroupMembers, _ *revision.Template) *Verdict {
-	previous := m.PreviousWorkers()
+	previous := len(m.PreviousWorkers())
 	if previous == 0 {
 		return nil
 	}

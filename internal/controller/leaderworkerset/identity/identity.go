@@ -67,6 +67,9 @@ func ParseIndex(value string) (index int32, ok bool) {
 // FormatIndex writes an index as the value of a label or annotation.
 func FormatIndex(index int32) string { return strconv.FormatInt(int64(index), 10) }
 
+// WorkersOfGroup names the cache's index of worker pods by the name of their leader.
+const WorkersOfGroup = "workersOfGroup"
+
 // GroupKey returns the value of the label group-key: unique in the cluster, of fixed length.
 func GroupKey(namespace, leader string) string { return sha1Hex(namespace + "/" + leader) }
 

@@ -106,17 +106,17 @@ func (m *GroupMembers) Orphans() []*corev1.Pod {
 	return orphans
 }
 
-// PreviousWorkers counts the worker pods of earlier incarnations of the group: those that have the name of a worker,
+// PreviousWorkers returns the worker pods of earlier incarnations of the group: those that have the name of a worker,
 // and that the worker StatefulSet of the present leader pod doesn't control.
-func (m *GroupMembers) PreviousWorkers() int {
+func (m *GroupMembers) PreviousWorkers() []*corev1.Pod {
 	workers := m.OwnWorkers()
-	count := 0
+	var previous []*corev1.Pod
 	for _, pod := range m.WorkerPods {
 		if m.isWorkerName(pod.Name) && (workers == nil || !metav1.IsControlledBy(pod, workers)) {
-			count++
+			previous = append(previous, pod)
 		}
 	}
-	return count
+	return previous
 }
 
 // Members returns the pods of the group's present incarnation, by worker index. Other pods may have their labels:

@@ -260,7 +260,7 @@ func TestGroupMembers(t *testing.T) {
 		if got := m.OwnWorkers() != nil; got != tc.own {
 			t.Errorf("%s: OwnWorkers() returns workers: %t, want %t", tc.name, got, tc.own)
 		}
-		if got := m.PreviousWorkers(); got != tc.previous {
+		if got := len(m.PreviousWorkers()); got != tc.previous {
 			t.Errorf("%s: PreviousWorkers() is %d, want %d", tc.name, got, tc.previous)
 		}
 	}
