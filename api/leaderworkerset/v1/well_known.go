@@ -98,9 +98,9 @@ const (
 	RecoverAnnotationKey = MetadataPrefix + "recover"
 )
 
-// PreviousGroupSchedulingGate is the scheduling gate of leader pods with exclusive placement while pods of the group's
-// previous incarnation exist. Those pods have the same group-key. Without the gate, the scheduler would bind the leader
-// to their topology domain, where it could wait for long.
+// PreviousGroupSchedulingGate is the scheduling gate of leader pods that wait for pods of the group's previous
+// incarnation: until all are marked for deletion, and with exclusive placement until they are gone. Those pods have the
+// same group-key. Without the gate, the scheduler would bind the leader to their topology domain.
 const PreviousGroupSchedulingGate = MetadataPrefix + "previous-group"
 
 // RestartSchedulingGate is the scheduling gate of leader pods of groups that crashed before. The operator removes it
