@@ -172,7 +172,8 @@ func (o *observer) group(
 		return nil, err
 	}
 	var workers corev1.PodList
-	err = o.List(ctx, &workers, client.InNamespace(key.Namespace), client.MatchingFields{identity.WorkersOfGroup: key.Name})
+	ofGroup := client.MatchingFields{identity.WorkersOfGroup: key.Name}
+	err = o.List(ctx, &workers, client.InNamespace(key.Namespace), ofGroup)
 	if err != nil {
 		return nil, fmt.Errorf("worker pods: %w", err)
 	}

@@ -172,10 +172,10 @@ func (w podWebhook) fromCache(ctx context.Context, key client.ObjectKey, object 
 	return w.live.Get(ctx, key, object)
 }
 
-// gateUntilPreviousGroupGone adds a scheduling gate to a leader while pods of its group's previous incarnation are in its
-// way, see [desired.WaitsFor]. Pods that aren't marked for deletion are rare: somebody deleted the leader with no grace
-// period, or an operator ended between the deletions of a group. A leader that names its node isn't scheduled, and can't
-// have a gate.
+// gateUntilPreviousGroupGone adds a scheduling gate to a leader while pods of its group's previous incarnation are in
+// its way, see [desired.WaitsFor]. Pods that aren't marked for deletion are rare: somebody deleted the leader with no
+// grace period, or an operator ended between the deletions of a group. A leader that names its node isn't scheduled,
+// and can't have a gate.
 func (w podWebhook) gateUntilPreviousGroupGone(ctx context.Context, leader *corev1.Pod) ([]jsonpatch.Operation, error) {
 	if snapshot.WaitsForPreviousGroup(leader) || leader.Spec.NodeName != "" {
 		return nil, nil

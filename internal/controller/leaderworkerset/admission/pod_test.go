@@ -326,8 +326,8 @@ func TestLeadersWaitForTheirRestart(t *testing.T) {
 	}
 }
 
-// TestLeadersWaitForTheirPreviousGroup has leaders beside pods of their group's previous incarnation. Exclusive affinity
-// would bind a leader to those that terminate.
+// TestLeadersWaitForTheirPreviousGroup has leaders beside pods of their group's previous incarnation. Exclusive
+// affinity would bind a leader to those that terminate.
 func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 	previous := func(namespace, leader string) *corev1.Pod {
 		key := map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey(namespace, leader)}

@@ -120,10 +120,10 @@ func HasExclusiveAffinity(pod *corev1.Pod) bool {
 	return pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0) && (group || subGroup)
 }
 
-// WaitsFor reports whether a new leader isn't scheduled while a pod of its group's previous incarnation exists. It waits
-// until each such pod is marked for deletion. With exclusive affinity, it waits until they are gone: they have the same
-// group key, so the affinity binds the leader to their topology domain. That domain may be full or cordoned by now, and
-// the scheduler doesn't retry once the pods are gone.
+// WaitsFor reports whether a new leader isn't scheduled while a pod of its group's previous incarnation exists. It
+// waits until each such pod is marked for deletion. With exclusive affinity, it waits until they are gone: they have
+// the same group key, so the affinity binds the leader to their topology domain. That domain may be full or cordoned by
+// now, and the scheduler doesn't retry once the pods are gone.
 func WaitsFor(leader *corev1.Pod, previous metav1.Object) bool {
 	return previous.GetDeletionTimestamp() == nil || HasExclusiveAffinity(leader)
 }

@@ -186,8 +186,8 @@ func leaderIsUninjected(m *snapshot.GroupMembers) *Verdict {
 	return wait(snapshot.CreatedWithoutWebhook(m.Leader))
 }
 
-// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation, see [desired.WaitsFor]. While
-// their StatefulSet exists, it could create another one.
+// leaderHasWaited ends the leader's wait for the pods of the group's previous incarnation, see [desired.WaitsFor].
+// While their StatefulSet exists, it could create another one.
 func leaderHasWaited(m *snapshot.GroupMembers) *Verdict {
 	previous := m.Workers != nil && (belongsToEarlierLeader(m.Workers, m) || wasOrphaned(m))
 	inTheWay := func(pod *corev1.Pod) bool { return desired.WaitsFor(m.Leader, pod) }
