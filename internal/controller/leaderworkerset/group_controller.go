@@ -64,6 +64,9 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 	observed.Unconfirmed = missing.Unconfirmed
 
 	written := r.applier.Writes(ctx, verdict.Writes)
+	if written != nil {
+		missing.Memory = missing.Memory.Unretried(&last.missing)
+	}
 	r.store(set, members, groupOutcome{
 		incarnation: incarnation,
 		observed:    observed,

@@ -116,6 +116,9 @@ func (r *setReconciler) apply(
 	next := *memory
 	next.Leaders, next.Record = planned.Leaders, planned.Record
 	next.Missing, next.Holds, next.Measured = planned.Missing, planned.Holds, planned.Measured
+	if written != nil {
+		next.Missing = next.Missing.Unretried(&memory.Missing)
+	}
 	obstacle := obstacleOf(status.WholeSet, written)
 	if planned.WritesRecord {
 		if written != nil && obstacle == nil {

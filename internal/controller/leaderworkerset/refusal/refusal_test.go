@@ -33,6 +33,8 @@ type pass struct {
 	looks    bool
 	inTheWay refusal.Pod
 
+	writeFails bool
+
 	wantRefused     map[int32]string
 	wantUnconfirmed bool
 	wantInTheWay    string
@@ -107,6 +109,15 @@ func TestNext(t *testing.T) {
 			{second: 7, freed: 4, missing: []int32{1}, latest: refused("quota", 1), wantRefused: quota, wantStalled: true,
 				wantRetry: true, wantNext: 10 * time.Second},
 		},
+		"a retry that couldn't be written is due again": {
+			{missing: []int32{1}, wantNext: 5 * time.Second},
+			{second: 10, missing: []int32{1}, latest: refused("quota", 1), wantRefused: quota, wantStalled: true,
+				wantRetry: true, wantNext: 20 * time.Second, writeFails: true},
+			{second: 11, missing: []int32{1}, latest: refused("quota", 1), wantRefused: quota, wantStalled: true,
+				wantRetry: true, wantNext: 20 * time.Second},
+			{second: 12, missing: []int32{1}, latest: refused("quota", 1), wantRefused: quota, wantStalled: true,
+				wantNext: 19 * time.Second},
+		},
 		"without a reason, the controller is busy": {
 			{missing: []int32{1}, wantNext: 5 * time.Second},
 			{second: 59, missing: []int32{1}, wantStalled: true, wantNext: time.Millisecond},
@@ -156,6 +167,9 @@ func (p pass) check(t *testing.T, memory refusal.Memory) refusal.Memory {
 		got.RequeueAfter != p.wantNext {
 		t.Errorf("second %d: in the way %q, stalled %t, retry %q, next after %s; want %q, %t, %t, %s", p.second,
 			got.InTheWay, got.Stalled, got.Retry, got.RequeueAfter, p.wantInTheWay, p.wantStalled, p.wantRetry, p.wantNext)
+	}
+	if p.writeFails {
+		return got.Memory.Unretried(&memory)
 	}
 	return got.Memory
 }
