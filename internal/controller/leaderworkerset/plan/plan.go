@@ -223,7 +223,7 @@ func nextLeaders(
 	for _, group := range released.Replace {
 		deleted[group.Index] = true
 	}
-	return previous.Next(set, released.Replicas, func(group snapshot.Group) bool {
+	return previous.Next(set, released.Replicas, restarts, func(group snapshot.Group) bool {
 		return deleted[group.Index] || (released.MayStop(group, key) && !group.Terminating())
 	})
 }

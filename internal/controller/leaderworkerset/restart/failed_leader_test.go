@@ -89,6 +89,11 @@ func TestNextOfFailedLeaders(t *testing.T) {
 			want:   counted, outcome: "Recreated", ungates: true, crash: restart.Crash{Restarts: 1},
 		},
 		{
+			what: "it is replaced, and the view of the record is late", present: "new", entry: uncounted,
+			change: func(in *restart.Input) { in.Leaders = restart.Leaders{0: {UID: "new", Counted: true}} },
+			want:   counted, ungates: true, crash: restart.Crash{Restarts: 1},
+		},
+		{
 			what: "it is replaced too early", present: "new", entry: restart.Entry{Restarts: 1, LastRestart: recently},
 			change: nothing, want: waiting, requeues: 7 * time.Second,
 			crash: restart.Crash{Restarts: 1, Waiting: evicted.Message},

@@ -26,6 +26,10 @@ type Leader struct {
 
 	// Disruption is the cause that the leader gave for its end; empty if it gave none.
 	Disruption Cause
+
+	// Counted says that a pass has counted the restart that this leader is the result of. A late view of the record may
+	// show it as yet to count.
+	Counted bool
 }
 
 // Failures returns why groups are restarted, by index: those that a decision restarts or counts as restarted, and those
@@ -33,16 +37,13 @@ type Leader struct {
 // is left out.
 func (l Leaders) Failures(groups []snapshot.Group, decision *Decision) map[int32]Failure {
 	failures := map[int32]Failure{}
-	for _, restart := range decision.Recreated {
-		failures[restart.Group.Index] = restart.Failure
-	}
 	for _, restart := range decision.Restarts {
 		leader := restart.Group.Leader
 		if previous := l[restart.Group.Index]; previous.UID != leader.UID || !previous.Expected {
 			failures[restart.Group.Index] = restart.Failure
 		}
 	}
-	maps.Copy(failures, l.Deleted(groups, decision))
+	maps.Copy(failures, l.counted(groups, decision))
 	return failures
 }
 
@@ -63,7 +64,9 @@ func (l Leaders) Deleted(groups []snapshot.Group, decision *Decision) map[int32]
 // Next returns the leaders for the next pass to compare with. expected reports whether the deletion of a group's leader
 // is no failure from now on. A deleted leader is kept until another one replaces it, unless the whole leader
 // StatefulSet is deleted.
-func (l Leaders) Next(set *snapshot.Set, replicas int32, expected func(snapshot.Group) bool) Leaders {
+func (l Leaders) Next(
+	set *snapshot.Set, replicas int32, decision *Decision, expected func(snapshot.Group) bool,
+) Leaders {
 	next := Leaders{}
 	if leaders := set.OwnLeaders(); leaders == nil || leaders.DeletionTimestamp != nil {
 		return next
@@ -83,5 +86,20 @@ func (l Leaders) Next(set *snapshot.Set, replicas int32, expected func(snapshot.
 		leader.Disruption = cmp.Or(leader.Disruption, disruptionOf(group.Leader))
 		next[group.Index] = leader
 	}
+	for index := range l.counted(set.Groups, decision) {
+		leader := next[index]
+		leader.Counted = true
+		next[index] = leader
+	}
 	return next
+}
+
+// counted returns why groups were restarted that have their next leader already, by index.
+func (l Leaders) counted(groups []snapshot.Group, decision *Decision) map[int32]Failure {
+	failures := map[int32]Failure{}
+	for _, restart := range decision.Recreated {
+		failures[restart.Group.Index] = restart.Failure
+	}
+	maps.Copy(failures, l.Deleted(groups, decision))
+	return failures
 }

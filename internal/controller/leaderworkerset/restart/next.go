@@ -113,7 +113,7 @@ func Next(in Input) Decision {
 		verdict := verdict{entry: next[group.Index]}
 		if !in.Suspended {
 			verdict = in.decide(group, next[group.Index])
-			decision.add(group, verdict)
+			decision.add(group, verdict, in.Leaders[group.Index])
 		}
 		if verdict.entry != next[group.Index] {
 			next[group.Index] = verdict.entry
@@ -129,12 +129,13 @@ func Next(in Input) Decision {
 	return in.record(decision, next)
 }
 
-// add adds what happens to a group.
-func (d *Decision) add(group snapshot.Group, verdict verdict) {
+// add adds what happens to a group. known is its leader as the last pass observed it.
+func (d *Decision) add(group snapshot.Group, verdict verdict, known Leader) {
+	isCounted := known.Counted && known.UID == group.Leader.UID
 	switch {
 	case verdict.restart:
 		d.Restarts = append(d.Restarts, Restart{Group: group, Failure: verdict.failure})
-	case verdict.recreated:
+	case verdict.recreated && !isCounted:
 		d.Recreated = append(d.Recreated, Restart{Group: group, Failure: verdict.failure})
 	}
 	if snapshot.WaitsForRestart(group.Leader) && verdict.mayRun() {
