@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
@@ -92,10 +93,20 @@ func (e *TakenError) Error() string {
 // Writes sends the writes in order, up to the first error. The refusal of an optional write doesn't end them. What
 // turns out to be done already is no error. An error that users have to know is, or wraps, a *RefusedError. A
 // precondition that doesn't hold is a conflict.
+//
+// An owner that must live is looked up once: a new set has three children, and their writes follow one another.
 func (a *Applier) Writes(ctx context.Context, writes []write.Write) error {
 	var refusal error
+	var alive types.UID
 	for i := range writes {
-		err := a.write(ctx, &writes[i])
+		planned, owner := writes[i], writes[i].OwnerMustLive
+		if owner != nil && owner.UID == alive {
+			planned.OwnerMustLive = nil
+		}
+		err := a.write(ctx, &planned)
+		if owner != nil && err == nil {
+			alive = owner.UID
+		}
 		refused, isRefusal := errors.AsType[*RefusedError](err)
 		if isRefusal {
 			a.reportRefusal(&writes[i], refused)

@@ -812,6 +812,37 @@ func TestOwnerMustLive(t *testing.T) {
 	}
 }
 
+// TestOwnersAreLookedUpOnce creates two children of one owner, and one of another.
+func TestOwnersAreLookedUpOnce(t *testing.T) {
+	var lookups []string
+	owner := func(name string) *leaderworkersetv1.LeaderWorkerSet {
+		return &leaderworkersetv1.LeaderWorkerSet{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name)},
+		}
+	}
+	applier := newApplier(t, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object,
+			options ...client.GetOption,
+		) error {
+			lookups = append(lookups, key.Name)
+			return c.Get(ctx, key, into, options...)
+		},
+	}, owner("a"), owner("b"))
+	var writes []write.Write
+	for _, name := range []string{"a", "a", "b"} {
+		child := newStatefulSet(fmt.Sprintf("%s-%d", name, len(writes)), "")
+		reference := metav1.NewControllerRef(owner(name), leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))
+		child.OwnerReferences = []metav1.OwnerReference{*reference}
+		writes = append(writes, write.Write{Create: child, OwnerMustLive: reference})
+	}
+	if err := applier.Writes(t.Context(), writes); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a", "b"}; !slices.Equal(lookups, want) {
+		t.Errorf("the owners %v were looked up, want %v", lookups, want)
+	}
+}
+
 // TestOwnerMustBeGone deletes an object that may have outlived its owner.
 func TestOwnerMustBeGone(t *testing.T) {
 	owner := newStatefulSet("owner", "")
