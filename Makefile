@@ -260,7 +260,7 @@ not-released:
 	@test ! -e releases/$(VERSION) || { echo "$(VERSION) is released and stays as it is: raise VERSION." >&2; exit 1; }
 
 .PHONY: verify-releases
-verify-releases: $(CRDIFY) $(KUSTOMIZE)
+verify-releases: $(CRDIFY) $(CRDFIT) $(KUSTOMIZE)
 	cd releases && $(SHA256SUM) --quiet --check SHA256SUMS
 	tools/olm/crd-upgrades.sh
 

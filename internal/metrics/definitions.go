@@ -90,7 +90,7 @@ var (
 	apiRefusals = ofProcess("api_refusals_total", counter,
 		"How many writes the API server refused for a reason that another attempt doesn't change. "+
 			"NameTaken is the reason if another object has the name.", "resource", "verb", "reason")
-	releaseRefusals = ofProcess("release_refusals_total", counter,
+	releaseRejections = ofProcess("release_refusals_total", counter,
 		"How many leader pods the webhook sent back because the rolling update asks for another "+
 			"revision.")
 	certificateEnd = ofProcess("certificate_expiration_timestamp_seconds", gauge,
@@ -110,7 +110,7 @@ func definitions() []*definition {
 	return []*definition{
 		specReplicas, specGroupSize, statusReplicas, statusReady, statusUpdated, statusUnready, statusCondition,
 		generation, observed, created, rolloutStart, groupRestarts, groupStartup, groupRecovery, rolloutDuration,
-		apiRefusals, releaseRefusals, certificateEnd, upgradeHeld, featureEnabled, buildInfo,
+		apiRefusals, releaseRejections, certificateEnd, upgradeHeld, featureEnabled, buildInfo,
 	}
 }
 

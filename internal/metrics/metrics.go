@@ -50,10 +50,10 @@ const (
 type Metrics struct {
 	sets
 
-	apiRefusals     *prometheus.CounterVec
-	releaseRefusals prometheus.Counter
-	upgradeHeld     *prometheus.GaugeVec
-	constant        []prometheus.Collector // never change, or are read when somebody reads the metrics
+	apiRefusals       *prometheus.CounterVec
+	releaseRejections prometheus.Counter
+	upgradeHeld       *prometheus.GaugeVec
+	constant          []prometheus.Collector // never change, or are read when somebody reads the metrics
 }
 
 // New returns metrics.
@@ -61,11 +61,11 @@ func New(options Options) *Metrics {
 	build := buildInfo.gaugeVec()
 	build.WithLabelValues(options.Version).Set(1)
 	return &Metrics{
-		sets:            newSets(&options),
-		apiRefusals:     apiRefusals.counterVec(apiRefusals.labels),
-		releaseRefusals: releaseRefusals.counterVec(nil).WithLabelValues(),
-		upgradeHeld:     upgradeHeld.gaugeVec(),
-		constant:        []prometheus.Collector{build, features(options.Features), certificates(options.Certificates)},
+		sets:              newSets(&options),
+		apiRefusals:       apiRefusals.counterVec(apiRefusals.labels),
+		releaseRejections: releaseRejections.counterVec(nil).WithLabelValues(),
+		upgradeHeld:       upgradeHeld.gaugeVec(),
+		constant:          []prometheus.Collector{build, features(options.Features), certificates(options.Certificates)},
 	}
 }
 
@@ -73,7 +73,7 @@ func New(options Options) *Metrics {
 func (m *Metrics) Register(registry prometheus.Registerer) error {
 	var failed error
 	for _, collector := range append([]prometheus.Collector{
-		&m.sets, m.apiRefusals, m.releaseRefusals, m.upgradeHeld,
+		&m.sets, m.apiRefusals, m.releaseRejections, m.upgradeHeld,
 	}, m.constant...) {
 		failed = errors.Join(failed, registry.Register(collector))
 	}
@@ -85,8 +85,8 @@ func (m *Metrics) Refused(resource string, verb apply.Verb, reason string) {
 	m.apiRefusals.WithLabelValues(resource, string(verb), reason).Inc()
 }
 
-// ReleaseRefused counts a leader pod that the webhook sent back.
-func (m *Metrics) ReleaseRefused() { m.releaseRefusals.Inc() }
+// LeaderRejected counts a leader pod that the webhook sent back.
+func (m *Metrics) LeaderRejected() { m.releaseRejections.Inc() }
 
 // UpgradeHeld reports whether upgrades are held back for a reason.
 func (m *Metrics) UpgradeHeld(reason string, held bool) {

@@ -137,7 +137,7 @@ func TestState(t *testing.T) {
 		leaderworkersetv1.UnreadyMissing: 2, leaderworkersetv1.UnreadyCrashLoop: 1,
 	}})
 	served.UpgradeHeld("RollingUpdatesInProgress", true)
-	served.ReleaseRefused()
+	served.LeaderRejected()
 	text := scrape(t, registry)
 	const set = `leaderworkerset="llama",namespace="default"`
 	for _, want := range []string{

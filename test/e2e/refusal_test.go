@@ -9,13 +9,13 @@ import (
 	"strings"
 	"testing"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // TestRolloutQuota rolls out sets in namespaces whose quota is exactly what the groups need that are asked for, and
@@ -137,36 +137,10 @@ func setUnready(t *testing.T, namespace, name string) {
 // refuseImage creates a policy that refuses the pods of an image in a namespace, and waits until it does.
 func refuseImage(t *testing.T, namespace, image string) {
 	t.Helper()
-	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
-		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
-			MatchConstraints: &admissionregistrationv1.MatchResources{
-				ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{
-					RuleWithOperations: admissionregistrationv1.RuleWithOperations{
-						Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-						Rule: admissionregistrationv1.Rule{
-							APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"},
-						},
-					},
-				}},
-			},
-			Validations: []admissionregistrationv1.Validation{{
-				Expression: fmt.Sprintf("!object.spec.containers.exists(c, c.image == %q)", image),
-				Message:    "no images from here",
-			}},
-		},
-	}
-	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
-		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName:        namespace,
-			ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
-			MatchResources: &admissionregistrationv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
-				MatchLabels: map[string]string{corev1.LabelMetadataName: namespace},
-			}},
-		},
-	}
-	for _, object := range []client.Object{policy, binding} {
+	const message = "no images from here"
+	pods := metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
+	allowed := fmt.Sprintf("!object.spec.containers.exists(c, c.image == %q)", image)
+	for _, object := range objects.Policy(namespace, pods, allowed, message) {
 		create(t, object)
 		t.Cleanup(func() {
 			if err := suite.client.Delete(context.WithoutCancel(t.Context()), object); err != nil {
@@ -179,7 +153,7 @@ func refuseImage(t *testing.T, namespace, image string) {
 		pod.Spec = podTemplate().Spec
 		pod.Spec.Containers[0].Image = image
 		err := suite.client.Create(ctx, pod, client.DryRunAll)
-		refused := err != nil && strings.Contains(err.Error(), "no images from here")
+		refused := err != nil && strings.Contains(err.Error(), message)
 		return unless(refused, "the policy isn't in force: %v", err)
 	})
 }

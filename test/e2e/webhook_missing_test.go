@@ -68,6 +68,10 @@ func TestLocalWebhookMissing(t *testing.T) {
 	})
 	restore()
 	inTime := time.Since(begin) < 10*time.Second // Later, the operator has recreated groups in vain.
+	rejected := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "foreign-0-1"}}
+	if err := suite.client.Delete(t.Context(), rejected); client.IgnoreNotFound(err) != nil { // No other one is admitted.
+		t.Fatal(err)
+	}
 
 	for _, lws := range sets {
 		untilRecovered(t, lws)

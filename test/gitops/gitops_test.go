@@ -20,7 +20,7 @@ var verdicts = []struct {
 	argo, flux, kstatus string
 	message             string // Argo CD's
 }{
-	{"fresh", "Progressing", "Unknown", "Current", "The operator hasn't observed the last change yet"},
+	{"fresh", "Progressing", "InProgress", "InProgress", "The operator hasn't observed the last change yet"},
 	{
 		"creating", "Progressing", "InProgress", "InProgress",
 		"1 of 3 groups are ready; group 1 LeaderNotReady, the leader pod isn't ready",
@@ -44,11 +44,11 @@ var verdicts = []struct {
 	},
 	{
 		"refused", "Progressing", "InProgress", "InProgress",
-		`FailedCreate: group 1: pods "llama-1" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=8`,
+		`FailedCreate: pods "llama-1" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=8`,
 	},
 	{
 		"refused-for-long", "Degraded", "Failed", "Failed",
-		`FailedCreate: group 1: pods "llama-1" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=8`,
+		`FailedCreate: pods "llama-1" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=8`,
 	},
 	{"behind", "Progressing", "InProgress", "InProgress", "The operator hasn't observed the last change yet"},
 }

@@ -109,7 +109,7 @@ func TestKubectlGetFreshSet(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	create(t, namespace, "set", `{replicas: 3}`)
-	wantTable(t, "NAME READY DESIRED UP-TO-DATE SIZE AVAILABLE UPDATING AGE REVISION MESSAGE", "set 3 1 ", "",
+	wantTable(t, "NAME READY DESIRED UP-TO-DATE SIZE AVAILABLE UPDATING AGE REVISION MESSAGE", "set 0 3 0 1 ", "",
 		"get", "lws", "--namespace", namespace, "--output", "wide")
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -293,11 +292,5 @@ func untilWebhooksAreCalled(ctx context.Context) error {
 
 // kubectl runs the kubectl of the API server's version, and returns its output.
 func kubectl(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, suite.kubectl, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
-	}
-	return string(out), nil
+	return cluster.Kubectl(ctx, suite.kubectl, suite.kubeconfig, args...)
 }

@@ -233,6 +233,55 @@ func TestStatusSubresource(t *testing.T) {
 	}
 }
 
+// TestStatusBeforeTheOperator creates sets while no operator writes their status. Clients read a status that says so,
+// also if the manifest has an empty one. The API server doesn't store that status with the creation. It does with the
+// next write, even one that changes nothing else. From then on, a manifest that is applied again changes nothing.
+func TestStatusBeforeTheOperator(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t, webhooksOn)
+	for name, status := range map[string]map[string]any{"none": nil, "empty": {}} {
+		for way, flags := range waysToApply {
+			t.Run(name+" "+way, func(t *testing.T) {
+				t.Parallel()
+				set := newSet(t, namespace, strings.ReplaceAll(name+" "+way, " ", "-"), `{}`)
+				if status != nil {
+					set.Object["status"] = status
+				}
+				apply := slices.Concat([]string{"apply", "--filename", manifestFile(t, set)}, flags)
+				mustKubectl(t, apply...)
+				checkUnobserved(t, set)
+				mustKubectl(t, apply...)
+				before := stored(t, set).GetResourceVersion()
+				mustKubectl(t, apply...)
+				if after := stored(t, set).GetResourceVersion(); after != before {
+					t.Errorf("applied again: resourceVersion %s became %s; want no write", before, after)
+				}
+				if err := edit(t, set, `{replicas: 2}`); err != nil {
+					t.Fatal(err)
+				}
+				checkUnobserved(t, set)
+				if err := suite.client.Status().Patch(t.Context(), set, statusOf(t, `{observedGeneration: 2}`)); err != nil {
+					t.Fatal(err)
+				}
+				if got := read(t, set).Status.ObservedGeneration; got != 2 {
+					t.Errorf("observed generation %d after the operator wrote it; want 2", got)
+				}
+			})
+		}
+	}
+}
+
+// checkUnobserved checks that a set has the status of one that no operator has observed.
+func checkUnobserved(t *testing.T, set *unstructured.Unstructured) {
+	t.Helper()
+	want := map[string]any{
+		"observedGeneration": int64(-1), "replicas": int64(0), "readyReplicas": int64(0), "updatedReplicas": int64(0),
+	}
+	if diff := cmp.Diff(want, stored(t, set).Object["status"]); diff != "" {
+		t.Errorf("status (-want +read):\n%s", diff)
+	}
+}
+
 // TestStatusConditions checks that conditions are a map by type: several owners apply conditions of their own, and no
 // type occurs twice.
 func TestStatusConditions(t *testing.T) {
@@ -302,6 +351,10 @@ func TestServerSideApply(t *testing.T) {
 			}
 
 			first := mustApply("user", `{leaderWorkerTemplate: {size: 2, restartPolicy: Default}}`)
+			// The operator writes a status soon. Before, the API server would add the default to what it stores.
+			if err := suite.client.Status().Patch(t.Context(), first, statusOf(t, `{observedGeneration: 1}`)); err != nil {
+				t.Fatal(err)
+			}
 			second := mustApply("user", `{leaderWorkerTemplate: {size: 2, restartPolicy: Default}}`)
 			if first.ResourceVersion != second.ResourceVersion {
 				t.Errorf("applied again: resourceVersion %s became %s, generation %d became %d; want no write",

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // TestPoliciesOnStatefulSets checks that a policy on StatefulSets doesn't refuse a set. The webhook's dry run creates
@@ -48,33 +47,9 @@ func TestPoliciesOnStatefulSets(t *testing.T) {
 // enforce creates a policy on new StatefulSets in a namespace, and waits until the API server applies the policy.
 func enforce(t *testing.T, namespace, expression string) {
 	t.Helper()
-	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
-		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
-			MatchConstraints: &admissionregistrationv1.MatchResources{
-				ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{
-					RuleWithOperations: admissionregistrationv1.RuleWithOperations{
-						Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-						Rule: admissionregistrationv1.Rule{
-							APIGroups: []string{appsv1.GroupName}, APIVersions: []string{"v1"}, Resources: []string{"statefulsets"},
-						},
-					},
-				}},
-			},
-			Validations: []admissionregistrationv1.Validation{{Expression: expression, Message: "policy of the test"}},
-		},
-	}
-	binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: namespace},
-		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
-			PolicyName:        namespace,
-			ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
-			MatchResources: &admissionregistrationv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{
-				MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace},
-			}},
-		},
-	}
-	for _, object := range []client.Object{policy, binding} {
+	const message = "policy of the test"
+	statefulSets := metav1.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
+	for _, object := range objects.Policy(namespace, statefulSets, expression, message) {
 		if err := suite.client.Create(t.Context(), object); err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +61,7 @@ func enforce(t *testing.T, namespace, expression string) {
 	}
 	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
 		err := suite.client.Create(ctx, statefulSet(namespace), dryRun)
-		return err != nil && strings.Contains(err.Error(), "policy of the test"), nil
+		return err != nil && strings.Contains(err.Error(), message), nil
 	})
 	if err != nil {
 		t.Fatalf("the policy isn't in force: %v", err)

@@ -143,6 +143,16 @@ var storedSets = []struct {
 		},
 	},
 	{
+		"a number beyond 32 bits", "beyond", `{leaderWorkerTemplate: {workerTemplate: {spec: {priority: 2147483648}}}}`,
+		[]string{`{replicas: 9}`, `{leaderWorkerTemplate: {workerTemplate: {spec: {priority: 1}}}}`},
+		[]edited{
+			{
+				`{leaderWorkerTemplate: {workerTemplate: {spec: {priority: 2147483649}}}}`,
+				refusal{workerTemplate + ".spec.priority", "2147483647"},
+			},
+		},
+	},
+	{
 		"groups without an index", "hash", `{groupIdentity: Hash, groupReplacementPolicy: Immediate}`,
 		[]string{`{groupReplacementPolicy: PostTermination}`, `{groupIdentity: Ordinal}`, `{groupIdentity: null}`},
 		[]edited{{`{groupIdentity: Random}`, refusal{"spec.groupIdentity", `supported values: "Ordinal"`}}},
@@ -193,6 +203,7 @@ func TestStoredByOlderCRD(t *testing.T) {
 // checkUnconcerned makes changes that no rule concerns.
 func checkUnconcerned(t *testing.T, set *unstructured.Unstructured) {
 	t.Helper()
+	checkUnobserved(t, set)
 	if err := suite.client.Status().Patch(t.Context(), set, statusOf(t, `{readyReplicas: 1}`)); err != nil {
 		t.Errorf("status: %v", err)
 	}
@@ -281,8 +292,8 @@ func installOlderCRD(t *testing.T) (crd *unstructured.Unstructured, group string
 	return crd, group
 }
 
-// loosen removes from a schema the rules, the required fields of subGroupPolicy, and the enumerations that other
-// controllers have more values in.
+// loosen removes from a schema the rules, the required fields of subGroupPolicy, the bounds of integers of 32 bits, the
+// default of the status, and the enumerations that other controllers have more values in.
 func loosen(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -293,6 +304,13 @@ func loosen(node any) {
 		delete(node, "x-kubernetes-validations")
 		if policy, ok := node["subGroupPolicy"].(map[string]any); ok {
 			delete(policy, "required")
+		}
+		if status, ok := node["status"].(map[string]any); ok {
+			delete(status, "default")
+		}
+		if node["format"] == "int32" {
+			delete(node, "format")
+			delete(node, "maximum")
 		}
 		for _, name := range []string{"groupIdentity", "groupReplacementPolicy"} {
 			if field, ok := node[name].(map[string]any); ok {

@@ -17,7 +17,6 @@ import (
 // is left is deleted to remove the operator, and must not delete the users' sets.
 func TestWithoutCRD(t *testing.T) {
 	t.Parallel()
-	const crd = "CustomResourceDefinition leaderworkersets.leaderworkerset.x-k8s.io"
 	for _, name := range []string{"default", "certmanager"} {
 		dir := t.TempDir()
 		config, err := filepath.Rel(dir, filepath.Join(suite.root, "config"))
@@ -29,10 +28,10 @@ func TestWithoutCRD(t *testing.T) {
 			t.Fatal(err)
 		}
 		all, rest := kustomized(t, filepath.Join(suite.root, "config", name)), kustomized(t, dir)
-		if !slices.Contains(all, crd) {
+		if !slices.Contains(all, sharedCRD) {
 			t.Fatalf("%s has no CRD: %v", name, all)
 		}
-		if want := slices.DeleteFunc(all, func(object string) bool { return object == crd }); !slices.Equal(want, rest) {
+		if want := slices.DeleteFunc(all, func(object string) bool { return object == sharedCRD }); !slices.Equal(want, rest) {
 			t.Errorf("%s without its CRD: %v; want %v", name, rest, want)
 		}
 	}

@@ -178,7 +178,7 @@ func (a *API) admit(object client.Object) error {
 		owner := metav1.GetControllerOf(object)
 		if owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
 			leaders := getOf[*appsv1.StatefulSet](a, kindStatefulSet, at(object, owner.Name))
-			if reason := release.Refusal(leaders, object); reason != "" {
+			if reason := release.Rejection(leaders, object); reason != "" {
 				return errors.New(reason)
 			}
 			if object.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" && leaders != nil {

@@ -170,7 +170,8 @@ func (w *World) difference(old, updated client.Object) string {
 
 // isLeaders reports whether a StatefulSet is the leader StatefulSet of a LeaderWorkerSet.
 func isLeaders(sts *appsv1.StatefulSet) bool {
-	return sts.Labels[leaderworkersetv1.SetNameLabelKey] != "" && sts.Labels[leaderworkersetv1.GroupIndexLabelKey] == ""
+	_, ofGroup := sts.Labels[leaderworkersetv1.GroupIndexLabelKey]
+	return sts.Labels[leaderworkersetv1.SetNameLabelKey] != "" && !ofGroup
 }
 
 // statusWords returns the counts of a status, the conditions that are True, and why pods aren't ready. Reconciling is

@@ -144,6 +144,7 @@ func (w *World) checkStatefulSet(change Change) {
 		w.checkMonotone(before, after)
 		w.checkBound(after)
 		w.checkBudget(before, after)
+		w.checkOnDelete(before, after)
 	case existed:
 		w.fail("the operator deletes the leader StatefulSet %s", before.Name)
 	}
@@ -165,6 +166,39 @@ func (w *World) checkMonotone(before, after *appsv1.StatefulSet) {
 	for _, index := range earlier.Also {
 		if index >= protected && index < *after.Spec.Replicas && !later.includes(index) && !refused {
 			w.fail("group %d of %s was released below the partition, and no longer is", index, after.Name)
+		}
+	}
+}
+
+// checkOnDelete: the strategy of the leader StatefulSet becomes OnDelete only if the next leader needs it, according to
+// the cache. Another controller of LeaderWorkerSets can't work with that strategy.
+func (w *World) checkOnDelete(before, after *appsv1.StatefulSet) {
+	w.t.Helper()
+	next := w.writing.lowestMissing
+	if !isOnDelete(before) && isOnDelete(after) && !needsOnDelete(after, next) {
+		w.fail("%s becomes OnDelete, and the next leader is that of group %d", after.Name, next)
+	}
+}
+
+// checkNoLonger: a pass that finds a leader StatefulSet with the strategy OnDelete, which the next leader doesn't need,
+// ends the strategy. An exception is a new revision: the operator first deletes the groups that the earlier one released.
+func (w *World) checkNoLonger(p *pass) {
+	w.t.Helper()
+	if p.onDelete == nil {
+		return
+	}
+	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, client.ObjectKeyFromObject(p.onDelete))
+	if leaders != nil && leaders.UID == p.onDelete.UID && leaders.Generation == p.onDelete.Generation {
+		w.fail("%s is OnDelete after %s, and the next leader is that of group %d", leaders.Name, p.name, p.lowestMissing)
+	}
+}
+
+// checkNoneOnDelete: no leader StatefulSet is OnDelete in a world at rest.
+func (w *World) checkNoneOnDelete() {
+	w.t.Helper()
+	for _, leaders := range listOf[*appsv1.StatefulSet](w.API, kindStatefulSet) {
+		if w.run != nil && isLeaders(leaders) && isOnDelete(leaders) {
+			w.fail("%s is OnDelete in a world at rest", leaders.Name)
 		}
 	}
 }

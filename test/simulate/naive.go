@@ -64,7 +64,7 @@ func releaseOf(leaders *appsv1.StatefulSet) carriedRelease {
 	if err != nil || isStale {
 		carried = carriedRelease{Partition: *leaders.Spec.Replicas}
 	}
-	if leaders.Spec.UpdateStrategy.Type != appsv1.OnDeleteStatefulSetStrategyType {
+	if !isOnDelete(leaders) {
 		carried.Partition = partitionOf(leaders)
 	}
 	return carried
@@ -72,6 +72,18 @@ func releaseOf(leaders *appsv1.StatefulSet) carriedRelease {
 
 func (r carriedRelease) includes(index int32) bool {
 	return index >= r.Partition || slices.Contains(r.Also, index)
+}
+
+func isOnDelete(leaders *appsv1.StatefulSet) bool {
+	return leaders.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
+}
+
+// needsOnDelete reports whether only the strategy OnDelete creates a missing leader at its revision: the group is below
+// the partition, and released.
+func needsOnDelete(leaders *appsv1.StatefulSet, missing int32) bool {
+	released := releaseOf(leaders)
+	return missing < released.Partition && slices.Contains(released.Also, missing) &&
+		!slices.Contains(released.Deferred, missing)
 }
 
 // templateOf returns the template of a revision of a LeaderWorkerSet, with defaults filled in.
@@ -195,4 +207,25 @@ func reportsReady(workers *appsv1.StatefulSet, leader *corev1.Pod) bool {
 	return workers != nil && metav1.IsControlledBy(workers, leader) && workers.DeletionTimestamp == nil &&
 		revisionOf(workers) == revisionOf(leader) && ptr.Deref(workers.Spec.Replicas, 1) == count &&
 		workers.Status.ObservedGeneration >= workers.Generation && workers.Status.ReadyReplicas == count
+}
+
+// lowestMissingInCache returns the lowest index without a leader of a LeaderWorkerSet, according to the cache.
+func lowestMissingInCache(cache *lateCache, set types.NamespacedName) int32 {
+	for index := int32(0); ; index++ {
+		leader := types.NamespacedName{Namespace: set.Namespace, Name: joined(set.Name, index)}
+		if cache.views[kindPod].objects[leader] == nil {
+			return index
+		}
+	}
+}
+
+// needlesslyOnDelete returns the leader StatefulSet of a LeaderWorkerSet as the cache shows it, if it has the strategy
+// OnDelete, and the lowest missing leader doesn't need that; else nil.
+func needlesslyOnDelete(cache *lateCache, set types.NamespacedName, missing int32) *appsv1.StatefulSet {
+	lws, isSet := cache.views[kindLeaderWorkerSet].objects[set].(*leaderworkersetv1.LeaderWorkerSet)
+	leaders, hasLeaders := cache.views[kindStatefulSet].objects[set].(*appsv1.StatefulSet)
+	if !isSet || lws.DeletionTimestamp != nil || !hasLeaders || !isOnDelete(leaders) || needsOnDelete(leaders, missing) {
+		return nil
+	}
+	return leaders
 }

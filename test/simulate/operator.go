@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -89,6 +90,14 @@ type pass struct {
 
 	// ready are the groups of the set that were ready in the cache when the pass began.
 	ready readyGroups
+
+	// lowestMissing is the index of the lowest leader that the cache lacked when the pass began. The StatefulSet
+	// controller creates that leader next.
+	lowestMissing int32
+
+	// onDelete is the leader StatefulSet in the cache when the pass began, if it had the strategy OnDelete and the next
+	// leader didn't need that; else nil.
+	onDelete *appsv1.StatefulSet
 
 	// read are the objects of the cache that the pass has read, in worlds that check them.
 	read map[client.Object]sharedObject
@@ -169,10 +178,15 @@ func (r *run) reconcile(c controller, p *pass) {
 	delete(c.queue.due, p.request)
 	p.ready = readyInCache(r.cache, p.request.NamespacedName, r.counted)
 	countWorkers(r.cache, p.request.NamespacedName, r.counted)
+	p.lowestMissing = lowestMissingInCache(r.cache, p.request.NamespacedName)
+	p.onDelete = needlesslyOnDelete(r.cache, p.request.NamespacedName, p.lowestMissing)
 	r.passes = append(r.passes, p)
 	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.New(&reasons{run: r})), p.request)
 	r.passes = r.passes[:len(r.passes)-1]
 	r.checkUnchanged(p)
+	if err == nil && !r.ended {
+		r.world.checkNoLonger(p)
+	}
 	switch {
 	case errors.Is(err, reconcile.TerminalError(nil)):
 		c.queue.Forget(p.request)

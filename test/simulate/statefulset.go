@@ -201,8 +201,7 @@ func (c *statefulSetController) pods(set *appsv1.StatefulSet) (replicas, condemn
 func (c *statefulSetController) nextToUpdate(
 	set *appsv1.StatefulSet, replicas []*corev1.Pod, latest string,
 ) *corev1.Pod {
-	onDelete := set.Spec.UpdateStrategy.Type == appsv1.OnDeleteStatefulSetStrategyType
-	if onDelete || (c.world.gate && slices.ContainsFunc(replicas, isUnavailable)) {
+	if isOnDelete(set) || (c.world.gate && slices.ContainsFunc(replicas, isUnavailable)) {
 		return nil
 	}
 	for i := len(replicas) - 1; i >= int(partitionOf(set)); i-- {

@@ -197,6 +197,7 @@ func (w *World) Settle() {
 	for range maxSteps {
 		if !w.Step() {
 			w.checkIncarnations()
+			w.checkNoneOnDelete()
 			w.rules.reset(w.API)
 			return
 		}

@@ -68,7 +68,11 @@ type LeaderWorkerSet struct {
 
 	// status is the state that the operator last observed. Only the operator writes it.
 	//
+	// The default is what clients read before the first status. An observedGeneration of -1 says that the operator hasn't
+	// observed the set yet: tools that know kstatus wait then.
+	//
 	// +optional
+	// +kubebuilder:default:={"observedGeneration":-1}
 	Status LeaderWorkerSetStatus `json:"status,omitempty"`
 }
 

@@ -76,7 +76,7 @@ const (
 	GroupRecordAnnotationKey = MetadataPrefix + "group-record"
 
 	// AheadAnnotationKey is on the leader StatefulSet while a rolling update has released groups below the partition. Its
-	// value is JSON: the key of the revision, the partition, and the indices of those groups. The pod webhook refuses
+	// value is JSON: the key of the revision, the partition, and the indices of those groups. The pod webhook rejects
 	// leader pods that contradict it.
 	AheadAnnotationKey = MetadataPrefix + "ahead-of-partition"
 

@@ -130,10 +130,10 @@ func indexUninjectedOfSet(object client.Object) []string {
 	return indexBySet(object)
 }
 
-// indexRefusals leaves out the refusals of the operator's own webhook, which end by themselves.
+// indexRefusals leaves out rejections, which end by themselves.
 func indexRefusals(object client.Object) []string {
 	event, ok := object.(*corev1.Event)
-	if !ok || release.IsRefusal(event.Message) {
+	if !ok || release.IsRejection(event.Message) {
 		return nil
 	}
 	return []string{string(event.InvolvedObject.UID)}

@@ -19,11 +19,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 )
 
-// refusalChanged passes refusals of pods that are new or have occurred again, but for those of the operator's own
-// webhook.
+// refusalChanged passes refusals of pods that are new or have occurred again, but no rejections.
 func refusalChanged() predicate.TypedPredicate[*corev1.Event] {
 	return predicate.And(
-		predicate.NewTypedPredicateFuncs(func(refusal *corev1.Event) bool { return !release.IsRefusal(refusal.Message) }),
+		predicate.NewTypedPredicateFuncs(func(refusal *corev1.Event) bool { return !release.IsRejection(refusal.Message) }),
 		predicate.TypedFuncs[*corev1.Event]{
 			UpdateFunc: func(e event.TypedUpdateEvent[*corev1.Event]) bool {
 				return e.ObjectOld.Count != e.ObjectNew.Count || e.ObjectOld.UID != e.ObjectNew.UID

@@ -29,8 +29,8 @@ func refusalOf(name string, uid types.UID, message string) *corev1.Event {
 	}
 }
 
-// ownRefusal returns the refusal of a leader by the operator's webhook.
-func ownRefusal(t *testing.T) string {
+// rejectionOf returns why the operator's webhook rejects a leader.
+func rejectionOf(t *testing.T) string {
 	t.Helper()
 	leaders := &appsv1.StatefulSet{ObjectMeta: part("llama")}
 	leaders.Spec.Template.Labels = map[string]string{leaderworkersetv1.RevisionLabelKey: "new"}
@@ -39,11 +39,11 @@ func ownRefusal(t *testing.T) string {
 	leaders.Spec.UpdateStrategy.Type = appsv1.OnDeleteStatefulSetStrategyType
 	pod := leaderOf(1)
 	pod.ObjectMeta = controlled(pod.ObjectMeta, "leader", "leaders")
-	refusal := release.Refusal(leaders, pod)
-	if !release.IsRefusal("create Pod llama-1 in StatefulSet llama failed error: " + refusal) {
-		t.Fatalf("%q is no refusal of the operator's webhook", refusal)
+	rejection := release.Rejection(leaders, pod)
+	if !release.IsRejection("create Pod llama-1 in StatefulSet llama failed error: " + rejection) {
+		t.Fatalf("%q is no rejection", rejection)
 	}
-	return refusal
+	return rejection
 }
 
 // TestRefusalsStartPasses checks which passes a refusal starts: those of its own StatefulSet alone.
@@ -93,12 +93,12 @@ func TestRefusalChanged(t *testing.T) {
 	passes := refusalChanged()
 	first, again := refusalOf("llama", "leaders", "quota"), refusalOf("llama", "leaders", "quota")
 	again.Count++
-	own := refusalOf("llama", "leaders", ownRefusal(t))
+	own := refusalOf("llama", "leaders", rejectionOf(t))
 	if !passes.Create(event.TypedCreateEvent[*corev1.Event]{Object: first}) {
 		t.Error("a refusal doesn't pass")
 	}
 	if passes.Create(event.TypedCreateEvent[*corev1.Event]{Object: own}) {
-		t.Error("a refusal of the operator's webhook passes")
+		t.Error("a rejection passes")
 	}
 	if !passes.Update(event.TypedUpdateEvent[*corev1.Event]{ObjectOld: first, ObjectNew: again}) {
 		t.Error("a refusal that occurs again doesn't pass")
@@ -125,8 +125,8 @@ func TestObserveRefusals(t *testing.T) {
 	if set.Refusal.Message != "quota" || !set.LookedForPod || set.InTheWay == nil {
 		t.Errorf("refusal %+v, looked %t, found %v", set.Refusal, set.LookedForPod, set.InTheWay)
 	}
-	if got := indexRefusals(refusalOf("llama", "leaders", ownRefusal(t))); got != nil {
-		t.Errorf("a refusal of the operator's webhook is indexed by %v", got)
+	if got := indexRefusals(refusalOf("llama", "leaders", rejectionOf(t))); got != nil {
+		t.Errorf("a rejection is indexed by %v", got)
 	}
 }
 

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/simulate"
@@ -73,6 +76,61 @@ var uninjectedFilms = map[string]func(scene){
 		s.Start()
 		s.becomesInjected()
 	},
+	"other-controller": func(s scene) { // The webhook rejects the workers of the StatefulSet that it made.
+		s.starts("1 group of 2", newSet(1, 2))
+		s.Stop()
+		s.withoutWebhook(time.Minute, func() {
+			s.DeletePod(pod("a-0"), metav1.DeletePropagationBackground)
+			s.Elapse(time.Minute)
+			s.createsWorkersAsOtherController()
+		})
+		s.removes("a-0-1")
+		s.Elapse(time.Minute)
+		if s.API.Get("Pod", pod("a-0-1")) != nil {
+			s.Error("the webhook admits a worker without a group")
+		}
+		s.Start()
+		s.becomesInjected()
+	},
+}
+
+// createsWorkersAsOtherController creates the worker StatefulSet of group 0, whose leader lacks labels. A controller
+// that reads the group's index from the leader's labels copies an empty one.
+func (s scene) createsWorkersAsOtherController() {
+	s.Helper()
+	s.User("starts another controller, which creates StatefulSet a-0 without a group index", func() error {
+		leader, ok := s.API.Get("Pod", pod("a-0")).(*corev1.Pod)
+		if !ok {
+			s.Fatal("there is no pod a-0")
+		}
+		labels := map[string]string{
+			leaderworkersetv1.SetNameLabelKey:         theSet.Name,
+			leaderworkersetv1.GroupIndexLabelKey:      "",
+			leaderworkersetv1.GroupUniqueHashLabelKey: "",
+			leaderworkersetv1.RevisionLabelKey:        leader.Labels[leaderworkersetv1.RevisionLabelKey],
+		}
+		owner := metav1.NewControllerRef(leader, corev1.SchemeGroupVersion.WithKind("Pod"))
+		return s.API.Create(&appsv1.StatefulSet{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: leader.Namespace, Name: leader.Name, Labels: labels,
+				OwnerReferences: []metav1.OwnerReference{*owner},
+			},
+			Spec: appsv1.StatefulSetSpec{
+				Replicas: ptr.To[int32](1), Ordinals: &appsv1.StatefulSetOrdinals{Start: 1},
+				PodManagementPolicy: appsv1.ParallelPodManagement,
+				Selector:            &metav1.LabelSelector{MatchLabels: labels},
+				Template: corev1.PodTemplateSpec{
+					ObjectMeta: metav1.ObjectMeta{
+						Labels: labels,
+						Annotations: map[string]string{
+							leaderworkersetv1.SizeAnnotationKey: "2", leaderworkersetv1.LeaderPodNameAnnotationKey: leader.Name,
+						},
+					},
+					Spec: corev1.PodSpec{Containers: leader.Spec.Containers},
+				},
+			},
+		})
+	})
 }
 
 // TestUninjectedFilms compares what happens to such groups, in an orderly world, with what people have read and found

@@ -6,9 +6,7 @@ package certificates
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -107,11 +105,5 @@ func waitForSets(ctx context.Context) error {
 
 // kubectl runs the kubectl of the API server's version, and returns its output.
 func kubectl(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, suite.kubectl, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+suite.kubeconfig)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
-	}
-	return string(out), nil
+	return cluster.Kubectl(ctx, suite.kubectl, suite.kubeconfig, args...)
 }

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/cert"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,8 +37,7 @@ import (
 const (
 	loopback = "127.0.0.1"
 
-	// poll and deadline are the interval and the limit of waits, also of the wait for the operator's end.
-	poll     = 50 * time.Millisecond
+	// deadline bounds each wait, also that for the operator's end.
 	deadline = time.Minute
 )
 
@@ -226,12 +224,7 @@ func (p *process) until(t *testing.T, path string, status int, text string) {
 // eventually waits until the check returns no error.
 func eventually(t *testing.T, check func(context.Context) error) {
 	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
-		last = check(ctx)
-		return last == nil, nil
-	})
-	if err != nil {
-		t.Fatal(last)
+	if err := objects.Until(t.Context(), deadline, check); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -20,8 +20,9 @@ const (
 )
 
 // makeReadable restricts the schemas of embedded Kubernetes types to values that the Go types can read. Those schemas
-// allow numbers beyond 32 bits for int-or-string fields, quantities with a fractional exponent, and times in lower
-// case. A controller reads all objects of a kind at once, so a single unreadable object would stop it for all of them.
+// allow numbers beyond 32 bits: for int-or-string fields always, for others before Kubernetes 1.36, which was the first
+// to check the format int32. They also allow quantities with a fractional exponent, and times in lower case. A
+// controller reads all objects of a kind at once, so a single unreadable object would stop it for all of them.
 func makeReadable(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -44,7 +45,17 @@ func makeSchemaReadable(schema map[string]any) {
 		schema["pattern"] = strings.Replace(pattern, looseExponent, tightExponent, 1)
 	case schema["x-kubernetes-int-or-string"] == true && !hasRules:
 		schema["minimum"], schema["maximum"] = math.MinInt32, math.MaxInt32
+	case schema["format"] == "int32":
+		addBound(schema, "minimum", math.MinInt32)
+		addBound(schema, "maximum", math.MaxInt32)
 	case schema["format"] == "date-time":
 		schema["pattern"] = upperCase
+	}
+}
+
+// addBound adds a bound to a schema that has none.
+func addBound(schema map[string]any, name string, bound int) {
+	if _, ok := schema[name]; !ok {
+		schema[name] = bound
 	}
 }

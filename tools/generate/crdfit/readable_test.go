@@ -25,6 +25,14 @@ func TestMakeReadable(t *testing.T) {
 			schema{"x-kubernetes-int-or-string": true, "pattern": "^1(Gi|" + looseExponent + ")?$"},
 			schema{"x-kubernetes-int-or-string": true, "pattern": `^1(Gi|([eE](\+|-)?[0-9]{1,9}))?$`},
 		},
+		"an integer": {
+			schema{"type": "integer", "format": "int32"},
+			schema{"type": "integer", "format": "int32", "minimum": math.MinInt32, "maximum": math.MaxInt32},
+		},
+		"an integer with a bound": {
+			schema{"type": "integer", "format": "int32", "minimum": 0},
+			schema{"type": "integer", "format": "int32", "minimum": 0, "maximum": math.MaxInt32},
+		},
 		"a time": {
 			schema{"type": "string", "format": "date-time"},
 			schema{"type": "string", "format": "date-time", "pattern": "T.*[Z0-9]$"},

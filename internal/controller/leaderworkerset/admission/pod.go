@@ -90,7 +90,7 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	}
 	placement, err := checkLeader(pod, leaders)
 	if err != nil {
-		w.options.Meter.ReleaseRefused()
+		w.options.Meter.LeaderRejected()
 		return nil, err
 	}
 	patch, err := inject(pod)
@@ -120,7 +120,7 @@ func checkLeader(leader *corev1.Pod, leaders *appsv1.StatefulSet) ([]jsonpatch.O
 	if leaders == nil {
 		return nil, nil
 	}
-	if reason := release.Refusal(leaders, leader); reason != "" {
+	if reason := release.Rejection(leaders, leader); reason != "" {
 		return nil, apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(reason))
 	}
 	return desired.UpdatePlacement(leader, leaders), nil

@@ -37,15 +37,15 @@ type Options struct {
 
 // Meter takes what metrics count. Requests call it at the same time.
 type Meter interface {
-	// ReleaseRefused takes a leader that is sent back because the release asks for another revision.
-	ReleaseRefused()
+	// LeaderRejected takes a leader that is sent back because of the release, see [release.Rejection].
+	LeaderRejected()
 }
 
 // noMeter counts nothing.
 type noMeter struct{}
 
-// ReleaseRefused implements [Meter].
-func (noMeter) ReleaseRefused() {}
+// LeaderRejected implements [Meter].
+func (noMeter) LeaderRejected() {}
 
 // DefaultOptions returns the options of an operator that runs in a cluster.
 func DefaultOptions() Options {

@@ -32,8 +32,7 @@ func (h undecodableDefaults) Handle(ctx context.Context, request ctrladmission.R
 // removes its finalizers, and there is no earlier set to compare it with.
 //
 // It rejects other sets that can't be decoded. The schema has admitted such a set, so it is older or newer than the
-// operator, or Kubernetes is older than 1.36 and doesn't check the format int32. The operator lists all sets at once.
-// One set that it can't decode would stop it for all sets.
+// operator. The operator lists all sets at once. One set that it can't decode would stop it for all sets.
 type undecodableValidation struct {
 	decoder ctrladmission.Decoder
 	ctrladmission.Handler

@@ -30,7 +30,7 @@ func missingLeaders(set *snapshot.Set, memory *Memory, now time.Time, options *O
 }
 
 // notDeferred returns the missing leaders that the StatefulSet controller can create: those below the lowest group that
-// is deferred. The webhook refuses that one, and the controller stops at it.
+// is deferred. The webhook rejects that one, and the controller stops at it.
 func notDeferred(leaders *appsv1.StatefulSet, missing []int32) []int32 {
 	if leaders == nil {
 		return missing

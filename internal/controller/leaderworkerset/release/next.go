@@ -62,7 +62,7 @@ type Decision struct {
 	Strategy appsv1.StatefulSetUpdateStrategyType
 
 	// Replace are the groups whose leader is deleted once the release is written: those that are updated, and those that
-	// are deferred. The StatefulSet controller may not have observed the release by then: the webhook refuses a leader at
+	// are deferred. The StatefulSet controller may not have observed the release by then: the webhook rejects a leader at
 	// the earlier revision, and that of a deferred group.
 	Replace []snapshot.Group
 

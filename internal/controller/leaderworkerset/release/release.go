@@ -21,7 +21,7 @@
 //	passes             of group 0                                of group 0           those of group 3
 //	StatefulSet        observes             creates a-0 at       keeps groups 1-3     creates a-3 at
 //	controller         partition 4          revision 2           at revision 1        revision 2
-//	webhook            -                    refuses a-0 at 1,    -                    admits a-3
+//	webhook            -                    rejects a-0 at 1,    -                    admits a-3
 //	                                        admits it at 2
 //
 // And so on from the highest index. When the partition comes down to 0, it includes group 0, and the annotation that
@@ -30,18 +30,18 @@
 // A StatefulSet with the strategy RollingUpdate creates every pod below its partition at the earlier revision. One with
 // OnDelete creates every pod at the current revision. So the operator switches between both: the strategy is OnDelete
 // while the lowest missing leader is one of Also, else RollingUpdate. The lowest is what counts: the StatefulSet
-// controller creates missing pods from there on, and a refusal ends its pass.
+// controller creates missing pods from there on, and a refusal or rejection ends its pass.
 //
 // # Groups that are deferred
 //
 // A StatefulSet can't be asked to leave out one pod. So the annotation names the groups that get no pods for now, the
-// operator deletes their leaders, and the webhook refuses new ones. The StatefulSet controller stops at such a leader:
+// operator deletes their leaders, and the webhook rejects new ones. The StatefulSet controller stops at such a leader:
 // those above it aren't created either. Therefore the highest groups are deferred.
 //
 // # When one of them is late, or dies
 //
 //   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision.
-//     The webhook refuses that pod, see [Refusal]. The controller tries again, and by then has observed the change. So
+//     The webhook rejects that pod, see [Rejection]. The controller tries again, and by then has observed the change. So
 //     the operator deletes a leader as soon as its release is written, and saves the wait for the controller's status.
 //   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a
 //     leader, it checks that the spec of the StatefulSet is as observed. A write of the release is such a check itself.
@@ -140,10 +140,10 @@ func (r Release) Equal(other Release) bool {
 		slices.Equal(r.Deferred, other.Deferred)
 }
 
-// Refusal returns why a leader pod isn't to be created now: it is of the wrong revision, or its group is deferred. It
+// Rejection returns why a leader pod isn't to be created now: it is of the wrong revision, or its group is deferred. It
 // is empty if neither is so. leaders is the StatefulSet as it is now, of which its controller may have had an earlier
 // view; nil if it was deleted.
-func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
+func Rejection(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	if leaders == nil {
 		return ""
 	}
@@ -157,20 +157,20 @@ func Refusal(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 	below := leaders.Status.CurrentRevision // At which the StatefulSet controller creates pods below a partition.
 	switch {
 	case slices.Contains(release.Deferred, index):
-		return fmt.Sprintf("%s %d waits until another group has its room", refusal, index)
+		return fmt.Sprintf("%s %d waits until another group has its room", rejection, index)
 	case release.Includes(index) && !isCurrent:
-		return fmt.Sprintf("%s %d is created at revision %q next", refusal, index, current)
+		return fmt.Sprintf("%s %d is created at revision %q next", rejection, index, current)
 	case annotated && !release.Includes(index) && isCurrent && below != "" &&
 		leader.Labels[appsv1.StatefulSetRevisionLabel] != below:
-		return fmt.Sprintf("%s %d isn't updated yet", refusal, index)
+		return fmt.Sprintf("%s %d isn't updated yet", rejection, index)
 	default:
 		return ""
 	}
 }
 
-// refusal is the beginning of each [Refusal].
-const refusal = "by the rolling update of this LeaderWorkerSet, group"
+// rejection is the beginning of each [Rejection].
+const rejection = "by the rolling update of this LeaderWorkerSet, group"
 
-// IsRefusal reports whether the message of an event contains a [Refusal]. The StatefulSet controller tries again, and
+// IsRejection reports whether the message of an event contains a [Rejection]. The StatefulSet controller tries again, and
 // has observed the release by then: nobody has to know.
-func IsRefusal(message string) bool { return strings.Contains(message, refusal) }
+func IsRejection(message string) bool { return strings.Contains(message, rejection) }

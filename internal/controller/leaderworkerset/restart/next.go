@@ -9,7 +9,6 @@ package restart
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
@@ -160,7 +159,7 @@ func (v *verdict) mayRun() bool { return !v.restart && v.wait == 0 && v.entry.Ex
 // no restarts left.
 func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	if group.Uninjected != nil {
-		return in.decideUninjected(group.Uninjected, entry)
+		return in.decideUninjected(group, entry)
 	}
 	leader, incarnation := group.Leader.UID, in.Incarnations[group.Index]
 	entry = in.resumed(entry, group)
@@ -214,12 +213,18 @@ func (in *Input) decideCrash(group snapshot.Group, entry Entry, failure Failure)
 //
 // It waits from the creation of the pod, the first time as well: the configuration of the webhook mostly comes back
 // soon, and then one restart is enough. The delay grows: the webhook may be kept from the namespace for good.
-func (in *Input) decideUninjected(pod *corev1.Pod, entry Entry) verdict {
+//
+// If the leader has failed as well, this is the restart for both. It is not counted once more for the failure.
+func (in *Input) decideUninjected(group snapshot.Group, entry Entry) verdict {
+	pod := group.Uninjected
 	wait := in.Options.delay(entry.Uninjected+1) - in.Now.Sub(pod.CreationTimestamp.Time)
 	if wait > 0 {
 		return verdict{entry: entry, wait: wait}
 	}
 	entry.Uninjected++
+	if entry.FailedLeader == group.Leader.UID {
+		entry.Waiting = ""
+	}
 	failure := Failure{Cause: Uninjected, Message: snapshot.CreatedWithoutWebhook(pod)}
 	return verdict{entry: entry, restart: true, failure: failure}
 }

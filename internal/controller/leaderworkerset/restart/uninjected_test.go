@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -89,6 +90,20 @@ func TestNextUninjected(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: restarts (-want +got):\n%s", tc.what, diff)
+		}
+	}
+}
+
+// TestNextOfUninjectedFailedLeader checks that a leader that has failed as well is restarted once: nothing waits to be
+// counted for its failure. The failure of a leader before it still does.
+func TestNextOfUninjectedFailedLeader(t *testing.T) {
+	for failed, want := range map[types.UID]restart.Cause{"leader": "", "earlier": restart.Evicted} {
+		before := restart.Entry{FailedLeader: failed, Waiting: restart.Evicted, Reason: "a-0: Evicted"}
+		decision := restart.Next(uninjected(10*time.Second, before, func(*restart.Input) {}))
+		after := restart.ReadRecord(decision.Record, restart.StoredRecord{}).Entries[0]
+		if len(decision.Restarts) != 1 || after.Waiting != want {
+			t.Errorf("leader %s failed: %d restarts, and %q waits; want 1, and %q",
+				failed, len(decision.Restarts), after.Waiting, want)
 		}
 	}
 }

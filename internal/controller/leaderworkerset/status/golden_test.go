@@ -29,7 +29,8 @@ const golden = "../../../../test/gitops/testdata"
 // refusedByQuota is an obstacle of group 1.
 var refusedByQuota = []status.Obstacle{{
 	Group: 1, Reason: leaderworkersetv1.ReasonFailedCreate,
-	Message: `group 1: pods "llama-1" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=8`,
+	Message: `pods "llama-1" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=8`,
+	Refusal: true,
 }}
 
 // TestGoldenStatuses compares the sets that other tools judge with golden files, which people have reviewed.
@@ -74,8 +75,11 @@ func compareGolden(t *testing.T, path, got string) {
 	}
 }
 
+// fresh is the status that clients read before the operator has written one: the default of the CRD.
+var fresh = map[string]any{"observedGeneration": -1, "readyReplicas": 0, "replicas": 0, "updatedReplicas": 0}
+
 // objectOf returns a set of a generation, with the status that the operator writes for the input. Without an input,
-// there is no status yet.
+// the operator hasn't written a status yet.
 func objectOf(t *testing.T, in *status.Input, generation int64) map[string]any {
 	t.Helper()
 	object := map[string]any{
@@ -83,6 +87,7 @@ func objectOf(t *testing.T, in *status.Input, generation int64) map[string]any {
 		"metadata": map[string]any{"name": "llama", "namespace": "default", "generation": generation},
 	}
 	if in == nil {
+		object["status"] = fresh
 		return object
 	}
 	next, _ := status.Next(*in)
