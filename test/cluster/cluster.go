@@ -168,6 +168,8 @@ type Cluster struct {
 	dir    string
 	state  state
 	config *rest.Config
+	// setup has the arguments of the components. Only the program that started the cluster has it.
+	setup setup
 	// lock is the lock on lockFile. The program that started the cluster holds it until the end.
 	lock *os.File
 }
@@ -260,6 +262,7 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 		return err
 	}
 	s := setup{Options: options, ports: ports}
+	c.setup = s
 	if err := c.writeFiles(s); err != nil {
 		return err
 	}
