@@ -159,10 +159,21 @@ func healthy(ctx context.Context, api client.WithWatch) error {
 			continue
 		}
 		if err := complete(lws, pods.Items); err != nil {
+			finishStopped(ctx, api, pods.Items)
 			return err
 		}
 	}
 	return nil
+}
+
+// finishStopped deletes pods that kwok has stopped without deleting them, since the API server ended between its two
+// requests. kwok doesn't repeat the second one; a kubelet does.
+func finishStopped(ctx context.Context, api client.WithWatch, pods []corev1.Pod) {
+	for i := range pods {
+		if pods[i].DeletionTimestamp != nil && pods[i].Annotations["cluster.lws-operator.dev/stopped"] != "" {
+			_ = api.Delete(ctx, &pods[i], client.GracePeriodSeconds(0), client.Preconditions{UID: &pods[i].UID})
+		}
+	}
 }
 
 // complete returns an error unless the pods are those that the spec of a set asks for.
