@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 	"time"
 
@@ -26,14 +25,16 @@ const (
 // endGrace is how long a component may take to end after a signal before Restart kills it.
 const endGrace = 5 * time.Second
 
-// Signal sends a signal to a component, such as SIGSTOP and SIGCONT. No other call may change components meanwhile.
+// Signal sends a signal to a component, such as SIGSTOP and SIGCONT.
 func (c *Cluster) Signal(component string, signal syscall.Signal) error {
 	return signalAll(c.named(component), signal)
 }
 
 // Restart ends a component by a signal, such as SIGTERM or SIGKILL, and starts it again after the delay, with the same
-// data. It returns when the component is healthy. Only the program that started the cluster can restart components. No
-// other call may change components meanwhile.
+// data. It returns when the component is healthy. Only the program that started the cluster can restart components, one
+// at a time.
+//
+// kwok drops most requests that fail, unlike a kubelet, and looks at a pod again only when the pod changes.
 func (c *Cluster) Restart(ctx context.Context, component string, signal syscall.Signal, delay time.Duration) error {
 	if c.setup.Dir == "" {
 		return errors.New("another program started the cluster")
@@ -50,11 +51,25 @@ func (c *Cluster) Restart(ctx context.Context, component string, signal syscall.
 	if err := pause(ctx, delay); err != nil {
 		return err
 	}
-	c.state.Processes = slices.DeleteFunc(c.state.Processes, func(p process) bool { return p.Name == component })
 	if err := c.spawn(c.setup, component); err != nil {
 		return err
 	}
 	return c.untilRestarted(ctx, component)
+}
+
+// Revive starts the components again that have ended by themselves. It must not be called during Restart.
+func (c *Cluster) Revive() error {
+	for _, component := range []string{etcd, apiServer, controllerManager, scheduler, kwok} {
+		for _, p := range c.named(component) {
+			if p.alive() {
+				continue
+			}
+			if err := c.spawn(c.setup, component); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // untilRestarted waits until a component is healthy. kwok has no server to ask.

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -204,6 +205,9 @@ func (o *Operator) Replica(ctx context.Context, name string, controller Controll
 	}
 	return replica, replica.Start(ctx)
 }
+
+// Signal sends a signal to the process, such as SIGSTOP and SIGCONT.
+func (o *Operator) Signal(signal syscall.Signal) error { return o.program.Signal(signal) }
 
 // Alive reports whether the process runs.
 func (o *Operator) Alive() bool { return o.program.Alive() }
