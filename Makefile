@@ -326,7 +326,7 @@ test-matrix: ## Run the integration and end-to-end tests on every version of Kub
 
 .PHONY: test-chaos
 test-chaos: ## Hurt the operator on a real control plane, and judge it from a watch of the pods (MINUTES=5 SEED=1).
-	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos.md
+	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos
 
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.

@@ -3,8 +3,8 @@
 
 // Command chaos hurts the operator on purpose. Clients change sets at random on a real control plane while faults
 // happen, one kind a round. A judge that shares no code with the operator watches the pods throughout. After each
-// round the load pauses, and the time until all sets are healthy is measured. The seed decides what clients and faults
-// do; the order in which processes act is their own.
+// round the clients pause, and the time until all sets have healed is measured. The seed decides what clients do and
+// the order of the faults; the order in which processes act is their own.
 package main
 
 import (
@@ -23,74 +23,91 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/leaderworkerset/lws-operator/test/chaos/judge"
+	"github.com/leaderworkerset/lws-operator/test/chaos/report"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 const (
-	// healTimeout bounds the time from the end of a fault until all sets are healthy.
+	// healTimeout bounds the time from the end of a fault until everything has healed.
 	healTimeout = 2 * time.Minute
 	// longestRun bounds -minutes.
 	longestRun = 120
+	// calm is how long clients act before the fault.
+	calm = 4 * time.Second
 )
+
+// options are the flags.
+type options struct {
+	minutes         int
+	seed            uint64
+	only, out, logs string
+}
 
 func main() {
 	log.SetLogger(logr.Discard()) // The clients' logs don't belong in the report.
-	minutes := flag.Int("minutes", 5, "how long to run, up to 120")
-	seed := flag.Uint64("seed", 1, "the seed of clients and faults")
-	only := flag.String("only", "", "part of the names of the faults to use; all if empty")
-	out := flag.String("out", "", "file for the report in Markdown")
+	var o options
+	flag.IntVar(&o.minutes, "minutes", 5, "how long to run, up to 120")
+	flag.Uint64Var(&o.seed, "seed", 1, "the seed of clients and faults")
+	flag.StringVar(&o.only, "only", "", "part of the names of the faults to use; all if empty")
+	flag.StringVar(&o.out, "out", "", "directory for the report, chaos.md and chaos.svg")
+	flag.StringVar(&o.logs, "logs", "", "directory for the logs of all processes if the run fails")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	err := run(ctx, min(*minutes, longestRun), *seed, *only, *out)
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "chaos: seed %d: %v\n", *seed, err)
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintf(os.Stderr, "chaos: seed %d: %v\n", o.seed, err)
 		os.Exit(1)
 	}
 }
 
-// result is what one round has shown.
-type result struct {
-	fault    string
-	heal     time.Duration
-	affected int
-}
-
-// run starts a plane, and makes rounds until the time is over or a promise is broken.
-func run(ctx context.Context, minutes int, seed uint64, only, out string) (err error) {
+// run starts a plane, makes rounds, and writes the report.
+func run(ctx context.Context, o options) (err error) {
+	kinds := slices.DeleteFunc(faults(), func(f fault) bool { return !strings.Contains(f.name, o.only) })
+	if len(kinds) == 0 {
+		return fmt.Errorf("no fault is named like %q", o.only)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p, err := newPlane(ctx)
+	p, err := newPlane(ctx, o.logs != "")
 	if err != nil {
 		return err
 	}
 	defer func() { cancel(); err = errors.Join(err, p.stop(context.WithoutCancel(ctx))) }()
-	kinds := slices.DeleteFunc(faults(), func(f fault) bool { return !strings.Contains(f.name, only) })
-	if len(kinds) == 0 {
-		return fmt.Errorf("no fault is named like %q", only)
+	began := time.Now()
+	rounds, err := p.rounds(ctx, o, kinds)
+	if err != nil {
+		err = errors.Join(err, p.keepLogs(o.logs))
 	}
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // The seed is the point.
-	var results []result
-	for end := time.Now().Add(time.Duration(minutes) * time.Minute); time.Now().Before(end) && err == nil; {
-		for _, i := range random.Perm(len(kinds)) {
-			var r result
-			if r, err = p.round(ctx, kinds[i], seed, uint64(len(results))); err != nil || time.Now().After(end) {
-				break
-			}
-			results = append(results, r)
-			fmt.Printf("%-26s %3d groups affected, healed after %.1f s\n", r.fault, r.affected, r.heal.Seconds())
-		}
-	}
-	text := table(results, seed)
-	fmt.Print(text)
-	if out != "" {
-		err = errors.Join(err, os.WriteFile(out, []byte(text), 0o600))
+	r := report.Report{Seed: o.seed, Duration: time.Since(began), Rounds: rounds}
+	fmt.Print(r.Markdown())
+	if o.out != "" {
+		err = errors.Join(err, r.Write(o.out))
 	}
 	return err
 }
 
-// round lets one fault happen under load, and waits until everything has healed.
-func (p *plane) round(ctx context.Context, f fault, seed, number uint64) (result, error) {
+// rounds makes rounds until the time is over or a promise is broken.
+func (p *plane) rounds(ctx context.Context, o options, kinds []fault) ([]report.Round, error) {
+	random := rand.New(rand.NewPCG(o.seed, 0)) //nolint:gosec // The seed is the point.
+	var rounds []report.Round
+	for end := time.Now().Add(time.Duration(min(o.minutes, longestRun)) * time.Minute); ; {
+		for _, i := range random.Perm(len(kinds)) {
+			if time.Now().After(end) || ctx.Err() != nil {
+				return rounds, ctx.Err()
+			}
+			r, err := p.round(ctx, kinds[i], o.seed, uint64(len(rounds)))
+			if err != nil {
+				return rounds, err
+			}
+			rounds = append(rounds, r)
+			fmt.Printf("%4d %-26s %3d groups affected, healed after %.1f s\n", len(rounds), r.Fault, r.Affected, r.Heal.Seconds())
+		}
+	}
+}
+
+// round lets one fault happen while clients act, and waits until everything has healed.
+func (p *plane) round(ctx context.Context, f fault, seed, number uint64) (report.Round, error) {
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
 	var users sync.WaitGroup
@@ -98,48 +115,58 @@ func (p *plane) round(ctx context.Context, f fault, seed, number uint64) (result
 		u := &user{api: p.api, judge: p.judge, random: rand.New(rand.NewPCG(seed, 1+number*clients+i))} //nolint:gosec
 		users.Go(func() { u.run(loading) })
 	}
-	pause(ctx, 4*time.Second)
-	p.judge.fault(f.name+" begins", true)
+	pause(ctx, calm)
+	p.judge.fault(f.name+" begins", f.name != none)
 	err := f.do(ctx, p)
 	p.judge.fault(f.name+" ends", false)
 	ended := time.Now()
 	stop()
 	users.Wait()
 	if err != nil {
-		return result{}, fmt.Errorf("%s: %w", f.name, err)
+		return report.Round{}, fmt.Errorf("round %d, %s: %w", number+1, f.name, err)
 	}
-	err = objects.Until(ctx, healTimeout, func(ctx context.Context) error { return healthy(ctx, p.api) })
-	healed := time.Since(ended)
-	pause(ctx, judgeAfter+time.Second)
-	p.judge.decide()
+	healed, err := p.untilHealed(ctx)
+	r := report.Round{Fault: f.name, Heal: healed.Sub(ended)}
 	if err != nil {
-		err = fmt.Errorf("%s didn't heal: %w\n%s", f.name, err, p.judge.films())
+		err = fmt.Errorf("%s didn't heal: %w\n%s", f.name, err, p.judge.films(err.Error()))
+	} else {
+		r.Affected = p.judge.rest()
 	}
-	r := result{fault: f.name, heal: healed, affected: p.judge.countAffected()}
-	p.judge.rest()
-	return r, errors.Join(err, p.judge.broken())
+	if err = errors.Join(err, p.judge.broken()); err != nil {
+		err = fmt.Errorf("round %d: %w", number+1, err)
+	}
+	return r, err
 }
 
-// table returns the results by fault, in Markdown.
-func table(results []result, seed uint64) string {
-	byFault := map[string][]result{}
-	for _, r := range results {
-		byFault[r.fault] = append(byFault[r.fault], r)
-	}
-	text := fmt.Sprintf("Seed %d, %d rounds.\n\n| fault | rounds | groups affected | healed after, p50 | worst |\n"+
-		"| --- | --- | --- | --- | --- |\n", seed, len(results))
-	for _, f := range faults() {
-		found := byFault[f.name]
-		if len(found) == 0 {
-			continue
+// untilHealed waits until everything is as it must be, and stays so until the judge has decided everything. It returns
+// when that began.
+func (p *plane) untilHealed(ctx context.Context) (since time.Time, err error) {
+	err = objects.Until(ctx, healTimeout, func(ctx context.Context) error {
+		problem := p.problem(ctx)
+		switch {
+		case problem != nil:
+			since = time.Time{}
+			return problem
+		case since.IsZero():
+			since = time.Now()
 		}
-		slices.SortFunc(found, func(a, b result) int { return int(a.heal - b.heal) })
-		affected := 0
-		for _, r := range found {
-			affected += r.affected
+		if time.Since(since) < 2*judge.Lag {
+			return errors.New("healed just now")
 		}
-		text += fmt.Sprintf("| %s | %d | %d | %.1f s | %.1f s |\n", f.name, len(found), affected,
-			found[(len(found)-1)/2].heal.Seconds(), found[len(found)-1].heal.Seconds())
+		return nil
+	})
+	return since, err
+}
+
+// problem returns an error about what isn't as it must be.
+func (p *plane) problem(ctx context.Context) error {
+	state, err := stateOf(ctx, p.api)
+	if err != nil {
+		return err
 	}
-	return text
+	p.adoptOrphans(ctx, state)
+	if problems := p.judge.unhealed(state); len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\n"))
+	}
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -21,33 +22,23 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/chaos/judge"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
-	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// configuration is the operator's. Its lease and its delays are short, so that rounds are.
-const configuration = `apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1
-kind: OperatorConfiguration
-controllers: {restarts: {baseDelay: 1s, maxDelay: 2s}}
-leaderElection: {leaderElect: true, namespace: ` + operator.Namespace + `, leaseDuration: 6s, renewDeadline: 4s, retryPeriod: 1s}
-webhook: {host: "{host}", port: {webhook-port}, certificate: {files: {directory: "{dir}"}}}
-metrics: {bindAddress: "{host}:{metrics-port}", secure: false}
-health: {bindAddress: "{host}:{health-port}"}
-shutdown: {delay: 0s}
-`
-
-// plane is the control plane, with the operator behind a proxy.
+// plane is the control plane with two replicas of the operator, each behind a proxy.
 type plane struct {
-	cluster  *cluster.Cluster
-	operator *operator.Operator
-	proxy    *proxy
-	relay    *relay
-	api      client.WithWatch
-	judge    *judge
+	cluster *cluster.Cluster
+	// components guards the components of the control plane against starts and ends at the same time.
+	components sync.Mutex
+	replicas   []*replica
+	relay      *relay
+	api        client.WithWatch
+	judge      *recorder
 }
 
-func newPlane(ctx context.Context) (*plane, error) {
-	root, err := cluster.Root()
+func newPlane(ctx context.Context, audit bool) (*plane, error) {
+	root, binary, err := buildOperator(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -60,20 +51,20 @@ func newPlane(ctx context.Context) (*plane, error) {
 		return nil, err
 	}
 	c, err := cluster.Start(ctx, cluster.Options{
-		Dir: dir, Bin: bin, Nodes: 4, CRDs: []string{filepath.Join(root, "config", "crd", "bases")},
+		Dir: dir, Bin: bin, Nodes: 4, CRDs: []string{filepath.Join(root, "config", "crd", "bases")}, Audit: audit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p := &plane{cluster: c, judge: newJudge()}
-	if err := p.start(ctx, root, dir); err != nil {
+	p := &plane{cluster: c, judge: &recorder{judge: judge.New()}}
+	if err := p.start(ctx, root, binary); err != nil {
 		return nil, errors.Join(err, p.stop(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }
 
-// start makes the clients and starts the operator.
-func (p *plane) start(ctx context.Context, root, dir string) (err error) {
+// start starts the replicas, the watches and what stands in for a real cluster's.
+func (p *plane) start(ctx context.Context, root, binary string) (err error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
 		return err
@@ -81,47 +72,55 @@ func (p *plane) start(ctx context.Context, root, dir string) (err error) {
 	if p.api, err = client.NewWithWatch(p.cluster.RESTConfig(), client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	var address string
-	p.proxy, address, err = newProxy(p.cluster.RESTConfig(), operator.User,
-		"system:serviceaccounts", "system:serviceaccounts:"+operator.Namespace, "system:authenticated")
-	if err != nil {
-		return err
-	}
-	kubeconfig := filepath.Join(dir, "users", "chaos.kubeconfig")
-	if err := writeKubeconfig(kubeconfig, address); err != nil {
-		return err
-	}
-	binary, err := operator.Build(ctx, root)
-	if err != nil {
-		return err
-	}
-	controller := operator.Ours(root, binary)
-	controller.Command = []string{binary, "--kubeconfig=" + kubeconfig, "--config={dir}/config.yaml"}
-	controller.Files = map[string]string{"config.yaml": configuration}
-	if p.operator, err = operator.InstallController(ctx, p.cluster, root, controller); err != nil {
-		return err
+	for _, name := range []string{"first", "second"} {
+		r, err := p.newReplica(ctx, root, binary, name)
+		if err != nil {
+			return err
+		}
+		p.replicas = append(p.replicas, r)
+		go r.supervise(ctx)
 	}
 	if err := p.redirect(ctx); err != nil {
 		return err
 	}
-	if err := p.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: keyOf(0).Namespace}}); err != nil {
-		return err
+	for _, name := range []string{namespace, doomed} {
+		if err := p.api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			return err
+		}
 	}
-	go follow(ctx, p.api, &leaderworkersetv1.LeaderWorkerSetList{}, p.judge.observeSet)
-	go follow(ctx, p.api, &appsv1.StatefulSetList{}, p.judge.observeStatefulSet)
-	go follow(ctx, p.api, &corev1.PodList{}, p.judge.observePod)
-	go p.supervise(ctx)
+	for _, list := range []client.ObjectList{
+		&leaderworkersetv1.LeaderWorkerSetList{}, &appsv1.StatefulSetList{}, &corev1.PodList{},
+		&corev1.PersistentVolumeClaimList{}, &corev1.NamespaceList{},
+	} {
+		go follow(ctx, p.api, list, p.judge.observe)
+	}
+	go provision(ctx, p.api)
+	go nudge(ctx, p.api)
+	go p.revive(ctx)
 	return nil
+}
+
+// revive starts the components of the control plane again that have ended, as a kubelet does, until the context is done.
+// The scheduler ends if its cache contradicts the API server, which happens when the API server is killed.
+func (p *plane) revive(ctx context.Context) {
+	for ; ctx.Err() == nil; pause(ctx, time.Second) {
+		p.components.Lock()
+		_ = p.cluster.Revive() // An error shows as a set that doesn't heal.
+		p.components.Unlock()
+	}
 }
 
 // redirect makes the API server call the webhooks through the relay.
 func (p *plane) redirect(ctx context.Context) (err error) {
-	p.relay, err = newRelay(func() []string { return []string{p.operator.Webhooks()} })
-	if err != nil {
+	var backends []string
+	for _, r := range p.replicas {
+		backends = append(backends, r.operator.Webhooks())
+	}
+	if p.relay, err = newRelay(backends); err != nil {
 		return err
 	}
 	divert := func(c *admissionregistrationv1.WebhookClientConfig) {
-		*c.URL = strings.Replace(*c.URL, p.operator.Webhooks(), p.relay.address, 1)
+		*c.URL = strings.Replace(*c.URL, backends[0], p.relay.address, 1)
 	}
 	var mutating admissionregistrationv1.MutatingWebhookConfigurationList
 	var validating admissionregistrationv1.ValidatingWebhookConfigurationList
@@ -143,48 +142,25 @@ func (p *plane) redirect(ctx context.Context) (err error) {
 	return err
 }
 
-// supervise starts the operator again when it has ended by itself, as a kubelet does, and lets the judge decide.
-func (p *plane) supervise(ctx context.Context) {
-	for ctx.Err() == nil {
-		pause(ctx, time.Second)
-		p.judge.decide()
-		if !p.operator.Alive() {
-			pause(ctx, 3*time.Second) // A fault that ended it starts it itself.
-			if ctx.Err() == nil && !p.operator.Alive() {
-				_ = p.operator.Start(ctx)
-			}
-		}
+// adoptOrphans creates the sets whose objects an orphaning deletion has left.
+func (p *plane) adoptOrphans(ctx context.Context, state *judge.State) {
+	for _, key := range state.Orphans() {
+		p.judge.client(key, "", "creates the set again, which adopts orphans")
+		_ = p.api.Create(ctx, newSet(key))
 	}
+}
+
+// keepLogs copies the logs of all processes to a directory.
+func (p *plane) keepLogs(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.CopyFS(filepath.Join(dir, "logs"), os.DirFS(filepath.Join(p.cluster.Dir(), "logs"))); err != nil {
+		return fmt.Errorf("keep the logs: %w", err)
+	}
+	return os.Rename(p.cluster.AuditLog(), filepath.Join(dir, "audit.log"))
 }
 
 func (p *plane) stop(ctx context.Context) error {
 	return errors.Join(p.cluster.Stop(ctx), os.RemoveAll(p.cluster.Dir()))
-}
-
-// countAffected returns how many groups stopped being ready in this round.
-func (j *judge) countAffected() int {
-	j.mutex.Lock()
-	defer j.mutex.Unlock()
-	return len(j.affected)
-}
-
-// broken returns an error about the broken promises.
-func (j *judge) broken() error {
-	j.mutex.Lock()
-	defer j.mutex.Unlock()
-	if len(j.violations) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d broken promises:\n%s", len(j.violations), strings.Join(j.violations, "\n"))
-}
-
-// films returns what happened to all sets last.
-func (j *judge) films() string {
-	j.mutex.Lock()
-	defer j.mutex.Unlock()
-	var text strings.Builder
-	for key, s := range j.sets {
-		fmt.Fprintf(&text, "%s\n    %s\n", key, strings.Join(s.film, "\n    "))
-	}
-	return text.String()
 }

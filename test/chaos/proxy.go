@@ -5,8 +5,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -67,6 +67,7 @@ func newProxy(config *rest.Config, user string, groups ...string) (*proxy, strin
 	p.reach = &httputil.ReverseProxy{
 		Rewrite: p.rewrite, Transport: transport, FlushInterval: -1,
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+		ErrorLog:     log.New(io.Discard, "", 0),
 	}
 	p.set(trouble{})
 	p.server = &http.Server{Handler: http.HandlerFunc(p.serve), ReadHeaderTimeout: time.Minute}
@@ -139,6 +140,8 @@ type nowhere struct{ header http.Header }
 func (n *nowhere) Header() http.Header            { return n.header }
 func (n *nowhere) Write(data []byte) (int, error) { return len(data), nil }
 func (n *nowhere) WriteHeader(int)                {}
+
+// writeKubeconfig writes a kubeconfig for a client without credentials.
 func writeKubeconfig(path, server string) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["chaos"] = &clientcmdapi.Cluster{Server: server}
@@ -146,74 +149,4 @@ func writeKubeconfig(path, server string) error {
 	config.Contexts["chaos"] = &clientcmdapi.Context{Cluster: "chaos", AuthInfo: "chaos"}
 	config.CurrentContext = "chaos"
 	return clientcmd.WriteToFile(*config, path)
-}
-
-// relay stands in for the Service of the webhooks: it connects the API server to a replica that runs.
-type relay struct {
-	address string
-	// hangs makes the relay accept connections and answer none.
-	hangs    atomic.Bool
-	backends func() []string
-	mutex    sync.Mutex
-	open     map[net.Conn]bool
-}
-
-func newRelay(backends func() []string) (*relay, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	r := &relay{address: listener.Addr().String(), backends: backends, open: map[net.Conn]bool{}}
-	go func() {
-		for {
-			connection, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go r.serve(connection)
-		}
-	}()
-	return r, nil
-}
-
-// hang turns the timeouts on or off. All connections end: the API server keeps them otherwise.
-func (r *relay) hang(hangs bool) {
-	r.hangs.Store(hangs)
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	for connection := range r.open {
-		_ = connection.Close()
-	}
-}
-
-func (r *relay) serve(from net.Conn) {
-	r.mutex.Lock()
-	r.open[from] = true
-	r.mutex.Unlock()
-	defer func() {
-		_ = from.Close()
-		r.mutex.Lock()
-		delete(r.open, from)
-		r.mutex.Unlock()
-	}()
-	if r.hangs.Load() {
-		_, _ = io.Copy(io.Discard, from)
-		return
-	}
-	to, err := r.dial()
-	if err != nil {
-		return
-	}
-	go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
-	_, _ = io.Copy(from, to)
-}
-
-// dial connects to the first replica that accepts connections.
-func (r *relay) dial() (net.Conn, error) {
-	for _, backend := range r.backends() {
-		if connection, err := net.DialTimeout("tcp", backend, time.Second); err == nil {
-			return connection, nil
-		}
-	}
-	return nil, errors.New("no replica runs")
 }

@@ -14,14 +14,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/leaderworkerset/lws-operator/test/chaos/judge"
 )
 
-// follow reports all changes of the objects of a list's kind until the context is done: before is nil for new objects,
-// after for deleted ones. gap is true for changes between two lists: what happened between them is unknown. That is so
-// after a restart of the API server, which ends watches of earlier versions.
-func follow(
-	ctx context.Context, api client.WithWatch, list client.ObjectList, report func(before, after client.Object, gap bool),
-) {
+// follow reports all changes of the objects of a list's kind until the context is done. A change between two lists has
+// a gap: what happened between them is unknown. That is so after a restart of the API server, which ends watches of
+// earlier versions.
+func follow(ctx context.Context, api client.WithWatch, list client.ObjectList, report func(judge.Event)) {
 	known := map[types.UID]client.Object{}
 	version := ""
 	change := func(before, after client.Object, gap bool) {
@@ -30,7 +30,7 @@ func follow(
 		} else {
 			known[after.GetUID()] = after
 		}
-		report(before, after, gap)
+		report(judge.Event{At: time.Now(), Before: before, After: after, Gap: gap})
 	}
 	for ctx.Err() == nil {
 		if version == "" {
