@@ -43,6 +43,8 @@ func faults() []fault {
 		{"leader terminated", toLeader(func(ctx context.Context, r *replica) error { return r.end(ctx, syscall.SIGTERM) })},
 		{"leader frozen", toLeader(freeze)},
 		{"leader cut off", toLeader(cutOff)},
+		{"clock an hour ahead", shiftClock(time.Hour)},
+		{"clock an hour behind", shiftClock(-time.Hour)},
 		{"all replicas killed", killAll},
 		{"lease stolen", stealLease},
 		{"API server killed", restart(cluster.APIServer, syscall.SIGKILL)},

@@ -38,7 +38,11 @@ type plane struct {
 }
 
 func newPlane(ctx context.Context, audit bool) (*plane, error) {
-	root, binary, err := buildOperator(ctx)
+	root, err := cluster.Root()
+	if err != nil {
+		return nil, err
+	}
+	binary, err := buildWithClock(ctx, root)
 	if err != nil {
 		return nil, err
 	}

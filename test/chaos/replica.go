@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
@@ -113,13 +112,4 @@ func (p *plane) leader(ctx context.Context) (*replica, error) {
 		}
 	}
 	return nil, errors.New("no replica leads")
-}
-
-// buildOperator compiles the operator.
-func buildOperator(ctx context.Context) (root, binary string, err error) {
-	if root, err = cluster.Root(); err != nil {
-		return "", "", err
-	}
-	binary, err = operator.Build(ctx, root)
-	return root, binary, err
 }

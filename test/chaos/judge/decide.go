@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 type deletion struct {
 	at, from time.Time // when, and how old the view may be
 	group    *incarnation
+	object   *object // nil if it isn't known yet
 	ready    bool
 	staying  int // groups that are ready, and those that a controller may think ready
 }
@@ -28,7 +30,7 @@ const clock = "15:04:05.000"
 
 // decideDeletion judges a deletion: the group is surplus, or it is outdated and the budget holds.
 func (j *Judge) decideDeletion(d deletion) {
-	o := j.objectOf(d.group)
+	o := cmp.Or(d.object, j.objectOf(d.group))
 	if o == nil || o.deletedBy(d.at) {
 		return
 	}
@@ -52,8 +54,7 @@ func (j *Judge) decideDeletion(d deletion) {
 }
 
 // decideCreation judges the creation of a leader: replicas and maxSurge allow its index.
-func (j *Judge) decideCreation(group *incarnation, from, at time.Time) {
-	o := j.objectOf(group)
+func (j *Judge) decideCreation(o *object, group *incarnation, from, at time.Time) {
 	if o == nil || o.deletedBy(at) {
 		return
 	}

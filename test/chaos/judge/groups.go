@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -113,8 +114,8 @@ func (j *Judge) begin(e Event, key types.NamespacedName, pod *corev1.Pod) {
 	}
 	group := &incarnation{set: key, index: index, leader: pod, pods: map[types.UID]bool{pod.UID: true}}
 	j.groups[pod.UID] = group
-	if from := j.viewFrom(e.At); !e.Gap {
-		j.later(e.At, func() { j.decideCreation(group, from, e.At) })
+	if from, o := j.viewFrom(e.At), j.objectOf(group); !e.Gap {
+		j.later(e.At, func() { j.decideCreation(cmp.Or(o, j.objectOf(group)), group, from, e.At) })
 	}
 }
 
@@ -189,7 +190,7 @@ func (j *Judge) end(at time.Time, group *incarnation, leader *corev1.Pod) {
 	j.note(at, group.set, "leader %s (%.8s) is deleted", leader.Name, leader.UID)
 	from := j.viewFrom(at)
 	d := deletion{
-		at: at, from: from, group: group, ready: !group.readySince.IsZero() && group.readySince.Before(from),
+		at: at, from: from, group: group, object: j.objectOf(group), ready: !group.readySince.IsZero() && group.readySince.Before(from),
 		staying: j.staying(group, from),
 	}
 	if !group.readySince.IsZero() {
@@ -241,7 +242,8 @@ func (j *Judge) exists(group *incarnation) bool {
 	return false
 }
 
-// objectOf returns the LeaderWorkerSet that controls the leader StatefulSet of a group; nil if it isn't known.
+// objectOf returns the LeaderWorkerSet that controls the leader StatefulSet of a group; nil if it isn't known. It can be
+// another one later, which has adopted the StatefulSet.
 func (j *Judge) objectOf(group *incarnation) *object {
 	owner := metav1.GetControllerOf(group.leader)
 	if owner == nil {

@@ -121,37 +121,27 @@ func (s *State) leftovers() []string {
 	return problems
 }
 
-// surplusClaims returns the claims that their policy doesn't keep.
+// surplusClaims returns the claims that their policy doesn't keep. Claims that are older than their set are those of an
+// earlier set, which was deleted with the policy Orphan, or whose policy keeps them.
 func (j *Judge) surplusClaims(s *State) []string {
 	var problems []string
 	for i := range s.Claims {
 		claim := &s.Claims[i]
 		key := types.NamespacedName{Namespace: claim.Namespace, Name: claim.Labels[leaderworkersetv1.SetNameLabelKey]}
 		index := claimIndex(key.Name, claim.Name)
-		at := slices.IndexFunc(s.Sets, func(lws leaderworkersetv1.LeaderWorkerSet) bool {
-			return lws.Namespace == key.Namespace && lws.Name == key.Name
-		})
-		if at >= 0 {
-			spec, created := &s.Sets[at].Spec, s.Sets[at].CreationTimestamp
-			scaled, _ := retention(spec) // Older claims are those of a set that was deleted.
-			if scaled && index >= int(*spec.Replicas) && created.Before(&claim.CreationTimestamp) {
+		for _, o := range j.setOf(key).objects {
+			spec := &o.specs[len(o.specs)-1].LeaderWorkerSetSpec
+			scaled, deleted := retention(spec)
+			switch {
+			case !o.created.Before(&claim.CreationTimestamp):
+			case deleted && !o.deletedAt.IsZero():
+				problems = append(problems, fmt.Sprintf("claim %s is left of a set that was deleted", claim.Name))
+			case scaled && o.deletedAt.IsZero() && index >= int(*spec.Replicas):
 				problems = append(problems, fmt.Sprintf("claim %s is left of a group that was scaled down", claim.Name))
 			}
-		} else if j.dropsClaims(key) {
-			problems = append(problems, fmt.Sprintf("claim %s is left of a set that was deleted", claim.Name))
 		}
 	}
 	return problems
-}
-
-// dropsClaims reports whether the last specs of a set delete its claims with it.
-func (j *Judge) dropsClaims(key types.NamespacedName) bool {
-	drops := false
-	for _, o := range j.setOf(key).objects {
-		_, whenDeleted := retention(&o.specs[len(o.specs)-1].LeaderWorkerSetSpec)
-		drops = drops || whenDeleted
-	}
-	return drops
 }
 
 // unanswered returns the failures of groups that weren't restarted.

@@ -70,6 +70,7 @@ type set struct {
 
 // object is one LeaderWorkerSet.
 type object struct {
+	created   metav1.Time
 	specs     []datedSpec // since the last rest
 	deletedAt time.Time   // zero until then
 	// wiped is true if the namespace was deleted.
@@ -214,7 +215,7 @@ func (j *Judge) observeSet(e Event, latest *leaderworkersetv1.LeaderWorkerSet) {
 	s := j.setOf(key)
 	o := s.objects[latest.UID]
 	if o == nil {
-		o = &object{}
+		o = &object{created: latest.CreationTimestamp}
 		s.objects[latest.UID] = o
 	}
 	if len(o.specs) == 0 || e.Before == nil || e.Before.GetGeneration() != latest.Generation {

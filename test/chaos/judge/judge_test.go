@@ -129,6 +129,13 @@ func TestJudge(t *testing.T) {
 			s.wait(10)
 			s.mark(leader)
 		}, "group 0 is deleted at .* without a reason"},
+		{"a smaller set of that name adopts a new group", func(s *scene, _, _ types.UID) {
+			s.set(setUID, spec{replicas: 3, unavailable: 1, image: "a"})
+			s.group(2, "a")
+			s.remove(setUID)
+			s.set("next", two)
+			s.put(statefulSet(leadersUID, "LeaderWorkerSet", "next"))
+		}, ""},
 		{"the namespace is deleted", func(s *scene, first, _ types.UID) {
 			s.mark(first)
 			s.put(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
