@@ -35,6 +35,10 @@ RUNS ?= 3
 # How long each fuzzer runs.
 FUZZTIME ?= 1m
 
+# The chaos: minutes, up to 120, and the seed of clients and faults.
+MINUTES ?= 5
+SEED ?= 1
+
 # Stops integration and end-to-end tests that hang.
 INTEGRATION_TIMEOUT ?= 20m
 E2E_TIMEOUT ?= 45m
@@ -319,6 +323,10 @@ test-oldest: ## Run the integration tests and some end-to-end tests on the oldes
 .PHONY: test-matrix
 test-matrix: ## Run the integration and end-to-end tests on every version of Kubernetes. Takes an hour or more.
 	@test/matrix.sh $(EARLIER_KUBERNETES) $(NEWEST_KUBERNETES)
+
+.PHONY: test-chaos
+test-chaos: ## Hurt the operator on a real control plane, and judge it from a watch of the pods (MINUTES=5 SEED=1).
+	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos
 
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.

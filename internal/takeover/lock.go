@@ -50,7 +50,17 @@ func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 		}
 	}
 	l.status.set(nil)
-	return l.Interface.Get(ctx)
+	return l.getOwn(ctx)
+}
+
+// getOwn returns the record of the operator's own lease. A replica ends if it leads and another replica has the lease,
+// as after a freeze. The leader election alone would go on until the renew deadline, while both replicas write.
+func (l *lock) getOwn(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && l.leads && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
+		l.status.lose(fmt.Errorf("replica %s leads by now", record.HolderIdentity))
+	}
+	return record, raw, err
 }
 
 // Create creates the operator's own lease, once the operator holds the other ones.

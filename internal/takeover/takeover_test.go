@@ -246,6 +246,39 @@ func TestNextReplicaLeads(t *testing.T) {
 	})
 }
 
+// TestAnotherReplicaGotTheLease lets another replica get the operator's own lease while the first one leads, as after a
+// freeze of the first one. The first one ends at its next look at the lease, long before the renew deadline.
+func TestAnotherReplicaGotTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.start("a")
+		w.pass(time.Minute)
+		a.checkReady(t, true)
+
+		leases := w.client.CoordinationV1().Leases(ownNamespace)
+		lease, err := leases.Get(t.Context(), "own", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lease.Spec.HolderIdentity, lease.Spec.RenewTime = ptr.To("b"), ptr.To(metav1.NewMicroTime(time.Now()))
+		if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.client.PrependReactor("update", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewConflict(coordinationv1.Resource("leases"), "own", errors.New("renewed by b"))
+		})
+		w.pass(retryPeriod + time.Second)
+		select {
+		case err := <-a.ended:
+			if err == nil || !strings.Contains(err.Error(), "replica b leads by now") {
+				t.Errorf("the replica ends with %v", err)
+			}
+		default:
+			t.Errorf("the replica goes on after %s", retryPeriod+time.Second)
+		}
+	})
+}
+
 // TestOtherControllerComesBack lets another controller get the lease while the operator leads. The elected replica
 // ends. A replica that starts after it waits.
 func TestOtherControllerComesBack(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -166,8 +167,12 @@ type state struct {
 // Cluster is a cluster that Start has started. Its methods, except Stop, are safe for concurrent use.
 type Cluster struct {
 	dir    string
-	state  state
 	config *rest.Config
+	// mutex guards state once the cluster is up.
+	mutex sync.Mutex
+	state state
+	// setup has the arguments of the components. Only the program that started the cluster has it.
+	setup setup
 	// lock is the lock on lockFile. The program that started the cluster holds it until the end.
 	lock *os.File
 }
@@ -260,6 +265,7 @@ func (c *Cluster) bringUp(ctx context.Context, options Options) error {
 		return err
 	}
 	s := setup{Options: options, ports: ports}
+	c.setup = s
 	if err := c.writeFiles(s); err != nil {
 		return err
 	}
@@ -361,7 +367,9 @@ func (c *Cluster) spawn(s setup, component string) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", component, err)
 	}
-	c.state.Processes = append(c.state.Processes, p)
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.state.Processes = append(slices.DeleteFunc(c.state.Processes, p.sameName), p)
 	return c.save()
 }
 
@@ -416,6 +424,8 @@ func (c *Cluster) until(ctx context.Context, what string, check func(context.Con
 
 // ended returns an error about the first component that has ended, with the end of its log.
 func (c *Cluster) ended() error {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	for _, p := range c.state.Processes {
 		if p.alive() {
 			continue
@@ -504,6 +514,8 @@ func (c *Cluster) Stop(ctx context.Context) error {
 
 // named returns the processes of the components with these names, in this order. It omits components that didn't start.
 func (c *Cluster) named(names ...string) []process {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	var processes []process
 	for _, name := range names {
 		for _, p := range c.state.Processes {

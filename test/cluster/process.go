@@ -80,6 +80,9 @@ func startAndReap(cmd *exec.Cmd) error {
 	return <-started
 }
 
+// sameName reports whether an earlier process has the same name.
+func (p process) sameName(earlier process) bool { return earlier.Name == p.Name }
+
 // alive reports whether the process still runs.
 func (p process) alive() bool {
 	return locked(p.Lock)

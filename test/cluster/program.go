@@ -29,12 +29,16 @@ func (c *Cluster) RunProgram(name, path string, args ...string) (*Program, error
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	c.state.Programs = append(slices.DeleteFunc(c.state.Programs, func(old process) bool { return old.Name == name }), p)
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.state.Programs = append(slices.DeleteFunc(c.state.Programs, p.sameName), p)
 	return &Program{process: p}, c.save()
 }
 
 // Program returns the last program that this process or an earlier one started under a name. It may have ended.
 func (c *Cluster) Program(name string) (*Program, bool) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
 	for _, p := range c.state.Programs {
 		if p.Name == name {
 			return &Program{process: p}, true
@@ -59,6 +63,9 @@ func (p *Program) Kill(ctx context.Context) error {
 	}
 	return untilEnded(ctx, killGrace, []process{p.process})
 }
+
+// Signal sends a signal to the program, such as SIGSTOP and SIGCONT.
+func (p *Program) Signal(signal syscall.Signal) error { return p.process.signal(signal) }
 
 // Alive reports whether the program still runs.
 func (p *Program) Alive() bool { return p.process.alive() }

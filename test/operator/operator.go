@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -64,6 +65,7 @@ var installable = map[string]bool{
 type Operator struct {
 	cluster *cluster.Cluster
 	program *cluster.Program
+	name    string
 	path    string
 	args    []string
 	// dir has the controller's files.
@@ -108,7 +110,7 @@ func InstallController(ctx context.Context, c *cluster.Cluster, root string, con
 			return nil, err
 		}
 	}
-	o, bundle, err := prepare(c, controller)
+	o, bundle, err := prepare(c, name, controller)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +130,7 @@ func InstallController(ctx context.Context, c *cluster.Cluster, root string, con
 
 // Start starts the operator, also after Stop or Kill. It returns when the operator is ready.
 func (o *Operator) Start(ctx context.Context) error {
-	program, err := o.cluster.RunProgram(name, o.path, o.args...)
+	program, err := o.cluster.RunProgram(o.name, o.path, o.args...)
 	if err != nil {
 		return err
 	}
@@ -185,8 +187,36 @@ func (o *Operator) get(ctx context.Context, url string, into io.Writer) error {
 	return err
 }
 
+// Replica starts another replica of the controller. Its webhooks present the certificate of the first one, whose address
+// the API server calls. Both need leader election.
+func (o *Operator) Replica(ctx context.Context, name string, controller Controller) (*Operator, error) {
+	replica, _, err := prepare(o.cluster, name, controller)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range []string{"tls.crt", "tls.key"} {
+		data, err := os.ReadFile(filepath.Join(o.dir, file))
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(replica.dir, file), data, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return replica, replica.Start(ctx)
+}
+
+// Signal sends a signal to the process, such as SIGSTOP and SIGCONT.
+func (o *Operator) Signal(signal syscall.Signal) error { return o.program.Signal(signal) }
+
+// Alive reports whether the process runs.
+func (o *Operator) Alive() bool { return o.program.Alive() }
+
+// Webhooks returns the address on which the webhooks are served.
+func (o *Operator) Webhooks() string { return o.webhooks }
+
 // prepare chooses ports and creates the webhooks' certificate, the user's kubeconfig and the controller's files.
-func prepare(c *cluster.Cluster, controller Controller) (o *Operator, bundle []byte, err error) {
+func prepare(c *cluster.Cluster, name string, controller Controller) (o *Operator, bundle []byte, err error) {
 	dir, err := c.ProgramDir(name)
 	if err != nil {
 		return nil, nil, err
@@ -223,6 +253,7 @@ func prepare(c *cluster.Cluster, controller Controller) (o *Operator, bundle []b
 	}
 	return &Operator{
 		cluster:  c,
+		name:     name,
 		path:     command[0],
 		args:     command[1:],
 		dir:      dir,

@@ -57,7 +57,7 @@ func (r *groupReconciler) pass(ctx context.Context, request reconcile.Request) (
 	missing := group.MissingWorkers(members, refusal.Input{
 		Memory: last.missing, Unknown: last.incarnation.Leader == "", FreedAt: freedAt, Now: now, Options: refusals,
 	})
-	verdict := group.Next(members).WithMissing(members, &missing, now)
+	verdict := group.Next(members).WithLiveLeader(members, now).WithMissing(members, &missing, now)
 	log.FromContext(ctx).V(2).Info("Decided", "action", verdict.Action, "reason", verdict.Reason)
 
 	observed := members.Observation(missing.Said())

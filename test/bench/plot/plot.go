@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plot draws line charts as SVG. It uses no library, because a library would add fonts and renderers of other
-// formats to go.mod for this one kind of chart.
+// Package plot draws charts of lines and of ranges as SVG. It uses no library, because a library would add fonts and renderers of other
+// formats to go.mod for these two kinds of charts.
 package plot
 
 import (
@@ -48,10 +48,7 @@ var colors = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#5
 func (c Chart) SVG() string {
 	x, y := c.axes()
 	var b strings.Builder
-	const root = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`
-	fmt.Fprintf(&b, root+"\n", width, height)
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
-	text(&b, left, 24, "start", c.Title, `font-size="15"`)
+	begin(&b, height, c.Title)
 	for _, value := range x.values() {
 		fmt.Fprintf(&b, `<path d="M%.1f %d V%d" stroke="#ddd"/>`+"\n", x.at(value), top, height-bottom)
 		text(&b, x.at(value), height-bottom+18, "middle", number(value), "")
@@ -67,6 +64,14 @@ func (c Chart) SVG() string {
 	}
 	b.WriteString("</svg>\n")
 	return b.String()
+}
+
+// begin begins a chart with its title on white.
+func begin(b *strings.Builder, height int, title string) {
+	const root = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`
+	fmt.Fprintf(b, root+"\n", width, height)
+	fmt.Fprintf(b, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
+	text(b, left, 24, "start", title, `font-size="15"`)
 }
 
 // draw draws a line, its points, and its name in the list on the right.

@@ -61,6 +61,19 @@ func TestSVG(t *testing.T) {
 	}
 }
 
+// TestRanges looks at the ends of a range. The axis has 500 pixels for 10 seconds, from pixel 190.
+func TestRanges(t *testing.T) {
+	svg := Ranges{
+		Title: "Cost < benefit", X: "seconds", From: "least", To: "most", Rows: []Range{{"create", 2, 10}},
+	}.SVG()
+	if !strings.Contains(svg, `d="M290.0 51.0 H690.0"`) {
+		t.Errorf("want the range at other pixels:\n%s", svg)
+	}
+	if diff := cmp.Diff([]string{"Cost < benefit", "create", "seconds"}, words(t, svg)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // words returns which of the chart's names the SVG contains: the title, the names of the axes and those of the lines.
 func words(t *testing.T, svg string) []string {
 	t.Helper()
