@@ -340,6 +340,7 @@ func ownLabels() map[string]string {
 func (r *Rotator) isCurrent(ctx context.Context, known *authority, now time.Time) bool {
 	secret := &corev1.Secret{}
 	if err := r.apiReader.Get(ctx, r.options.Secret, secret); err != nil {
+		log.FromContext(ctx).Error(err, "Earlier authorities stay trusted")
 		return false
 	}
 	current, err := readAuthority(secret.Data, now)

@@ -14,11 +14,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	certutil "k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
@@ -130,6 +133,80 @@ func TestRotation(t *testing.T) {
 			stop()
 		})
 	}
+}
+
+// TestRetirementWithoutRights takes the right to get the Secret from the operator. An earlier authority stays trusted,
+// and the log says why, until the operator has that right. test/integration/permissions drops all other rights.
+func TestRetirementWithoutRights(t *testing.T) {
+	i := install(t, newAuthority(t, time.Now().Add(60*time.Hour)))
+	if err := suite.client.Delete(t.Context(), newSecret(nil)); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func(ctx context.Context) error { return trusted(ctx, 2) })
+	current := authority(t)
+	i.advance(t, propagationTime)
+	until(t, func(ctx context.Context) error { return i.serve(ctx, current) })
+	restore := dropRight(t, "secrets", "get")
+	until(t, deniedToGetSecret)
+	i.advance(t, retirementTime)
+	until(t, func(context.Context) error {
+		if !strings.Contains(i.logged(), `cannot get resource "secrets"`) {
+			return errors.New("the log doesn't say what is missing")
+		}
+		return nil
+	})
+	if err := trusted(t.Context(), 2); err != nil {
+		t.Error(err)
+	}
+	restore()
+	i.advance(t, time.Minute)
+	until(t, func(ctx context.Context) error { return trusted(ctx, 1) })
+}
+
+// deniedToGetSecret returns an error unless the API server denies the operator to get the Secret.
+func deniedToGetSecret(ctx context.Context) error {
+	operator, err := client.New(asOperator(), client.Options{Scheme: suite.client.Scheme(), Mapper: suite.client.RESTMapper()})
+	if err != nil {
+		return err
+	}
+	if err := operator.Get(ctx, secretKey, &corev1.Secret{}); !apierrors.IsForbidden(err) {
+		return fmt.Errorf("the operator may still get its Secret: %w", err)
+	}
+	return nil
+}
+
+// dropRight takes the right to a verb from the operator's Role, and returns a function that gives it back.
+func dropRight(t *testing.T, resource, verb string) (restore func()) {
+	t.Helper()
+	role := &rbacv1.Role{}
+	role.Namespace, role.Name = secretKey.Namespace, "lws-operator-webhook-authority-role"
+	if err := suite.client.Get(t.Context(), client.ObjectKeyFromObject(role), role); err != nil {
+		t.Fatal(err)
+	}
+	write := func(rules []rbacv1.PolicyRule) {
+		t.Helper()
+		role.Rules = rules
+		if err := suite.client.Update(context.WithoutCancel(t.Context()), role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	granted := role.DeepCopy().Rules
+	for n := range role.Rules {
+		if rule := &role.Rules[n]; slices.Contains(rule.Resources, resource) {
+			rule.Verbs = slices.DeleteFunc(rule.Verbs, func(granted string) bool { return granted == verb })
+		}
+	}
+	write(role.Rules)
+	restored := false
+	restore = func() {
+		t.Helper()
+		if !restored {
+			restored = true
+			write(granted)
+		}
+	}
+	t.Cleanup(restore)
+	return restore
 }
 
 // TestBundleRemoved removes the caBundle of the webhook configurations. The operator restores it.

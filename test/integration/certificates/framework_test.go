@@ -12,10 +12,13 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -63,11 +66,27 @@ func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) 
 type installation struct {
 	clock    *shiftedClock
 	replicas []replica
-	admitted atomic.Int64 // number of successful requests of keepAdmitting
+	mutex    sync.Mutex
+	log      strings.Builder // of both replicas
+	admitted atomic.Int64    // number of successful requests of keepAdmitting
 }
 
 // replica has the addresses on which a replica serves its webhooks and its health checks.
 type replica struct{ webhooks, health string }
+
+// write adds a line to the log.
+func (i *installation) write(_, line string) {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	i.log.WriteString(line + "\n")
+}
+
+// logged returns the log of both replicas. Quotes in it aren't escaped.
+func (i *installation) logged() string {
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	return strings.ReplaceAll(i.log.String(), `\"`, `"`)
+}
 
 // newInstallation returns an installation whose replicas don't run.
 func newInstallation(t *testing.T) *installation {
@@ -178,17 +197,13 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	restConfig := rest.CopyConfig(suite.config)
-	restConfig.Impersonate = rest.ImpersonationConfig{
-		UserName: operator.User,
-		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operator.Namespace, "system:authenticated"},
-	}
-	mgr, err := ctrl.NewManager(restConfig, ctrl.Options{
+	mgr, err := ctrl.NewManager(asOperator(), ctrl.Options{
 		Scheme:                 scheme,
 		Cache:                  cached,
 		Client:                 controller.ClientOptions(),
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: r.health,
+		Logger:                 funcr.New(i.write, funcr.Options{}),
 		WebhookServer: webhook.NewServer(webhook.Options{
 			Host: loopback, Port: port, TLSOpts: []func(*tls.Config){rotator.ServeBy},
 		}),
@@ -199,6 +214,16 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 		return nil, err
 	}
 	return mgr, errors.Join(admission.Setup(mgr, admission.DefaultOptions()), rotator.Setup(mgr))
+}
+
+// asOperator returns a configuration of clients with the operator's rights.
+func asOperator() *rest.Config {
+	restConfig := rest.CopyConfig(suite.config)
+	restConfig.Impersonate = rest.ImpersonationConfig{
+		UserName: operator.User,
+		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + operator.Namespace, "system:authenticated"},
+	}
+	return restConfig
 }
 
 // verify connects to the certificate of the replica as a reader of the metrics, who knows the published authority and

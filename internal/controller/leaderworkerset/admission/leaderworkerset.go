@@ -116,6 +116,13 @@ func defaulted(lws *leaderworkersetv1.LeaderWorkerSet) *leaderworkersetv1.Leader
 	return lws
 }
 
+// withoutTemplates returns a copy with defaults and without templates, which are large.
+func withoutTemplates(lws *leaderworkersetv1.LeaderWorkerSet) *leaderworkersetv1.LeaderWorkerSet {
+	small := *lws
+	small.Spec.LeaderWorkerTemplate = leaderworkersetv1.LeaderWorkerTemplate{Size: lws.Spec.LeaderWorkerTemplate.Size}
+	return defaulted(&small)
+}
+
 // checkTopologies rejects annotations for exclusive placement that aren't keys of node labels. No pod could be created
 // with them. An annotation that the set has already passes.
 func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
@@ -137,7 +144,8 @@ func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 // checkClaims rejects volume claim templates that mean something else than before. The CRD's rules reject most changes.
 // They can't afford to parse quantities.
 func checkClaims(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
-	previous, changed := revision.TemplateOf(before), revision.TemplateOf(before)
+	previous, changed := revision.Template{}, revision.Template{} // Pods are large, and don't matter here.
+	previous.LeaderWorkerTemplate.VolumeClaimTemplates = before.Spec.LeaderWorkerTemplate.VolumeClaimTemplates
 	changed.LeaderWorkerTemplate.VolumeClaimTemplates = lws.Spec.LeaderWorkerTemplate.VolumeClaimTemplates
 	if previous.Equal(changed) {
 		return nil
@@ -174,7 +182,7 @@ func (w *leaderWorkerSetWebhook) checkSiblings(
 		return err
 	}
 	for i := range siblings.Items {
-		sibling := defaulted(&siblings.Items[i])
+		sibling := withoutTemplates(&siblings.Items[i])
 		if sibling.Name == lws.Name || sibling.DeletionTimestamp != nil {
 			continue
 		}

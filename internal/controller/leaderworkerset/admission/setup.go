@@ -8,6 +8,7 @@ package admission
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -59,21 +60,26 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		dryRun:  client.NewDryRunClient(mgr.GetClient()),
 		options: options,
 	}
-	decoder := ctrladmission.NewDecoder(mgr.GetScheme())
 	pods := podWebhook{
-		decoder: decoder,
+		decoder: ctrladmission.NewDecoder(mgr.GetScheme()),
 		live:    mgr.GetAPIReader(),
 		cached:  mgr.GetClient(),
 		elected: mgr.Elected(),
 		options: options,
 	}
-	defaults := explainsUnsupported{decoder, ctrladmission.WithDefaulter(mgr.GetScheme(), sets).Handler}
-	for path, handler := range map[string]ctrladmission.Handler{
-		setDefaultsPath:   undecodableDefaults{decoder, defaults},
-		setValidationPath: undecodableValidation{decoder, ctrladmission.WithValidator(mgr.GetScheme(), sets).Handler},
-		podPath:           pods,
-	} {
+	for path, handler := range handlers(mgr.GetScheme(), sets, pods) {
 		mgr.GetWebhookServer().Register(path, &ctrladmission.Webhook{Handler: handler})
 	}
 	return nil
+}
+
+// handlers returns what answers requests, by the path.
+func handlers(
+	scheme *runtime.Scheme, sets *leaderWorkerSetWebhook, pods podWebhook,
+) map[string]ctrladmission.Handler {
+	return map[string]ctrladmission.Handler{
+		setDefaultsPath:   explainsUnsupported{pods.decoder, ctrladmission.WithDefaulter(scheme, sets).Handler},
+		setValidationPath: undecodableValidation{pods.decoder, ctrladmission.WithValidator(scheme, sets).Handler},
+		podPath:           pods,
+	}
 }

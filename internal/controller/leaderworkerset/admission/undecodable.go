@@ -12,22 +12,6 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// undecodableDefaults admits sets that can't be decoded, such as one with a mistake in a quantity, and leaves them
-// unchanged. The schema, which the API server checks next, rejects such a set and names the field. A decoder doesn't
-// know the field.
-type undecodableDefaults struct {
-	decoder ctrladmission.Decoder
-	ctrladmission.Handler
-}
-
-// Handle answers a request.
-func (h undecodableDefaults) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
-	if err := h.decoder.Decode(request, &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
-		return ctrladmission.Allowed("")
-	}
-	return h.Handler.Handle(ctx, request)
-}
-
 // undecodableValidation admits updates of sets whose stored form can't be decoded. Such an update repairs the set or
 // removes its finalizers, and there is no earlier set to compare it with.
 //

@@ -20,6 +20,9 @@ import (
 // explainsUnsupported rejects sets that ask for what only other controllers do, and says why. The schema rejects most
 // of them as well, but gives no reason. The API server calls this handler, as any that fills in defaults, before it
 // checks the schema.
+//
+// It admits sets that can't be decoded, such as one with a mistake in a quantity, and leaves them unchanged. The schema
+// rejects such a set and names the field. A decoder doesn't know the field.
 type explainsUnsupported struct {
 	decoder ctrladmission.Decoder
 	ctrladmission.Handler
@@ -29,7 +32,7 @@ type explainsUnsupported struct {
 func (h explainsUnsupported) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
 	if err := h.decoder.Decode(request, lws); err != nil {
-		return h.Handler.Handle(ctx, request)
+		return ctrladmission.Allowed("")
 	}
 	var before *leaderworkersetv1.LeaderWorkerSet
 	if request.Operation == admissionv1.Update {

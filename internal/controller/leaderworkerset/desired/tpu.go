@@ -5,7 +5,6 @@ package desired
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,17 +30,45 @@ func (m *member) addTPUVariables(e *editor) {
 		return
 	}
 	hosts, position := m.tpuHosts(e.pod)
-	var concurrent []*corev1.Container
-	for container := range containers(spec) {
+	for _, slice := range tpuSlices(spec) {
+		m.addTPUSlice(e, slice, hosts, position)
+	}
+}
+
+// tpuSlice has the containers of one pod that are in the same slice, with the port of each.
+type tpuSlice struct {
+	members []*corev1.Container
+	ports   []string
+}
+
+func (s *tpuSlice) add(container *corev1.Container) {
+	s.ports = append(s.ports, tpuPort(container, len(s.members)))
+	s.members = append(s.members, container)
+}
+
+// tpuSlices returns the slices that the containers of a pod are in.
+func tpuSlices(spec *corev1.PodSpec) []tpuSlice {
+	var slices []tpuSlice
+	var concurrent tpuSlice
+	for i := range spec.InitContainers {
+		container := &spec.InitContainers[i]
+		isSidecar := ptr.Deref(container.RestartPolicy, "") == corev1.ContainerRestartPolicyAlways
 		switch {
 		case !containerRequestsTPUs(container):
-		case runsAlone(spec, container):
-			m.addTPUSlice(e, []*corev1.Container{container}, hosts, position)
+		case isSidecar:
+			concurrent.add(container)
 		default:
-			concurrent = append(concurrent, container)
+			var alone tpuSlice
+			alone.add(container)
+			slices = append(slices, alone)
 		}
 	}
-	m.addTPUSlice(e, concurrent, hosts, position)
+	for i := range spec.Containers {
+		if container := &spec.Containers[i]; containerRequestsTPUs(container) {
+			concurrent.add(container)
+		}
+	}
+	return append(slices, concurrent)
 }
 
 // tpuHosts returns the hosts of the pod's slice, ordered by worker index, and the pod's own position among them.
@@ -84,12 +111,18 @@ func (m *member) endOfTPUHosts() int32 {
 	}
 }
 
-// maxVariable bounds the variables that a container may have, in bytes: Linux starts no program with a longer one. From
-// execve(2), MAX_ARG_STRLEN.
-const maxVariable = 128 << 10
+const (
+	// maxVariable bounds the variables that a container may have, in bytes: Linux starts no program with a longer one.
+	// From execve(2), MAX_ARG_STRLEN.
+	maxVariable = 128 << 10
 
-// CheckTPUs returns the error with which Inject would reject the pod because its group is too large for the variables
-// of TPUs. A pod that doesn't say where it belongs gives none.
+	// maxVariables bounds the variables of TPUs of a whole pod, in bytes. With a default configuration, etcd stores no
+	// larger request.
+	maxVariables = 3 << 19
+)
+
+// CheckTPUs returns the error with which Inject would reject the pod because its group, or its number of containers, is
+// too large for the variables of TPUs. A pod that doesn't say where it belongs gives none.
 func CheckTPUs(pod *corev1.Pod) error {
 	m, err := memberOf(pod)
 	if err != nil {
@@ -98,18 +131,36 @@ func CheckTPUs(pod *corev1.Pod) error {
 	return m.checkTPUs(pod)
 }
 
-// checkTPUs returns an error if the pod's list of hosts is longer than a variable can be. It doesn't list the hosts: a
-// group may have 2147483647 pods.
+// checkTPUs returns an error if one of the pod's lists of hosts is longer than a variable can be, or if all lists are
+// too long for an object. It doesn't list the hosts: a group may have 2147483647 pods.
 func (m *member) checkTPUs(pod *corev1.Pod) error {
 	if !requestsTPUs(&pod.Spec) || hasTPUVariables(&pod.Spec) {
 		return nil
 	}
 	hosts := int64(m.endOfTPUHosts()) - int64(m.firstTPUHost()) - 1 // Without a leader that requests none.
-	if bytes := hosts * int64(len(m.leader)+len("-1.")+len(pod.Spec.Subdomain)); bytes > maxVariable {
-		return fmt.Errorf("%s would have more than %d bytes with %d hosts", leaderworkersetv1.TPUWorkerHostnamesEnvVar,
-			maxVariable, hosts)
+	host := int64(len(m.leader) + len("-1.") + len(pod.Spec.Subdomain))
+	var total int64
+	for _, slice := range tpuSlices(&pod.Spec) {
+		count := int64(len(slice.members))
+		names, addresses := hosts*host*count, hosts*host*count
+		for _, port := range slice.ports {
+			addresses += hosts * int64(len(port))
+		}
+		total += count * (names + addresses)
+		switch {
+		case names > maxVariable:
+			return tooLong(leaderworkersetv1.TPUWorkerHostnamesEnvVar, maxVariable, hosts, count)
+		case addresses > maxVariable:
+			return tooLong(leaderworkersetv1.TPUProcessAddressesEnvVar, maxVariable, hosts, count)
+		case total > maxVariables:
+			return tooLong("the variables of TPUs", maxVariables, hosts, count)
+		}
 	}
 	return nil
+}
+
+func tooLong(what string, limit int, hosts, containers int64) error {
+	return fmt.Errorf("%s would have more than %d bytes with %d hosts and %d containers", what, limit, hosts, containers)
 }
 
 // sharesSubGroup reports whether another pod of the group is in the subgroup of this one. Without subgroups, all pods
@@ -124,25 +175,22 @@ func (m *member) sharesSubGroup(worker int32) bool {
 
 // addTPUSlice adds the variables of a slice to one pod's containers in it. The slice has as many processes on every
 // other host.
-func (m *member) addTPUSlice(e *editor, members []*corev1.Container, hosts []string, position int) {
-	ports := make([]string, len(members))
-	for i, container := range members {
-		ports[i] = tpuPort(container, i)
-	}
+func (m *member) addTPUSlice(e *editor, slice tpuSlice, hosts []string, position int) {
 	var hostnames, addresses []string
 	for _, host := range hosts {
-		for i := range members {
+		for _, port := range slice.ports {
 			hostnames = append(hostnames, host)
-			addresses = append(addresses, host+":"+ports[i])
+			addresses = append(addresses, host+":"+port)
 		}
 	}
-	for i, container := range members {
+	allHostnames, allAddresses := strings.Join(hostnames, ","), strings.Join(addresses, ",")
+	for i, container := range slice.members {
 		e.prependVariables(container, []corev1.EnvVar{
-			{Name: leaderworkersetv1.TPUWorkerHostnamesEnvVar, Value: strings.Join(hostnames, ",")},
-			{Name: leaderworkersetv1.TPUWorkerIDEnvVar, Value: strconv.Itoa(position*len(members) + i)},
+			{Name: leaderworkersetv1.TPUWorkerHostnamesEnvVar, Value: allHostnames},
+			{Name: leaderworkersetv1.TPUWorkerIDEnvVar, Value: strconv.Itoa(position*len(slice.members) + i)},
 			{Name: leaderworkersetv1.TPUNameEnvVar, Value: m.leader},
-			{Name: leaderworkersetv1.TPUProcessAddressesEnvVar, Value: strings.Join(addresses, ",")},
-			{Name: leaderworkersetv1.TPUProcessPortEnvVar, Value: ports[i]},
+			{Name: leaderworkersetv1.TPUProcessAddressesEnvVar, Value: allAddresses},
+			{Name: leaderworkersetv1.TPUProcessPortEnvVar, Value: slice.ports[i]},
 		})
 	}
 }
@@ -155,12 +203,6 @@ func tpuPort(container *corev1.Container, i int) string {
 		}
 	}
 	return strconv.Itoa(leaderworkersetv1.TPUProcessPortDefault + i)
-}
-
-// runsAlone reports whether the container is an init container that ends before the next one starts. A sidecar isn't.
-func runsAlone(spec *corev1.PodSpec, container *corev1.Container) bool {
-	return ptr.Deref(container.RestartPolicy, "") != corev1.ContainerRestartPolicyAlways &&
-		slices.ContainsFunc(spec.InitContainers, func(c corev1.Container) bool { return c.Name == container.Name })
 }
 
 func requestsTPUs(spec *corev1.PodSpec) bool {

@@ -289,3 +289,40 @@ func TestTPUsOfHugeGroups(t *testing.T) {
 		}
 	}
 }
+
+// TestTPUsOfManyContainers checks that a pod is rejected at once if the variables of its containers would be too large.
+// Each container of a slice has variables that list all containers of all hosts.
+func TestTPUsOfManyContainers(t *testing.T) {
+	several := func(n int, env ...corev1.EnvVar) []corev1.Container {
+		list := make([]corev1.Container, n)
+		for i := range list {
+			list[i] = tpuContainer(fmt.Sprintf("c%d", i))
+			list[i].Env = env
+		}
+		return list
+	}
+	longPort := corev1.EnvVar{Name: "TPU_PROCESS_PORT", Value: strings.Repeat("8", 1<<19)}
+	for name, test := range map[string]struct {
+		size        string
+		init, main  []corev1.Container
+		wantMessage string
+	}{
+		"containers that run together": {"1000", nil, several(300), "TPU_WORKER_HOSTNAMES would have more than 131072 bytes"},
+		"containers that run alone":    {"4000", several(40), several(1), "the variables of TPUs would have more than"},
+		"a long port":                  {"1000", nil, several(1, longPort), "TPU_PROCESS_ADDRESSES would have more than"},
+		"as many as fit":               {"64", several(10), several(8), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := newSet(2)
+			set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.InitContainers = test.init
+			set.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = test.main
+			for index, pod := range createdPods(set, 0) {
+				pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = test.size
+				_, err := desired.Inject(pod)
+				if (err == nil) != (test.wantMessage == "") || (err != nil && !strings.Contains(err.Error(), test.wantMessage)) {
+					t.Errorf("pod %d: got error %v, want %q", index, err, test.wantMessage)
+				}
+			}
+		})
+	}
+}
