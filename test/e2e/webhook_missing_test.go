@@ -68,8 +68,9 @@ func TestLocalWebhookMissing(t *testing.T) {
 	})
 	restore()
 	inTime := time.Since(begin) < 10*time.Second // Later, the operator has recreated groups in vain.
-	rejected := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "foreign-0-1"}}
-	if err := suite.client.Delete(t.Context(), rejected); client.IgnoreNotFound(err) != nil { // No other one is admitted.
+	// The webhook rejects the next worker of the other controller's StatefulSet.
+	worker := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "foreign-0-1"}}
+	if err := client.IgnoreNotFound(suite.client.Delete(t.Context(), worker)); err != nil {
 		t.Fatal(err)
 	}
 

@@ -51,10 +51,10 @@ var podsOfOthers = labels.Set{
 	"app.kubernetes.io/instance": "lws", "app.kubernetes.io/name": "lws", "control-plane": "controller-manager",
 }
 
-// TestInstallBesideOtherController checks that the install of this operator changes no object of another LeaderWorkerSet
-// controller's install but the CRD, and the other way round. Its Services, webhooks and bindings lead to its own pods.
-// So the API server refuses no part of it, and `kubectl apply` over the other controller leaves that controller as it
-// is. The operator then waits for its lease, see TestTakeover.
+// TestInstallBesideOtherController checks that the install of this operator has only the CRD in common with that of
+// another LeaderWorkerSet controller. Its Services, webhooks and bindings lead to its own pods. So the API server
+// refuses no part of it, and `kubectl apply` over the other controller leaves that controller as it is. The operator
+// then waits for its lease, see TestTakeover.
 func TestInstallBesideOtherController(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"default", "certmanager"} {

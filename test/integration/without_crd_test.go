@@ -31,7 +31,8 @@ func TestWithoutCRD(t *testing.T) {
 		if !slices.Contains(all, sharedCRD) {
 			t.Fatalf("%s has no CRD: %v", name, all)
 		}
-		if want := slices.DeleteFunc(all, func(object string) bool { return object == sharedCRD }); !slices.Equal(want, rest) {
+		want := slices.DeleteFunc(all, func(object string) bool { return object == sharedCRD })
+		if !slices.Equal(want, rest) {
 			t.Errorf("%s without its CRD: %v; want %v", name, rest, want)
 		}
 	}

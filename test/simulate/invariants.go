@@ -181,16 +181,30 @@ func (w *World) checkOnDelete(before, after *appsv1.StatefulSet) {
 }
 
 // checkNoLonger: a pass that finds a leader StatefulSet with the strategy OnDelete, which the next leader doesn't need,
-// ends the strategy. An exception is a new revision: the operator first deletes the groups that the earlier one released.
+// ends the strategy. An exception is a new revision: the operator first deletes the groups that the earlier one
+// released.
 func (w *World) checkNoLonger(p *pass) {
 	w.t.Helper()
 	if p.onDelete == nil {
 		return
 	}
 	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, client.ObjectKeyFromObject(p.onDelete))
-	if leaders != nil && leaders.UID == p.onDelete.UID && leaders.Generation == p.onDelete.Generation {
+	if leaders != nil && leaders.UID == p.onDelete.UID && leaders.Generation == p.onDelete.Generation &&
+		revisionOf(leaders) == w.latestKey(leaders) {
 		w.fail("%s is OnDelete after %s, and the next leader is that of group %d", leaders.Name, p.name, p.lowestMissing)
 	}
+}
+
+// latestKey returns the key of the latest revision of the set of a leader StatefulSet.
+func (w *World) latestKey(leaders *appsv1.StatefulSet) string {
+	latest := &appsv1.ControllerRevision{}
+	for _, revision := range listOf[*appsv1.ControllerRevision](w.API, kindControllerRevision) {
+		owner, ofSet := metav1.GetControllerOf(revision), metav1.GetControllerOf(leaders)
+		if owner != nil && ofSet != nil && owner.UID == ofSet.UID && revision.Revision > latest.Revision {
+			latest = revision
+		}
+	}
+	return revisionOf(latest)
 }
 
 // checkNoneOnDelete: no leader StatefulSet is OnDelete in a world at rest.

@@ -41,8 +41,9 @@
 // # When one of them is late, or dies
 //
 //   - The StatefulSet controller is late: it creates a leader by an older strategy or partition, at the wrong revision.
-//     The webhook rejects that pod, see [Rejection]. The controller tries again, and by then has observed the change. So
-//     the operator deletes a leader as soon as its release is written, and saves the wait for the controller's status.
+//     The webhook rejects that pod, see [Rejection]. The controller tries again, and by then has observed the change.
+//     So the operator deletes a leader as soon as its release is written, and saves the wait for the controller's
+//     status.
 //   - The cache is late: a group that looks outdated may have been replaced already. Before the operator deletes a
 //     leader, it checks that the spec of the StatefulSet is as observed. A write of the release is such a check itself.
 //   - The operator dies at any step: the partition and the annotation on the StatefulSet are the whole release. The
@@ -171,6 +172,6 @@ func Rejection(leaders *appsv1.StatefulSet, leader *corev1.Pod) string {
 // rejection is the beginning of each [Rejection].
 const rejection = "by the rolling update of this LeaderWorkerSet, group"
 
-// IsRejection reports whether the message of an event contains a [Rejection]. The StatefulSet controller tries again, and
-// has observed the release by then: nobody has to know.
+// IsRejection reports whether the message of an event contains a [Rejection]. The StatefulSet controller tries again,
+// and has observed the release by then: nobody has to know.
 func IsRejection(message string) bool { return strings.Contains(message, rejection) }
