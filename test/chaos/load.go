@@ -57,7 +57,7 @@ func (u *user) act(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	key, action := keyOf(u.random.IntN(setCount)), u.random.IntN(20)
-	number, pick := u.random.IntN(4), u.random.IntN(1000)
+	number, pick := u.random.Int32N(4), u.random.IntN(1000)
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
 	if err := u.api.Get(ctx, key, lws); client.IgnoreNotFound(err) != nil {
 		return
@@ -69,7 +69,7 @@ func (u *user) act(ctx context.Context) {
 	switch {
 	case action == 0:
 		policies := []metav1.DeletionPropagation{"Background", "Foreground", "Orphan"}
-		policy := policies[number%len(policies)]
+		policy := policies[int(number)%len(policies)]
 		u.judge.client(key, "", "deletes the set, "+string(policy))
 		_ = u.api.Delete(ctx, lws, client.PropagationPolicy(policy))
 	case action < 14:
@@ -80,23 +80,23 @@ func (u *user) act(ctx context.Context) {
 }
 
 // edit changes the spec of a set.
-func (u *user) edit(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, action, number int) {
+func (u *user) edit(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet, action int, number int32) {
 	before := lws.DeepCopy()
 	budget := lws.Spec.RolloutStrategy.RollingUpdateConfiguration
 	what := "sets the partition"
 	switch {
 	case action < 6:
 		what = "scales"
-		lws.Spec.Replicas = ptr.To(int32(number + 1))
+		lws.Spec.Replicas = ptr.To(number + 1)
 	case action < 11:
 		what = "rolls"
 		lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = image(number)
 	case action < 13:
 		what = "changes the budget"
-		budget.MaxUnavailable = ptr.To(intstr.FromInt32(int32(1 + number%2)))
-		budget.MaxSurge = ptr.To(intstr.FromInt32(int32(number / 2)))
+		budget.MaxUnavailable = ptr.To(intstr.FromInt32(1 + number%2))
+		budget.MaxSurge = ptr.To(intstr.FromInt32(number / 2))
 	default:
-		budget.Partition = ptr.To(int32(max(0, number-2)))
+		budget.Partition = ptr.To(max(0, number-2))
 	}
 	u.judge.client(client.ObjectKeyFromObject(lws), "", what)
 	_ = u.api.Patch(ctx, lws, client.MergeFrom(before))
@@ -123,4 +123,4 @@ func (u *user) harm(ctx context.Context, key types.NamespacedName, action, pick 
 	_ = u.api.Delete(ctx, pod, client.GracePeriodSeconds(grace), client.Preconditions{UID: &pod.UID})
 }
 
-func image(number int) string { return fmt.Sprintf("registry.k8s.io/pause:3.%d", number) }
+func image(number int32) string { return fmt.Sprintf("registry.k8s.io/pause:3.%d", number) }

@@ -54,8 +54,9 @@ func main() {
 	flag.StringVar(&o.logs, "logs", "", "directory for the logs of all processes if the run fails")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer cancel()
-	if err := run(ctx, o); err != nil {
+	err := run(ctx, o)
+	cancel()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "chaos: seed %d: %v\n", o.seed, err)
 		os.Exit(1)
 	}
@@ -101,7 +102,8 @@ func (p *plane) rounds(ctx context.Context, o options, kinds []fault) ([]report.
 				return rounds, err
 			}
 			rounds = append(rounds, r)
-			fmt.Printf("%4d %-26s %3d groups affected, healed after %.1f s\n", len(rounds), r.Fault, r.Affected, r.Heal.Seconds())
+			fmt.Printf("%4d %-26s %3d groups affected, healed after %.1f s\n",
+				len(rounds), r.Fault, r.Affected, r.Heal.Seconds())
 		}
 	}
 }
@@ -112,7 +114,8 @@ func (p *plane) round(ctx context.Context, f fault, seed, number uint64) (report
 	defer stop()
 	var users sync.WaitGroup
 	for i := range uint64(clients) {
-		u := &user{api: p.api, judge: p.judge, random: rand.New(rand.NewPCG(seed, 1+number*clients+i))} //nolint:gosec
+		random := rand.New(rand.NewPCG(seed, 1+number*clients+i)) //nolint:gosec // The seed is the point.
+		u := &user{api: p.api, judge: p.judge, random: random}
 		users.Go(func() { u.run(loading) })
 	}
 	pause(ctx, calm)

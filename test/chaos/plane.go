@@ -104,8 +104,8 @@ func (p *plane) start(ctx context.Context, root, binary string) (err error) {
 	return nil
 }
 
-// revive starts the components of the control plane again that have ended, as a kubelet does, until the context is done.
-// The scheduler ends if its cache contradicts the API server, which happens when the API server is killed.
+// revive starts the components of the control plane again that have ended, until the context is done. The scheduler
+// ends if its cache contradicts the API server, which happens when the API server is killed.
 func (p *plane) revive(ctx context.Context) {
 	for ; ctx.Err() == nil; pause(ctx, time.Second) {
 		p.components.Lock()

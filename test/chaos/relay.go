@@ -76,7 +76,7 @@ func (r *relay) serve(from net.Conn) {
 // dial connects to a replica that accepts connections.
 func (r *relay) dial() (net.Conn, error) {
 	backends := r.backends
-	for _, i := range rand.Perm(len(backends)) {
+	for _, i := range rand.Perm(len(backends)) { //nolint:gosec // No secret.
 		backend := backends[i]
 		if connection, err := net.DialTimeout("tcp", backend, time.Second); err == nil {
 			return connection, nil

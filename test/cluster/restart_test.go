@@ -14,8 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestRestart kills components. Restart starts the API server again with its data. Revive starts kwok again, which nobody
-// has restarted.
+// TestRestart kills components. Restart starts the API server again with its data. Revive starts kwok again, which
+// nobody has restarted.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, Options{Nodes: 1})

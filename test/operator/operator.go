@@ -187,8 +187,8 @@ func (o *Operator) get(ctx context.Context, url string, into io.Writer) error {
 	return err
 }
 
-// Replica starts another replica of the controller. Its webhooks present the certificate of the first one, whose address
-// the API server calls. Both need leader election.
+// Replica starts another replica of the controller. Its webhooks present the certificate of the first one, whose
+// address the API server calls. Both need leader election.
 func (o *Operator) Replica(ctx context.Context, name string, controller Controller) (*Operator, error) {
 	replica, _, err := prepare(o.cluster, name, controller)
 	if err != nil {

@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plot draws charts of lines and of ranges as SVG. It uses no library, because a library would add fonts and renderers of other
-// formats to go.mod for these two kinds of charts.
+// Package plot draws charts of lines and of ranges as SVG. It uses no library, because a library would add fonts and
+// renderers of other formats to go.mod for these two kinds of charts.
 package plot
 
 import (

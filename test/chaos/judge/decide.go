@@ -84,7 +84,7 @@ func (j *Judge) observeClaim(e Event, latest *corev1.PersistentVolumeClaim) {
 	})
 }
 
-// mayDelete reports whether the policy of a set allows to delete the claims of a group, by any spec since the last rest.
+// mayDelete reports whether any policy of a set since the last rest allows to delete the claims of a group.
 func (j *Judge) mayDelete(key types.NamespacedName, index int) bool {
 	for _, o := range j.setOf(key).objects {
 		for i := range o.specs {

@@ -41,11 +41,10 @@ func (j *Judge) observePod(e Event, latest *corev1.Pod) {
 	if key.Name == "" {
 		return
 	}
-	switch {
-	case e.After == nil:
+	if e.After == nil {
 		delete(j.pods, latest.UID)
 		j.note(e.At, key, "pod %s (%.8s) is gone", latest.Name, latest.UID)
-	default:
+	} else {
 		j.pods[latest.UID] = latest
 	}
 	if e.Before == nil {
@@ -190,8 +189,8 @@ func (j *Judge) end(at time.Time, group *incarnation, leader *corev1.Pod) {
 	j.note(at, group.set, "leader %s (%.8s) is deleted", leader.Name, leader.UID)
 	from := j.viewFrom(at)
 	d := deletion{
-		at: at, from: from, group: group, object: j.objectOf(group), ready: !group.readySince.IsZero() && group.readySince.Before(from),
-		staying: j.staying(group, from),
+		at: at, from: from, group: group, object: j.objectOf(group), staying: j.staying(group, from),
+		ready: !group.readySince.IsZero() && group.readySince.Before(from),
 	}
 	if !group.readySince.IsZero() {
 		j.affect(group)
@@ -242,8 +241,8 @@ func (j *Judge) exists(group *incarnation) bool {
 	return false
 }
 
-// objectOf returns the LeaderWorkerSet that controls the leader StatefulSet of a group; nil if it isn't known. It can be
-// another one later, which has adopted the StatefulSet.
+// objectOf returns the LeaderWorkerSet that controls the leader StatefulSet of a group, or did last; nil if it isn't
+// known. Later it can be another one, which has adopted the StatefulSet.
 func (j *Judge) objectOf(group *incarnation) *object {
 	owner := metav1.GetControllerOf(group.leader)
 	if owner == nil {

@@ -84,7 +84,8 @@ func incomplete(lws *leaderworkersetv1.LeaderWorkerSet, pods []*corev1.Pod) stri
 		status.ObservedGeneration == lws.Generation && status.ReadyReplicas == *lws.Spec.Replicas {
 		return ""
 	}
-	return fmt.Sprintf("%s/%s has %d pods, %d of them right, and wants %d; status: %d of %d groups ready, generation %d of %d",
+	return fmt.Sprintf(
+		"%s/%s has %d pods, %d of them right, and wants %d; status: %d of %d groups ready, generation %d of %d",
 		lws.Namespace, lws.Name, len(pods), current, want, status.ReadyReplicas, *lws.Spec.Replicas,
 		status.ObservedGeneration, lws.Generation)
 }

@@ -18,6 +18,7 @@ package judge
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -181,11 +182,8 @@ func (j *Judge) note(at time.Time, key types.NamespacedName, format string, args
 
 // fail records a broken promise with the film of the set.
 func (j *Judge) fail(key types.NamespacedName, format string, args ...any) {
-	text := fmt.Sprintf("%s: %s", key, fmt.Sprintf(format, args...))
-	for _, line := range j.setOf(key).film {
-		text += "\n    " + line
-	}
-	j.violations = append(j.violations, text)
+	lines := append([]string{fmt.Sprintf("%s: %s", key, fmt.Sprintf(format, args...))}, j.setOf(key).film...)
+	j.violations = append(j.violations, strings.Join(lines, "\n    "))
 }
 
 // later decides something once the watches agree.
@@ -245,8 +243,7 @@ func (j *Judge) observeStatefulSet(e Event, latest *appsv1.StatefulSet) {
 	}
 	owner := metav1.GetControllerOf(latest)
 	switch {
-	case owner == nil:
-		delete(j.owners, latest.UID)
+	case owner == nil: // The last owner was deleted without its children.
 	case owner.Kind == "Pod":
 		j.leaders[latest.UID] = owner.UID
 		for _, pod := range j.pods {

@@ -64,9 +64,10 @@ func (s *scene) mark(uid types.UID) {
 
 // spec is what the set asks for.
 type spec struct {
-	replicas, unavailable, surge, partition int
-	image                                   string
-	scaled, deleted                         bool // whether claims are deleted then
+	replicas, partition int32
+	unavailable, surge  int
+	image               string
+	scaled, deleted     bool // whether claims are deleted then
 }
 
 // set creates or changes the set.
@@ -84,11 +85,11 @@ func (s *scene) set(uid types.UID, of spec) {
 	s.put(&leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: uid, Generation: generation},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{
-			Replicas: ptr.To(int32(of.replicas)),
+			Replicas: ptr.To(of.replicas),
 			RolloutStrategy: leaderworkersetv1.RolloutStrategy{
 				RollingUpdateConfiguration: &leaderworkersetv1.RollingUpdateConfiguration{
 					MaxUnavailable: ptr.To(intstr.FromInt(of.unavailable)), MaxSurge: ptr.To(intstr.FromInt(of.surge)),
-					Partition: ptr.To(int32(of.partition)),
+					Partition: ptr.To(of.partition),
 				},
 			},
 			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{

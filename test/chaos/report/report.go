@@ -49,7 +49,8 @@ func (r *Report) kinds() []kind {
 	var kinds []kind
 	for fault, rounds := range byFault {
 		slices.SortFunc(rounds, func(a, b Round) int { return cmp.Compare(a.Heal, b.Heal) })
-		k := kind{fault: fault, rounds: len(rounds), median: rounds[(len(rounds)-1)/2].Heal, worst: rounds[len(rounds)-1].Heal}
+		k := kind{fault: fault, rounds: len(rounds)}
+		k.median, k.worst = rounds[(len(rounds)-1)/2].Heal, rounds[len(rounds)-1].Heal
 		for _, round := range rounds {
 			k.affected += round.Affected
 		}
@@ -65,7 +66,8 @@ func (r *Report) kinds() []kind {
 func (r *Report) Markdown() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "Seed %d, %d rounds in %.0f minutes.\n\n", r.Seed, len(r.Rounds), r.Duration.Minutes())
-	text.WriteString("| fault | rounds | groups affected | healed after, p50 | worst |\n| --- | ---: | ---: | ---: | ---: |\n")
+	text.WriteString("| fault | rounds | groups affected | healed after, p50 | worst |\n")
+	text.WriteString("| --- | ---: | ---: | ---: | ---: |\n")
 	for _, k := range r.kinds() {
 		fmt.Fprintf(&text, "| %s | %d | %d | %.1f s | %.1f s |\n",
 			k.fault, k.rounds, k.affected, k.median.Seconds(), k.worst.Seconds())
@@ -75,7 +77,9 @@ func (r *Report) Markdown() string {
 
 // SVG returns a chart of the times to heal.
 func (r *Report) SVG() string {
-	chart := plot.Ranges{Title: "Time to heal after a fault", X: "seconds from the end of the fault", From: "p50", To: "worst"}
+	chart := plot.Ranges{
+		Title: "Time to heal after a fault", X: "seconds from the end of the fault", From: "p50", To: "worst",
+	}
 	for _, k := range r.kinds() {
 		chart.Rows = append(chart.Rows, plot.Range{Name: k.fault, From: k.median.Seconds(), To: k.worst.Seconds()})
 	}
