@@ -70,6 +70,9 @@ OPERATOR_SDK := $(BIN)/operator-sdk
 OPM := $(BIN)/opm
 CRDIFY := $(BIN)/crdify
 CYCLONEDX_GOMOD := $(BIN)/cyclonedx-gomod
+GOVULNCHECK := $(BIN)/govulncheck
+INDEXDB := $(BIN)/indexdb
+VULNERABILITIES := $(BIN)/vulnerabilities
 SCORECARD_TEST := $(BIN)/scorecard-test
 
 # The modules of test clusters: go.mod has the newest version of Kubernetes, 1.34.mod and others have earlier ones.
@@ -163,6 +166,18 @@ build: ## Build the operator: bin/manager.
 sbom: build $(CYCLONEDX_GOMOD) ## Write the software bill of materials of the operator: dist/lws-operator.cdx.json.
 	mkdir -p dist
 	$(CYCLONEDX_GOMOD) bin -json -std -noserial -version $(VERSION) -output dist/lws-operator.cdx.json $(BIN)/manager
+
+.PHONY: vulnerabilities
+vulnerabilities: $(GOVULNCHECK) $(VULNERABILITIES) ## Look for known vulnerabilities of the images' dependencies, as of the version in tools/vulnerabilities.
+	$(GOVULNCHECK) -db file://$(VULNERABILITIES) .
+	cd scorecard && $(GOVULNCHECK) -db file://$(VULNERABILITIES) ./...
+
+# The database is a Go module as well, so that a check gives the same today and tomorrow.
+VULNDB := golang.org/x/vulndb
+$(VULNERABILITIES): $(INDEXDB)
+	rm -rf $@
+	cd tools/vulnerabilities && go mod download $(VULNDB) && \
+		$(INDEXDB) -vulns "$$(go list -mod=readonly -m -f '{{.Dir}}' $(VULNDB))/data/osv" -out $@
 
 .PHONY: docker-build
 docker-build: ## Build the operator's image, IMG.
@@ -475,6 +490,7 @@ opm: $(OPM) ## Build bin/opm.
 GENERATE_MODULE := tools/generate/go.mod tools/generate/go.sum
 LINT_MODULE := tools/lint/go.mod tools/lint/go.sum
 SBOM_MODULE := tools/sbom/go.mod tools/sbom/go.sum
+VULNERABILITIES_MODULE := tools/vulnerabilities/go.mod tools/vulnerabilities/go.sum
 OLM_MODULE := tools/olm/go.mod tools/olm/go.sum
 
 $(CONTROLLER_GEN): $(GENERATE_MODULE)
@@ -495,6 +511,12 @@ $(GOLANGCI_LINT): $(LINT_MODULE)
 
 $(CYCLONEDX_GOMOD): $(SBOM_MODULE)
 	$(call go-tool,tools/sbom,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
+
+$(GOVULNCHECK): $(VULNERABILITIES_MODULE)
+	$(call go-tool,tools/vulnerabilities,golang.org/x/vuln/cmd/govulncheck)
+
+$(INDEXDB): $(VULNERABILITIES_MODULE)
+	$(call go-tool,tools/vulnerabilities,$(VULNDB)/cmd/indexdb)
 
 # Without btrfs and GPG, which need C libraries.
 SDK_TAGS := containers_image_openpgp,exclude_graphdriver_btrfs

@@ -63,7 +63,12 @@ func (c *certificateOwner) Start(ctx context.Context) error {
 	defer c.done.Store(true)
 	var lastErr error
 	err := wait.PollUntilContextTimeout(ctx, retryInterval, maxUnready, true, func(ctx context.Context) (bool, error) {
+		previous := lastErr
 		lastErr = c.addOwners(ctx)
+		if lastErr != nil && (previous == nil || previous.Error() != lastErr.Error()) {
+			c.log.Info("The operator isn't ready yet: the webhooks' certificate lacks this version as an owner",
+				"reason", lastErr.Error())
+		}
 		return lastErr == nil, nil
 	})
 	if err != nil && ctx.Err() == nil {

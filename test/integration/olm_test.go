@@ -54,7 +54,8 @@ func TestOLM(t *testing.T) {
 	secret := fixture.createSecret(t)
 	replica := startForOLM(t)
 	replica.untilReadyz(t, http.StatusInternalServerError) // The replica lacks permissions.
-	fixture.allow(t)
+	fixture.testRights(t)
+	fixture.allow(t, "")
 	replica.untilReadyz(t, http.StatusOK)
 	replica.checkLogged(t, "The webhooks' certificate stays")
 
@@ -186,9 +187,25 @@ func (o *olmFixture) read(t *testing.T, secret *corev1.Secret) *corev1.Secret {
 	return read
 }
 
+// testRights starts replicas that lack one of the rights on the Secret. Each says so in its log.
+func (o *olmFixture) testRights(t *testing.T) {
+	t.Helper()
+	for verb, said := range map[string]string{
+		"get": `cannot get resource "secrets"`, "patch": `cannot patch resource "secrets"`,
+		"delete": "cannot set an ownerRef on a resource you can't delete",
+	} {
+		withdraw := o.allow(t, verb)
+		lacking := startForOLM(t)
+		lacking.untilLogged(t, said)
+		lacking.untilReadyz(t, http.StatusInternalServerError)
+		lacking.stop(t)
+		withdraw()
+	}
+}
+
 // allow grants the operator the namespaced permissions of the bundle, and the permissions that OLM adds for the
-// OperatorCondition.
-func (o *olmFixture) allow(t *testing.T) {
+// OperatorCondition. It leaves out one verb for Secrets. It returns a function that takes the permissions away.
+func (o *olmFixture) allow(t *testing.T, except string) (withdraw func()) {
 	t.Helper()
 	list, _, err := unstructured.NestedSlice(o.csv.Object, "spec", "install", "spec", "permissions")
 	if err != nil || len(list) != 1 {
@@ -205,8 +222,13 @@ func (o *olmFixture) allow(t *testing.T) {
 	if err := yaml.UnmarshalStrict(content, &permissions); err != nil {
 		t.Fatal(err)
 	}
+	for n := range permissions.Rules {
+		if rule := &permissions.Rules[n]; slices.Contains(rule.Resources, "secrets") {
+			rule.Verbs = slices.DeleteFunc(rule.Verbs, func(verb string) bool { return verb == except })
+		}
+	}
 	name := metav1.ObjectMeta{Namespace: operatorNamespace, Name: o.csv.GetName()}
-	o.create(t, &rbacv1.Role{
+	role := &rbacv1.Role{
 		ObjectMeta: name,
 		Rules: append(permissions.Rules, rbacv1.PolicyRule{
 			APIGroups:     []string{operatorsv2.GroupVersion.Group},
@@ -214,13 +236,21 @@ func (o *olmFixture) allow(t *testing.T) {
 			ResourceNames: []string{o.condition.Name},
 			Verbs:         []string{"get", "update", "patch"},
 		}),
-	})
-	o.create(t, &rbacv1.RoleBinding{
+	}
+	binding := &rbacv1.RoleBinding{
 		ObjectMeta: name,
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name.Name},
 		// Replicas run as the service account of config/default. The bundle's has another name.
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: operatorUser}},
-	})
+	}
+	o.create(t, role)
+	o.create(t, binding)
+	return func() {
+		t.Helper()
+		if err := errors.Join(o.client.Delete(t.Context(), binding), o.client.Delete(t.Context(), role)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // override is the patch by which docs/olm.md overrides the operator's condition Upgradeable.
@@ -342,6 +372,19 @@ func (r *replica) checkLogged(t *testing.T, text string) {
 	defer r.mutex.Unlock()
 	if !slices.ContainsFunc(r.logged, func(line string) bool { return strings.Contains(line, text) }) {
 		t.Errorf("want %q in the log:\n%s", text, strings.Join(r.logged, "\n"))
+	}
+}
+
+// untilLogged waits until a line of the log contains the text. Quotes in the log aren't escaped.
+func (r *replica) untilLogged(t *testing.T, text string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(context.Context) (bool, error) {
+		r.mutex.Lock()
+		defer r.mutex.Unlock()
+		return strings.Contains(strings.ReplaceAll(strings.Join(r.logged, "\n"), `\"`, `"`), text), nil
+	})
+	if err != nil {
+		t.Fatalf("want %q in the log: %v", text, err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/utils/lru"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -309,7 +310,29 @@ func trimEvent(object any) (any, error) {
 
 func trimmedMeta(meta metav1.ObjectMeta) metav1.ObjectMeta {
 	meta.ManagedFields = nil
+	shareLongValues(meta.Annotations)
 	return meta
+}
+
+// longValue is the number of bytes from which on a value is worth to be shared.
+const longValue = 1 << 10
+
+// longValues are the last long values of annotations that the cache took. Objects of one set come one after the other.
+var longValues = lru.New(32)
+
+// shareLongValues makes equal values of annotations share their memory. The StatefulSets of all groups have the
+// annotations of their set, which may have 256 KiB.
+func shareLongValues(annotations map[string]string) {
+	for key, value := range annotations {
+		if len(value) < longValue {
+			continue
+		}
+		if known, found := longValues.Get(value); found {
+			annotations[key], _ = known.(string)
+		} else {
+			longValues.Add(value, value)
+		}
+	}
 }
 
 // withMetadataPrefix keeps the labels or annotations of the API group. Passes read no others of a pod.

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -299,6 +302,33 @@ func TestTrimReturnsUnknownObjects(t *testing.T) {
 	} {
 		if got, err := trim("tombstone"); err != nil || got != "tombstone" {
 			t.Errorf("%s: got %v and error %v", name, got, err)
+		}
+	}
+}
+
+// TestCacheSharesLongValues checks that the cache keeps a long annotation once that many objects have.
+func TestCacheSharesLongValues(t *testing.T) {
+	cached := func(object client.Object, trim func(any) (any, error)) *byte {
+		t.Helper()
+		object.SetAnnotations(map[string]string{"example.com/note": strings.Repeat("x", 1<<18)})
+		trimmed, err := trim(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accessor, err := meta.Accessor(trimmed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return unsafe.StringData(accessor.GetAnnotations()["example.com/note"])
+	}
+	first := cached(&appsv1.StatefulSet{}, trimStatefulSet)
+	for name, other := range map[string]*byte{
+		"StatefulSet":           cached(&appsv1.StatefulSet{}, trimStatefulSet),
+		"PersistentVolumeClaim": cached(&corev1.PersistentVolumeClaim{}, trimClaim),
+		"ControllerRevision":    cached(&appsv1.ControllerRevision{}, trimRevision),
+	} {
+		if first != other {
+			t.Errorf("the annotation of another %s is a copy", name)
 		}
 	}
 }

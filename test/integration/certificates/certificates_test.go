@@ -136,7 +136,7 @@ func TestRotation(t *testing.T) {
 }
 
 // TestRetirementWithoutRights takes the right to get the Secret from the operator. An earlier authority stays trusted,
-// and the log says why, until the operator has that right. test/integration/permissions drops all other rights.
+// and the log says why, until the operator has that right. test/integration/security drops all other rights.
 func TestRetirementWithoutRights(t *testing.T) {
 	i := install(t, newAuthority(t, time.Now().Add(60*time.Hour)))
 	if err := suite.client.Delete(t.Context(), newSecret(nil)); err != nil {

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package permissions
+package security
 
 import (
 	"bytes"
@@ -49,7 +49,9 @@ type installed struct {
 	webhook, metrics string
 	health           string
 	manifests        []*unstructured.Unstructured
-	before           map[types.UID]bool // the pods before the last disruption
+	// managed are the namespaces whose LeaderWorkerSets the operator manages.
+	managed []string
+	before  map[types.UID]bool // the pods before the last disruption
 
 	mutex sync.Mutex
 	log   bytes.Buffer
@@ -74,9 +76,11 @@ func (i *installed) logged() string {
 	return strings.ReplaceAll(i.log.String(), `\"`, `"`)
 }
 
-// install installs the manifests under another name, without one right of a role, and starts the operator.
+// install installs the manifests under another name, without one right of a role, and starts the operator. It manages
+// the namespace sets, and further ones.
 func install(
-	t *testing.T, name string, manifests []*unstructured.Unstructured, role string, dropped right, env ...string,
+	t *testing.T, name string, manifests []*unstructured.Unstructured, role string, dropped right, env []string,
+	further ...string,
 ) *installed {
 	t.Helper()
 	ports, err := cluster.FreePorts("webhook", "metrics", "health")
@@ -89,7 +93,8 @@ func install(
 		metrics: net.JoinHostPort(loopback, ports["metrics"]),
 		health:  net.JoinHostPort(loopback, ports["health"]),
 	}
-	for _, namespace := range []string{i.system(), i.sets(), i.other()} {
+	i.managed = append([]string{i.sets()}, further...)
+	for _, namespace := range append([]string{i.system(), i.other()}, i.managed...) {
 		create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
 	}
 	for _, manifest := range manifests {
@@ -157,6 +162,14 @@ func (i *installed) adapt(t *testing.T, object *unstructured.Unstructured) {
 	if !found {
 		return
 	}
+	selector, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&metav1.LabelSelector{
+		MatchExpressions: []metav1.LabelSelectorRequirement{{
+			Key: corev1.LabelMetadataName, Operator: metav1.LabelSelectorOpIn, Values: i.managed,
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for n := range webhooks {
 		webhook := webhooks[n].(map[string]any) //nolint:forcetypeassert // The API has no other type.
 		path, _, err := unstructured.NestedString(webhook, "clientConfig", "service", "path")
@@ -164,9 +177,7 @@ func (i *installed) adapt(t *testing.T, object *unstructured.Unstructured) {
 			t.Fatal(err)
 		}
 		webhook["clientConfig"] = map[string]any{"url": "https://" + i.webhook + path}
-		webhook["namespaceSelector"] = map[string]any{
-			"matchLabels": map[string]any{corev1.LabelMetadataName: i.sets()},
-		}
+		webhook["namespaceSelector"] = selector
 	}
 	object.Object["webhooks"] = webhooks
 }
@@ -215,7 +226,7 @@ func (i *installed) start(t *testing.T, port string, env []string) {
 func (i *installed) configuration(port string) string {
 	return fmt.Sprintf(`apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1
 kind: OperatorConfiguration
-namespaces: [%[1]s-sets]
+namespaces: [%[6]s]
 takeOverFrom: [%[1]s-other]
 controllers: {restarts: {baseDelay: 1ms, maxDelay: 1ms}}
 leaderElection: {namespace: %[1]s-system, retryPeriod: 200ms}
@@ -230,7 +241,7 @@ webhook:
 metrics: {bindAddress: %[4]q, authorityConfigMap: lws-metrics-authority}
 health: {bindAddress: %[5]q}
 shutdown: {delay: 0s}
-`, i.name, loopback, port, i.metrics, i.health)
+`, i.name, loopback, port, i.metrics, i.health, strings.Join(i.managed, ", "))
 }
 
 // roles are the rules of the roles that the bindings of the manifests give to the operator, by the name of the role.

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package permissions
+package security
 
 import (
 	"context"
@@ -88,7 +88,7 @@ func TestRights(t *testing.T) {
 // testWithAll checks that the rights are enough.
 func testWithAll(t *testing.T, name string, manifests []*unstructured.Unstructured) {
 	t.Helper()
-	i := install(t, name, manifests, "", right{})
+	i := install(t, name, manifests, "", right{}, nil)
 	if err := i.run(t.Context()); err != nil {
 		t.Errorf("%v\n%s", err, i.logged())
 	}
@@ -106,7 +106,7 @@ func testWithout(t *testing.T, name string, manifests []*unstructured.Unstructur
 	if missing.verb == "list" {
 		env = append(env, listing)
 	}
-	i := install(t, name, manifests, role, missing, env...)
+	i := install(t, name, manifests, role, missing, env)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package permissions
+package security
 
 import (
 	"context"
@@ -52,7 +52,7 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if suite.program, err = operator.Build(ctx, suite.root); err != nil {
 		return 0, err
 	}
-	dir, err := os.MkdirTemp("", "lws-operator-permissions-")
+	dir, err := os.MkdirTemp("", "lws-operator-security-")
 	if err != nil {
 		return 0, err
 	}

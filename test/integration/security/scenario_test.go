@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package permissions
+package security
 
 import (
 	"context"
@@ -76,7 +76,7 @@ func (i *installed) scenario() []step {
 	stranger.Namespace, stranger.Spec = i.sets(), taken.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "lws-webhook-authority"}}
 	published := i.published()
-	available := func(ctx context.Context) error { return i.available(ctx, "llama") }
+	available := func(ctx context.Context) error { return available(ctx, i.sets(), "llama") }
 	unique := ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
 	return []step{
 		{"another controller seems to run", nil, reports(i.system(), otherRuns, false)},
@@ -394,9 +394,9 @@ func (i *installed) recreated(name string, and func(context.Context) error) func
 }
 
 // available checks that a set is available in its latest state.
-func (i *installed) available(ctx context.Context, name string) error {
+func available(ctx context.Context, namespace, name string) error {
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
-	if err := suite.client.Get(ctx, client.ObjectKey{Namespace: i.sets(), Name: name}, lws); err != nil {
+	if err := suite.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, lws); err != nil {
 		return err
 	}
 	if lws.Status.ObservedGeneration != lws.Generation ||

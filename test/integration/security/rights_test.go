@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package permissions
+package security
 
 import (
 	"fmt"
