@@ -65,7 +65,8 @@ func dumpChildren(ctx context.Context, text *bytes.Buffer, namespace string) {
 	}
 	for _, pod := range pods[:min(len(pods), 100)] {
 		fmt.Fprintf(text, "Pod %s phase=%s ready=%v deleted=%v node=%s uid=%s labels=%v\n",
-			pod.Name, pod.Status.Phase, objects.PodReady(pod), pod.DeletionTimestamp != nil, pod.Spec.NodeName, pod.UID, pod.Labels)
+			pod.Name, pod.Status.Phase, objects.PodReady(pod), pod.DeletionTimestamp != nil, pod.Spec.NodeName, pod.UID,
+			pod.Labels)
 	}
 	services, err := servicesIn(namespace)(ctx)
 	if err != nil {

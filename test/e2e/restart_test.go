@@ -235,7 +235,8 @@ func TestLocalRestartPolicyNone(t *testing.T) {
 			remove(t, group[1])
 			g.until(t, func(state map[string]*corev1.Pod) error {
 				next := state[group[1].Name]
-				return unless(next != nil && next.UID != group[1].UID && objects.PodReady(next), "%s isn't ready again", group[1].Name)
+				again := next != nil && next.UID != group[1].UID && objects.PodReady(next)
+				return unless(again, "%s isn't ready again", group[1].Name)
 			})
 			want := each(append(podNames("other", 1, 2), podNames(g.lws.Name, 2, 3)...), 1)
 			want[group[1].Name] = 2

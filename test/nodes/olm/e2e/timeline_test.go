@@ -77,7 +77,9 @@ func (l *timeline) String() string {
 // observe records state changes of the operator, and of the sets in a namespace, until the end of the test.
 func observe(t *testing.T, namespace string) *timeline {
 	t.Helper()
-	l := &timeline{began: time.Now(), last: map[string]string{}, unready: map[string]int32{}, endings: map[string]*ending{}}
+	l := &timeline{
+		began: time.Now(), last: map[string]string{}, unready: map[string]int32{}, endings: map[string]*ending{},
+	}
 	watched, err := cache.New(suite.Config, cache.Options{
 		Scheme:            suite.Client.Scheme(),
 		DefaultNamespaces: map[string]cache.Config{operator.Namespace: {}, namespace: {}},
