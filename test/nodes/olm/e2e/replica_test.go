@@ -14,10 +14,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// endMargin is how long after the end of a replica a call can still go to it. The endpoint of a pod isn't ready from
-// the pod's deletion mark on, but the change has to reach those who choose an endpoint: kube-proxy writes its rules at
-// most once a second, and the pod, the EndpointSlice and its watches need up to another second on a busy machine.
-const endMargin = 2 * time.Second
+// endMargin is how long after the deletion of a replica's pod a call can still go to it. kube-proxy writes its rules at
+// most once a second, and an API server without kube-proxy is faster. The new endpoints are known by then: they lose
+// the replica at its deletion mark, and the pod takes about another second to end.
+const endMargin = time.Second
 
 // ending is the time in which one replica of the operator ends: from the deletion mark of its pod until the pod's
 // deletion.
