@@ -392,8 +392,9 @@ nodes-olm: $(OPM) ## Install the Operator Lifecycle Manager in that cluster. The
 # The cluster goes, whatever comes of the tests.
 .PHONY: test-e2e-nodes
 test-e2e-nodes: nodes build-installer ## Run the tests that need real nodes, in a cluster of their own.
-	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
-		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e -power "$(NODES) node" $(NODES_FLAGS)
+	access=$$($(NODES) up --nodes 5); eval "$$access"; trap '$(NODES) down' EXIT; \
+		cd test/nodes && go test -count=1 -timeout $(NODES_TIMEOUT) ./e2e \
+		-power "$(NODES) node" -kubectl $(CLUSTER)/kubectl $(NODES_FLAGS)
 
 .PHONY: test-e2e-olm
 test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.

@@ -15,6 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 func TestLeaderTemplate(t *testing.T) {
@@ -70,7 +71,7 @@ func TestLeaderReady(t *testing.T) {
 	for _, change := range pods.soFar(t) {
 		pod := change.object
 		if leader := pod.Annotations[leaderworkersetv1.LeaderPodNameAnnotationKey]; state[pod.Name] == nil && leader != "" {
-			if state[leader] == nil || !podReady(state[leader]) {
+			if state[leader] == nil || !objects.PodReady(state[leader]) {
 				t.Errorf("%s was created before %s was ready", pod.Name, leader)
 			}
 		}

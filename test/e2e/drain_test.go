@@ -14,12 +14,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/disruption"
 )
 
 // poolLabel is the label, and the taint, of nodes that one test has for itself.
@@ -35,7 +34,7 @@ func TestLocalDrain(t *testing.T) {
 	lws := newSet(namespace, "set", replicas, size, readyAfter("500ms"), inPool("drain"))
 	create(t, lws)
 	untilAvailable(t, lws)
-	create(t, budgetOf(lws))
+	create(t, disruption.Budget(lws))
 	untilEvictable(t, namespace, replicas*size)
 	drained := nodes[:3]
 	hit := groupsOn(t, namespace, drained)
@@ -53,7 +52,7 @@ func TestLocalDrain(t *testing.T) {
 	state := pods.atStart()
 	for _, change := range pods.soFar(t) {
 		change.apply(state)
-		if broken := brokenGroups(state, replicas, size); len(broken) > 1 {
+		if broken := disruption.BrokenGroups(lws, state); len(broken) > 1 {
 			t.Fatalf("the groups %v are broken at the same time, after %s of pod %s",
 				broken, change.kind, change.object.Name)
 		}
@@ -100,30 +99,13 @@ func createPool(t *testing.T, pool string, count int) []string {
 	return names
 }
 
-// inPool runs all pods of the set on the nodes of a pool. No node has two pods of a group: kubectl evicts pods by their
-// names, so a second eviction that waits would take the group down again, though it runs on other nodes by then.
+// inPool runs all pods of the set on the nodes of a pool. No node has two pods of a group.
 func inPool(pool string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		spec := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
 		spec.NodeSelector = map[string]string{poolLabel: pool}
 		spec.Tolerations = []corev1.Toleration{{Key: poolLabel, Operator: corev1.TolerationOpExists}}
-		spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
-			MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.DoNotSchedule,
-			LabelSelector:  &metav1.LabelSelector{MatchLabels: map[string]string{prefix + "name": lws.Name}},
-			MatchLabelKeys: []string{prefix + "group-index"},
-		}}
-	}
-}
-
-// budgetOf returns the budget of docs/disruptions.md.
-func budgetOf(lws *leaderworkersetv1.LeaderWorkerSet) *policyv1.PodDisruptionBudget {
-	return &policyv1.PodDisruptionBudget{
-		ObjectMeta: metav1.ObjectMeta{Namespace: lws.Namespace, Name: lws.Name},
-		Spec: policyv1.PodDisruptionBudgetSpec{
-			MaxUnavailable:             ptr.To(intstr.FromInt32(1)),
-			UnhealthyPodEvictionPolicy: ptr.To(policyv1.AlwaysAllow),
-			Selector:                   &metav1.LabelSelector{MatchLabels: map[string]string{prefix + "name": lws.Name}},
-		},
+		spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{disruption.SpreadGroups(lws)}
 	}
 }
 
@@ -160,18 +142,4 @@ func groupsOn(t *testing.T, namespace string, nodes []string) []string {
 		}
 	}
 	return slices.Compact(slices.Sorted(slices.Values(groups)))
-}
-
-// brokenGroups returns the groups that have a pod which isn't there, isn't ready, or terminates.
-func brokenGroups(pods map[string]*corev1.Pod, replicas, size int32) []int32 {
-	var broken []int32
-	for group := range replicas {
-		for _, name := range groupNames("set", group, size) {
-			if pod := pods[name]; pod == nil || pod.DeletionTimestamp != nil || !podReady(pod) {
-				broken = append(broken, group)
-				break
-			}
-		}
-	}
-	return broken
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // logTail is how many bytes from the end of the operator's log a failed test shows.
@@ -64,7 +65,8 @@ func dumpChildren(ctx context.Context, text *bytes.Buffer, namespace string) {
 	}
 	for _, pod := range pods[:min(len(pods), 100)] {
 		fmt.Fprintf(text, "Pod %s phase=%s ready=%v deleted=%v node=%s uid=%s labels=%v\n",
-			pod.Name, pod.Status.Phase, podReady(pod), pod.DeletionTimestamp != nil, pod.Spec.NodeName, pod.UID, pod.Labels)
+			pod.Name, pod.Status.Phase, objects.PodReady(pod), pod.DeletionTimestamp != nil, pod.Spec.NodeName, pod.UID,
+			pod.Labels)
 	}
 	services, err := servicesIn(namespace)(ctx)
 	if err != nil {

@@ -318,18 +318,11 @@ func uidsOf[T client.Object](objects []T) map[string]string {
 	return uids
 }
 
-// podReady reports whether the pod is ready and not terminating.
-func podReady(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
 // exactlyReady returns a check that exactly these pods exist, all of them ready and with that image.
 func exactlyReady(names []string, image string) func(map[string]*corev1.Pod) error {
 	return func(state map[string]*corev1.Pod) error {
 		for _, name := range names {
-			if pod := state[name]; pod == nil || !podReady(pod) || pod.Spec.Containers[0].Image != image {
+			if pod := state[name]; pod == nil || !objects.PodReady(pod) || pod.Spec.Containers[0].Image != image {
 				return fmt.Errorf("%s isn't ready with %s", name, image)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // The tests of this file depend on the topology of the local cluster: 20 nodes in 10 racks in 2 zones.
@@ -227,7 +228,7 @@ func TestLocalLostNode(t *testing.T) {
 			edit(t, pod, func(pod *corev1.Pod) { pod.Finalizers = nil })
 			pods.until(t, func(state map[string]*corev1.Pod) error {
 				for _, name := range groupNames("held", 1, 4) {
-					if now := state[name]; now == nil || now.UID == before[name].UID || !podReady(now) {
+					if now := state[name]; now == nil || now.UID == before[name].UID || !objects.PodReady(now) {
 						return fmt.Errorf("%s isn't ready again", name)
 					}
 				}

@@ -27,6 +27,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/measure"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // TestRestartRounds deletes a worker of each of many groups at once, in many rounds. In each round, each group is
@@ -184,7 +185,7 @@ func TestLocalRecreateGroupAfterStart(t *testing.T) {
 		eventually(t, func(context.Context) error {
 			state := pods.current(t)
 			for _, name := range ready {
-				if state[name] == nil || !podReady(state[name]) {
+				if state[name] == nil || !objects.PodReady(state[name]) {
 					return fmt.Errorf("%s isn't ready", name)
 				}
 			}
@@ -234,7 +235,8 @@ func TestLocalRestartPolicyNone(t *testing.T) {
 			remove(t, group[1])
 			g.until(t, func(state map[string]*corev1.Pod) error {
 				next := state[group[1].Name]
-				return unless(next != nil && next.UID != group[1].UID && podReady(next), "%s isn't ready again", group[1].Name)
+				again := next != nil && next.UID != group[1].UID && objects.PodReady(next)
+				return unless(again, "%s isn't ready again", group[1].Name)
 			})
 			want := each(append(podNames("other", 1, 2), podNames(g.lws.Name, 2, 3)...), 1)
 			want[group[1].Name] = 2
@@ -473,7 +475,7 @@ func (g *groups) ready(t *testing.T) map[string]*corev1.Pod {
 	t.Helper()
 	g.until(t, func(state map[string]*corev1.Pod) error {
 		for _, name := range podNames(g.lws.Name, g.replicas, g.size) {
-			if state[name] == nil || !podReady(state[name]) {
+			if state[name] == nil || !objects.PodReady(state[name]) {
 				return fmt.Errorf("%s isn't ready", name)
 			}
 		}
@@ -516,7 +518,7 @@ func (g *groups) untilRecreated(t *testing.T, before map[string]*corev1.Pod, ind
 	g.until(t, func(state map[string]*corev1.Pod) error {
 		for _, index := range indices {
 			for i, pod := range g.group(state, index) {
-				if old := g.group(before, index)[i]; pod == nil || pod.UID == old.UID || !podReady(pod) {
+				if old := g.group(before, index)[i]; pod == nil || pod.UID == old.UID || !objects.PodReady(pod) {
 					return fmt.Errorf("%s hasn't been recreated", old.Name)
 				}
 			}

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // film records the history of the groups of the only set in a namespace.
@@ -153,12 +154,12 @@ func (f *film) frame(
 	ready := map[int]int{}
 	for _, pod := range pods {
 		group, exists := result.groups[groupIndex(pod)]
-		if exists && podReady(pod) && leaderOf(pod, leaders) == group.leader.UID {
+		if exists && objects.PodReady(pod) && leaderOf(pod, leaders) == group.leader.UID {
 			ready[groupIndex(pod)]++
 		}
 	}
 	for index, group := range result.groups {
-		group.ready = podReady(group.leader) && ready[index] == groupSize(group.leader)
+		group.ready = objects.PodReady(group.leader) && ready[index] == groupSize(group.leader)
 		result.groups[index] = group
 	}
 	return result

@@ -15,6 +15,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // The tests of this file change annotations of pods within one revision.
@@ -52,7 +53,7 @@ func TestLocalExclusiveLater(t *testing.T) {
 	eventually(t, func(ctx context.Context) error {
 		pod := &corev1.Pod{}
 		err := suite.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "later-1-1"}, pod)
-		return unless(err == nil && podReady(pod) && len(pod.Spec.NodeSelector) == 0, "%s: %v", pod.Name, err)
+		return unless(err == nil && objects.PodReady(pod) && len(pod.Spec.NodeSelector) == 0, "%s: %v", pod.Name, err)
 	})
 	checkExclusive(t, lws, "later-1", false)
 	check(t, "revisions", 1, len(revisionsOf(t, lws)))

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
 // TestLocalWebhookMissing deletes pods while the MutatingWebhookConfiguration is missing. The next pods are created
@@ -47,7 +48,7 @@ func TestLocalWebhookMissing(t *testing.T) {
 	}
 	pods.until(t, func(state map[string]*corev1.Pod) error {
 		for name := range sets {
-			if pod := state[name]; pod == nil || !podReady(pod) || injectedAs(pod) == nil {
+			if pod := state[name]; pod == nil || !objects.PodReady(pod) || injectedAs(pod) == nil {
 				return fmt.Errorf("%s wasn't created without the webhook", name)
 			}
 		}

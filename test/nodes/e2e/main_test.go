@@ -7,15 +7,20 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"strings"
 	"testing"
 
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
 
-var power = flag.String("power", "",
-	"command that cuts the power of a node by `<command> stop <node>`, and turns it on again by "+
-		"`<command> start <node>`; without it, the tests that turn nodes off don't run")
+var (
+	power = flag.String("power", "",
+		"command that cuts the power of a node by `<command> stop <node>`, and turns it on again by "+
+			"`<command> start <node>`; without it, the tests that turn nodes off don't run")
+	kubectl = flag.String("kubectl", "",
+		"path of a kubectl of the cluster's version; without it, the test that drains a node doesn't run")
+)
 
 // suite is the common test bed. TestMain sets it before the first test.
 var suite *bed.Bed
@@ -27,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // run installs the operator, runs the tests, and removes the operator.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
-	if err := skipPowerTests(); err != nil {
+	if err := skipTests(); err != nil {
 		return 0, err
 	}
 	if suite, err = bed.Open(ctx); err != nil {
@@ -51,12 +56,19 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// skipPowerTests skips the tests that turn nodes off if there is no -power. A -skip on the command line takes
-// precedence.
-func skipPowerTests() error {
+// skipTests skips the tests whose command is missing: those that turn nodes off without -power, and the drain without
+// -kubectl. A -skip on the command line takes precedence.
+func skipTests() error {
 	skips := flag.Lookup("test.skip")
-	if *power != "" || skips.Value.String() != "" {
+	if skips.Value.String() != "" {
 		return nil
 	}
-	return skips.Value.Set("^TestPower")
+	var skipped []string
+	if *power == "" {
+		skipped = append(skipped, "^TestPower")
+	}
+	if *kubectl == "" {
+		skipped = append(skipped, "^TestDrain")
+	}
+	return skips.Value.Set(strings.Join(skipped, "|"))
 }

@@ -50,7 +50,7 @@ func TestUpgradeWaitsForRollout(t *testing.T) {
 
 	probes := prober.stop()
 	line.report(t, probes)
-	checkAdmitted(t, probes)
+	line.checkAdmitted(t, probes)
 	checkNoRestarts(t, suite.Pods(t, lws))
 	line.checkBudgets(t)
 }

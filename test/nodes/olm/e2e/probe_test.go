@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
+	"github.com/leaderworkerset/lws-operator/test/nodes/olm/refusal"
 )
 
 const (
@@ -35,13 +35,7 @@ type prober struct {
 	ended  sync.WaitGroup
 
 	mutex  sync.Mutex
-	probes []probe
-}
-
-// probe is one attempt to create a pod.
-type probe struct {
-	at  time.Time
-	err error
+	probes []refusal.Probe
 }
 
 // startProbing starts probes in a namespace.
@@ -74,78 +68,46 @@ func startProbing(t *testing.T, namespace string) *prober {
 func (p *prober) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	result := probe{at: time.Now()}
-	result.err = suite.Client.Create(ctx, p.pod.DeepCopy(), client.DryRunAll)
+	start := time.Now()
+	err := suite.Client.Create(ctx, p.pod.DeepCopy(), client.DryRunAll)
+	result := refusal.Probe{Span: refusal.Span{Start: start, End: time.Now()}, Err: err}
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	p.probes = append(p.probes, result)
 }
 
 // stop ends the probes, and returns them sorted by their start.
-func (p *prober) stop() []probe {
+func (p *prober) stop() []refusal.Probe {
 	p.cancel()
 	p.ended.Wait()
-	slices.SortFunc(p.probes, func(a, b probe) int { return a.at.Compare(b.at) })
+	slices.SortFunc(p.probes, func(a, b refusal.Probe) int { return a.Start.Compare(b.Start) })
 	return p.probes
 }
 
-// refusals are consecutive probes that the API server refused for the same reason.
-type refusals struct {
-	reason      string
-	first, last time.Time
-	count       int
-}
-
-// refused returns the periods in which the API server refused pods.
-func refused(probes []probe) []refusals {
-	var found []refusals
-	var current string
-	for _, p := range probes {
-		before := current
-		if current = reason(p.err); current == "" {
-			continue
-		}
-		if current != before {
-			found = append(found, refusals{reason: current, first: p.at})
-		}
-		latest := &found[len(found)-1]
-		latest.last = p.at
-		latest.count++
-	}
-	return found
-}
-
-// reason returns the end of an error, which has the reason of the refusal. It returns "" for no error.
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	text := err.Error()
-	if i := strings.LastIndex(text, `": `); i >= 0 {
-		return text[i+len(`": `):]
-	}
-	return text
-}
-
-// report adds the refusals of the probes to the timeline, and logs the timeline.
-func (l *timeline) report(t *testing.T, probes []probe) {
+// report adds the refusals of the probes to the timeline. It logs the timeline and the error of each refusal.
+func (l *timeline) report(t *testing.T, probes []refusal.Probe) {
 	t.Helper()
-	count := 0
-	for _, r := range refused(probes) {
-		count += r.count
-		l.note(r.first, "probe", "refused: "+r.reason)
-		duration := (r.last.Sub(r.first) + probeInterval).Seconds()
-		l.note(r.last, "probe", fmt.Sprintf("the last of %d refusals in %.2f s", r.count, duration))
+	for _, series := range refusal.SeriesOf(probes) {
+		l.note(series.First, "probe", "refused: "+series.Reason)
+		duration := (series.Last.Sub(series.First) + probeInterval).Seconds()
+		l.note(series.Last, "probe", fmt.Sprintf("the last of %d refusals in %.2f s", series.Count, duration))
 	}
-	t.Logf("%d of %d probes refused\n%s", count, len(probes), l)
+	refused := refusal.Refused(probes)
+	t.Logf("%d of %d probes refused\n%s", len(refused), len(probes), l)
+	for _, p := range refused {
+		t.Logf("refused at %s: %v", l.format(p.Span), p.Err)
+	}
 }
 
-// checkAdmitted reports refusals whose reason has none of the expected prefixes.
-func checkAdmitted(t *testing.T, probes []probe, expected ...string) {
+// checkAdmitted reports refusals, unless a lost connection in one of the spans explains them.
+func (l *timeline) checkAdmitted(t *testing.T, probes []refusal.Probe, spans ...refusal.Span) {
 	t.Helper()
-	for _, r := range refused(probes) {
-		if !slices.ContainsFunc(expected, func(prefix string) bool { return strings.HasPrefix(r.reason, prefix) }) {
-			t.Errorf("%d pods were refused: %s", r.count, r.reason)
-		}
+	for _, p := range refusal.Unexplained(probes, spans) {
+		t.Errorf("a pod was refused at %s: %s", l.format(p.Span), p.Reason())
 	}
+}
+
+// format returns the seconds of a span in the timeline.
+func (l *timeline) format(span refusal.Span) string {
+	return fmt.Sprintf("%.2fs to %.2fs", span.Start.Sub(l.began).Seconds(), span.End.Sub(l.began).Seconds())
 }

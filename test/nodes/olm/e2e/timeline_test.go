@@ -38,6 +38,8 @@ type timeline struct {
 	last map[string]string
 	// unready has the largest number of groups that weren't ready at the same time, by the name of the set.
 	unready map[string]int32
+	// endings has the ends of the operator's replicas, by the name of the pod.
+	endings map[string]*ending
 }
 
 // row is one state change.
@@ -75,7 +77,9 @@ func (l *timeline) String() string {
 // observe records state changes of the operator, and of the sets in a namespace, until the end of the test.
 func observe(t *testing.T, namespace string) *timeline {
 	t.Helper()
-	l := &timeline{began: time.Now(), last: map[string]string{}, unready: map[string]int32{}}
+	l := &timeline{
+		began: time.Now(), last: map[string]string{}, unready: map[string]int32{}, endings: map[string]*ending{},
+	}
 	watched, err := cache.New(suite.Config, cache.Options{
 		Scheme:            suite.Client.Scheme(),
 		DefaultNamespaces: map[string]cache.Config{operator.Namespace: {}, namespace: {}},
@@ -85,7 +89,7 @@ func observe(t *testing.T, namespace string) *timeline {
 	}
 	for _, object := range []client.Object{
 		&operatorsv1alpha1.ClusterServiceVersion{}, &operatorsv1alpha1.Subscription{}, &operatorsv1alpha1.InstallPlan{},
-		&operatorsv2.OperatorCondition{}, &corev1.Secret{}, &appsv1.Deployment{},
+		&operatorsv2.OperatorCondition{}, &corev1.Secret{}, &appsv1.Deployment{}, &corev1.Pod{},
 		&admissionregistrationv1.MutatingWebhookConfiguration{},
 		&leaderworkersetv1.LeaderWorkerSet{},
 	} {
@@ -123,6 +127,9 @@ func (l *timeline) handler() toolscache.ResourceEventHandler {
 			defer l.mutex.Unlock()
 			l.unready[lws.Name] = max(l.unready[lws.Name], *lws.Spec.Replicas-lws.Status.ReadyReplicas)
 		}
+		if pod, isPod := object.(*corev1.Pod); isPod && isReplica(pod) && pod.DeletionTimestamp != nil {
+			l.noteEnding(pod, time.Now())
+		}
 	}
 	return toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    noteState,
@@ -133,6 +140,9 @@ func (l *timeline) handler() toolscache.ResourceEventHandler {
 			}
 			if subject, _ := describe(object); subject != "" {
 				l.note(time.Now(), subject, "deleted")
+			}
+			if pod, isPod := object.(*corev1.Pod); isPod && isReplica(pod) {
+				l.noteEnding(pod, time.Now())
 			}
 		},
 	}
@@ -158,6 +168,10 @@ func describe(object any) (subject, state string) {
 	case *corev1.Secret:
 		if o.Name == secret {
 			return "certificate", fmt.Sprintf("authority %s, owned by %s", abbreviated(o.Annotations[caHash]), owners(o))
+		}
+	case *corev1.Pod:
+		if isReplica(o) {
+			return "replica " + o.Name, fmt.Sprintf("%s, %s", path.Base(o.Spec.Containers[0].Image), phase(o))
 		}
 	case *appsv1.Deployment:
 		status := o.Status
