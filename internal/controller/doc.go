@@ -22,7 +22,7 @@
 //
 // # Words
 //
-// Twenty concepts have one word each, in code, documents and messages:
+// Twenty-one concepts have one word each, in code, documents and messages:
 //
 //   - group: one leader pod and its workers, created, updated and restarted as a unit.
 //   - leader: the pod with worker index 0. It owns the other objects of its group.
@@ -40,6 +40,7 @@
 //   - precondition: what has to be as it was observed for a write to be right.
 //   - restart: delete a failed group and create it again. Events call it RecreateGroup.
 //   - release: let a group be created at the current revision next.
+//   - deferred: a group that gets no pods for now, because another one needs the room that both would share.
 //   - refusal: what the API server says of a pod that it doesn't admit, for a quota or a policy.
 //   - rejection: what the operator's own webhook says of a leader that the release doesn't create now.
 //   - memory: what a process remembers of a set from one pass to the next. The record is the part that is stored.

@@ -75,9 +75,9 @@ const (
 	// operator.
 	GroupRecordAnnotationKey = MetadataPrefix + "group-record"
 
-	// AheadAnnotationKey is on the leader StatefulSet while a rolling update has released groups below the partition. Its
-	// value is JSON: the key of the revision, the partition, and the indices of those groups. The pod webhook rejects
-	// leader pods that contradict it.
+	// AheadAnnotationKey is on the leader StatefulSet while a rolling update has released groups below the partition, or
+	// defers groups. Its value is JSON: the key of the revision, the partition, and the indices of those groups. The pod
+	// webhook rejects leader pods that contradict it.
 	AheadAnnotationKey = MetadataPrefix + "ahead-of-partition"
 
 	// RetriedAtAnnotationKey is on StatefulSets that lack pods. Its value is the time at which the operator last asked the
