@@ -343,6 +343,10 @@ test-matrix: ## Run the integration and end-to-end tests on every version of Kub
 test-chaos: ## Hurt the operator on a real control plane, and judge it from a watch of the pods (MINUTES=5 SEED=1).
 	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos
 
+.PHONY: chaos-report
+chaos-report: ## Write the report of a long run into docs/operate/chaos.md (MINUTES=60 SEED=1).
+	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos -document docs/operate/chaos.md
+
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
 	go run ./test/bench -groups $(GROUPS) -size $(SIZE) -out $(BIN)/bench $(BENCH_FLAGS)

@@ -39,9 +39,11 @@ const (
 
 // options are the flags.
 type options struct {
-	minutes         int
-	seed            uint64
-	only, out, logs string
+	minutes    int
+	seed       uint64
+	only, logs string
+	// out is the directory for the report, and document the page that has it.
+	out, document string
 }
 
 func main() {
@@ -51,6 +53,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "the seed of clients and faults")
 	flag.StringVar(&o.only, "only", "", "part of the names of the faults to use; all if empty")
 	flag.StringVar(&o.out, "out", "", "directory for the report, chaos.md and chaos.svg")
+	flag.StringVar(&o.document, "document", "", "page whose summary is replaced by that of the report, if the run succeeds")
 	flag.StringVar(&o.logs, "logs", "", "directory for the logs of all processes if the run fails")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -84,6 +87,9 @@ func run(ctx context.Context, o options) (err error) {
 	fmt.Print(r.Markdown())
 	if o.out != "" {
 		err = errors.Join(err, r.Write(o.out))
+	}
+	if o.document != "" && err == nil {
+		err = r.Publish(o.document)
 	}
 	return err
 }

@@ -193,7 +193,11 @@ func describe(planned *write.Write) (verb string, objects []string) {
 	return verb, objects
 }
 
+// create creates an object, unless its owner was deleted. The applier asks about no owner that it has deleted itself.
 func (a *Applier) create(ctx context.Context, planned *write.Write) error {
+	if owner := metav1.GetControllerOf(planned.Create); owner != nil && a.deleted.includes(owner.UID) {
+		return conflict(planned.Create, fmt.Errorf("its owner %s %s was deleted", owner.Kind, owner.Name))
+	}
 	if err := a.checkOwner(ctx, planned.Create, planned.OwnerMustLive); err != nil {
 		return err
 	}
@@ -259,7 +263,7 @@ func (a *Applier) deleteAll(ctx context.Context, objects []write.Object) error {
 }
 
 func (a *Applier) delete(ctx context.Context, object write.Object) error {
-	if a.deleted.includes(object) {
+	if a.deleted.includes(object.GetUID()) {
 		return nil
 	}
 	err := a.Client.Delete(ctx, object,

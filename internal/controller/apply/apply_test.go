@@ -500,6 +500,22 @@ func TestDeletionsAreRemembered(t *testing.T) {
 	}
 }
 
+// TestCreateForDeletedOwner creates a child after its owner was deleted, as a pass does whose view is late. The owner
+// itself may exist for long: it terminates.
+func TestCreateForDeletedOwner(t *testing.T) {
+	owner := newPod("owner")
+	owner.Finalizers = []string{"example.com/terminates"}
+	applier := newApplier(t, interceptor.Funcs{}, owner)
+	if err := applier.Writes(t.Context(), []write.Write{{Delete: []write.Object{owner}}}); err != nil {
+		t.Fatal(err)
+	}
+	wantConflict(t, applier.Writes(t.Context(), []write.Write{{Create: newStatefulSet("child", string(owner.UID))}}), true)
+	wantConflict(t, applier.Writes(t.Context(), []write.Write{{Create: newStatefulSet("other", "other")}}), false)
+	if diff := cmp.Diff([]string{"other"}, names(t, applier)); diff != "" {
+		t.Errorf("StatefulSets differ (-want +got):\n%s", diff)
+	}
+}
+
 // TestDeleteCarriesTheUID checks the UID in a deletion: by now, another object may have the name.
 func TestDeleteCarriesTheUID(t *testing.T) {
 	var got client.DeleteOptions

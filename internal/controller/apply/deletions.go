@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/lru"
 )
 
@@ -31,8 +32,8 @@ func (d *deletions) add(object metav1.Object) {
 	d.objects().Add(object.GetUID(), nil)
 }
 
-// includes reports whether the object was deleted.
-func (d *deletions) includes(object metav1.Object) bool {
-	_, known := d.objects().Get(object.GetUID())
+// includes reports whether the object with a UID was deleted.
+func (d *deletions) includes(uid types.UID) bool {
+	_, known := d.objects().Get(uid)
 	return known
 }

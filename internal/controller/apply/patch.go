@@ -22,7 +22,7 @@ import (
 
 // patch changes an object, if the precondition holds.
 func (a *Applier) patch(ctx context.Context, change *write.Patch, precondition write.Precondition) error {
-	if precondition == write.SameUID && a.deleted.includes(change.From) {
+	if precondition == write.SameUID && a.deleted.includes(change.From.GetUID()) {
 		return nil
 	}
 	patch, err := patchOf(change, precondition)

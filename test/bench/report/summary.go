@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 )
 
 // summaryRow is one row of the summary for each result of a scenario.
@@ -103,11 +104,20 @@ func (r *Report) Origin(out io.Writer) {
 		r.Controller, r.Version, r.Kubernetes, r.Go, r.Machine, r.Cores, r.MemoryGiB, r.Date, runs)
 }
 
-// The lines of a document between which Publish replaces the text.
-const summaryBegin, summaryEnd = "<!-- summary: begin -->\n", "<!-- summary: end -->\n"
-
 // Publish replaces the summary in a document.
 func (r *Report) Publish(document string, other *Report) error {
+	var summary bytes.Buffer
+	r.Summary(&summary, other)
+	summary.WriteString("\n")
+	r.Origin(&summary)
+	return ReplaceSummary(document, summary.Bytes())
+}
+
+// The lines of a document between which ReplaceSummary replaces the text.
+const summaryBegin, summaryEnd = "<!-- summary: begin -->\n", "<!-- summary: end -->\n"
+
+// ReplaceSummary replaces the text between two lines of a document.
+func ReplaceSummary(document string, summary []byte) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return err
@@ -117,13 +127,6 @@ func (r *Report) Publish(document string, other *Report) error {
 	if !begins || !ends {
 		return fmt.Errorf("%s has no lines %q and %q", document, summaryBegin, summaryEnd)
 	}
-	var published bytes.Buffer
-	published.Write(before)
-	published.WriteString(summaryBegin + "\n")
-	r.Summary(&published, other)
-	published.WriteString("\n")
-	r.Origin(&published)
-	published.WriteString("\n" + summaryEnd)
-	published.Write(after)
-	return os.WriteFile(document, published.Bytes(), 0o644)
+	published := slices.Concat(before, []byte(summaryBegin+"\n"), summary, []byte("\n"+summaryEnd), after)
+	return os.WriteFile(document, published, 0o644)
 }

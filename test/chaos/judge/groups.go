@@ -31,8 +31,9 @@ type incarnation struct {
 	failure  string
 	failedAt time.Time
 	certain  bool
-	// ended is true once the leader is deleted. blind is true after a gap.
+	// ended is true once the leader is deleted, at endedAt. blind is true after a gap.
 	ended, blind bool
+	endedAt      time.Time
 }
 
 // observePod follows a pod.
@@ -128,16 +129,17 @@ func (j *Judge) join(at time.Time, pod *corev1.Pod) {
 	if identityOf(pod) != identityOf(group.leader) {
 		j.fail(group.set, "worker %s is %v, its leader %v", pod.Name, identityOf(pod), identityOf(group.leader))
 	}
-	if old := j.earlierPods(group); len(old) > 0 && !group.blind {
-		j.fail(group.set, "worker %s is created beside %s of an earlier incarnation", pod.Name, strings.Join(old, ", "))
+	late := group.ended && at.Sub(group.endedAt) <= Lag // A view that is no later may have created the worker.
+	if old := j.otherPods(group); len(old) > 0 && !group.blind && !late {
+		j.fail(group.set, "worker %s is created beside %s of another incarnation", pod.Name, strings.Join(old, ", "))
 	}
 	if pod.DeletionTimestamp != nil && !group.ended {
 		j.failed(at, group, "pod "+pod.Name+" is deleted")
 	}
 }
 
-// earlierPods returns the names of pods that exist of earlier incarnations of a group.
-func (j *Judge) earlierPods(group *incarnation) []string {
+// otherPods returns the names of pods that exist of other incarnations of a group.
+func (j *Judge) otherPods(group *incarnation) []string {
 	var names []string
 	for _, other := range j.groups {
 		if other == group || other.set != group.set || other.index != group.index || other.blind {
@@ -195,7 +197,7 @@ func (j *Judge) end(at time.Time, group *incarnation, leader *corev1.Pod) {
 	if !group.readySince.IsZero() {
 		j.affect(group)
 	}
-	group.ended, group.readySince = true, time.Time{}
+	group.ended, group.endedAt, group.readySince = true, at, time.Time{}
 	if excuse := j.excused[leader.UID]; excuse != "" {
 		j.failed(at, group, excuse)
 	} else if disrupted(leader) {

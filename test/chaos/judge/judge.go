@@ -7,7 +7,7 @@
 //   - There are no groups beyond replicas and maxSurge.
 //   - All pods of a group are of one revision.
 //   - A group that has failed is restarted, once.
-//   - No worker is created while a pod of an earlier incarnation of its group exists.
+//   - No worker is created while a pod of another incarnation of its group exists.
 //   - Claims are deleted only if their policy says so.
 //   - When everything has healed, each set is what its spec asks for, and nothing of a deleted set is left.
 //

@@ -110,7 +110,13 @@ func TestJudge(t *testing.T) {
 			s.mark(first + "-1")
 			s.remove(first)
 			s.group(0, "a")
-		}, "worker llama-0-1 is created beside llama-0-1 .* of an earlier incarnation"},
+		}, "worker llama-0-1 is created beside llama-0-1 .* of another incarnation"},
+		{"a late view creates workers of an old leader", func(s *scene, first, _ types.UID) {
+			s.createLateWorkers(first, 2)
+		}, ""},
+		{"a view that is far too late creates workers of an old leader", func(s *scene, first, _ types.UID) {
+			s.createLateWorkers(first, 4)
+		}, "worker llama-0-2 is created beside llama-0 .* of another incarnation"},
 		{"nobody saw what happened", func(s *scene, first, _ types.UID) { s.gap = true; s.mark(first) }, ""},
 		{"the set is deleted", func(s *scene, first, second types.UID) {
 			s.mark(first)

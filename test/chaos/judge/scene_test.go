@@ -161,6 +161,19 @@ func (s *scene) restartContainer(uid types.UID) {
 	s.put(p)
 }
 
+// createLateWorkers deletes group 0. Some seconds later, another worker of that incarnation is created.
+func (s *scene) createLateWorkers(leader types.UID, seconds int) {
+	s.judge.Client(s.now, key, leader, "deletes a pod")
+	s.mark(leader)
+	s.remove(leader + "-1")
+	s.remove(leader)
+	s.put(pod(9, 0, 0, "a"))
+	s.wait(seconds)
+	late := pod(1, 0, 2, "a")
+	late.UID, late.OwnerReferences[0].UID = "late", "workers of "+leader
+	s.put(late)
+}
+
 // claim creates the claim of a leader.
 func (s *scene) claim(index int) types.UID {
 	name := fmt.Sprintf("data-llama-%d", index)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/leaderworkerset/lws-operator/test/bench/plot"
+	benchreport "github.com/leaderworkerset/lws-operator/test/bench/report"
 )
 
 // Report is what a run has shown.
@@ -84,6 +85,13 @@ func (r *Report) SVG() string {
 		chart.Rows = append(chart.Rows, plot.Range{Name: k.fault, From: k.median.Seconds(), To: k.worst.Seconds()})
 	}
 	return chart.SVG()
+}
+
+// Publish replaces the summary of a document, and writes the chart beside it.
+func (r *Report) Publish(document string) error {
+	return errors.Join(
+		benchreport.ReplaceSummary(document, []byte(r.Markdown())),
+		os.WriteFile(strings.TrimSuffix(document, ".md")+".svg", []byte(r.SVG()), 0o644)) //nolint:gosec // Everybody reads it.
 }
 
 // Write writes chaos.md and chaos.svg to a directory.

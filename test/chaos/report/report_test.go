@@ -4,6 +4,9 @@
 package report
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +27,21 @@ func TestReport(t *testing.T) {
 `
 	if diff := cmp.Diff(want, r.Markdown()); diff != "" {
 		t.Errorf("the table differs (-want +got):\n%s", diff)
+	}
+	document := filepath.Join(t.TempDir(), "chaos.md")
+	page := "# Page\n\n<!-- summary: begin -->\n%s<!-- summary: end -->\n"
+	if err := os.WriteFile(document, fmt.Appendf(nil, page, ""), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Publish(document); err != nil {
+		t.Fatal(err)
+	}
+	published, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fmt.Sprintf(page, "\n"+want+"\n"), string(published)); diff != "" {
+		t.Errorf("the page differs (-want +got):\n%s", diff)
 	}
 	svg := r.SVG()
 	for _, name := range []string{"Time to heal after a fault", ">none<", ">quota<", ">p50<", ">worst<"} {
