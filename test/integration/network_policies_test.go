@@ -121,8 +121,11 @@ func bundledPods(t *testing.T) *corev1.PodTemplateSpec {
 	if err != nil || len(deployments) != 1 {
 		t.Fatalf("%d Deployments; %v", len(deployments), err)
 	}
-	deployment := &unstructured.Unstructured{Object: deployments[0].(map[string]any)} //nolint:forcetypeassert // See the API.
-	pods := typed[appsv1.Deployment](t, deployment).Spec.Template
+	content, ok := deployments[0].(map[string]any)
+	if !ok {
+		t.Fatal("the Deployment isn't an object")
+	}
+	pods := typed[appsv1.Deployment](t, &unstructured.Unstructured{Object: content}).Spec.Template
 	pods.Namespace = operatorNamespace
 	return &pods
 }

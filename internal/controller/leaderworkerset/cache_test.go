@@ -319,7 +319,7 @@ func TestCacheSharesLongValues(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return unsafe.StringData(accessor.GetAnnotations()["example.com/note"])
+		return unsafe.StringData(accessor.GetAnnotations()["example.com/note"]) //nolint:gosec // It is only compared.
 	}
 	first := cached(&appsv1.StatefulSet{}, trimStatefulSet)
 	for name, other := range map[string]*byte{

@@ -165,7 +165,8 @@ func TestRetirementWithoutRights(t *testing.T) {
 
 // deniedToGetSecret returns an error unless the API server denies the operator to get the Secret.
 func deniedToGetSecret(ctx context.Context) error {
-	operator, err := client.New(asOperator(), client.Options{Scheme: suite.client.Scheme(), Mapper: suite.client.RESTMapper()})
+	options := client.Options{Scheme: suite.client.Scheme(), Mapper: suite.client.RESTMapper()}
+	operator, err := client.New(asOperator(), options)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ const (
 	// poll is the interval of looks at an operator's log.
 	poll = 100 * time.Millisecond
 
-	// listing makes the operator list objects before it watches them, as it does where the API server doesn't stream lists.
-	// Otherwise the right to watch is enough.
+	// listing makes the operator list objects before it watches them, as it does where the API server doesn't stream
+	// lists. Otherwise the right to watch is enough.
 	listing = "KUBE_FEATURE_WatchListClient=false"
 )
 
@@ -114,9 +114,9 @@ func testWithout(t *testing.T, name string, manifests []*unstructured.Unstructur
 	began := time.Now()
 	for ticker := time.NewTicker(poll); ; {
 		if missing.saidBy(i.logged()) {
-			t.Logf("said after %.1f s", time.Since(began).Seconds())
+			said := time.Since(began)
 			cancel()
-			<-ended
+			t.Logf("said after %.1f s; the scenario: %v", said.Seconds(), <-ended)
 			return
 		}
 		select {

@@ -58,7 +58,7 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	}
 	suite.cluster, err = cluster.Start(ctx, cluster.Options{
 		Dir: dir, Bin: bin,
-		Nodes: 4, Racks: 4,
+		Nodes: 30, Racks: 30, // Groups with exclusive placement need racks without pods of other groups of the namespace.
 		CRDs: []string{filepath.Join(suite.root, "config", "crd", "bases")},
 	})
 	if err != nil {

@@ -171,7 +171,10 @@ func (i *installed) adapt(t *testing.T, object *unstructured.Unstructured) {
 		t.Fatal(err)
 	}
 	for n := range webhooks {
-		webhook := webhooks[n].(map[string]any) //nolint:forcetypeassert // The API has no other type.
+		webhook, ok := webhooks[n].(map[string]any)
+		if !ok {
+			t.Fatalf("%s: webhook %d is no object", object.GetName(), n)
+		}
 		path, _, err := unstructured.NestedString(webhook, "clientConfig", "service", "path")
 		if err != nil {
 			t.Fatal(err)

@@ -92,7 +92,7 @@ func (i *installed) scenario() []step {
 		{"sets are created", i.creation(stranger, taken, llama, disk), available},
 		{"claims get an owner", nil, i.claimsOwned},
 		{"a worker is deleted", i.disruption(i.deletion(pod("llama-0-1"))), i.recreated("llama-0", available)},
-		{"a worker of another group is deleted", i.disruption(i.deletion(pod("llama-1-1"))), i.recreated("llama-1", available)},
+		{"another worker is deleted", i.disruption(i.deletion(pod("llama-1-1"))), i.recreated("llama-1", available)},
 		{"labels are lost", i.unlabel, i.labeled},
 		{"a worker StatefulSet is orphaned", i.disruption(i.orphan("llama-0")), i.recreated("llama-0-1", available)},
 		{"image and network change", i.edit("llama", func(lws *leaderworkersetv1.LeaderWorkerSet) {

@@ -129,8 +129,9 @@ func repeated(container corev1.Container, count int) []corev1.Container {
 
 // filled returns a container with as many variables as fit into a number of bytes of JSON.
 func filled(container corev1.Container, bytes int) []corev1.Container {
-	for i := range bytes / 64 {
-		container.Env = append(container.Env, corev1.EnvVar{Name: fmt.Sprintf("OPTION_%06d", i), Value: "some value of it"})
+	const value, each = "some value of these options.", 64
+	for i := range bytes / each {
+		container.Env = append(container.Env, corev1.EnvVar{Name: fmt.Sprintf("OPTION_%06d", i), Value: value})
 	}
 	return []corev1.Container{container}
 }
