@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/leaderworkerset/lws-operator/test/nodes/olm/refusal"
 	"github.com/leaderworkerset/lws-operator/test/objects"
@@ -48,10 +49,22 @@ func (l *timeline) noteEnding(pod *corev1.Pod, at time.Time) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	if l.endings[pod.Name] == nil {
-		image := pod.Spec.Containers[0].Image
-		l.endings[pod.Name] = &ending{image: image, Span: refusal.Span{Start: at}}
+		l.endings[pod.Name] = &ending{image: pod.Spec.Containers[0].Image, Span: refusal.Span{Start: markedAt(pod, at)}}
 	}
 	l.endings[pod.Name].End = at
+}
+
+// markedAt returns the time of a pod's deletion mark, rounded down to a second. The watch can report the mark after the
+// replica has ended, so the time of the report is used only if it is earlier or there is no mark.
+func markedAt(pod *corev1.Pod, reported time.Time) time.Time {
+	if pod.DeletionTimestamp == nil {
+		return reported
+	}
+	grace := time.Duration(ptr.Deref(pod.DeletionGracePeriodSeconds, 0)) * time.Second
+	if marked := pod.DeletionTimestamp.Add(-grace); marked.Before(reported) {
+		return marked
+	}
+	return reported
 }
 
 // ends returns the times in which calls can go to a replica of a version that ends or has just ended.
