@@ -42,6 +42,7 @@ func BenchmarkLimits(b *testing.B) {
 				request    ctrladmission.Request
 			}{
 				{"defaults", setDefaultsPath, setRequest(b, lws, nil)},
+				{"complete", setDefaultsPath, setRequest(b, sets, nil)},
 				{"creation", setValidationPath, setRequest(b, sets, nil)},
 				{"update", setValidationPath, setRequest(b, edited, sets)},
 				{"pod", podPath, newRequest(b, leaderOf(lws))},

@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -45,7 +47,20 @@ func (h explainsUnsupported) Handle(ctx context.Context, request ctrladmission.R
 	if errors.As(checkSupported(before, lws), &rejection) {
 		return ctrladmission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: ptr.To(rejection.Status())}}
 	}
+	if isComplete(lws) {
+		return ctrladmission.Allowed("")
+	}
 	return h.Handler.Handle(ctx, request)
+}
+
+// isComplete reports whether a set has all defaults. The API server has mostly filled them in from the schema. Then
+// nobody has to compare the whole set before and after.
+func isComplete(lws *leaderworkersetv1.LeaderWorkerSet) bool {
+	small := *lws
+	template := &small.Spec.LeaderWorkerTemplate // Pods and claims have no defaults here, and are large.
+	template.WorkerTemplate, template.LeaderTemplate = corev1.PodTemplateSpec{}, nil
+	template.VolumeClaimTemplates = nil
+	return equality.Semantic.DeepEqual(&small, defaulted(&small))
 }
 
 // checkSupported rejects what a set newly asks for and the operator doesn't do. A value that the set has already

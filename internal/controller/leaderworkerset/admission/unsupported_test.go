@@ -10,8 +10,11 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
 // TestUnsupported sends sets to the webhook that ask for what only other controllers do.
@@ -47,6 +50,35 @@ func TestUnsupported(t *testing.T) {
 		}
 		if !response.Allowed && !strings.Contains(response.Result.Message, tc.wants) {
 			t.Errorf("%s: got %q, want %q", tc.name, response.Result.Message, tc.wants)
+		}
+	}
+}
+
+// TestComplete sends sets to the webhook that lack a default, and one that lacks none. The latter isn't patched.
+func TestComplete(t *testing.T) {
+	c := newCluster(t, interceptor.Funcs{})
+	decoder := ctrladmission.NewDecoder(c.Scheme())
+	defaults := ctrladmission.WithDefaulter(c.Scheme(), newWebhook(t, interceptor.Funcs{})).Handler
+	handler := explainsUnsupported{decoder, defaults}
+	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSet){
+		"":         func(*leaderworkersetv1.LeaderWorkerSet) {},
+		"replicas": func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = nil },
+		"size":     func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.LeaderWorkerTemplate.Size = nil },
+		"the deprecated restart policy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.RestartPolicy = leaderworkersetv1.DeprecatedDefaultRestartPolicy
+		},
+		"the type of the subgroup policy": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{SubGroupSize: ptr.To(int32(1))}
+		},
+		"maxSurge": func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = nil
+		},
+	} {
+		lws := defaulted(newSet("a", 1, 2))
+		change(lws)
+		response := handler.Handle(t.Context(), setRequest(t, lws, nil))
+		if !response.Allowed || (len(response.Patches) > 0) != (name != "") {
+			t.Errorf("without %q: %+v", name, response)
 		}
 	}
 }
