@@ -141,7 +141,7 @@ func TestForSetDefersAGroup(t *testing.T) {
 	wantDeferred(t, observed, 1)
 	carryOutAt(t, observed, 3*time.Second)
 	got := observed.LWS.Status.UnreadyGroups
-	if len(got) != 2 || !strings.HasPrefix(got[1].Message, "the group waits until another one has its room") {
+	if len(got) != 2 || !strings.HasPrefix(got[1].Message, "there is no room for all groups at once") {
 		t.Errorf("unready groups are %+v", got)
 	}
 	carryOutAt(t, observed, time.Minute)

@@ -99,6 +99,15 @@ func TestNextOfFailedLeaders(t *testing.T) {
 			crash: restart.Crash{Restarts: 1, Waiting: evicted.Message},
 		},
 		{
+			what: "it is replaced, and the last restart was recorded by a clock an hour ahead", present: "new",
+			entry:  restart.Entry{Restarts: 1, LastRestart: anHourLater + 3600},
+			change: nothing,
+			want: restart.Entry{
+				Restarts: 2, LastRestart: anHourLater, FailedLeader: "old", Reason: evicted.Message,
+			},
+			outcome: "Recreated", ungates: true, crash: restart.Crash{Restarts: 2},
+		},
+		{
 			what: "it is replaced too early, by a leader without a gate", present: "new",
 			entry: restart.Entry{Restarts: 1, LastRestart: recently},
 			change: func(in *restart.Input) {

@@ -193,7 +193,7 @@ func (in *Input) decideCrash(group snapshot.Group, entry Entry, failure Failure)
 	}
 	replaced := entry.Waiting != ""
 	canWait := !replaced || snapshot.WaitsForRestart(group.Leader)
-	switch wait := in.Options.delay(crashed.Restarts) - since; {
+	switch wait := in.Options.wait(crashed.Restarts, since); {
 	case !in.mayRestart(crashed):
 		crashed.ExhaustedLeader = group.Leader.UID
 		return verdict{entry: crashed}
@@ -202,7 +202,7 @@ func (in *Input) decideCrash(group snapshot.Group, entry Entry, failure Failure)
 	default:
 		// Whole seconds are recorded, rounded up: the next delay is never shorter than it has to be.
 		crashed.Restarts++
-		crashed.LastRestart = in.Now.Add(time.Second - time.Nanosecond).Unix()
+		crashed.LastRestart = in.Now.Add(rounding).Unix()
 		crashed.Waiting = ""
 		return verdict{entry: crashed, restart: !replaced, recreated: replaced, failure: failure}
 	}

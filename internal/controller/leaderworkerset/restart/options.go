@@ -54,3 +54,15 @@ func (o *Options) delay(restarts int32) time.Duration {
 	}
 	return min(delay, o.MaxDelay)
 }
+
+// rounding is by how much a recorded time is rounded up at most.
+const rounding = time.Second - time.Nanosecond
+
+// wait returns how long the next restart has to wait after that many in a row, the last of which was some time ago; 0
+// or less if it doesn't. A time in the future says nothing: a clock was ahead, or was set back. Nothing waits for it.
+func (o *Options) wait(restarts int32, since time.Duration) time.Duration {
+	if since < -rounding {
+		return 0
+	}
+	return o.delay(restarts) - since
+}

@@ -65,7 +65,8 @@ func why(
 	switch {
 	case !exists && slices.Contains(in.Release.Deferred, index):
 		return leaderworkersetv1.UnreadyMissing,
-			"the group waits until another one has its room: surge has to serve until then, and holds the room of this one"
+			"there is no room for all groups at once: this one gets no pods until another one is ready, since surge has to " +
+				"serve and keeps its room"
 	case !exists && blocked != nil:
 		return leaderworkersetv1.UnreadyMissing, blocked.Message
 	case !exists:
