@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/testmain"
@@ -256,7 +257,9 @@ func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mgr, admission.Setup(mgr, admission.DefaultOptions())
+	return mgr, errors.Join(
+		leaderworkerset.AddIndexes(context.Background(), mgr.GetFieldIndexer()),
+		admission.Setup(mgr, admission.DefaultOptions()))
 }
 
 // untilWebhooksAreCalled waits until the API server calls the webhooks of all configurations and the operator answers.

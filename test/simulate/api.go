@@ -178,6 +178,9 @@ func (a *API) admit(object client.Object) error {
 		owner := metav1.GetControllerOf(object)
 		if owner != nil && owner.Kind == kindStatefulSet && object.Labels[leaderworkersetv1.SetNameLabelKey] != "" {
 			leaders := getOf[*appsv1.StatefulSet](a, kindStatefulSet, at(object, owner.Name))
+			if leaders != nil && metav1.GetControllerOf(leaders) == nil {
+				leaders = nil // Its set was deleted, without it.
+			}
 			if reason := release.Rejection(leaders, object); reason != "" {
 				return errors.New(reason)
 			}

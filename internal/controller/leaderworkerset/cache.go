@@ -81,8 +81,8 @@ const (
 	uninjectedOfSet = "uninjectedOfSet" // pods that were created without the webhook, by LeaderWorkerSet
 )
 
-// addIndexes adds the field indexes that passes and handlers list by.
-func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
+// AddIndexes adds the field indexes that passes and handlers list by.
+func AddIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	for _, index := range []struct {
 		object client.Object
 		field  string

@@ -61,7 +61,7 @@ func cacheOfTests() cache.Options {
 }
 
 func startOperator(in simulate.Environment, meter Meter) ([]simulate.Controller, error) {
-	if err := addIndexes(context.Background(), in.Cache); err != nil {
+	if err := AddIndexes(context.Background(), in.Cache); err != nil {
 		return nil, err
 	}
 	options := DefaultOptions()

@@ -31,7 +31,7 @@ func cacheOf(t *testing.T, objects ...client.Object) client.WithWatch {
 		}
 	}
 	builder := fake.NewClientBuilder().WithScheme(schemeOfTests(t)).WithObjects(objects...)
-	if err := addIndexes(t.Context(), indexesOf{builder}); err != nil {
+	if err := AddIndexes(t.Context(), indexesOf{builder}); err != nil {
 		t.Fatal(err)
 	}
 	return builder.Build()

@@ -22,7 +22,7 @@ import (
 // Setup adds the reconcilers and webhooks of LeaderWorkerSets, and the indexes that they read by, to a manager.
 // [CacheByObject] has to limit the cache of the manager.
 func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := AddIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
 	// Webhooks read LeaderWorkerSets in all replicas of the operator. Only the reconcilers of the elected leader would

@@ -34,6 +34,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/certificates"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/objects"
@@ -213,7 +214,9 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mgr, errors.Join(admission.Setup(mgr, admission.DefaultOptions()), rotator.Setup(mgr))
+	return mgr, errors.Join(
+		leaderworkerset.AddIndexes(context.Background(), mgr.GetFieldIndexer()),
+		admission.Setup(mgr, admission.DefaultOptions()), rotator.Setup(mgr))
 }
 
 // asOperator returns a configuration of clients with the operator's rights.

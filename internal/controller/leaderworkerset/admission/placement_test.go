@@ -6,9 +6,7 @@ package admission
 import (
 	"testing"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
@@ -28,7 +26,8 @@ func TestLeadersFollowThePlacement(t *testing.T) {
 		{"the StatefulSet doesn't say", "-", "rack", "rack"},
 		{"never requested", "-", "-", ""},
 	} {
-		leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "default", UID: "leaders"}}
+		leaders := releasedBelowPartition()
+		leaders.Annotations = nil
 		leader := newLeaderPod()
 		leader.OwnerReferences[0].UID = leaders.UID
 		if tc.leaders != "-" {

@@ -82,11 +82,13 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 		return inject(pod)
 	}
 	leaders, err := w.leaderStatefulSet(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: owner.Name})
-	if err != nil {
-		if client.IgnoreNotFound(err) != nil {
-			return nil, err
-		}
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return nil, err
+	case err != nil:
 		leaders = nil // It was deleted.
+	case metav1.GetControllerOf(leaders) == nil:
+		leaders = nil // Its set was deleted, without it: no pass would end the wait of a leader.
 	}
 	placement, err := checkLeader(pod, leaders)
 	if err != nil {
@@ -100,6 +102,9 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	gated, err := w.gateUntilRestart(ctx, pod, leaders)
 	if err != nil {
 		return nil, err
+	}
+	if leaders == nil {
+		return patch, nil
 	}
 	gate, err := w.gateUntilPreviousGroupGone(ctx, pod)
 	return slices.Concat(placement, patch, gated, gate), err
@@ -115,7 +120,7 @@ func inject(pod *corev1.Pod) ([]jsonpatch.Operation, error) {
 }
 
 // checkLeader rejects a leader whose revision isn't the one that its group has next. The StatefulSet controller tries
-// again. It brings the placement of any other leader up to date. leaders is nil if the StatefulSet was deleted.
+// again. It brings the placement of any other leader up to date. leaders is nil if nobody manages the leader.
 func checkLeader(leader *corev1.Pod, leaders *appsv1.StatefulSet) ([]jsonpatch.Operation, error) {
 	if leaders == nil {
 		return nil, nil

@@ -221,9 +221,12 @@ func TestOtherPodsStayAsTheyAre(t *testing.T) {
 func releasedBelowPartition() *appsv1.StatefulSet {
 	return &appsv1.StatefulSet{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        "a",
-			Namespace:   "default",
-			UID:         "leaders",
+			Name:      "a",
+			Namespace: "default",
+			UID:       "leaders",
+			OwnerReferences: []metav1.OwnerReference{
+				{Kind: "LeaderWorkerSet", Name: "a", UID: "set", Controller: ptr.To(true)},
+			},
 			Annotations: map[string]string{leaderworkersetv1.AheadAnnotationKey: `{"partition":3,"groups":[0],"deferred":[4]}`},
 		},
 		Spec: appsv1.StatefulSetSpec{
@@ -375,11 +378,13 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 		},
 		{
 			"exclusive subgroups without the leader", subGroup(leaderworkersetv1.SubGroupPolicyTypeLeaderExcluded),
-			previous("default", "a-0"), nil,
+			previous("default", "a-0"), []corev1.PodSchedulingGate{own},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists)
+			leaders := releasedBelowPartition()
+			leaders.Annotations = nil
+			pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists, leaders)
 			tc.change(pod)
 			for call := range 2 { // The API server may call again.
 				patch, err := webhook.admit(t.Context(), pod)
@@ -425,5 +430,24 @@ func TestWherePreviousPodsAreRead(t *testing.T) {
 		if err != nil || len(previous) != 1 {
 			t.Errorf("%s: got %d pods and error %v, want 1 pod", tc.name, len(previous), err)
 		}
+	}
+}
+
+// TestLeadersThatNobodyManages has a leader StatefulSet whose set was deleted without it. No pass would end the wait of
+// a leader: it is admitted, and isn't gated.
+func TestLeadersThatNobodyManages(t *testing.T) {
+	leaders, leader := releasedBelowPartition(), newLeaderPod()
+	leaders.OwnerReferences = nil
+	leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = `{"4":{"restarts":1}}`
+	leader.Name, leader.OwnerReferences[0].UID = "a-4", leaders.UID // It is deferred.
+	worker := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: "a-4-1", Namespace: "default",
+		Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "a-4")},
+	}}
+	if _, err := newPodWebhook(t, leaders, worker).admit(t.Context(), leader); err != nil {
+		t.Errorf("the leader is rejected: %v", err)
+	}
+	if gates := leader.Spec.SchedulingGates; len(gates) > 0 {
+		t.Errorf("the leader waits for %v", gates)
 	}
 }
