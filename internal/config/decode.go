@@ -10,8 +10,10 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/json"
 
@@ -85,7 +87,7 @@ func (d *decoding) value(path []string, node *yaml.Node) {
 	}
 	unknown, err := json.UnmarshalStrict(text, d.into)
 	if err != nil {
-		d.add(field.TypeInvalid(at(path), value, expected(err)))
+		d.add(field.TypeInvalid(at(path), value, expected(err, path)))
 	}
 	for _, err := range unknown {
 		d.addUnknown(err)
@@ -109,8 +111,8 @@ func (d *decoding) add(mistake *field.Error) { d.mistakes = append(d.mistakes, m
 
 func at(path []string) *field.Path { return field.NewPath(path[0], path[1:]...) }
 
-// expected says what a value has to be that can't be decoded.
-func expected(err error) string {
+// expected says what the value at a path has to be that can't be decoded.
+func expected(err error, path []string) string {
 	var mismatch *gojson.UnmarshalTypeError
 	if !errors.As(err, &mismatch) {
 		return "must be a duration, such as 1m30s" // The only type that parses its text.
@@ -127,6 +129,40 @@ func expected(err error) string {
 	case reflect.Map, reflect.Struct:
 		return "must be a mapping"
 	default:
-		return "must be a string; a duration has a unit, such as 10s"
+		return "must be a string" + exampleOf(path)
 	}
+}
+
+// exampleOf returns an example of the text at a path, for fields that users write as a number by mistake.
+func exampleOf(path []string) string {
+	switch {
+	case typeAt(path) == reflect.TypeFor[metav1.Duration]():
+		return "; a duration has a unit, such as 10s"
+	case path[len(path)-1] == "bindAddress":
+		return `, such as ":8443"`
+	default:
+		return ""
+	}
+}
+
+// typeAt returns the type of the field at a path, or that of what it points to; nil if there is no such field.
+func typeAt(path []string) reflect.Type {
+	found := reflect.TypeFor[v1alpha1.OperatorConfiguration]()
+	for _, name := range path {
+		if found.Kind() != reflect.Struct {
+			return nil
+		}
+		fields := reflect.VisibleFields(found)
+		i := slices.IndexFunc(fields, func(f reflect.StructField) bool {
+			tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			return tag == name
+		})
+		if i < 0 {
+			return nil
+		}
+		if found = fields[i].Type; found.Kind() == reflect.Pointer {
+			found = found.Elem()
+		}
+	}
+	return found
 }

@@ -217,7 +217,8 @@ func TestMistakes(t *testing.T) {
 namespaces: a
 controllers: {group: {concurrency: 3000000000}, leaderWorkerSet: 1, restarts: {baseDelay: soon, maxDelay: 5}}
 clientConnection: {qps: fast}
-metrics: {secure: "yes", bindAddress: [1]}
+metrics: {secure: "yes", bindAddress: 8443}
+webhook: {host: [1]}
 featureGates: {AllAlpha: maybe}
 `, want: []string{
 			`clientConnection.qps: Invalid value: "fast": must be a number`,
@@ -226,9 +227,10 @@ featureGates: {AllAlpha: maybe}
 			`controllers.restarts.baseDelay: Invalid value: "soon": must be a duration, such as 1m30s`,
 			`controllers.restarts.maxDelay: Invalid value: 5: must be a string; a duration has a unit, such as 10s`,
 			`featureGates.AllAlpha: Invalid value: "maybe": must be true or false`,
-			`metrics.bindAddress: Invalid value: [1]: must be a string; a duration has a unit, such as 10s`,
+			`metrics.bindAddress: Invalid value: 8443: must be a string, such as ":8443"`,
 			`metrics.secure: Invalid value: "yes": must be true or false`,
 			`namespaces: Invalid value: "a": must be a list`,
+			`webhook.host: Invalid value: [1]: must be a string`,
 		}},
 		{name: "an alias", file: head + "namespaces: &a [b]\ntakeOverFrom: *a",
 			want: []string{"takeOverFrom: Forbidden: the file must not have YAML aliases"}},

@@ -98,10 +98,11 @@ func (d *demo) show(ctx context.Context, c *cluster.Cluster, manager string) err
 	if _, err := operator.Install(ctx, c, d.root, manager); err != nil {
 		return err
 	}
-	say("Applying config/samples: three groups of four pods")
+	sample := filepath.Join("config", "samples", "leaderworkerset_v1_leaderworkerset.yaml")
+	say("Applying %s: three groups of four pods", sample)
 	began := time.Now()
 	for _, args := range [][]string{
-		{"apply", "-f", filepath.Join("config", "samples", "leaderworkerset_v1_leaderworkerset.yaml")},
+		{"apply", "-f", sample},
 		{"wait", "lws/leaderworkerset-sample", "--for=condition=Available", "--timeout=" + samplesTimeout},
 	} {
 		if err := d.kubectl(ctx, c, args...); err != nil {
