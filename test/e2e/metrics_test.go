@@ -6,6 +6,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -39,6 +41,33 @@ func TestLocalMetrics(t *testing.T) {
 		}
 		return unless(!strings.Contains(text, of), "the deleted set has metrics")
 	})
+}
+
+// ofProcess are the metrics of the process in a dashboard, without the suffixes of histograms.
+var ofProcess = regexp.MustCompile(`\b(controller_runtime|leader_election|process|rest_client|workqueue)(_[a-z]+)+\b`)
+
+// TestLocalMetricsOfDashboards looks for the metrics of controller-runtime and client-go that the dashboards read.
+func TestLocalMetricsOfDashboards(t *testing.T) {
+	lws := newSet(newNamespace(t), "measured", 1, 2)
+	create(t, lws)
+	untilAvailable(t, lws)
+	served, err := suite.operator.Metrics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	board, err := os.ReadFile("../../config/grafana/lws-operator.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := ofProcess.FindAllString(string(board), -1)
+	if len(names) == 0 {
+		t.Fatal("the dashboard reads no metric of the process")
+	}
+	for _, name := range names {
+		if !strings.Contains(served, "# TYPE "+strings.TrimSuffix(name, "_bucket")+" ") {
+			t.Errorf("the operator doesn't serve %s", name)
+		}
+	}
 }
 
 // untilMetrics waits until the operator serves all these series.
