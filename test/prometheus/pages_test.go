@@ -26,7 +26,8 @@ var (
 )
 
 // ofOthers are the metrics of the API server, of controller-runtime and of client-go that rules and dashboards read,
-// with their labels. TestLocalMetricsOfDashboards in test/e2e looks for those of the operator's process.
+// with their labels. TestLocalMetricsOfDashboards in test/e2e looks for those of the operator's process at a running
+// operator, and test/chaos reads the metric of the election.
 var ofOthers = map[string][]string{
 	"apiserver_admission_webhook_admission_duration_seconds": {"name", "type", "operation", "rejected"},
 	"apiserver_admission_webhook_rejection_count":            {"name", "type", "operation", "error_type"},

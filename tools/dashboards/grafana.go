@@ -8,6 +8,9 @@ import "maps"
 // schemaVersion is the version of the JSON model. Grafana 11 writes it, and newer versions convert it.
 const schemaVersion = 39
 
+// sourceType is the type of the data source.
+const sourceType = "prometheus"
+
 // columns is the width of a dashboard.
 const columns = 24
 
@@ -21,6 +24,18 @@ const (
 	stacked  view = "stacked"
 	table    view = "table"
 	timeline view = "state-timeline"
+)
+
+// unit is the unit of a panel's values. The empty unit is a plain number.
+type unit string
+
+// The values are those of Grafana. A share is between 0 and 1.
+const (
+	bytesOfMemory       unit = "bytes"
+	operationsPerSecond unit = "ops"
+	requestsPerSecond   unit = "reqps"
+	seconds             unit = "s"
+	share               unit = "percentunit"
 )
 
 // dashboard is a page in Grafana.
@@ -38,9 +53,8 @@ type variable struct{ name, title, query string }
 type panel struct {
 	title, description string
 	view               view
-	// unit is one of Grafana's units. The empty unit is a plain number.
-	unit    string
-	queries []query
+	unit               unit
+	queries            []query
 	// empty replaces Grafana's words for a query without a result.
 	empty string
 }
@@ -78,18 +92,38 @@ func (d dashboard) model() map[string]any {
 
 // choices returns the variables. The first one selects the data source.
 func (d dashboard) choices() []any {
-	all := []any{map[string]any{
-		"label": "Data source", "name": "datasource", "query": "prometheus", "refresh": 1, "type": "datasource",
-	}}
+	all := []any{choice{Label: "Data source", Name: "datasource", Query: sourceType, Refresh: 1, Type: "datasource"}}
 	for _, v := range d.variables {
-		all = append(all, map[string]any{
-			"allValue": ".*", "current": map[string]any{"selected": true, "text": "All", "value": "$__all"},
-			"datasource": source(), "definition": v.query, "includeAll": true, "label": v.title, "multi": true,
-			"name": v.name, "query": map[string]any{"qryType": 1, "query": v.query, "refId": v.name},
-			"refresh": 2, "sort": 1, "type": "query",
+		all = append(all, choice{
+			AllValue: ".*", Current: map[string]any{"selected": true, "text": "All", "value": "$__all"},
+			DataSource: source(), Definition: v.query, IncludeAll: true, Label: v.title, Multi: true, Name: v.name,
+			Query:   map[string]any{"qryType": 1, "query": v.query, "refId": v.name},
+			Refresh: 2, Sort: 1, Type: "query",
 		})
 	}
 	return all
+}
+
+// choice is a variable in Grafana's JSON model. Its fields are in the order of their names.
+type choice struct {
+	AllValue   string         `json:"allValue,omitempty"`
+	Current    map[string]any `json:"current,omitempty"`
+	DataSource reference      `json:"datasource,omitzero"`
+	Definition string         `json:"definition,omitempty"`
+	IncludeAll bool           `json:"includeAll,omitempty"`
+	Label      string         `json:"label"`
+	Multi      bool           `json:"multi,omitempty"`
+	Name       string         `json:"name"`
+	Query      any            `json:"query"`
+	Refresh    int            `json:"refresh"`
+	Sort       int            `json:"sort,omitempty"`
+	Type       string         `json:"type"`
+}
+
+// reference names a data source in Grafana's JSON model.
+type reference struct {
+	Type string `json:"type"`
+	UID  string `json:"uid"`
 }
 
 // layout returns the panels, from left to right and from top to bottom.
@@ -151,9 +185,7 @@ func (p panel) model() map[string]any {
 func (p panel) targets() []any {
 	var all []any
 	for i, q := range p.queries {
-		target := map[string]any{
-			"datasource": source(), "expr": q.expr, "legendFormat": q.legend, "refId": string(rune('A' + i)),
-		}
+		target := map[string]any{"expr": q.expr, "legendFormat": q.legend, "refId": string(rune('A' + i))}
 		if p.view == table {
 			maps.Copy(target, map[string]any{"format": "table", "instant": true, "range": false})
 		}
@@ -170,6 +202,6 @@ func hideTime() []any {
 }
 
 // source is the data source that the user selects.
-func source() map[string]any {
-	return map[string]any{"type": "prometheus", "uid": "${datasource}"}
+func source() reference {
+	return reference{Type: sourceType, UID: "${datasource}"}
 }

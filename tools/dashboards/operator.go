@@ -9,6 +9,8 @@ const (
 	replica  = `cluster=~"$cluster",instance=~"$instance"`
 	ours     = ` and on (cluster, job, instance) lws_operator_build_info{` + replica + `})`
 	webhooks = `cluster=~"$cluster",name=~"(mleaderworkerset|vleaderworkerset|mpod)[.]leaderworkerset[.]x-k8s[.]io"`
+
+	controllerName = `{{controller}}`
 )
 
 // sum returns the sum of a metric of the operator's processes by labels that are separated by commas.
@@ -47,7 +49,7 @@ var operator = dashboard{
 		{title: "Replicas by version", description: "Two versions run during an upgrade only.", view: number,
 			queries: []query{{"{{version}}", `count by (version) (lws_operator_build_info{` + replica + `})`}}},
 		{title: "Certificates end in", description: "The time until the first certificate of each use ends. The operator " +
-			"renews it before.", view: number, unit: "s",
+			"renews it before.", view: number, unit: seconds,
 			queries: []query{{"{{use}}", `min by (use) (lws_operator_certificate_expiration_timestamp_seconds{` + replica +
 				`}) - time()`}}},
 		{title: "Upgrade held", description: "Why the Operator Lifecycle Manager waits with an upgrade. The panel has data " +
@@ -61,40 +63,41 @@ var operator = dashboard{
 			queries: []query{{"{{instance}}", `max by (cluster, instance) (leader_election_master_status{` + replica + `,` +
 				`name="lws-operator.leaderworkerset.x-k8s.io"}) == 1`}}},
 		{title: "Busy workers", description: "The share of each controller's workers that are in a pass. Near 100%, more " +
-			"concurrency or more API requests a second may help.", view: lines, unit: "percentunit",
-			queries: []query{{"{{controller}}", sum("controller", "controller_runtime_active_workers") + ` / ` +
+			"concurrency or more API requests a second may help.", view: lines, unit: share,
+			queries: []query{{controllerName, sum("controller", "controller_runtime_active_workers") + ` / ` +
 				sum("controller", "controller_runtime_max_concurrent_reconciles")}}},
 		{title: "Queue", description: "How many sets and groups wait for a pass.", view: lines,
-			queries: []query{{"{{controller}}", sum("controller", "workqueue_depth")}}},
+			queries: []query{{controllerName, sum("controller", "workqueue_depth")}}},
 		{title: "Time in the queue", description: "How long 95 of 100 sets and groups wait for their pass.", view: lines,
-			unit: "s", queries: []query{{"{{controller}}", p95("controller", "workqueue_queue_duration_seconds")}}},
-		{title: "Passes", description: "How many passes end in a second, by their result.", view: lines, unit: "ops",
+			unit: seconds, queries: []query{{controllerName, p95("controller", "workqueue_queue_duration_seconds")}}},
+		{title: "Passes", description: "How many passes end in a second, by their result.", view: lines,
+			unit:    operationsPerSecond,
 			queries: []query{{"{{controller}} {{result}}", rate("controller, result", "controller_runtime_reconcile_total")}}},
-		{title: "Duration of passes", description: "How long 95 of 100 passes take at most.", view: lines, unit: "s",
-			queries: []query{{"{{controller}}", p95("controller", "controller_runtime_reconcile_time_seconds")}}},
+		{title: "Duration of passes", description: "How long 95 of 100 passes take at most.", view: lines, unit: seconds,
+			queries: []query{{controllerName, p95("controller", "controller_runtime_reconcile_time_seconds")}}},
 		{title: "Failed passes", description: "The share of passes that fail. Single failures are usual.", view: lines,
-			unit: "percentunit",
-			queries: []query{{"{{controller}}", rate("controller", "controller_runtime_reconcile_errors_total") + ` / (` +
+			unit: share,
+			queries: []query{{controllerName, rate("controller", "controller_runtime_reconcile_errors_total") + ` / (` +
 				rate("controller", "controller_runtime_reconcile_total") + ` > 0)`}}},
 		{title: "API requests", description: "How many requests the operator sends to the API server in a second, by the " +
-			"answer. 409 is a conflict, and 429 is too many requests.", view: stacked, unit: "reqps",
+			"answer. 409 is a conflict, and 429 is too many requests.", view: stacked, unit: requestsPerSecond,
 			queries: []query{{"{{method}} {{code}}", rate("method, code", "rest_client_requests_total")}}},
 		{title: "Refused writes", description: "How many writes the API server has refused since the start of the replica. " +
 			"Another attempt doesn't help.", view: lines, empty: "None",
 			queries: []query{{"{{verb}} {{resource}}: {{reason}}", refusals}}},
 		{title: "Webhook latency", description: "How long 95 of 100 webhook calls take at most, by the operator and by the " +
-			"API server. The latter includes the network.", view: lines, unit: "s",
+			"API server. The latter includes the network.", view: lines, unit: seconds,
 			queries: []query{{"operator {{webhook}}", p95("webhook", "controller_runtime_webhook_latency_seconds")},
 				{"API server {{name}}", `histogram_quantile(0.95, sum by (name, le) (rate(` +
 					`apiserver_admission_webhook_admission_duration_seconds_bucket{` + webhooks + `}[$__rate_interval])))`}}},
 		{title: "Webhook calls", description: "How many calls of its webhooks the operator answers in a second.",
-			view: stacked, unit: "reqps",
+			view: stacked, unit: requestsPerSecond,
 			queries: []query{{"{{webhook}} {{code}}", rate("webhook, code", "controller_runtime_webhook_requests_total")}}},
 		{title: "Failed webhook calls", description: "How many calls of the operator's webhooks failed within 5 minutes, " +
 			"by the count of the API server.", view: lines, empty: "None",
 			queries: []query{{"{{name}}", `sum by (name) (increase(apiserver_admission_webhook_rejection_count{` + webhooks +
 				`,error_type="calling_webhook_error"}[5m]))`}}},
-		{title: "Memory", description: "The memory of each replica.", view: lines, unit: "bytes",
+		{title: "Memory", description: "The memory of each replica.", view: lines, unit: bytesOfMemory,
 			queries: []query{{"{{instance}}", sum("instance", "process_resident_memory_bytes")}}},
 		{title: "CPU", description: "How many CPUs each replica uses.", view: lines,
 			queries: []query{{"{{instance}}", rate("instance", "process_cpu_seconds_total")}}},

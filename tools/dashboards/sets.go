@@ -54,7 +54,7 @@ var sets = dashboard{
 		{title: "Sets", description: "How many LeaderWorkerSets exist.", view: number,
 			queries: one(`count(` + desiredGroups + `)`)},
 		{title: "Ready share", description: "The share of the groups asked for that are ready. Surge doesn't count.",
-			view: number, unit: "percentunit", empty: "no groups",
+			view: number, unit: share, empty: "no groups",
 			queries: one(`1 - (sum(` + unreadyGroups + `) or vector(0)) / (sum(` + desiredGroups + `) > 0)`)},
 		{title: "Unready groups", description: "How many of the groups asked for are not ready.", view: number,
 			queries: one(`sum(` + unreadyGroups + `) or vector(0)`)},
@@ -87,11 +87,11 @@ var sets = dashboard{
 				bySet + ` (leaderworkerset_status_observed_generation{` + selected + `}) > 0`}}},
 
 		{title: "Updated groups in updates", description: "The share of the groups that have the new revision, " +
-			"while a set is updated.", view: lines, unit: "percentunit", empty: "No set is updated",
+			"while a set is updated.", view: lines, unit: share, empty: "No set is updated",
 			queries: []query{{setName, updatedGroups + ` / ` + desiredGroups + ` and ` + condition("UpdateInProgress") +
 				` == 1`}}},
 		{title: "Age of updates", description: "How long the current update of each set has taken so far.",
-			view: lines, unit: "s", empty: "No set is updated",
+			view: lines, unit: seconds, empty: "No set is updated",
 			queries: []query{{setName, `time() - max ` + bySet + ` (leaderworkerset_rollout_start_timestamp_seconds{` +
 				selected + `})`}}},
 		{title: "Updates that ended", description: "How many updates ended within the last hour: complete, " +
@@ -99,7 +99,7 @@ var sets = dashboard{
 			queries: []query{{"{{result}}", `sum by (result) (increase(leaderworkerset_rollout_duration_seconds_count{` +
 				selected + `}[1h]))`}}},
 		{title: "Duration of updates", description: "How long the updates took that ended within the last hour. " +
-			theHistograms, view: lines, unit: "s", queries: quantiles("leaderworkerset_rollout_duration_seconds")},
+			theHistograms, view: lines, unit: seconds, queries: quantiles("leaderworkerset_rollout_duration_seconds")},
 
 		{title: "Restarts by cause", description: "How many groups were restarted within the last hour. The page " +
 			"docs/group-restarts.md explains the causes.", view: stacked,
@@ -108,9 +108,9 @@ var sets = dashboard{
 			view: table, empty: "No restarts",
 			queries: one(`topk(20, sum ` + bySet + ` (increase(` + restarts + `[$__range])) > 0)`)},
 		{title: "Time to start", description: "How long groups took from the creation of the leader pod until they were " +
-			"ready. " + theHistograms, view: lines, unit: "s",
+			"ready. " + theHistograms, view: lines, unit: seconds,
 			queries: quantiles("leaderworkerset_group_startup_duration_seconds")},
 		{title: "Time to recover", description: "How long groups took from a failure until they were ready again. " +
-			theHistograms, view: lines, unit: "s", queries: quantiles("leaderworkerset_group_recovery_duration_seconds")},
+			theHistograms, view: lines, unit: seconds, queries: quantiles("leaderworkerset_group_recovery_duration_seconds")},
 	},
 }
