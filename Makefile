@@ -108,9 +108,10 @@ clean: ## Remove everything that make built.
 ##@ Development
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types, and the page about the metrics.
+generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types, the page about metrics, dashboards.
 	$(CONTROLLER_GEN) object:headerFile=tools/generate/boilerplate.go.txt paths=./api/...
 	go run ./tools/document > docs/operate/metrics.md
+	go run ./tools/dashboards config/grafana
 
 # Descriptions below these properties of the CRD come from Kubernetes, and make it too large for kubectl apply.
 CRD_TRIM_BELOW := leaderTemplate,workerTemplate,volumeClaimTemplates

@@ -6,6 +6,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -39,6 +41,34 @@ func TestLocalMetrics(t *testing.T) {
 		}
 		return unless(!strings.Contains(text, of), "the deleted set has metrics")
 	})
+}
+
+// ofProcess are the metrics of controller-runtime, of client-go and of the process in a dashboard.
+var ofProcess = regexp.MustCompile(`\b(controller_runtime|process|rest_client|workqueue)(_[a-z]+)+\b`)
+
+// TestLocalMetricsOfDashboards looks for these metrics at the operator. The suite's operator elects no leader, so the
+// test leaves out the metric of the election.
+func TestLocalMetricsOfDashboards(t *testing.T) {
+	lws := newSet(newNamespace(t), "measured", 1, 2)
+	create(t, lws)
+	untilAvailable(t, lws)
+	served, err := suite.operator.Metrics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	board, err := os.ReadFile("../../config/grafana/lws-operator.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := ofProcess.FindAllString(string(board), -1)
+	if len(names) == 0 {
+		t.Fatal("the dashboard reads no metric of the process")
+	}
+	for _, name := range names {
+		if !strings.Contains(served, "# TYPE "+strings.TrimSuffix(name, "_bucket")+" ") {
+			t.Errorf("the operator doesn't serve %s", name)
+		}
+	}
 }
 
 // untilMetrics waits until the operator serves all these series.

@@ -4,6 +4,7 @@
 package prometheus
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,17 +19,35 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// documented are the metrics of the generated page.
-var documented = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` ")
+// documented are the metrics of the generated page, and the column with their labels. quoted is one of the labels.
+var (
+	documented = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| [a-z]+ \\| (.*?) \\|")
+	quoted     = regexp.MustCompile("`([a-z_]+)`")
+)
 
-// ofOthers are the metrics of the API server, of controller-runtime and of client-go that rules read.
-var ofOthers = []string{
-	"apiserver_admission_webhook_admission_duration_seconds",
-	"apiserver_admission_webhook_rejection_count",
-	"controller_runtime_reconcile_errors_total",
-	"controller_runtime_reconcile_total",
-	"leader_election_master_status",
+// ofOthers are the metrics of the API server, of controller-runtime and of client-go that rules and dashboards read,
+// with their labels. TestLocalMetricsOfDashboards in test/e2e looks for those of the operator's process at a running
+// operator, and test/chaos reads the metric of the election.
+var ofOthers = map[string][]string{
+	"apiserver_admission_webhook_admission_duration_seconds": {"name", "type", "operation", "rejected"},
+	"apiserver_admission_webhook_rejection_count":            {"name", "type", "operation", "error_type"},
+	"controller_runtime_active_workers":                      {"controller"},
+	"controller_runtime_max_concurrent_reconciles":           {"controller"},
+	"controller_runtime_reconcile_errors_total":              {"controller"},
+	"controller_runtime_reconcile_time_seconds":              {"controller"},
+	"controller_runtime_reconcile_total":                     {"controller", "result"},
+	"controller_runtime_webhook_latency_seconds":             {"webhook"},
+	"controller_runtime_webhook_requests_total":              {"webhook", "code"},
+	"leader_election_master_status":                          {"name"},
+	"process_cpu_seconds_total":                              nil,
+	"process_resident_memory_bytes":                          nil,
+	"rest_client_requests_total":                             {"code", "method", "host"},
+	"workqueue_depth":                                        {"name", "controller", "priority"},
+	"workqueue_queue_duration_seconds":                       {"name", "controller"},
 }
+
+// ofTargets are the labels that Prometheus adds. An installation with several clusters has the label cluster.
+var ofTargets = []string{"cluster", "instance", "job"}
 
 // headings are those of every runbook, in their order.
 var headings = []string{"Meaning", "Impact", "Diagnosis", "Mitigation", "Verify"}
@@ -80,29 +99,105 @@ func checkHeadings(t *testing.T, alert, page string) {
 
 // TestRulesReadMetricsThatExist compares what rules read with the page of the metrics, which is made from the code.
 func TestRulesReadMetricsThatExist(t *testing.T) {
+	known := served(t)
+	for _, rule := range allRules(t) {
+		expression := parse(t, rule.Expr)
+		checkRead(t, rule.Alert+rule.Record, expression, known)
+		if rule.Record != "" {
+			known[rule.Record] = labelsOf(expression, known)
+		}
+	}
+}
+
+// served returns the labels of each metric that the operator and the API server have.
+func served(t *testing.T) map[string][]string {
+	t.Helper()
 	page, err := os.ReadFile("../../docs/operate/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := slices.Clone(ofOthers)
-	for _, metric := range documented.FindAllSubmatch(page, -1) {
-		known = append(known, string(metric[1]))
-	}
-	all := allRules(t)
-	for _, rule := range all {
-		known = append(known, rule.Record)
-	}
-	for _, rule := range all {
-		expression, err := parser.NewParser(parser.Options{}).ParseExpr(rule.Expr)
-		if err != nil {
-			t.Fatal(err)
+	known := maps.Clone(ofOthers)
+	for _, row := range documented.FindAllStringSubmatch(string(page), -1) {
+		var of []string
+		if strings.HasPrefix(row[1], "leaderworkerset_") {
+			of = append(of, "namespace", "leaderworkerset")
 		}
-		for _, matchers := range parser.ExtractSelectors(expression) {
-			if name := strings.TrimSuffix(nameOf(matchers), "_bucket"); !slices.Contains(known, name) {
-				t.Errorf("%s%s reads the unknown metric %q", rule.Alert, rule.Record, name)
+		for _, label := range quoted.FindAllStringSubmatch(row[2], -1) {
+			of = append(of, label[1])
+		}
+		known[row[1]] = of
+	}
+	return known
+}
+
+// checkRead checks that an expression reads known metrics and known labels only.
+func checkRead(t *testing.T, where string, expression parser.Expr, known map[string][]string) {
+	t.Helper()
+	parser.Inspect(expression, func(node parser.Node, _ []parser.Node) error {
+		var used []string
+		switch node := node.(type) {
+		case *parser.VectorSelector:
+			if _, ok := lookUp(nameOf(node.LabelMatchers), known); !ok {
+				t.Errorf("%s reads the unknown metric %q", where, nameOf(node.LabelMatchers))
+			}
+			for _, matcher := range node.LabelMatchers {
+				if matcher.Name != model.MetricNameLabel {
+					used = append(used, matcher.Name)
+				}
+			}
+		case *parser.AggregateExpr:
+			used = node.Grouping
+		case *parser.BinaryExpr:
+			if node.VectorMatching != nil {
+				used = node.VectorMatching.MatchingLabels
+			}
+		default:
+			return nil
+		}
+		of := labelsOf(node, known)
+		for _, label := range used {
+			if !slices.Contains(of, label) {
+				t.Errorf("%s reads the unknown label %q in %s", where, label, node)
 			}
 		}
+		return nil
+	})
+}
+
+// labelsOf returns the labels of the metrics that an expression reads.
+func labelsOf(node parser.Node, known map[string][]string) []string {
+	all := slices.Clone(ofTargets)
+	parser.Inspect(node, func(node parser.Node, _ []parser.Node) error {
+		if selector, ok := node.(*parser.VectorSelector); ok {
+			of, _ := lookUp(nameOf(selector.LabelMatchers), known)
+			all = append(all, of...)
+		}
+		return nil
+	})
+	return all
+}
+
+// lookUp returns the labels of a metric, which may be a part of a histogram.
+func lookUp(name string, known map[string][]string) ([]string, bool) {
+	if of, ok := known[name]; ok {
+		return of, true
 	}
+	if base, ok := strings.CutSuffix(name, "_bucket"); ok {
+		of, ok := known[base]
+		return append([]string{"le"}, of...), ok
+	}
+	of, ok := known[strings.TrimSuffix(name, "_count")]
+	return of, ok
+}
+
+// parse parses an expression.
+func parse(t *testing.T, text string) parser.Expr {
+	t.Helper()
+	expression, err := parser.NewParser(parser.Options{}).ParseExpr(text)
+	if err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return expression
 }
 
 // nameOf returns the name of the metric that a selector has.
