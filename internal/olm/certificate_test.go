@@ -160,11 +160,13 @@ func TestStart(t *testing.T) {
 		wantReady time.Duration
 		wantLog   string
 	}{
-		"no failure":              {wantReady: 0},
-		"permissions arrive late": {failing: 5 * time.Second, wantReady: 5 * time.Second},
+		"no failure": {wantReady: 0},
+		"permissions arrive late": {failing: 5 * time.Second, wantReady: 5 * time.Second,
+			wantLog: "operatorconditions are forbidden"},
 		"permissions never arrive": {failing: time.Hour, wantReady: maxUnready,
 			wantLog: "operatorconditions are forbidden"},
-		"the operator ends before that": {failing: time.Hour, canceled: 3 * time.Second, wantReady: 3 * time.Second},
+		"the operator ends before that": {failing: time.Hour, canceled: 3 * time.Second, wantReady: 3 * time.Second,
+			wantLog: "operatorconditions are forbidden"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
