@@ -181,16 +181,19 @@ func convert(t *testing.T, from *unstructured.Unstructured, into any) {
 	}
 }
 
-// untilCached waits until the webhooks' cache has the set in this version.
-func untilCached(t *testing.T, set client.Object) {
+// untilCached waits until the webhooks' cache has the object in this version.
+func untilCached(t *testing.T, object client.Object) {
 	t.Helper()
-	cached := &leaderworkersetv1.LeaderWorkerSet{}
+	cached, ok := object.DeepCopyObject().(client.Object)
+	if !ok {
+		t.Fatalf("%T is no object", object)
+	}
 	err := wait.PollUntilContextTimeout(t.Context(), poll, deadline, true, func(ctx context.Context) (bool, error) {
-		err := suite.webhookCache.Get(ctx, client.ObjectKeyFromObject(set), cached)
-		return err == nil && cached.ResourceVersion == set.GetResourceVersion(), client.IgnoreNotFound(err)
+		err := suite.webhookCache.Get(ctx, client.ObjectKeyFromObject(object), cached)
+		return err == nil && cached.GetResourceVersion() == object.GetResourceVersion(), client.IgnoreNotFound(err)
 	})
 	if err != nil {
-		t.Fatalf("the webhooks' cache doesn't have %s: %v", set.GetName(), err)
+		t.Fatalf("the webhooks' cache doesn't have %s: %v", object.GetName(), err)
 	}
 }
 

@@ -121,6 +121,15 @@ func TestPodsOfGroups(t *testing.T) {
 func TestLeadersOfExclusiveGroups(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
+	leaders := statefulSet(namespace)
+	leaders.Name, leaders.Labels = "set", map[string]string{prefix + "name": "set"}
+	leaders.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: "leaderworkerset.x-k8s.io/v1", Kind: "LeaderWorkerSet", Name: "set", UID: "1", Controller: ptr.To(true),
+	}}
+	if err := suite.client.Create(t.Context(), leaders); err != nil {
+		t.Fatal(err)
+	}
+	untilCached(t, leaders)
 	gates := func() []corev1.PodSchedulingGate {
 		t.Helper()
 		pod := leaderPod(namespace)
