@@ -53,7 +53,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 1, "the seed of clients and faults")
 	flag.StringVar(&o.only, "only", "", "part of the names of the faults to use; all if empty")
 	flag.StringVar(&o.out, "out", "", "directory for the report, chaos.md and chaos.svg")
-	flag.StringVar(&o.document, "document", "", "page whose summary is replaced by that of the report, if the run succeeds")
+	flag.StringVar(&o.document, "document", "", "page whose summary the report replaces, if the run succeeds")
 	flag.StringVar(&o.logs, "logs", "", "directory for the logs of all processes if the run fails")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)

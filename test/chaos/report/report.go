@@ -91,7 +91,7 @@ func (r *Report) SVG() string {
 func (r *Report) Publish(document string) error {
 	return errors.Join(
 		benchreport.ReplaceSummary(document, []byte(r.Markdown())),
-		os.WriteFile(strings.TrimSuffix(document, ".md")+".svg", []byte(r.SVG()), 0o644)) //nolint:gosec // Everybody reads it.
+		os.WriteFile(strings.TrimSuffix(document, ".md")+".svg", []byte(r.SVG()), 0o644))
 }
 
 // Write writes chaos.md and chaos.svg to a directory.

@@ -293,8 +293,8 @@ func (m *Memory) Looks(now time.Time, options Options) bool {
 	return m.Unexplained && !now.Before(in.nextLook(m))
 }
 
-// Unretried returns the memory after a pass that couldn't write: the controller wasn't asked to try again. before is the
-// memory of the pass before.
+// Unretried returns the memory after a pass that couldn't write: the controller wasn't asked to try again. before is
+// the memory of the pass before.
 func (m Memory) Unretried(before *Memory) Memory {
 	if m.StatefulSet == before.StatefulSet {
 		m.Retries, m.RetriedAt = before.Retries, before.RetriedAt
