@@ -100,8 +100,10 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	}
 	missing := missingLeaders(set, memory, now, options)
 	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
+	deferred, returning := deferredGroups(set, current.key, &released)
 	restarts := restart.Next(restart.Input{
-		Set: set, Replicas: released.Replicas, Suspended: len(released.Unfinished) > 0,
+		Set: set, Replicas: released.Replicas, Deferred: deferred, Returning: returning,
+		Suspended:    len(released.Unfinished) > 0,
 		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
 		Record: record.Entries, RecordedAt: memory.RecordedAt,
 		Now: now, Options: options.Restarts,
@@ -156,6 +158,23 @@ func releaseInput(
 		Holds:       memory.Holds,
 		Now:         now,
 	}
+}
+
+// deferredGroups returns the groups that are deferred and have the same revision after that, and those that the release
+// no longer defers.
+func deferredGroups(set *snapshot.Set, key string, released *release.Decision) (deferred, returning []int32) {
+	isUpdated := func(index int32) bool {
+		return slices.ContainsFunc(set.Groups, func(group snapshot.Group) bool {
+			return group.Index == index && group.Revision() != key && released.Includes(index)
+		})
+	}
+	deferred = slices.DeleteFunc(slices.Clone(released.Deferred), isUpdated)
+	if leaders := set.OwnLeaders(); leaders != nil {
+		returning = slices.DeleteFunc(release.Of(leaders).Deferred, func(index int32) bool {
+			return slices.Contains(released.Deferred, index)
+		})
+	}
+	return deferred, returning
 }
 
 // recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.
