@@ -133,7 +133,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		WritesRecord: restarts.WriteRecord,
 		Status:       next,
 		StatusEvents: statusEvents,
-		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts),
+		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts, now),
 		Record:       record,
 		Missing:      missing.Memory,
 		Holds:        released.Holds,
@@ -234,6 +234,7 @@ func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 // nextLeaders returns the leaders for the next pass to compare with.
 func nextLeaders(
 	set *snapshot.Set, previous restart.Leaders, key string, released *release.Decision, restarts *restart.Decision,
+	now time.Time,
 ) restart.Leaders {
 	deleted := map[int32]bool{}
 	for _, due := range restarts.Restarts {
@@ -242,7 +243,7 @@ func nextLeaders(
 	for _, group := range released.Replace {
 		deleted[group.Index] = true
 	}
-	return previous.Next(set, released.Replicas, restarts, func(group snapshot.Group) bool {
+	return previous.Next(set, released.Replicas, restarts, now, func(group snapshot.Group) bool {
 		return deleted[group.Index] || (released.MayStop(group, key) && !group.Terminating())
 	})
 }

@@ -231,7 +231,7 @@ func (in *Input) decideCrash(group snapshot.Group, entry Entry, failure Failure)
 // If the leader has failed as well, this is the restart for both. It is not counted once more for the failure.
 func (in *Input) decideUninjected(group snapshot.Group, entry Entry) verdict {
 	pod := group.Uninjected
-	wait := in.Options.delay(entry.Uninjected+1) - in.Now.Sub(pod.CreationTimestamp.Time)
+	wait := in.Options.delay(entry.Uninjected+1) - in.Leaders[group.Index].uninjectedFor(group, in.Now)
 	if wait > 0 {
 		return verdict{entry: entry, wait: wait}
 	}
