@@ -35,6 +35,9 @@ RUNS ?= 3
 # How long each fuzzer runs.
 FUZZTIME ?= 1m
 
+# How many LeaderWorkerSets test-random-sets generates.
+SETS ?= 100000
+
 # The chaos: minutes, up to 120, and the seed of clients and faults.
 MINUTES ?= 5
 SEED ?= 1
@@ -324,6 +327,11 @@ fuzz: ## Run each fuzzer for longer than its seeds, which test-unit runs (FUZZTI
 .PHONY: test-integration
 test-integration: cluster ## Run the tests against a real API server, and those of the test cluster.
 	KUBEBUILDER_ASSETS=$(CLUSTER) go test -count=1 -timeout $(INTEGRATION_TIMEOUT) ./test/integration/... ./test/cluster/...
+
+.PHONY: test-random-sets
+test-random-sets: cluster ## Check that no child of a random LeaderWorkerSet is refused that was accepted (SETS=100000).
+	KUBEBUILDER_ASSETS=$(CLUSTER) go test -count=1 -v -timeout 2h -run '^TestChildrenOfRandomSets$$' \
+		./test/integration -sets $(SETS)
 
 .PHONY: test-e2e
 test-e2e: cluster build ## Run the end-to-end tests: the operator in a real control plane with simulated nodes.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -91,7 +92,7 @@ func postRandomSet(t *testing.T, namespace string, n uint64) (children uint64) {
 }
 
 // generatedSpec returns the spec of a random set: one of random fields, or a valid one with damage.
-func generatedSpec(t *testing.T, n uint64) map[string]any {
+func generatedSpec(t testing.TB, n uint64) map[string]any {
 	t.Helper()
 	if n%2 == 0 {
 		set := &leaderworkersetv1.LeaderWorkerSet{}
@@ -166,4 +167,22 @@ func without(volumes []corev1.Volume, name string) []corev1.Volume {
 		}
 	}
 	return others
+}
+
+// BenchmarkAdmission measures how long the API server and the webhooks take for random sets. It reports the slowest
+// answer as well.
+func BenchmarkAdmission(b *testing.B) {
+	namespace := newNamespace(b, webhooksOn)
+	var number uint64
+	var slowest time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		number++
+		posted := setOfSpec(namespace, generatedSpec(b, number))
+		b.StartTimer()
+		began := time.Now()
+		_ = suite.client.Create(b.Context(), posted, dryRun) // It may refuse the set.
+		slowest = max(slowest, time.Since(began))
+	}
+	b.ReportMetric(float64(slowest.Microseconds())/1000, "slowest-ms")
 }

@@ -33,7 +33,7 @@ leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: server, image
 var dryRun = client.DryRunAll
 
 // newNamespace creates a namespace for one test.
-func newNamespace(t *testing.T, m mode) string {
+func newNamespace(t testing.TB, m mode) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		GenerateName: "test-", Labels: map[string]string{webhooksLabel: string(m)},
@@ -150,7 +150,7 @@ func read(t *testing.T, set client.Object) *leaderworkersetv1.LeaderWorkerSet {
 }
 
 // parse parses a value in YAML.
-func parse(t *testing.T, text string) map[string]any {
+func parse(t testing.TB, text string) map[string]any {
 	t.Helper()
 	var value map[string]any
 	if err := yaml.UnmarshalStrict([]byte(text), &value); err != nil {
@@ -160,7 +160,7 @@ func parse(t *testing.T, text string) map[string]any {
 }
 
 // normalized returns a value in the form that parse returns.
-func normalized(t *testing.T, value any) map[string]any {
+func normalized(t testing.TB, value any) map[string]any {
 	t.Helper()
 	text, err := yaml.Marshal(value)
 	if err != nil {

@@ -108,7 +108,7 @@ func checkPods(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
 	if err := checkTPUs(lws); err != nil {
 		return err
 	}
-	return checkFinalizers(before, lws)
+	return checkTemplates(before, lws)
 }
 
 // ValidateDelete admits every deletion.
