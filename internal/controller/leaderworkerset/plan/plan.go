@@ -100,14 +100,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	}
 	missing := missingLeaders(set, memory, now, options)
 	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
-	deferred, returning := deferredGroups(set, current.key, &released)
-	restarts := restart.Next(restart.Input{
-		Set: set, Replicas: released.Replicas, Deferred: deferred, Returning: returning,
-		Suspended:    len(released.Unfinished) > 0,
-		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
-		Record: record.Entries, RecordedAt: memory.RecordedAt,
-		Now: now, Options: options.Restarts,
-	})
+	restarts := restart.Next(restartInput(set, memory, current.key, record.Entries, &released, now, options))
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
 	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
 	reported := status.Input{
@@ -157,6 +150,21 @@ func releaseInput(
 		Unconfirmed: missing.Unconfirmed || slices.ContainsFunc(set.Groups, snapshot.Group.Unconfirmed),
 		Holds:       memory.Holds,
 		Now:         now,
+	}
+}
+
+// restartInput returns what the decision on restarts looks at.
+func restartInput(
+	set *snapshot.Set, memory *Memory, key string, record restart.Record, released *release.Decision, now time.Time,
+	options *Options,
+) restart.Input {
+	deferred, returning := deferredGroups(set, key, released)
+	return restart.Input{
+		Set: set, Replicas: released.Replicas, Deferred: deferred, Returning: returning,
+		Suspended:    len(released.Unfinished) > 0,
+		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
+		Record: record, RecordedAt: memory.RecordedAt,
+		Now: now, Options: options.Restarts,
 	}
 }
 
