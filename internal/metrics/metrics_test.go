@@ -224,8 +224,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// TestUnreadyGroups compares the reasons why groups aren't ready after several passes. A pass that decides nothing about
-// groups keeps those of the pass before. A reason without groups has no series.
+// TestUnreadyGroups compares the reasons why groups aren't ready after several passes. A pass that decides nothing
+// about groups keeps those of the pass before. A reason without groups has no series.
 func TestUnreadyGroups(t *testing.T) {
 	served, registry := replica(t, true, true, newSet(theSet))
 	const metric, set = "leaderworkerset_status_groups_unready", `leaderworkerset="llama",namespace="default"`

@@ -92,15 +92,15 @@ func postRandomSet(t *testing.T, namespace string, n uint64) (children uint64) {
 }
 
 // generatedSpec returns the spec of a random set: one of random fields, or a valid one with damage.
-func generatedSpec(t testing.TB, n uint64) map[string]any {
-	t.Helper()
+func generatedSpec(tb testing.TB, n uint64) map[string]any {
+	tb.Helper()
 	if n%2 == 0 {
 		set := &leaderworkersetv1.LeaderWorkerSet{}
 		newFiller(n).Fill(&set.Spec)
-		return normalized(t, set.Spec)
+		return normalized(tb, set.Spec)
 	}
 	random := rand.New(rand.NewPCG(seed, n)) //nolint:gosec // The test must be reproducible.
-	spec := parse(t, fullSpec)
+	spec := parse(tb, fullSpec)
 	for range 1 + random.IntN(3) {
 		damage(random, spec)
 	}

@@ -54,7 +54,7 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool
 	if set.Groups, err = o.groups(ctx, lws, set.Leaders); err != nil {
 		return nil, err
 	}
-	if err = o.surplusClaims(ctx, set); err != nil {
+	if err := o.surplusClaims(ctx, set); err != nil {
 		return nil, err
 	}
 	if set.LostWorkers, err = o.lostWorkers(ctx, set); err != nil {

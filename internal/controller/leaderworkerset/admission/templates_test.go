@@ -76,8 +76,7 @@ func TestTemplates(t *testing.T) {
 	} {
 		err := checkTemplates(tc.before, tc.set)
 		var got []string
-		var status *apierrors.StatusError
-		if errors.As(err, &status) {
+		if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
 			for _, cause := range status.ErrStatus.Details.Causes {
 				got = append(got, cause.Field)
 			}

@@ -40,7 +40,8 @@ type Input struct {
 	RecordedAt time.Time
 
 	// Deferred are the groups that get no pods for now, and have the same revision after that. Returning are the groups
-	// that are no longer deferred. The operator has deleted their leaders: nobody has asked for their counts to start over.
+	// that are no longer deferred. The operator has deleted their leaders, so nobody has asked for their counts to start
+	// over.
 	Deferred, Returning []int32
 
 	// Suspended delays all restarts: no record can be written while the step towards an earlier revision is unfinished.

@@ -50,8 +50,8 @@ func ProofOfInjection(pod *corev1.Pod) []corev1.Container {
 }
 
 // MarkUninjected sets the field Uninjected of the groups that the pods belong to: to the leader, or else to the worker
-// with the lowest index. Pods that are deleted already don't count. It does the same for leaders whose workers were made
-// without them being injected.
+// with the lowest index. Pods that are deleted already don't count. It also sets the field for a leader that had no
+// index when its worker StatefulSet was made.
 func MarkUninjected(groups []Group, pods []*corev1.Pod) {
 	for i := range groups {
 		if lackedIndex(groups[i].Workers) {
@@ -75,9 +75,9 @@ func MarkUninjected(groups []Group, pods []*corev1.Pod) {
 	}
 }
 
-// lackedIndex reports whether another controller has made a worker StatefulSet from a leader without an index: it copied
-// an empty one into the selector, which can't be changed. The webhook rejects all workers of such a StatefulSet.
-// Somebody may have labeled the leader since, but it still lacks the rest.
+// lackedIndex reports whether another controller has made a worker StatefulSet from a leader without an index. That
+// controller copied an empty index into the selector, which can't be changed. The webhook rejects all workers of such a
+// StatefulSet. Somebody may have labeled the leader since, but it still lacks the rest.
 func lackedIndex(workers *appsv1.StatefulSet) bool {
 	if workers == nil || workers.Spec.Selector == nil {
 		return false
