@@ -177,11 +177,11 @@ func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeue
 	}
 	holds.Room = holds.Room.during(len(step.Deferred) > 0, in.Key, in.Now)
 	holds.Withheld = holds.Withheld.during(step.Withheld, in.Key, in.Now)
-	room := requeue.Earliest(holds.Room.rest(in.Key, in.Now), holds.Room.pause(in.Key, in.Now))
+	room := requeue.Earliest(in.confirmedIn(), holds.Room.rest(in.Key, in.Now), holds.Room.pause(in.Key, in.Now))
 	if step.Outdated == 0 && !scarce {
 		return holds, room
 	}
-	return holds, requeue.Earliest(room, in.confirmedIn(), holds.Withheld.rest(in.Key, in.Now), holds.Withheld.pause(in.Key, in.Now),
+	return holds, requeue.Earliest(room, holds.Withheld.rest(in.Key, in.Now), holds.Withheld.pause(in.Key, in.Now),
 		holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now), holds.Added.rest(in.Key, in.Now))
 }
 
