@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
@@ -51,6 +52,9 @@ func (o *output) objects(p *plugin, object runtime.Object) error {
 	printer, err := o.print.WithTypeSetter(scheme).ToPrinter()
 	if err != nil {
 		return err
+	}
+	if *o.print.OutputFormat == "name" && meta.IsListType(object) {
+		return meta.EachListItem(object, func(item runtime.Object) error { return printer.PrintObj(item, p.Out) })
 	}
 	return printer.PrintObj(object, p.Out)
 }

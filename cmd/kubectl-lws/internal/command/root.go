@@ -146,4 +146,3 @@ func setArgs(least, most int) cobra.PositionalArgs {
 		return nil
 	}
 }
-

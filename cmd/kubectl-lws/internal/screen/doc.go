@@ -5,6 +5,7 @@
 package screen
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -55,16 +56,25 @@ func age(since, now time.Time) string {
 
 // table writes rows as aligned columns.
 func table(out io.Writer, style Style, header []string, rows [][]string) error {
-	writer := printers.GetNewTabWriter(out)
+	var text bytes.Buffer
+	writer := printers.GetNewTabWriter(&text)
 	if !style.NoHeaders {
 		rows = append([][]string{header}, rows...)
 	}
 	for _, row := range rows {
-		if _, err := fmt.Fprintln(writer, strings.TrimRight(strings.Join(row, "\t"), "\t")); err != nil {
+		if _, err := fmt.Fprintln(writer, strings.Join(row, "\t")); err != nil {
 			return err
 		}
 	}
-	return writer.Flush()
+	if err := writer.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) { // The last cell of a row may be empty.
+		if _, err := fmt.Fprintln(out, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // oneLine returns a message without line breaks: a cell of a table is one line.

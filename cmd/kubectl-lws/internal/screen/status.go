@@ -67,7 +67,7 @@ func progress(set *view.Set) string {
 	if !set.Reads("pods") {
 		parts[0] = fmt.Sprintf("%d of %s ready", set.LWS.Status.ReadyReplicas, plural(asked, "group"))
 	}
-	if waiting := len(set.ToUpdate()); waiting > 0 && set.Reads("pods") && set.State() == view.StateUpdating {
+	if waiting := len(set.ToUpdate()); waiting > 0 && set.Reads("pods") && set.IsUpdating() {
 		parts = append(parts, fmt.Sprintf("%d to update", waiting), fmt.Sprintf("%d may be unavailable", set.MaxUnavailable))
 		if set.MaxSurge > 0 {
 			parts = append(parts, fmt.Sprintf("%d may be added", set.MaxSurge))
@@ -107,18 +107,10 @@ func next(out io.Writer, set *view.Set) error {
 		return nil
 	}
 	if command != "" {
-		sentence += ". Try: " + inNamespace(command, set)
+		sentence += ". Try: " + command
 	}
 	_, err := fmt.Fprintf(out, "\n%-17s%s\n", "Next", sentence)
 	return err
-}
-
-// inNamespace returns a command that works whatever the namespace of the user's context is.
-func inNamespace(command string, set *view.Set) string {
-	if set.LWS.Namespace == "" || set.LWS.Namespace == "default" || strings.HasSuffix(command, " check") {
-		return command
-	}
-	return command + " -n " + set.LWS.Namespace
 }
 
 // collapseFrom is the number of groups from which on lines that say the same are collapsed. minCollapsed is the least

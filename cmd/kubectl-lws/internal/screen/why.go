@@ -6,7 +6,10 @@ package screen
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/cmd/kubectl-lws/internal/view"
@@ -74,11 +77,6 @@ func writeAdvice(text *strings.Builder, advice []string) {
 	}
 }
 
-// Reasons is a cause that several groups share, with the group that shows it best.
-type Reasons struct {
-	Groups []view.Group
-}
-
 // WhySet writes why a set isn't ready: first what concerns it as a whole, then a line for each different reason.
 func WhySet(out io.Writer, set *view.Set, style Style) error {
 	var text strings.Builder
@@ -87,8 +85,8 @@ func WhySet(out io.Writer, set *view.Set, style Style) error {
 		fmt.Fprintf(&text, "\n%s\n", line)
 	}
 	for _, same := range sameReason(set.WorstFirst()) {
-		first := same.Groups[0]
-		named := status.Groups(view.Indices(same.Groups))
+		first := same[0]
+		named := status.Groups(view.Indices(same))
 		fmt.Fprintf(&text, "\n%s: %s\n  %s\n", strings.ToUpper(named[:1])+named[1:], style.group(&first),
 			oneLine(first.Message))
 	}
@@ -105,33 +103,39 @@ func setCauses(set *view.Set) []string {
 	for _, unsupported := range set.LWS.Spec.Unsupported() {
 		causes = append(causes, "Not supported by the LeaderWorkerSet operator: "+unsupported.Error())
 	}
-	if failure := set.Condition(leaderworkersetv1.ConditionReplicaFailure); failure != nil {
+	failure := set.Condition(leaderworkersetv1.ConditionReplicaFailure)
+	if failure != nil && !slices.ContainsFunc(set.Unready(), saysAs(failure)) {
 		causes = append(causes, "The API server refuses objects:\n  "+oneLine(failure.Message))
 	}
 	if held := set.Held(); len(held) > 0 {
 		causes = append(causes, fmt.Sprintf("The partition, %d, keeps %s at an earlier revision. To go on: %s",
 			set.Partition, status.Groups(view.Indices(held)),
-			inNamespace("kubectl lws rollout resume "+set.LWS.Name, set)))
+			set.Command("kubectl lws rollout resume "+set.LWS.Name)))
 	}
-	if waiting := set.ToUpdate(); len(waiting) > 0 && set.State() == view.StateUpdating {
+	if waiting := set.ToUpdate(); len(waiting) > 0 && set.IsUpdating() {
 		causes = append(causes, fmt.Sprintf("The rolling update has yet to replace %s; %d may be unavailable.",
 			status.Groups(view.Indices(waiting)), set.MaxUnavailable))
 	}
 	return causes
 }
 
+// saysAs returns whether a group's message is that of a condition: then the group says it.
+func saysAs(condition *metav1.Condition) func(view.Group) bool {
+	return func(group view.Group) bool { return group.Message == condition.Message }
+}
+
 // sameReason puts groups with the same reason together, in the order in which the reasons appear.
-func sameReason(groups []view.Group) []Reasons {
-	var reasons []Reasons
+func sameReason(groups []view.Group) [][]view.Group {
+	var reasons [][]view.Group
 	at := map[leaderworkersetv1.UnreadyReason]int{}
 	for _, group := range groups {
 		index, known := at[group.Reason]
 		if !known {
 			index = len(reasons)
 			at[group.Reason] = index
-			reasons = append(reasons, Reasons{})
+			reasons = append(reasons, nil)
 		}
-		reasons[index].Groups = append(reasons[index].Groups, group)
+		reasons[index] = append(reasons[index], group)
 	}
 	return reasons
 }

@@ -13,20 +13,21 @@ import (
 
 // advice returns what to do about a group that isn't ready: sentences, and commands to look further.
 func (s *Set) advice(group *Group) []string {
-	lines := reasonAdvice(group.Reason, s.requests(group))
+	lines := s.reasonAdvice(group)
 	if s.isFromRollout(group) {
-		lines = append(lines, "The fault came with the current revision: kubectl lws rollout undo "+s.LWS.Name)
+		lines = append(lines, "The fault came with the current revision: "+s.Command("kubectl lws rollout undo "+s.LWS.Name))
 	}
 	if command := s.command(group); command != "" {
-		lines = append(lines, "Look further: "+command)
+		lines = append(lines, s.Command(command))
 	}
 	return lines
 }
 
-// reasonAdvice returns the sentences for a reason, as docs/troubleshooting.md has them.
-func reasonAdvice(reason leaderworkersetv1.UnreadyReason, requests string) []string {
-	switch reason {
+// reasonAdvice returns the sentences for the reason of a group, as docs/troubleshooting.md has them.
+func (s *Set) reasonAdvice(group *Group) []string {
+	switch group.Reason {
 	case leaderworkersetv1.UnreadyUnschedulable:
+		requests := s.requests(group)
 		if requests == "" {
 			return []string{"Add nodes, or ask for less."}
 		}
@@ -36,13 +37,22 @@ func reasonAdvice(reason leaderworkersetv1.UnreadyReason, requests string) []str
 	case leaderworkersetv1.UnreadyCannotStart:
 		return []string{"Create what the container needs and doesn't find, or correct its name."}
 	case leaderworkersetv1.UnreadyCrashLoop, leaderworkersetv1.UnreadyCrashed:
-		return []string{"Read what the container logged last. Exit code 137 with OOMKilled: raise its memory limit."}
+		if strings.Contains(group.Message, "OOMKilled") {
+			return []string{"The container used more memory than its limit: raise the limit, or find what takes the memory."}
+		}
+		return []string{"Read what the container logged last."}
 	case leaderworkersetv1.UnreadyDegraded:
-		return []string{"Repair the cause. Then let the group try again: see the command."}
+		return []string{"Repair the cause. Then let the group try again:"}
 	case leaderworkersetv1.UnreadyBlocked, leaderworkersetv1.UnreadyMissing:
-		return []string{"Do what the API server's message asks for: raise a quota, or change the pod for a policy."}
+		if strings.Contains(group.Message, "exceeded quota") {
+			return []string{"Raise the quota, or ask for less. The operator tries again once a minute, and when pods are deleted."}
+		}
+		if strings.Contains(group.Message, "failed calling webhook") {
+			return []string{"The API server can't reach a webhook. Look whether its pods run."}
+		}
+		return []string{"Do what the message asks for: change the pod for a policy, or remove what is in the way."}
 	case leaderworkersetv1.UnreadyGated:
-		return []string{"Look at the controller that owns the gate. For Kueue: kubectl get workloads."}
+		return []string{"Look at the controller that owns the gate: it removes the gate once the pods may run."}
 	case leaderworkersetv1.UnreadyDisrupted:
 		return []string{"Nothing, if it happens rarely: the group comes back on other nodes."}
 	case leaderworkersetv1.UnreadyPreviousGroup:
@@ -57,24 +67,34 @@ func reasonAdvice(reason leaderworkersetv1.UnreadyReason, requests string) []str
 
 // command returns the command that shows most about a group.
 func (s *Set) command(group *Group) string {
-	in := "-n " + s.LWS.Namespace
 	pod := ""
 	if len(group.Faults) > 0 {
 		pod = group.Faults[0].Pods[0]
 	}
 	switch group.Reason {
 	case leaderworkersetv1.UnreadyDegraded:
-		return fmt.Sprintf("kubectl lws restart %s %d %s", s.LWS.Name, group.Index, in)
+		return fmt.Sprintf("kubectl lws restart %s %d", s.LWS.Name, group.Index)
 	case leaderworkersetv1.UnreadyCrashLoop:
-		return fmt.Sprintf("kubectl logs %s %s --previous", pod, in)
+		return fmt.Sprintf("kubectl logs %s --previous", pod)
 	case leaderworkersetv1.UnreadyCrashed, leaderworkersetv1.UnreadyLeader, leaderworkersetv1.UnreadyWorkers:
-		return fmt.Sprintf("kubectl lws logs %s -g %d %s", s.LWS.Name, group.Index, in)
+		return fmt.Sprintf("kubectl lws logs %s -g %d", s.LWS.Name, group.Index)
 	case leaderworkersetv1.UnreadyMissing, leaderworkersetv1.UnreadyBlocked:
-		return fmt.Sprintf("kubectl describe lws %s %s", s.LWS.Name, in)
+		if strings.Contains(group.Message, "failed calling webhook") {
+			return "kubectl lws check"
+		}
+		if strings.Contains(group.Message, "exceeded quota") {
+			return "kubectl describe resourcequota"
+		}
+		return fmt.Sprintf("kubectl describe lws %s", s.LWS.Name)
+	case leaderworkersetv1.UnreadyGated:
+		if strings.Contains(group.Message, "kueue.x-k8s.io") {
+			return "kubectl get workloads.kueue.x-k8s.io"
+		}
+		return fmt.Sprintf("kubectl describe pod %s", pod)
 	case leaderworkersetv1.UnreadyUnschedulable, leaderworkersetv1.UnreadyImagePull, leaderworkersetv1.UnreadyCannotStart,
-		leaderworkersetv1.UnreadyGated, leaderworkersetv1.UnreadyDisrupted:
+		leaderworkersetv1.UnreadyDisrupted:
 		if pod != "" {
-			return fmt.Sprintf("kubectl describe pod %s %s", pod, in)
+			return fmt.Sprintf("kubectl describe pod %s", pod)
 		}
 	case leaderworkersetv1.UnreadyPreviousGroup, leaderworkersetv1.UnreadyTerminating:
 	}

@@ -187,6 +187,8 @@ func (s *Set) podWords(pod *corev1.Pod, known string) []Cause {
 		said := Cause{What: fmt.Sprintf("%s, container %s: %s", pod.Name, status.Name, snapshot.HowEnded(ended))}
 		if message := strings.TrimSpace(ended.Message); message != "" {
 			said.Words = []string{message}
+		} else if strings.Contains(known, snapshot.HowEnded(ended)) {
+			continue // The fault says the same.
 		}
 		causes = append(causes, said)
 	}

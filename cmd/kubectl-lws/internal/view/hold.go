@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
@@ -23,22 +25,30 @@ func (s *Set) Next() (sentence, command string) {
 		return "no controller has observed the set yet", "kubectl lws check"
 	case len(exhausted) > 0:
 		return status.Groups(Indices(exhausted)) + have(len(exhausted)) + " no restarts left",
-			fmt.Sprintf("kubectl lws why %s %d", name, exhausted[0].Index)
+			s.Command(fmt.Sprintf("kubectl lws why %s %d", name, exhausted[0].Index))
 	case len(unready) > 0:
 		return "waits for " + status.Groups(Indices(unready)),
-			fmt.Sprintf("kubectl lws why %s %d", name, unready[0].Index)
+			s.Command(fmt.Sprintf("kubectl lws why %s %d", name, unready[0].Index))
 	case s.LWS.Status.ObservedGeneration < s.LWS.Generation:
 		return "the controller hasn't observed the last change yet", "kubectl lws check"
 	case len(s.ToUpdate()) > 0:
 		return "replaces " + status.Groups([]int32{s.nextToUpdate()}), ""
 	case len(s.Held()) > 0:
 		return fmt.Sprintf("the partition, %d, holds %s", s.Partition, status.Groups(Indices(s.Held()))),
-			"kubectl lws rollout resume " + name
+			s.Command("kubectl lws rollout resume " + name)
 	case s.Holds(leaderworkersetv1.ConditionReplicaFailure):
-		return "the API server refuses objects", "kubectl lws why " + name
+		return "the API server refuses objects", s.Command("kubectl lws why " + name)
 	default:
 		return "", ""
 	}
+}
+
+// Command returns a command with the namespace of the set, unless that is default.
+func (s *Set) Command(command string) string {
+	if s.LWS.Namespace == "" || s.LWS.Namespace == metav1.NamespaceDefault {
+		return command
+	}
+	return command + " -n " + s.LWS.Namespace
 }
 
 // waitsFor returns the groups that aren't ready. Those that a rolling update has yet to replace come last.

@@ -85,6 +85,9 @@ func (s *Set) IsHeld(group Group) bool {
 	return group.Leader != nil && !s.IsCurrent(group) && group.Index < s.Partition
 }
 
+// IsUpdating reports whether a rolling update is in progress, by the status.
+func (s *Set) IsUpdating() bool { return s.Holds(leaderworkersetv1.ConditionUpdateInProgress) }
+
 // ToUpdate returns the groups that the rolling update has yet to replace.
 func (s *Set) ToUpdate() []Group {
 	return s.where(func(group Group) bool {

@@ -357,4 +357,6 @@ func (s *Set) Condition(kind string) *metav1.Condition {
 }
 
 // Holds reports whether a condition of the set is True.
-func (s *Set) Holds(kind string) bool { return meta.IsStatusConditionTrue(s.LWS.Status.Conditions, kind) }
+func (s *Set) Holds(kind string) bool {
+	return meta.IsStatusConditionTrue(s.LWS.Status.Conditions, kind)
+}
