@@ -62,7 +62,7 @@ func (k kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	options := &streaming.Options{Stdin: r.URL.Query().Has("input"), Stdout: true, Stderr: true}
 	streaming.ServeExec(w, r, k, path[2], "", path[3], r.URL.Query()["command"], options, time.Minute, time.Minute,
-		[]string{"v5.channel.k8s.io", "v4.channel.k8s.io"})
+		[]string{"v4.channel.k8s.io"})
 }
 
 // ExecInContainer echoes its command and its input, and ends with the code that the last argument is.

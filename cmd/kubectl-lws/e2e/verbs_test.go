@@ -144,27 +144,35 @@ func TestRollout(t *testing.T) {
 	u.wants(t, []string{"rollout", "undo", "llama", "--to-revision=3"}, "skipped rollback")
 	u.wantsError(t, []string{"rollout", "undo", "llama", "--to-revision=9"}, "unable to find specified revision 9")
 
+	u.wants(t, []string{"rollout", "pause", "llama"}, "paused: partition 3, was 0")
+	u.wantsError(t, []string{"rollout", "pause", "llama"}, "error: the rollout is paused already: the partition is 3")
 	u.wants(t, []string{"rollout", "restart", "llama"}, "restarted")
-	u.wants(t, []string{"rollout", "pause", "llama"}, "paused: partition")
-	u.wants(t, []string{"rollout", "resume", "llama"}, "resumed: partition 0")
+	u.eventually(t, []string{"rollout", "status", "llama"}, "partitioned roll out complete: 0 new groups")
+	u.wants(t, []string{"rollout", "resume", "llama"}, "resumed: partition 0, was 3")
 	u.available(t, "llama")
-	u.wants(t, []string{"groups", "llama", "--no-headers"}, "0       2/2     4", "1       2/2     4", "2       2/2     4")
+	u.wants(t, []string{"groups", "llama", "--no-headers"}, "0     2/2   4", "1     2/2   4", "2     2/2   4")
 }
 
-// TestUndoRemoves takes everything out of the earlier revision: what was added since is gone.
+// TestUndoRemoves takes everything out of the earlier revision: what was added since is gone. Fields that are no part of
+// a revision stay, and so does the group that still is of that revision.
 func TestUndoRemoves(t *testing.T) {
 	t.Parallel()
 	u := admin(t)
-	u.newSet(t, "llama", 1, 2)
+	u.newSet(t, "llama", 2, 2)
 	u.available(t, "llama")
+	kept := &corev1.Pod{}
+	u.get(t, "llama-0", kept)
 	u.edit(t, "llama", func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		template := &lws.Spec.LeaderWorkerTemplate
 		template.LeaderTemplate = template.WorkerTemplate.DeepCopy()
 		template.LeaderTemplate.Spec.Containers[0].Image = "leader"
 		template.Size = ptr.To[int32](3)
+		template.MaxGroupRestarts = ptr.To[int32](5)
+		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
 		lws.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
 	})
 	u.available(t, "llama")
+	u.wants(t, []string{"rollout", "undo", "llama", "--to-revision=1", "--dry-run=server"}, "-  size: 3", "Restarts group 1;")
 	u.wants(t, []string{"rollout", "undo", "llama", "--to-revision=1"}, "rolled back")
 	u.available(t, "llama")
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
@@ -173,6 +181,13 @@ func TestUndoRemoves(t *testing.T) {
 	if template.LeaderTemplate != nil || *template.Size != 2 ||
 		*lws.Spec.NetworkConfig.SubdomainPolicy != leaderworkersetv1.SubdomainShared {
 		t.Errorf("after undo: %+v", lws.Spec)
+	}
+	if *template.MaxGroupRestarts != 5 || *lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition != 1 {
+		t.Errorf("undo changed more than a revision has: %+v", lws.Spec)
+	}
+	still := &corev1.Pod{}
+	if u.get(t, "llama-0", still); still.UID != kept.UID {
+		t.Error("a group of the revision restarted")
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -20,6 +22,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/cmd/kubectl-lws/internal/view"
@@ -52,6 +55,7 @@ func New(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	silence()
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = queriesPerSecond, burst
 	// Protocol buffers are several times as fast to read, and the kinds that don't have them fall back to JSON.
@@ -62,6 +66,9 @@ func New(config *rest.Config) (*Cluster, error) {
 	}
 	return &Cluster{WithWatch: reads, Config: config}, nil
 }
+
+// silence discards the log of controller-runtime. Otherwise it complains after 30 s that nobody has set a logger.
+var silence = sync.OnceFunc(func() { ctrllog.SetLogger(logr.Discard()) })
 
 // Sets reads the sets of a namespace, or of all if it is empty.
 func (c *Cluster) Sets(ctx context.Context, namespace, selector string) (*leaderworkersetv1.LeaderWorkerSetList, error) {

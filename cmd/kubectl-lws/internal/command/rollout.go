@@ -122,12 +122,20 @@ func (p *plugin) rolloutPause() *cobra.Command {
 	cmd.RunE = p.changeSet(addDryRun(cmd), func(set *view.Set) (change, error) {
 		partition := edit.PauseAt(set)
 		if partition == set.Partition {
-			return change{}, fmt.Errorf("the rollout is paused already: the partition is %d", partition)
+			return change{}, nothingToPause(set)
 		}
 		patch, err := edit.Partition(set.Objects.LWS, partition)
 		return change{patch: patch, done: fmt.Sprintf("paused: partition %d, was %d", partition, set.Partition)}, err
 	})
 	return cmd
+}
+
+// nothingToPause says why a rolling update can't be paused.
+func nothingToPause(set *view.Set) error {
+	if set.IsUpdating() && len(set.Held()) == 0 {
+		return errors.New("the rollout has released all groups: there is nothing to pause")
+	}
+	return fmt.Errorf("the rollout is paused already: the partition is %d", set.Partition)
 }
 
 func (p *plugin) rolloutResume() *cobra.Command {

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/utils/ptr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
@@ -20,7 +21,7 @@ import (
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
+	Value any    `json:"value,omitzero"`
 }
 
 // patch returns a JSON patch that applies to the generation of a set only.
@@ -79,32 +80,28 @@ const restartedAt = "kubectl.kubernetes.io/restartedAt"
 // Restart returns the patch that makes a new revision of the same pods: an annotation of both templates with a time.
 func Restart(lws *leaderworkersetv1.LeaderWorkerSet, at time.Time) ([]byte, error) {
 	template := &lws.Spec.LeaderWorkerTemplate
-	stamp := at.UTC().Format(time.RFC3339)
-	operations := annotate("workerTemplate", template.WorkerTemplate.Annotations, stamp)
+	operations := []operation{annotate("workerTemplate", &template.WorkerTemplate, at)}
 	if template.LeaderTemplate != nil {
-		operations = append(operations, annotate("leaderTemplate", template.LeaderTemplate.Annotations, stamp)...)
+		operations = append(operations, annotate("leaderTemplate", template.LeaderTemplate, at))
 	}
 	return patch(lws, operations...)
 }
 
-// annotate returns the operations that annotate a template. The metadata of a template may be missing, as an empty
-// object is the same.
-func annotate(template string, present map[string]string, stamp string) []operation {
-	annotations := map[string]string{restartedAt: stamp}
-	for key, value := range present {
-		if key != restartedAt {
-			annotations[key] = value
-		}
-	}
-	return []operation{{Op: "add", Path: templatePath + "/" + template + "/metadata/annotations", Value: annotations}}
+// annotate returns the operation that annotates a template. It writes all metadata of the template: there may be none
+// yet, and a JSON patch can't add to what doesn't exist.
+func annotate(name string, template *corev1.PodTemplateSpec, at time.Time) operation {
+	annotated := template.ObjectMeta.DeepCopy()
+	metav1.SetMetaDataAnnotation(annotated, restartedAt, at.UTC().Format(time.RFC3339))
+	return operation{Op: "add", Path: templatePath + "/" + name + "/metadata", Value: annotated}
 }
 
 // Partition returns the patch that sets the partition.
 func Partition(lws *leaderworkersetv1.LeaderWorkerSet, partition int32) ([]byte, error) {
-	strategy := lws.Spec.RolloutStrategy.DeepCopy()
-	if strategy.RollingUpdateConfiguration == nil {
-		strategy.RollingUpdateConfiguration = &leaderworkersetv1.RollingUpdateConfiguration{}
+	const strategy = specPath + "/rolloutStrategy"
+	if lws.Spec.RolloutStrategy.RollingUpdateConfiguration == nil { // The sets of other controllers may have none.
+		value := map[string]any{"type": leaderworkersetv1.RollingUpdateStrategyType,
+			"rollingUpdateConfiguration": map[string]any{"partition": partition}}
+		return patch(lws, operation{Op: "add", Path: strategy, Value: value})
 	}
-	strategy.RollingUpdateConfiguration.Partition = ptr.To(partition)
-	return patch(lws, operation{Op: "add", Path: specPath + "/rolloutStrategy", Value: strategy})
+	return patch(lws, operation{Op: "add", Path: strategy + "/rollingUpdateConfiguration/partition", Value: partition})
 }

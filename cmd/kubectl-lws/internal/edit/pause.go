@@ -9,8 +9,8 @@ import "github.com/leaderworkerset/lws-operator/cmd/kubectl-lws/internal/view"
 // stay so: a group above the partition comes back at the current revision. If no group has to be updated, the partition
 // protects all groups from the next update.
 func PauseAt(set *view.Set) int32 {
-	if len(set.ToUpdate()) == 0 {
+	if len(set.ToUpdate()) == 0 && !set.IsUpdating() {
 		return *set.LWS.Spec.Replicas
 	}
-	return max(set.Partition, min(set.Released(), *set.LWS.Spec.Replicas))
+	return max(set.Partition, set.Released())
 }

@@ -28,10 +28,14 @@ func (s *Set) reasonAdvice(group *Group) []string {
 	switch group.Reason {
 	case leaderworkersetv1.UnreadyUnschedulable:
 		requests := s.requests(group)
-		if requests == "" {
-			return []string{"Add nodes, or ask for less."}
+		advice := []string{"Add nodes, or ask for less."}
+		if requests != "" {
+			advice[0] = "Add nodes, or ask for less: each of these pods requests " + requests + "."
 		}
-		return []string{"Add nodes, or ask for less: each of these pods requests " + requests + "."}
+		if domain := s.LWS.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; domain != "" {
+			advice = append(advice, "The placement is exclusive: each group needs a value of the node label "+domain+" for itself.")
+		}
+		return advice
 	case leaderworkersetv1.UnreadyImagePull:
 		return []string{"Correct the image's name, or the pull secret. A rollout replaces broken groups first."}
 	case leaderworkersetv1.UnreadyCannotStart:

@@ -64,7 +64,7 @@ func (s *Set) Explain(group *Group) Explanation {
 	what += fmt.Sprintf(": %s, %d of %d pods ready", state, group.ReadyPods(), len(group.Pods))
 	cause := Cause{What: what}
 	if group.Restarts > 0 {
-		cause.What += ", restarted " + times(group.Restarts) + " in a row"
+		cause.What += ", restarted " + times(group.Restarts)
 	}
 	if group.Reason == "" {
 		return Explanation{Cause: cause}
@@ -87,7 +87,7 @@ func times(count int32) string {
 	if count == 1 {
 		return "once"
 	}
-	return fmt.Sprintf("%d times", count)
+	return fmt.Sprintf("%d times in a row", count)
 }
 
 // ReadyPods returns how many pods of the group are ready.

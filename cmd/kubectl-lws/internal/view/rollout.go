@@ -167,12 +167,15 @@ func (s *Set) RolloutBegan() time.Time {
 	return time.Time{}
 }
 
-// Released returns the index from which on all groups are released to the current revision.
+// Released returns the index from which on all groups are released to the revision of the spec. None is while the
+// controller hasn't observed the spec.
 func (s *Set) Released() int32 {
-	if s.Leaders == nil {
-		return 0
+	replicas := *s.LWS.Spec.Replicas
+	if s.Leaders == nil || s.LWS.Status.ObservedGeneration < s.LWS.Generation ||
+		s.Leaders.Labels[leaderworkersetv1.RevisionLabelKey] != s.Key() {
+		return replicas
 	}
-	return release.Of(s.Leaders).Partition
+	return min(release.Of(s.Leaders).Partition, replicas)
 }
 
 // Revision is a line of the history.
