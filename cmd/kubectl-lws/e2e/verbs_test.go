@@ -39,7 +39,8 @@ func TestRead(t *testing.T) {
 	}
 	u.wants(t, []string{"status", "lws/llama", "--exit-code"}, "2 groups of 2 pods", "Available: 2 of 2 groups ready",
 		"Revision         1 (")
-	u.wants(t, []string{"status", "llama", "-o", "yaml"}, "kind: LeaderWorkerSet", "apiVersion: leaderworkerset.x-k8s.io/v1")
+	u.wants(t, []string{"status", "llama", "-o", "yaml"}, "kind: LeaderWorkerSet",
+		"apiVersion: leaderworkerset.x-k8s.io/v1")
 	u.wants(t, []string{"groups", "llama"}, "0       2/2     1          Ready", "node-")
 	u.wants(t, []string{"groups", "llama", "-o", "name"}, "pod/llama-0\npod/llama-1\n")
 	u.wants(t, []string{"why", "llama"}, "is Available: 2 of 2 groups ready")
@@ -52,7 +53,8 @@ func TestRead(t *testing.T) {
 	u.wants(t, []string{"__complete", "status", ""}, "llama\n")
 	u.wants(t, []string{"__complete", "why", "llama", ""}, "0\n1\n")
 	u.wants(t, []string{"__complete", "logs", "llama", "-g", ""}, "0\n1\n")
-	u.wantsError(t, []string{"status", "lama"}, `Error from server (NotFound): leaderworkersets.leaderworkerset.x-k8s.io "lama" not found`)
+	u.wantsError(t, []string{"status", "lama"},
+		`Error from server (NotFound): leaderworkersets.leaderworkerset.x-k8s.io "lama" not found`)
 	u.wantsError(t, []string{"why", "llama", "7"}, `error: leaderworkerset "llama" has no group 7`)
 	u.wantsError(t, []string{"rollout", "undo", "llama"}, "error: no rollout history found")
 }
@@ -121,7 +123,8 @@ func TestRollout(t *testing.T) {
 	u.wants(t, []string{"rollout", "canary", "llama", "--groups=1"},
 		"leaderworkerset.leaderworkerset.x-k8s.io/llama partition 2, was 0: group 2 is updated")
 	u.edit(t, "llama", image("v2"))
-	u.eventually(t, []string{"rollout", "status", "llama"}, "partitioned roll out complete: 1 new groups have been updated...")
+	u.eventually(t, []string{"rollout", "status", "llama"},
+		"partitioned roll out complete: 1 new groups have been updated...")
 	u.wants(t, []string{"status", "llama"}, "Held: 3 of 3 groups ready, 2 held by the partition", "1 of 3 done",
 		"kubectl lws rollout resume llama")
 	u.wants(t, []string{"groups", "llama", "--old", "--no-headers", "-o", "name"}, "pod/llama-0\npod/llama-1\n")
@@ -153,8 +156,8 @@ func TestRollout(t *testing.T) {
 	u.wants(t, []string{"groups", "llama", "--no-headers"}, "0     2/2   4", "1     2/2   4", "2     2/2   4")
 }
 
-// TestUndoRemoves takes everything out of the earlier revision: what was added since is gone. Fields that are no part of
-// a revision stay, and so does the group that still is of that revision.
+// TestUndoRemoves takes everything out of the earlier revision: what was added since is gone. Fields that are no part
+// of a revision stay, and so does the group that still is of that revision.
 func TestUndoRemoves(t *testing.T) {
 	t.Parallel()
 	u := admin(t)
@@ -172,7 +175,8 @@ func TestUndoRemoves(t *testing.T) {
 		lws.Spec.NetworkConfig.SubdomainPolicy = ptr.To(leaderworkersetv1.SubdomainUniquePerReplica)
 	})
 	u.available(t, "llama")
-	u.wants(t, []string{"rollout", "undo", "llama", "--to-revision=1", "--dry-run=server"}, "-  size: 3", "Restarts group 1;")
+	u.wants(t, []string{"rollout", "undo", "llama", "--to-revision=1", "--dry-run=server"},
+		"-  size: 3", "Restarts group 1;")
 	u.wants(t, []string{"rollout", "undo", "llama", "--to-revision=1"}, "rolled back")
 	u.available(t, "llama")
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
@@ -186,7 +190,8 @@ func TestUndoRemoves(t *testing.T) {
 		t.Errorf("undo changed more than a revision has: %+v", lws.Spec)
 	}
 	still := &corev1.Pod{}
-	if u.get(t, "llama-0", still); still.UID != kept.UID {
+	u.get(t, "llama-0", still)
+	if still.UID != kept.UID {
 		t.Error("a group of the revision restarted")
 	}
 }
@@ -201,7 +206,8 @@ func TestRestart(t *testing.T) {
 	u.available(t, "llama")
 	first := &corev1.Pod{}
 	u.get(t, "llama-1", first)
-	u.wants(t, []string{"restart", "llama", "1", "--dry-run=server"}, `group 1 restarted: pod "llama-1" deleted (server dry run)`)
+	u.wants(t, []string{"restart", "llama", "1", "--dry-run=server"},
+		`group 1 restarted: pod "llama-1" deleted (server dry run)`)
 	u.wants(t, []string{"restart", "llama", "1"}, `group 1 restarted: pod "llama-1" deleted`)
 	u.eventually(t, []string{"status", "llama"}, "2 of 2 groups ready")
 	second := &corev1.Pod{}
@@ -320,7 +326,8 @@ func TestView(t *testing.T) {
 		}
 	}
 	viewer.wants(t, []string{"drain-check", pod.Spec.NodeName}, "llama")
-	viewer.wants(t, []string{"check"}, "unknown", "customresourcedefinitions", "you may not patch leaderworkersets (rollout)")
+	viewer.wants(t, []string{"check"}, "unknown", "customresourcedefinitions",
+		"you may not patch leaderworkersets (rollout)")
 	viewer.wants(t, []string{"report", "llama", "-o", filepath.Join(t.TempDir(), "report.zip")}, "written")
 	viewer.wantsError(t, []string{"list", "-A"}, "Error from server (Forbidden)")
 	viewer.wantsError(t, []string{"restart", "llama", "0"}, "Error from server (Forbidden)")
@@ -343,10 +350,12 @@ func TestLess(t *testing.T) {
 	create(t, role)
 	less := u.withRole(t, role.Name)
 	less.eventually(t, []string{"list"}, "llama")
-	less.wants(t, []string{"status", "llama"}, "Available: 2 of 2 groups ready", "you may not read pods, statefulsets.apps")
+	less.wants(t, []string{"status", "llama"}, "Available: 2 of 2 groups ready",
+		"you may not read pods, statefulsets.apps")
 	less.wants(t, []string{"groups", "llama"}, "?")
 	less.wants(t, []string{"why", "llama"}, "2 of 2 groups ready")
 	less.wants(t, []string{"tree", "llama"}, "LeaderWorkerSet/llama")
-	less.wantsError(t, []string{"rollout", "history", "llama", "--revision=1"}, "you may not read controllerrevisions.apps")
+	less.wantsError(t, []string{"rollout", "history", "llama", "--revision=1"},
+		"you may not read controllerrevisions.apps")
 	less.wantsError(t, []string{"drain-check", "node-0"}, "Error from server (Forbidden)")
 }

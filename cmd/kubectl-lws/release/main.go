@@ -55,7 +55,7 @@ func (o *options) run() error {
 	}
 	sums := map[string]string{}
 	var list strings.Builder
-	for _, platform := range strings.Fields(o.platforms) {
+	for platform := range strings.FieldsSeq(o.platforms) {
 		files, err := o.files(platform)
 		if err != nil {
 			return err

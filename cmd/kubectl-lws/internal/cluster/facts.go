@@ -33,12 +33,15 @@ var operatorLabels = client.MatchingLabels{
 	"app.kubernetes.io/name": "lws-operator", "control-plane": "controller-manager",
 }
 
-// resources names the plural of the kind, in roles and CRDs.
-const resources = "leaderworkersets"
+// The plurals of kinds, in roles and CRDs.
+const (
+	resources = "leaderworkersets"
+	pods      = "pods"
+)
 
 // Facts reads what the preflight checks look at. A check whose facts the user may not read is hidden.
 func (c *Cluster) Facts(ctx context.Context, namespace string, now time.Time) (*preflight.Facts, error) {
-	facts := &preflight.Facts{Hidden: map[string]string{}, Now: now}
+	facts := &preflight.Facts{Namespace: namespace, Hidden: map[string]string{}, Now: now}
 	reads := []struct {
 		check string
 		read  func(context.Context, *preflight.Facts) error
@@ -49,8 +52,8 @@ func (c *Cluster) Facts(ctx context.Context, namespace string, now time.Time) (*
 		{preflight.CheckOther, c.readLeases},
 		{preflight.CheckWebhooks, c.readWebhooks},
 		{preflight.CheckTakeover, c.readSets},
-		{preflight.CheckRights, func(ctx context.Context, f *preflight.Facts) error { return c.readRights(ctx, namespace, f) }},
-		{preflight.CheckAdmission, func(ctx context.Context, f *preflight.Facts) error { return c.tryCreate(ctx, namespace, f) }},
+		{preflight.CheckRights, c.readRights},
+		{preflight.CheckAdmission, c.tryCreate},
 	}
 	for _, read := range reads {
 		err := read.read(ctx, facts)
@@ -66,7 +69,7 @@ func (c *Cluster) Facts(ctx context.Context, namespace string, now time.Time) (*
 
 // resourceOf returns the resource that an error is about.
 func resourceOf(err error) string {
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // The client returns it as it is.
+	status, ok := err.(apierrors.APIStatus)
 	if !ok || status.Status().Details == nil {
 		return err.Error()
 	}
@@ -202,14 +205,14 @@ var rights = []struct {
 }{
 	{authorizationv1.ResourceAttributes{Group: leaderworkersetv1.GroupVersion.Group, Resource: resources, Verb: "patch"},
 		"patch leaderworkersets", "rollout"},
-	{authorizationv1.ResourceAttributes{Resource: "pods", Verb: "delete"}, "delete pods", "restart"},
-	{authorizationv1.ResourceAttributes{Resource: "pods", Subresource: "log", Verb: "get"}, "get pods/log", "logs"},
-	{authorizationv1.ResourceAttributes{Resource: "pods", Subresource: "exec", Verb: "create"}, "create pods/exec", "exec"},
+	{authorizationv1.ResourceAttributes{Resource: pods, Verb: "delete"}, "delete pods", "restart"},
+	{authorizationv1.ResourceAttributes{Resource: pods, Subresource: "log", Verb: "get"}, "get pods/log", "logs"},
+	{authorizationv1.ResourceAttributes{Resource: pods, Subresource: "exec", Verb: "create"}, "create pods/exec", "exec"},
 }
 
-func (c *Cluster) readRights(ctx context.Context, namespace string, facts *preflight.Facts) error {
+func (c *Cluster) readRights(ctx context.Context, facts *preflight.Facts) error {
 	for _, right := range rights {
-		allowed, err := c.may(ctx, namespace, right.attributes)
+		allowed, err := c.may(ctx, facts.Namespace, right.attributes)
 		if err != nil {
 			return err
 		}
@@ -231,15 +234,17 @@ func (c *Cluster) may(
 }
 
 // tryCreate asks the API server to admit a set without storing it. The API server calls the webhooks for that.
-func (c *Cluster) tryCreate(ctx context.Context, namespace string, facts *preflight.Facts) error {
+func (c *Cluster) tryCreate(ctx context.Context, facts *preflight.Facts) error {
 	create := authorizationv1.ResourceAttributes{
 		Group: leaderworkersetv1.GroupVersion.Group, Resource: resources, Verb: "create",
 	}
-	allowed, err := c.may(ctx, namespace, create)
+	allowed, err := c.may(ctx, facts.Namespace, create)
 	if err != nil || !allowed || (facts.CRD == nil && facts.Hidden[preflight.CheckCRD] == "") {
 		return err
 	}
-	lws := &leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "kubectl-lws-check"}}
+	lws := &leaderworkersetv1.LeaderWorkerSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: facts.Namespace, Name: "kubectl-lws-check"},
+	}
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "main", Image: "none"}}
 	facts.DidDryRun = true
 	if err := c.Create(ctx, lws, client.DryRunAll); err != nil {

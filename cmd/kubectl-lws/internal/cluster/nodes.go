@@ -20,18 +20,18 @@ import (
 func (c *Cluster) SetsOn(
 	ctx context.Context, namespace string, nodes []string,
 ) (sets []types.NamespacedName, everywhere bool, err error) {
-	var pods corev1.PodList
+	var found corev1.PodList
 	ofSets := client.HasLabels{leaderworkersetv1.SetNameLabelKey}
-	err = c.List(ctx, &pods, ofSets)
+	err = c.List(ctx, &found, ofSets)
 	everywhere = err == nil
 	if apierrors.IsForbidden(err) {
-		err = c.List(ctx, &pods, ofSets, client.InNamespace(namespace))
+		err = c.List(ctx, &found, ofSets, client.InNamespace(namespace))
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
+	for i := range found.Items {
+		pod := &found.Items[i]
 		if slices.Contains(nodes, pod.Spec.NodeName) {
 			name := pod.Labels[leaderworkersetv1.SetNameLabelKey]
 			sets = append(sets, types.NamespacedName{Namespace: pod.Namespace, Name: name})

@@ -19,19 +19,19 @@ type Operator struct {
 
 // Operator reads the operator's pods, and the ConfigMaps that they mount.
 func (c *Cluster) Operator(ctx context.Context) (*Operator, error) {
-	var pods corev1.PodList
-	if err := c.List(ctx, &pods, operatorLabels); err != nil {
+	var found corev1.PodList
+	if err := c.List(ctx, &found, operatorLabels); err != nil {
 		return nil, err
 	}
-	operator := &Operator{Pods: pods.Items}
+	operator := &Operator{Pods: found.Items}
 	known := map[types.NamespacedName]bool{}
-	for i := range pods.Items {
-		for j := range pods.Items[i].Spec.Volumes {
-			source := pods.Items[i].Spec.Volumes[j].ConfigMap
+	for i := range found.Items {
+		for j := range found.Items[i].Spec.Volumes {
+			source := found.Items[i].Spec.Volumes[j].ConfigMap
 			if source == nil {
 				continue
 			}
-			name := types.NamespacedName{Namespace: pods.Items[i].Namespace, Name: source.Name}
+			name := types.NamespacedName{Namespace: found.Items[i].Namespace, Name: source.Name}
 			if known[name] {
 				continue
 			}

@@ -71,7 +71,9 @@ func New(config *rest.Config) (*Cluster, error) {
 var silence = sync.OnceFunc(func() { ctrllog.SetLogger(logr.Discard()) })
 
 // Sets reads the sets of a namespace, or of all if it is empty.
-func (c *Cluster) Sets(ctx context.Context, namespace, selector string) (*leaderworkersetv1.LeaderWorkerSetList, error) {
+func (c *Cluster) Sets(
+	ctx context.Context, namespace, selector string,
+) (*leaderworkersetv1.LeaderWorkerSetList, error) {
 	list := &leaderworkersetv1.LeaderWorkerSetList{}
 	options := []client.ListOption{client.InNamespace(namespace)}
 	if selector != "" {
@@ -119,7 +121,7 @@ func (c *Cluster) Objects(ctx context.Context, namespace, name string) (*view.Ob
 	}
 	objects := &view.Objects{LWS: lws}
 	ofSet := client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: name}
-	var pods corev1.PodList
+	var found corev1.PodList
 	var sets appsv1.StatefulSetList
 	var services corev1.ServiceList
 	var revisions appsv1.ControllerRevisionList
@@ -130,7 +132,7 @@ func (c *Cluster) Objects(ctx context.Context, namespace, name string) (*view.Ob
 		into     client.ObjectList
 		options  []client.ListOption
 	}{
-		{"pods", &pods, []client.ListOption{ofSet}},
+		{pods, &found, []client.ListOption{ofSet}},
 		{"statefulsets.apps", &sets, []client.ListOption{ofSet}},
 		{"services", &services, []client.ListOption{ofSet}},
 		{"controllerrevisions.apps", &revisions, []client.ListOption{ofSet}},
@@ -146,7 +148,8 @@ func (c *Cluster) Objects(ctx context.Context, namespace, name string) (*view.Ob
 			return nil, fmt.Errorf("%s: %w", read.resource, err)
 		}
 	}
-	objects.Pods, objects.StatefulSets, objects.Services = pointers(pods.Items), pointers(sets.Items), pointers(services.Items)
+	objects.Pods, objects.StatefulSets = pointers(found.Items), pointers(sets.Items)
+	objects.Services = pointers(services.Items)
 	objects.Revisions, objects.Budgets = pointers(revisions.Items), pointers(budgets.Items)
 	objects.Events = relevant(pointers(events.Items), objects)
 	return objects, nil

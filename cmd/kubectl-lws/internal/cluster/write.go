@@ -38,7 +38,7 @@ func (c *Cluster) Patch(
 
 // isStale reports whether the API server refuses a JSON patch because its test failed.
 func isStale(err error) bool {
-	status, ok := err.(apierrors.APIStatus) //nolint:errorlint // The client returns it as it is.
+	status, ok := err.(apierrors.APIStatus)
 	return ok && status.Status().Details != nil && len(status.Status().Details.Causes) == 0
 }
 

@@ -53,7 +53,8 @@ func (p *plugin) exec() *cobra.Command {
 	}
 	cmd.Flags().Int32VarP(&flags.group, "group", "g", 0, "Index of the group.")
 	cmd.Flags().Int32VarP(&flags.worker, "worker", "w", 0, "Worker index. 0 is the leader.")
-	cmd.Flags().StringVarP(&flags.container, "container", "c", "", "Name of the container. The first one if it is not set.")
+	cmd.Flags().StringVarP(&flags.container, "container", "c", "",
+		"Name of the container. The first one if it is not set.")
 	cmd.Flags().BoolVarP(&flags.stdin, "stdin", "i", false, "Pass the input on to the container.")
 	cmd.Flags().BoolVarP(&flags.tty, "tty", "t", false, "The input is a terminal.")
 	_ = cmd.RegisterFlagCompletionFunc("group", p.completeGroups) // It fails for flags that don't exist only.

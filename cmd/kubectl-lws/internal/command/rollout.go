@@ -59,7 +59,9 @@ type change struct {
 }
 
 // changeSet returns the function of a verb that changes a set.
-func (p *plugin) changeSet(dryRun *string, decide func(*view.Set) (change, error)) func(*cobra.Command, []string) error {
+func (p *plugin) changeSet(
+	dryRun *string, decide func(*view.Set) (change, error),
+) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		dry, err := isDryRun(*dryRun)
 		if err != nil {

@@ -88,7 +88,8 @@ func rolloutMessage(set *view.Set) (message string, done bool) {
 	case isUpdating:
 		return fmt.Sprintf("Waiting for rollout to finish: %s...", progressOf(update, updated, toUpdate)), false
 	case !set.Holds(leaderworkersetv1.ConditionAvailable):
-		return fmt.Sprintf("Waiting for rollout to finish: %d of %d groups are ready...", min(ready, replicas), replicas), false
+		ready = min(ready, replicas)
+		return fmt.Sprintf("Waiting for rollout to finish: %d of %d groups are ready...", ready, replicas), false
 	case update != nil && update.Reason == leaderworkersetv1.ReasonHeldByPartition:
 		return fmt.Sprintf("partitioned roll out complete: %d new groups have been updated...", updated), true
 	default:

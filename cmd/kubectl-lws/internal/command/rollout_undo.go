@@ -28,7 +28,8 @@ func (p *plugin) rolloutUndo() *cobra.Command {
 		Args:              setArgs(1, 1),
 		ValidArgsFunction: p.completeSet,
 	}
-	cmd.Flags().Int64Var(&number, "to-revision", 0, "The revision to go back to. 0 is the last one before the current one.")
+	cmd.Flags().Int64Var(&number, "to-revision", 0,
+		"The revision to go back to. 0 is the last one before the current one.")
 	dryRun := addDryRun(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		dry, err := isDryRun(*dryRun)

@@ -51,7 +51,8 @@ func TestPatches(t *testing.T) {
 			ObjectMeta: plain.ObjectMeta}, 3)), seen +
 			`{"op":"add","path":"/spec/rolloutStrategy","value":{"rollingUpdateConfiguration":{"partition":3},` +
 			`"type":"RollingUpdate"}}]`},
-		"undo": {must(Undo(plain, stored(`{"leaderWorkerTemplate":{"$patch":"replace","workerTemplate":{"unknown":1},"size":3},`+
+		"undo": {must(Undo(plain, stored(`{"leaderWorkerTemplate":`+
+			`{"$patch":"replace","workerTemplate":{"unknown":1},"size":3},`+
 			`"networkConfig":{"$patch":"replace","subdomainPolicy":"UniquePerReplica"}}`))), seen +
 			`{"op":"add","path":"/spec/leaderWorkerTemplate/leaderTemplate","value":{}},` +
 			`{"op":"remove","path":"/spec/leaderWorkerTemplate/leaderTemplate"},` +
@@ -65,7 +66,8 @@ func TestPatches(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, test.got, test.want)
 		}
 	}
-	if patch := must(Undo(plain, stored(`{"leaderWorkerTemplate":{"workerTemplate":{}}}`))); !strings.Contains(patch, `{"subdomainPolicy":"Shared"}`) {
+	patch := must(Undo(plain, stored(`{"leaderWorkerTemplate":{"workerTemplate":{}}}`)))
+	if !strings.Contains(patch, `{"subdomainPolicy":"Shared"}`) {
 		t.Errorf("a revision without a network configuration: %s", patch)
 	}
 	for _, spec := range []string{`{}`, `{"leaderWorkerTemplate":{"size":1}}`, `[]`} {

@@ -1,7 +1,7 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package preflight says whether a cluster runs LeaderWorkerSets as it should. It is pure: the facts are read elsewhere.
+// Package preflight says whether a cluster runs LeaderWorkerSets as it should. It is pure: others read the facts.
 package preflight
 
 import (
@@ -57,8 +57,8 @@ type Right struct {
 	Allowed    bool
 }
 
-// Facts are what the checks look at. A reason in Hidden stands for a fact that the user may not read, by the name of its
-// check.
+// Facts are what the checks look at. A reason in Hidden stands for a fact that the user may not read, by the name of
+// its check.
 type Facts struct {
 	ServerVersion string
 	CRD           *apiextensionsv1.CustomResourceDefinition
@@ -69,6 +69,9 @@ type Facts struct {
 	// DryRun is the error of the creation of a set that isn't stored. DidDryRun says that it was tried.
 	DryRun    error
 	DidDryRun bool
+
+	// Namespace is the one in which rights count.
+	Namespace string
 
 	Rights []Right
 	Sets   []leaderworkersetv1.LeaderWorkerSet
@@ -123,7 +126,8 @@ func (f *Facts) serverVersion() Result {
 	case err != nil:
 		return Result{CheckVersion, Unknown, fmt.Sprintf("the server's version is %q", f.ServerVersion)}
 	case server.LessThan(version.MustParseGeneric(oldest)):
-		return Result{CheckVersion, Failed, f.ServerVersion + " is older than " + oldest + ", the oldest version that is supported"}
+		return Result{CheckVersion, Failed, f.ServerVersion + " is older than " + oldest +
+			", the oldest version that is supported"}
 	default:
 		return Result{CheckVersion, OK, f.ServerVersion}
 	}

@@ -28,7 +28,8 @@ var update = flag.Bool("update", false, "write the golden files")
 func TestScreens(t *testing.T) {
 	t.Parallel()
 	for name, show := range map[string]func(io.Writer) error{
-		"list":             list(fixture.Rolling(), fixture.Broken(), fixture.Held(), fixture.Degraded(), fixture.OtherController()),
+		"list": list(fixture.Rolling(), fixture.Broken(), fixture.Held(), fixture.Degraded(),
+			fixture.OtherController()),
 		"status-rolling":   statusOf(fixture.Rolling(), Style{}),
 		"status-broken":    statusOf(fixture.Broken(), Style{}),
 		"status-held":      statusOf(fixture.Held(), Style{}),

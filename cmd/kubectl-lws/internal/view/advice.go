@@ -33,7 +33,8 @@ func (s *Set) reasonAdvice(group *Group) []string {
 			advice[0] = "Add nodes, or ask for less: each of these pods requests " + requests + "."
 		}
 		if domain := s.LWS.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; domain != "" {
-			advice = append(advice, "The placement is exclusive: each group needs a value of the node label "+domain+" for itself.")
+			advice = append(advice,
+				"The placement is exclusive: each group needs a value of the node label "+domain+" for itself.")
 		}
 		return advice
 	case leaderworkersetv1.UnreadyImagePull:
@@ -49,7 +50,9 @@ func (s *Set) reasonAdvice(group *Group) []string {
 		return []string{"Repair the cause. Then let the group try again:"}
 	case leaderworkersetv1.UnreadyBlocked, leaderworkersetv1.UnreadyMissing:
 		if strings.Contains(group.Message, "exceeded quota") {
-			return []string{"Raise the quota, or ask for less. The operator tries again once a minute, and when pods are deleted."}
+			return []string{
+				"Raise the quota, or ask for less. The operator tries again once a minute, and when pods are deleted.",
+			}
 		}
 		if strings.Contains(group.Message, "failed calling webhook") {
 			return []string{"The API server can't reach a webhook. Look whether its pods run."}

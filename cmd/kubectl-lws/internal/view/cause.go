@@ -120,7 +120,7 @@ func (s *Set) podCauses(group *Group) []Cause {
 	for worker, pod := range group.Pods {
 		switch {
 		case pod == nil && group.Leader != nil:
-			missing = append(missing, identity.Worker(group.Leader.Name, int32(worker))) //nolint:gosec // Below size.
+			missing = append(missing, identity.Worker(group.Leader.Name, int32(worker)))
 		case pod == nil || explained[pod.Name] || (snapshot.PodReady(pod) && pod.DeletionTimestamp == nil):
 		case len(causes) < maxPodsExplained:
 			causes = append(causes, Cause{What: pod.Name + ": " + podState(pod), Because: s.podWords(pod, "")})

@@ -284,7 +284,7 @@ func (s *Set) unready(snap *snapshot.Set) []leaderworkersetv1.UnreadyGroup {
 	}
 	in := status.Input{Set: snap, Revision: s.Key(), Crashes: s.crashes(snap), Obstacles: s.obstacles(snap)}
 	if s.Leaders != nil {
-		in.Release = release.Decision{Release: release.Of(s.Leaders), Replicas: int32(len(snap.Groups))} //nolint:gosec
+		in.Release = release.Decision{Release: release.Of(s.Leaders), Replicas: int32(len(snap.Groups))} //nolint:gosec // At most a million.
 	}
 	return status.Unready(in)
 }
