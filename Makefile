@@ -73,6 +73,7 @@ CYCLONEDX_GOMOD := $(BIN)/cyclonedx-gomod
 GOVULNCHECK := $(BIN)/govulncheck
 INDEXDB := $(BIN)/indexdb
 VULNERABILITIES := $(BIN)/vulnerabilities
+PROMETHEUS := $(BIN)/prometheus
 SCORECARD_TEST := $(BIN)/scorecard-test
 
 # The modules of test clusters: go.mod has the newest version of Kubernetes, 1.34.mod and others have earlier ones.
@@ -89,7 +90,7 @@ KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
 CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok test/gitops \
-	test/prometheus test/nodes test/nodes/programs/olm
+	test/prometheus test/nodes test/nodes/programs/olm tools/pictures
 
 .DEFAULT_GOAL := help
 
@@ -348,6 +349,16 @@ test-chaos: ## Hurt the operator on a real control plane, and judge it from a wa
 chaos-report: ## Write the report of a long run into docs/operate/chaos.md (MINUTES=60 SEED=1).
 	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos -document docs/operate/chaos.md
 
+.PHONY: test-alerts
+test-alerts: cluster $(PROMETHEUS) ## Make each alert fire by a real fault, and run the dashboards' queries. Takes ten minutes.
+	go run ./test/alerts -prometheus $(PROMETHEUS) -out $(BIN)/alerts -logs $(BIN)/alerts/logs
+
+.PHONY: alerts-report
+alerts-report: cluster $(PROMETHEUS) ## The same, and write the table and the pictures of the dashboards into docs/operate.
+	go run ./test/alerts -prometheus $(PROMETHEUS) -out $(BIN)/alerts -logs $(BIN)/alerts/logs \
+		-document docs/operate/monitoring.md
+	cd tools/pictures && go run . $(CURDIR)/config/grafana $(BIN)/alerts $(CURDIR)/docs/operate
+
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
 	go run ./test/bench -groups $(GROUPS) -size $(SIZE) -out $(BIN)/bench $(BENCH_FLAGS)
@@ -495,6 +506,7 @@ opm: $(OPM) ## Build bin/opm.
 
 GENERATE_MODULE := tools/generate/go.mod tools/generate/go.sum
 LINT_MODULE := tools/lint/go.mod tools/lint/go.sum
+PROMETHEUS_MODULE := test/prometheus/go.mod test/prometheus/go.sum
 SBOM_MODULE := tools/sbom/go.mod tools/sbom/go.sum
 VULNERABILITIES_MODULE := tools/vulnerabilities/go.mod tools/vulnerabilities/go.sum
 OLM_MODULE := tools/olm/go.mod tools/olm/go.sum
@@ -514,6 +526,12 @@ $(BUNDLEFIT): $(GENERATE_MODULE) $(wildcard tools/generate/bundlefit/*.go)
 
 $(GOLANGCI_LINT): $(LINT_MODULE)
 	$(call go-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+# Prometheus is built in its own module, whose go.mod has the versions of what it is made of. Its targets are given by
+# address here, so the clients that discover targets are left out.
+$(PROMETHEUS): $(PROMETHEUS_MODULE)
+	module=github.com/prometheus/prometheus; cd test/prometheus; go mod download $$module; \
+		cd "$$(go list -mod=readonly -m -f '{{.Dir}}' $$module)"; $(call go-build,$@,./cmd/prometheus,,remove_all_sd)
 
 $(CYCLONEDX_GOMOD): $(SBOM_MODULE)
 	$(call go-tool,tools/sbom,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
