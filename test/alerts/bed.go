@@ -69,6 +69,13 @@ func (r *replica) setDown(ctx context.Context, down bool) error {
 	return r.Start(ctx)
 }
 
+// replace asks the process to end, and starts it again.
+func (r *replica) replace(ctx context.Context) error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return errors.Join(r.Stop(ctx), r.Start(ctx))
+}
+
 func newBed(ctx context.Context, prometheus string) (*bed, error) {
 	root, err := cluster.Root()
 	if err != nil {

@@ -47,7 +47,7 @@ func certificateFromOutside(ctx context.Context, b *bed) error {
 		}
 	}
 	return errors.Join(b.issue(ctx, r, shortValidity), os.WriteFile(r.ConfigFile(), []byte(config), 0o600),
-		r.setDown(ctx, true), r.setDown(ctx, false))
+		r.replace(ctx))
 }
 
 // renewCertificate replaces the files of the certificate.

@@ -30,6 +30,9 @@ type fault struct {
 	set string
 	// also are alerts that may fire for the same reason.
 	also []subject
+	// leaderless faults last longer than rules keep the values of sets without a leader. They wait until the alerts about
+	// sets have ended.
+	leaderless bool
 	// prepare makes what the fault needs. It may be nil.
 	prepare func(context.Context, *bed) error
 	begin   func(context.Context, *bed) error
@@ -103,7 +106,7 @@ func faultsOfSets() []fault {
 			begin:   evict("disrupted", "disrupted-0-1"), hold: evict("disrupted", "disrupted-0-1"), finish: nothing,
 		},
 		{
-			what: "A quota refuses the pods of a further group", end: "The quota is deleted",
+			what: "A quota refuses the StatefulSet of a further group's workers", end: "The quota is deleted",
 			alert: "LeaderWorkerSetReplicaFailure", set: "refused",
 			prepare: func(ctx context.Context, b *bed) error {
 				return errors.Join(b.newSet(ctx, "refused", 1), b.api.Create(ctx, quota()))
@@ -150,12 +153,12 @@ func faultsOfOperator() []fault {
 		},
 		{
 			what: "The operator loses the right to its lease",
-			end:  "The right is back", alert: "LwsOperatorNoLeader",
+			end:  "The right is back", alert: "LwsOperatorNoLeader", leaderless: true,
 			begin: withoutLease(true), finish: withoutLease(false),
 		},
 		{
 			what: "Both replicas are killed, and don't start again",
-			end:  "The replicas start", alert: "LwsOperatorDown",
+			end:  "The replicas start", alert: "LwsOperatorDown", leaderless: true,
 			begin: setDown(true), finish: setDown(false),
 		},
 	}
@@ -225,11 +228,11 @@ func evict(set, name string) func(context.Context, *bed) error {
 	}
 }
 
-// quota has room for one group.
+// quota has room for the StatefulSets of one group: that of the leaders, and that of its workers.
 func quota() *corev1.ResourceQuota {
 	return &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "refused", Name: "pods"},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "refused", Name: "statefulsets"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/statefulsets.apps": resource.MustParse("2")}},
 	}
 }
 

@@ -124,6 +124,9 @@ func (t *trial) run(ctx context.Context) error {
 		return err
 	}
 	pause(ctx, 10*time.Second) // Of healthy sets, for the dashboards.
+	if err := t.replaceReplicas(ctx); err != nil {
+		return err
+	}
 	var group sync.WaitGroup
 	var failed error
 	var sets sync.WaitGroup
@@ -139,6 +142,9 @@ func (t *trial) run(ctx context.Context) error {
 	sets.Wait()
 	pause(ctx, 20*time.Second) // Sets become healthy again.
 	for _, f := range second {
+		if f.leaderless {
+			group.Wait()
+		}
 		err := t.happen(ctx, f, func() {})
 		t.mutex.Lock()
 		failed = errors.Join(failed, err)
@@ -146,6 +152,34 @@ func (t *trial) run(ctx context.Context) error {
 	}
 	group.Wait()
 	return errors.Join(failed, t.unexpected(append(first, second...)))
+}
+
+// replaceReplicas ends each replica and starts it again, as an upgrade does. No alert may fire meanwhile, and until the
+// longest time has passed for which the alerts about the operator wait, but for the certificate.
+func (t *trial) replaceReplicas(ctx context.Context) error {
+	const wait = 20 * time.Second
+	replacing, done := context.WithCancel(ctx)
+	defer done()
+	failed := make(chan error, 1)
+	go func() {
+		var err error
+		for _, r := range t.bed.replicas {
+			err = errors.Join(err, r.replace(replacing))
+		}
+		pause(replacing, wait)
+		failed <- err
+		done()
+	}()
+	for ; replacing.Err() == nil; pause(replacing, 200*time.Millisecond) {
+		firing, err := t.bed.prometheus.firing(ctx)
+		if err != nil {
+			return err
+		}
+		for s := range firing {
+			return fmt.Errorf("%s fires while the replicas are replaced", s.alert)
+		}
+	}
+	return errors.Join(<-failed, ctx.Err())
 }
 
 // chosen returns the faults that are to happen.
