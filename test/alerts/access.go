@@ -19,8 +19,8 @@ import (
 // sample is a metric of a set. Only the elected replica has it.
 const sample = "\nleaderworkerset_spec_replicas{"
 
-// checkAccess reads both replicas: both serve metrics of their process, one those of sets. Without a token, with a wrong
-// one or without the operator's authority there is no answer. There must be a set.
+// checkAccess reads both replicas: both serve metrics of their process, and one those of sets. Without a token, with a
+// wrong one or without the operator's authority there is no answer. There must be a set.
 func (b *bed) checkAccess(ctx context.Context) error {
 	return objects.Until(ctx, patience, func(ctx context.Context) error {
 		withSets := 0

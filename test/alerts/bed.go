@@ -160,7 +160,9 @@ func (b *bed) stop(ctx context.Context) error {
 }
 
 // newSet creates a set in a namespace of its own, both of one name, and waits until all its groups are ready.
-func (b *bed) newSet(ctx context.Context, name string, replicas int32, fit ...func(*leaderworkersetv1.LeaderWorkerSet)) error {
+func (b *bed) newSet(
+	ctx context.Context, name string, replicas int32, fit ...func(*leaderworkersetv1.LeaderWorkerSet),
+) error {
 	lws := &leaderworkersetv1.LeaderWorkerSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: name, Name: name},
 		Spec: leaderworkersetv1.LeaderWorkerSetSpec{

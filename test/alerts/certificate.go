@@ -84,6 +84,10 @@ func (b *bed) issue(ctx context.Context, r *replica, validity time.Duration) err
 		return err
 	}
 	return errors.Join(
-		os.WriteFile(filepath.Join(r.Dir(), "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}), 0o600),
-		os.WriteFile(filepath.Join(r.Dir(), "tls.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), 0o600))
+		writePEM(filepath.Join(r.Dir(), "tls.key"), "PRIVATE KEY", encoded),
+		writePEM(filepath.Join(r.Dir(), "tls.crt"), "CERTIFICATE", certificate))
+}
+
+func writePEM(file, kind string, content []byte) error {
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600)
 }

@@ -58,7 +58,8 @@ func faultsOfSets() []fault {
 			},
 			begin: func(ctx context.Context, b *bed) error {
 				pod, err := b.pod(ctx, "unavailable", "unavailable-0-1")
-				return errors.Join(err, b.patchNode(ctx, func(n *corev1.Node) { n.Spec.Unschedulable = true }), b.api.Delete(ctx, pod))
+				return errors.Join(err, b.patchNode(ctx, func(n *corev1.Node) { n.Spec.Unschedulable = true }),
+					b.api.Delete(ctx, pod))
 			},
 			finish: func(ctx context.Context, b *bed) error {
 				return b.patchNode(ctx, func(n *corev1.Node) { n.Spec.Unschedulable = false })

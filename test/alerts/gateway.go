@@ -86,7 +86,8 @@ func (g *gateway) serve(from net.Conn) {
 		g.mutex.Unlock()
 	}()
 	if m == impostor {
-		_ = tls.Server(from, &tls.Config{Certificates: []tls.Certificate{g.foreign}, MinVersion: tls.VersionTLS12}).Handshake()
+		config := &tls.Config{Certificates: []tls.Certificate{g.foreign}, MinVersion: tls.VersionTLS12}
+		_ = tls.Server(from, config).Handshake()
 		return
 	}
 	to, err := g.dial()

@@ -1,9 +1,9 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command alerts makes each alert of config/prometheus fire by a real fault, and ends the fault. A real Prometheus reads
-// two replicas of the operator on a real control plane, as the ServiceMonitor of config/prometheus says. The durations
-// of the rules are divided by 60. Then the command evaluates each query of the dashboards.
+// Command alerts makes each alert of config/prometheus fire by a real fault, and ends the fault. A real Prometheus
+// reads two replicas of the operator on a real control plane, as the ServiceMonitor of config/prometheus says. The
+// durations of the rules are divided by 60. Then the command evaluates each query of the dashboards.
 package main
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// firingTimeout and resolveTimeout bound the times of the table. The longest range, of 6 hours, takes 6 minutes to end.
+	// firingTimeout and resolveTimeout bound the times of the table. The longest range, of 6 hours, ends after 6 minutes.
 	firingTimeout, resolveTimeout = 3 * time.Minute, 8 * time.Minute
 	// holdInterval is the time between two repetitions of what holds a fault.
 	holdInterval = time.Second
@@ -210,7 +210,8 @@ func (t *trial) happen(ctx context.Context, f fault, ended func()) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.alert, err)
 	}
-	fmt.Fprintf(os.Stderr, "%-32s fires after %5.1f s, ends after %5.1f s\n", f.alert, r.firing.Seconds(), r.resolved.Seconds())
+	fmt.Fprintf(os.Stderr, "%-32s fires after %5.1f s, ends after %5.1f s\n",
+		f.alert, r.firing.Seconds(), r.resolved.Seconds())
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	t.rows = append(t.rows, r)

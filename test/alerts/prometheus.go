@@ -130,7 +130,9 @@ type series struct {
 }
 
 // queryRange evaluates a query from one time to another.
-func (p *prometheus) queryRange(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]series, error) {
+func (p *prometheus) queryRange(
+	ctx context.Context, query string, from, to time.Time, step time.Duration,
+) ([]series, error) {
 	var data struct{ Result []series }
 	err := p.get(ctx, "/api/v1/query_range", url.Values{
 		"query": {query}, "start": {seconds(from)}, "end": {seconds(to)}, "step": {step.String()},

@@ -76,7 +76,9 @@ func (o *Operator) MetricsAddress() string { return o.metrics }
 
 // InstallMonitored applies the objects of config/monitoring that work in a cluster without kubelets. The API server
 // reaches the Service of the webhooks at the address gateway, and verifies the certificate for the Service's name.
-func InstallMonitored(ctx context.Context, c *cluster.Cluster, root string, controller Controller, gateway string) error {
+func InstallMonitored(
+	ctx context.Context, c *cluster.Cluster, root string, controller Controller, gateway string,
+) error {
 	admin, err := client.New(c.RESTConfig(), client.Options{})
 	if err != nil {
 		return err

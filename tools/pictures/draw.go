@@ -121,7 +121,7 @@ func drawNumber(c canvas.Canvas, p panel, all []series, found data) {
 	c.StrokeLines(canvas.LineStyle{Color: colors[5], Width: 1}, line)
 }
 
-// drawTable draws the values of the time with the most rows.
+// drawTable draws the values of the last time with the most rows.
 func drawTable(c canvas.Canvas, p panel, all []series) {
 	rows := map[float64][]string{}
 	for _, s := range all {
@@ -137,7 +137,7 @@ func drawTable(c canvas.Canvas, p panel, all []series) {
 	}
 	best := 0.0
 	for at, some := range rows {
-		if len(some) > len(rows[best]) || len(some) == len(rows[best]) && at < best {
+		if len(some) > len(rows[best]) || len(some) == len(rows[best]) && at > best {
 			best = at
 		}
 	}
@@ -194,7 +194,7 @@ func drawLines(c canvas.Canvas, p panel, all []series, found data) error {
 		}
 	}
 	chart.Y.Min = 0
-	if chart.Y.Max <= 0 {
+	if chart.Y.Max *= 1.05; chart.Y.Max <= 0 {
 		chart.Y.Max = 1
 	}
 	chart.Draw(canvas.Crop(c, 0, -6, rows, 0))
