@@ -79,6 +79,7 @@ CYCLONEDX_GOMOD := $(BIN)/cyclonedx-gomod
 GOVULNCHECK := $(BIN)/govulncheck
 INDEXDB := $(BIN)/indexdb
 VULNERABILITIES := $(BIN)/vulnerabilities
+PROMETHEUS := $(BIN)/prometheus
 SCORECARD_TEST := $(BIN)/scorecard-test
 
 # The modules of test clusters: go.mod has the newest version of Kubernetes, 1.34.mod and others have earlier ones.
@@ -94,8 +95,8 @@ CLUSTER := $(BIN)/cluster/$(or $(KUBERNETES),$(NEWEST_KUBERNETES))
 KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . cmd/kubectl-lws scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok \
-	test/gitops test/prometheus test/nodes test/nodes/programs/olm
+CODE_MODULES := . cmd/kubectl-lws scorecard tools/generate tools/helm tools/images tools/olm tools/pictures \
+	$(CLUSTER_MODULE) test/cluster/kwok test/gitops test/prometheus test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -336,6 +337,7 @@ test-unit: ## Run the tests that need nothing but Go.
 	cd test/prometheus && go test -count=1 ./...
 	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
 	cd tools/images && go test -count=1 . ./image
+	cd tools/pictures && go test -count=1 ./...
 	cd tools/olm && go test -count=1 ./...
 
 # The fuzzers of all packages: <package>:<fuzzer>.
@@ -382,6 +384,16 @@ test-chaos: ## Hurt the operator on a real control plane, and judge it from a wa
 .PHONY: chaos-report
 chaos-report: ## Write the report of a long run into docs/operate/chaos.md (MINUTES=60 SEED=1).
 	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos -document docs/operate/chaos.md
+
+.PHONY: test-alerts
+test-alerts: cluster $(PROMETHEUS) ## Make each alert fire by a real fault, and run the dashboards' queries. Takes ten minutes.
+	go run ./test/alerts -prometheus $(PROMETHEUS) -out $(BIN)/alerts -logs $(BIN)/alerts/logs
+
+.PHONY: alerts-report
+alerts-report: cluster $(PROMETHEUS) ## The same, and write the table and the pictures of the dashboards into docs/operate.
+	go run ./test/alerts -prometheus $(PROMETHEUS) -out $(BIN)/alerts -logs $(BIN)/alerts/logs \
+		-document docs/operate/monitoring.md
+	cd tools/pictures && go run . $(CURDIR)/config/grafana $(BIN)/alerts $(CURDIR)/docs/operate
 
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
@@ -530,6 +542,7 @@ opm: $(OPM) ## Build bin/opm.
 
 GENERATE_MODULE := tools/generate/go.mod tools/generate/go.sum
 LINT_MODULE := tools/lint/go.mod tools/lint/go.sum
+PROMETHEUS_MODULE := test/prometheus/go.mod test/prometheus/go.sum
 SBOM_MODULE := tools/sbom/go.mod tools/sbom/go.sum
 VULNERABILITIES_MODULE := tools/vulnerabilities/go.mod tools/vulnerabilities/go.sum
 OLM_MODULE := tools/olm/go.mod tools/olm/go.sum
@@ -549,6 +562,12 @@ $(BUNDLEFIT): $(GENERATE_MODULE) $(wildcard tools/generate/bundlefit/*.go)
 
 $(GOLANGCI_LINT): $(LINT_MODULE)
 	$(call go-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+
+# Prometheus is built in its own module, whose go.mod has the versions of what it is made of. Its targets are given by
+# address here, so the clients that discover targets are left out.
+$(PROMETHEUS): $(PROMETHEUS_MODULE)
+	module=github.com/prometheus/prometheus; cd test/prometheus; go mod download $$module; \
+		cd "$$(go list -mod=readonly -m -f '{{.Dir}}' $$module)"; $(call go-build,$@,./cmd/prometheus,,remove_all_sd)
 
 $(CYCLONEDX_GOMOD): $(SBOM_MODULE)
 	$(call go-tool,tools/sbom,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
