@@ -122,9 +122,9 @@ func (s *State) leftovers() []string {
 	return problems
 }
 
-// surplusClaims returns the claims that their policy doesn't keep. Claims that are older than their set are those of an
-// earlier set, which was deleted with the policy Orphan, or whose policy keeps them. Kubernetes keeps the claims of
-// leaders that it doesn't find.
+// surplusClaims returns the claims that their policy doesn't keep. The newest set of a name decides: it uses the claims
+// that earlier ones have left. Claims that are older than that set are those of an earlier set, which was deleted with
+// the policy Orphan, or whose policy keeps them. Kubernetes keeps the claims of leaders that it doesn't find.
 func (j *Judge) surplusClaims(s *State) []string {
 	var problems []string
 	for i := range s.Claims {
@@ -134,16 +134,17 @@ func (j *Judge) surplusClaims(s *State) []string {
 		if leaderClaim(key.Name, claim.Name) && !j.leaderFound(key, index, claim.CreationTimestamp) {
 			continue
 		}
-		for _, o := range j.setOf(key).objects {
-			spec := &o.specs[len(o.specs)-1].LeaderWorkerSetSpec
-			scaled, deleted := retention(spec)
-			switch {
-			case !o.created.Before(&claim.CreationTimestamp):
-			case deleted && !o.deletedAt.IsZero():
-				problems = append(problems, fmt.Sprintf("claim %s is left of a set that was deleted", claim.Name))
-			case scaled && o.deletedAt.IsZero() && index >= int(*spec.Replicas):
-				problems = append(problems, fmt.Sprintf("claim %s is left of a group that was scaled down", claim.Name))
-			}
+		o := j.setOf(key).newest()
+		if o == nil || !o.created.Before(&claim.CreationTimestamp) {
+			continue
+		}
+		spec := &o.specs[len(o.specs)-1].LeaderWorkerSetSpec
+		scaled, deleted := retention(spec)
+		switch {
+		case deleted && !o.deletedAt.IsZero():
+			problems = append(problems, fmt.Sprintf("claim %s is left of a set that was deleted", claim.Name))
+		case scaled && o.deletedAt.IsZero() && index >= int(*spec.Replicas):
+			problems = append(problems, fmt.Sprintf("claim %s is left of a group that was scaled down", claim.Name))
 		}
 	}
 	return problems

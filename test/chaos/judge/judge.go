@@ -175,6 +175,17 @@ func (j *Judge) setOf(key types.NamespacedName) *set {
 	return j.sets[key]
 }
 
+// newest returns the set that was created last, or the one that exists of those; nil if there is none.
+func (s *set) newest() *object {
+	var newest *object
+	for _, o := range s.objects {
+		if newest == nil || newest.created.Before(&o.created) || (newest.created.Equal(&o.created) && o.deletedAt.IsZero()) {
+			newest = o
+		}
+	}
+	return newest
+}
+
 // note adds an event to the film of a set.
 func (j *Judge) note(at time.Time, key types.NamespacedName, format string, args ...any) {
 	s := j.setOf(key)

@@ -220,6 +220,14 @@ func TestUnhealed(t *testing.T) {
 		{"the leader of a surplus claim was gone before", func(s *scene) { s.surplusGroup(true) }, func(s *State) {
 			s.addClaim("data-llama-1")
 		}, ""},
+		{"a claim is left of a set that was deleted", func(s *scene) { s.replaceSet(false) }, func(s *State) {
+			s.Pods, s.StatefulSets = nil, nil
+			s.addClaim("data-llama-0-1")
+		}, "claim data-llama-0-1 is left of a set that was deleted"},
+		{"another set uses the claim of one that was deleted", func(s *scene) { s.replaceSet(true) }, func(s *State) {
+			s.StatefulSets[0].OwnerReferences[0].UID, s.StatefulSets[1].OwnerReferences[0].UID = "next", "1/0"
+			s.addClaim("data-llama-0-1")
+		}, ""},
 		{"a worker's claim is surplus", func(*scene) {}, func(s *State) { s.addClaim("data-llama-1-1") },
 			"claim data-llama-1-1 is left of a group that was scaled down"},
 		{"a failure is unanswered", func(s *scene) { s.restartContainer("1/0") }, func(*State) {}, "group 0 isn't restarted"},

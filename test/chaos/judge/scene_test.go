@@ -200,6 +200,16 @@ func (s *scene) surplusGroup(goneBefore bool) {
 	}
 }
 
+// replaceSet deletes the set, whose claims are to be deleted then, and may create another one.
+func (s *scene) replaceSet(again bool) {
+	of := spec{replicas: 1, unavailable: 1, image: "a", deleted: true}
+	s.set(setUID, of)
+	s.remove(setUID)
+	if again {
+		s.set("next", of)
+	}
+}
+
 // claim creates the claim of a leader.
 func (s *scene) claim(index int) types.UID {
 	name := fmt.Sprintf("data-llama-%d", index)
