@@ -54,20 +54,18 @@ func (p *plane) reviveNode(ctx context.Context) error {
 	return err
 }
 
-// holdPods adds the finalizer to the pods on the lost node, or removes it. Pods that are being deleted take none.
+// holdPods adds the finalizer to the pods on the lost node, or removes it. Pods that are being deleted take none. It
+// repeats what the API server refuses, since other parties change the pods meanwhile.
 func (p *plane) holdPods(ctx context.Context, hold bool) error {
-	return objects.Until(ctx, faultTime, func(ctx context.Context) error {
+	return objects.Until(ctx, healTimeout, func(ctx context.Context) error {
 		pods, err := p.podsOnNode(ctx)
 		for i := range pods {
 			pod := &pods[i]
-			patch := client.MergeFromWithOptions(pod.DeepCopy(), client.MergeFromWithOptimisticLock{})
-			changed := false
+			patch, change := client.MergeFrom(pod.DeepCopy()), controllerutil.RemoveFinalizer
 			if hold {
-				changed = pod.DeletionTimestamp == nil && controllerutil.AddFinalizer(pod, held)
-			} else {
-				changed = controllerutil.RemoveFinalizer(pod, held)
+				change = controllerutil.AddFinalizer
 			}
-			if changed {
+			if (!hold || pod.DeletionTimestamp == nil) && change(pod, held) {
 				err = errors.Join(err, client.IgnoreNotFound(p.api.Patch(ctx, pod, patch)))
 			}
 		}
