@@ -155,8 +155,8 @@ func deleteNamespace(ctx context.Context, p *plane) error {
 	})
 }
 
-// orphanSets deletes the sets of a namespace without their objects. Clients create some of the sets again meanwhile. The
-// others are created again when the fault has ended. The new sets adopt the objects.
+// orphanSets deletes the sets of a namespace without their objects. Clients create some of the sets again meanwhile.
+// The others are created again when the fault has ended. The new sets adopt the objects.
 func orphanSets(ctx context.Context, p *plane) error {
 	var sets leaderworkersetv1.LeaderWorkerSetList
 	if err := p.api.List(ctx, &sets, client.InNamespace(namespace)); err != nil {

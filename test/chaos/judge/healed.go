@@ -151,8 +151,8 @@ func (j *Judge) surplusClaims(s *State) []string {
 }
 
 // leaderFound reports whether the StatefulSet controller has found the leader of a claim when it applied the retention
-// policy. The controller creates the claim before the leader, which a quota may refuse. It gives the claim an owner when
-// it finds the leader. It ignores claims of surplus leaders that don't exist when the StatefulSet is scaled down.
+// policy. The controller creates the claim before the leader, which a quota may refuse. It gives the claim an owner
+// when it finds the leader. It ignores claims of surplus leaders that don't exist when the StatefulSet is scaled down.
 func (j *Judge) leaderFound(key types.NamespacedName, index int, claimed metav1.Time) bool {
 	scaledDown := j.setOf(key).scaledDown[index]
 	for _, group := range j.groups {
