@@ -76,6 +76,7 @@ OPERATOR_SDK := $(BIN)/operator-sdk
 OPM := $(BIN)/opm
 CRDIFY := $(BIN)/crdify
 CYCLONEDX_GOMOD := $(BIN)/cyclonedx-gomod
+HELM := $(BIN)/helm
 GOVULNCHECK := $(BIN)/govulncheck
 INDEXDB := $(BIN)/indexdb
 VULNERABILITIES := $(BIN)/vulnerabilities
@@ -247,6 +248,14 @@ verify-images: operator-image bundle-image ## Check that the images of operator 
 	tools/images/reproduce.sh operator bundle
 	cd tools/images && go test -count=1 ./built
 
+##@ The Helm chart
+
+CHART = dist/$(PACKAGE)-$(VERSION).tgz
+
+.PHONY: chart
+chart: ## Package the Helm chart, generated from the kustomizations: dist/lws-operator-<version>.tgz.
+	go -C tools/helm run . -root $(CURDIR) -version $(VERSION) -date $(RELEASE_DATE) -out $(CURDIR)/dist
+
 ##@ Packages for the Operator Lifecycle Manager
 
 # docs/releases.md tells how they make a release.
@@ -333,9 +342,10 @@ test-unit: ## Run the tests that need nothing but Go.
 	cd $(PLUGIN_MODULE) && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
 	cd scorecard && go test -count=1 ./...
 	cd tools/generate && go test -count=1 ./...
+	cd tools/helm && go test -count=1 ./...
 	cd test/gitops && go test -count=1 ./...
 	cd test/prometheus && go test -count=1 ./...
-	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
+	cd test/nodes && packages=$$(go list ./... | grep -Ev '/(e2e|helm)$$') && go test -count=1 $$packages
 	cd tools/images && go test -count=1 . ./image
 	cd tools/pictures && go test -count=1 ./...
 	cd tools/olm && go test -count=1 ./...
@@ -453,6 +463,12 @@ test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) ## Run the tests th
 	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; $(NODES) olm; \
 		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./olm/e2e $(NODES_FLAGS)
 
+.PHONY: test-e2e-helm
+test-e2e-helm: nodes chart $(HELM) ## Install, upgrade and remove the operator with Helm, in a cluster with real nodes of its own.
+	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
+		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./helm \
+		-helm $(HELM) -chart $(CURDIR)/$(CHART) $(NODES_FLAGS)
+
 ##@ Demo
 
 .PHONY: demo
@@ -545,6 +561,7 @@ LINT_MODULE := tools/lint/go.mod tools/lint/go.sum
 PROMETHEUS_MODULE := test/prometheus/go.mod test/prometheus/go.sum
 SBOM_MODULE := tools/sbom/go.mod tools/sbom/go.sum
 VULNERABILITIES_MODULE := tools/vulnerabilities/go.mod tools/vulnerabilities/go.sum
+HELM_MODULE := tools/helm/go.mod tools/helm/go.sum
 OLM_MODULE := tools/olm/go.mod tools/olm/go.sum
 
 $(CONTROLLER_GEN): $(GENERATE_MODULE)
@@ -571,6 +588,10 @@ $(PROMETHEUS): $(PROMETHEUS_MODULE)
 
 $(CYCLONEDX_GOMOD): $(SBOM_MODULE)
 	$(call go-tool,tools/sbom,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
+
+$(HELM): $(HELM_MODULE)
+	$(call go-tool,tools/helm,helm.sh/helm/v4/cmd/helm,\
+		-X helm.sh/helm/v4/internal/version.version=$(call version-of,tools/helm,helm.sh/helm/v4))
 
 $(GOVULNCHECK): $(VULNERABILITIES_MODULE)
 	$(call go-tool,tools/vulnerabilities,golang.org/x/vuln/cmd/govulncheck)
