@@ -38,8 +38,8 @@ const (
 
 var (
 	suite *bed.Bed
-	// image is the operator's image, without a tag.
-	image string
+	// repository and digest name the operator's image.
+	repository, digest string
 )
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			return 0, err
 		}
-		image = strings.TrimSuffix(pushed, ":latest")
+		repository, digest, _ = strings.Cut(pushed, "@")
 		return m.Run(), nil
 	})
 }
@@ -142,7 +142,7 @@ func arguments(verb string, rest ...string) []string {
 	result := append([]string{verb}, rest...)
 	result = append(result, "--namespace", operator.Namespace, "--wait")
 	if verb == "install" || verb == "upgrade" {
-		result = append(result, "--set", "image.repository="+image, "--set", "image.tag=latest")
+		result = append(result, "--set", "image.repository="+repository, "--set", "image.digest="+digest)
 	}
 	return result
 }
