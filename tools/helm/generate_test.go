@@ -39,8 +39,9 @@ func TestSameAsKustomizations(t *testing.T) {
 		overlay []types.Kustomization
 		change  func(map[string]object)
 	}{
-		"nothing is set":    {``, []types.Kustomization{plain}, nil},
-		"without the CRD":   {`crds: {enabled: false}`, []types.Kustomization{overlay("default", "../config/without-crd")}, nil},
+		"nothing is set": {``, []types.Kustomization{plain}, nil},
+		"without the CRD": {`crds: {enabled: false}`,
+			[]types.Kustomization{overlay("default", "../config/without-crd")}, nil},
 		"with cert-manager": {`certManager: {enabled: true}`, []types.Kustomization{overlay("certmanager")}, nil},
 		"with policies":     {`networkPolicy: {enabled: true}`, []types.Kustomization{plain, options[0].overlay}, nil},
 		"with metrics": {`prometheus: {enabled: true}`,
