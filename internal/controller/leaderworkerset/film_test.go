@@ -67,7 +67,8 @@ func startOperator(in simulate.Environment, meter Meter) ([]simulate.Controller,
 	options := DefaultOptions()
 	options.Clock, options.Meter = in.Clock, meter
 	applier := &apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder, OnRefusal: meter.Refused}
-	set, group := newControllers(applier, in.Cache, options)
+	known := newPodGroups()
+	set, group := newControllers(applier, in.Cache, known, options)
 	return []simulate.Controller{
 		{Name: "set", Reconciler: set.reconciler, Sources: set.sources, Limiter: set.limiter},
 		{Name: "group", Reconciler: group.reconciler, Sources: group.sources, Limiter: group.limiter},

@@ -17,7 +17,7 @@ import (
 func TestUndecodable(t *testing.T) {
 	c := newCluster(t, interceptor.Funcs{})
 	sets, decoder := newWebhook(t, interceptor.Funcs{}), ctrladmission.NewDecoder(c.Scheme())
-	defaults := explainsUnsupported{decoder, ctrladmission.WithDefaulter(c.Scheme(), sets).Handler}
+	defaults := explainsUnsupported{decoder, noFeatures, ctrladmission.WithDefaulter(c.Scheme(), sets).Handler}
 	validation := undecodableValidation{decoder, ctrladmission.WithValidator(c.Scheme(), sets).Handler}
 	const good, bad = "1", "4 cores"
 	for _, tc := range []struct {

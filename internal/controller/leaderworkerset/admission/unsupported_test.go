@@ -22,7 +22,7 @@ func TestUnsupported(t *testing.T) {
 	c := newCluster(t, interceptor.Funcs{})
 	decoder := ctrladmission.NewDecoder(c.Scheme())
 	defaults := ctrladmission.WithDefaulter(c.Scheme(), newWebhook(t, interceptor.Funcs{})).Handler
-	handler := explainsUnsupported{decoder, defaults}
+	handler := explainsUnsupported{decoder, noFeatures, defaults}
 	const deleted = `"deletionTimestamp": "2026-01-01T00:00:00Z"`
 	for _, tc := range []struct {
 		name             string
@@ -59,7 +59,7 @@ func TestComplete(t *testing.T) {
 	c := newCluster(t, interceptor.Funcs{})
 	decoder := ctrladmission.NewDecoder(c.Scheme())
 	defaults := ctrladmission.WithDefaulter(c.Scheme(), newWebhook(t, interceptor.Funcs{})).Handler
-	handler := explainsUnsupported{decoder, defaults}
+	handler := explainsUnsupported{decoder, noFeatures, defaults}
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSet){
 		"":         func(*leaderworkersetv1.LeaderWorkerSet) {},
 		"replicas": func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = nil },

@@ -17,6 +17,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // Set is what a pass over a LeaderWorkerSet looks at.
@@ -43,6 +44,9 @@ type Set struct {
 
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
+
+	// Scheduling are the features that schedule pods together.
+	Scheduling scheduling.Features
 
 	// MissingPods is what is known of missing leaders.
 	MissingPods
