@@ -126,7 +126,7 @@ func (e *environment) start(ctx context.Context, with settings) (err error) {
 		NodeCapacity: corev1.ResourceList{leaderworkersetv1.TPUResourceName: resource.MustParse("1000")},
 		CRDs:         []string{filepath.Join(e.root, "config", "crd", "bases")},
 		FeatureGates: with.featureGates, RuntimeConfig: with.runtimeConfig,
-		Audit:        true,
+		Audit: true,
 	})
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -57,7 +58,7 @@ func (p *podGroups) begin(ctx context.Context, from cache.Cache, version string)
 		return nil, fmt.Errorf("index %s: %w", podGroupsOfGroup, err)
 	}
 	p.cached.Store(&podGroupCache{Reader: from, kind: scheduling.Kind(version)})
-	return watch(from, podGroup, toGroup, immediately, podGroupsOnlyBeginAndEnd()), nil
+	return watch(from, podGroup, toGroup, immediately, podGroupChanged()), nil
 }
 
 // ofGroup returns the PodGroups of a group. key names its leader pod.
@@ -75,13 +76,14 @@ func (p *podGroups) ofGroup(ctx context.Context, key types.NamespacedName) ([]*m
 	return pointers(list.Items), nil
 }
 
-// podGroupsOnlyBeginAndEnd drops the updates of PodGroups, but for those that begin a deletion. The scheduler writes
-// their status, which passes don't read.
-func podGroupsOnlyBeginAndEnd() predicate.TypedPredicate[*metav1.PartialObjectMetadata] {
+// podGroupChanged drops the updates of PodGroups, but for those that begin a deletion or change the owner. The scheduler
+// writes their status, which passes don't read.
+func podGroupChanged() predicate.TypedPredicate[*metav1.PartialObjectMetadata] {
 	return predicate.TypedFuncs[*metav1.PartialObjectMetadata]{
 		UpdateFunc: func(e event.TypedUpdateEvent[*metav1.PartialObjectMetadata]) bool {
 			return (e.ObjectOld.DeletionTimestamp == nil) != (e.ObjectNew.DeletionTimestamp == nil) ||
-				e.ObjectOld.UID != e.ObjectNew.UID
+				e.ObjectOld.UID != e.ObjectNew.UID ||
+				!equality.Semantic.DeepEqual(e.ObjectOld.OwnerReferences, e.ObjectNew.OwnerReferences)
 		},
 	}
 }

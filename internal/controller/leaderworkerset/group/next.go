@@ -77,7 +77,7 @@ type Verdict struct {
 // for, and PodGroups of earlier incarnations are deleted.
 func Next(m *snapshot.GroupMembers) Verdict {
 	verdict := next(m)
-	verdict.Writes = slices.Concat(verdict.Writes, claimWrites(m), previousPodGroups(m))
+	verdict.Writes = slices.Concat(verdict.Writes, claimWrites(m), podGroupWrites(m))
 	return verdict
 }
 

@@ -55,25 +55,48 @@ func wantedPodGroups(m *snapshot.GroupMembers, template *revision.Template) []sc
 	return incarnation.PodGroups()
 }
 
-// previousPodGroups deletes the PodGroups of earlier incarnations. A finalizer holds each of them until its pods have
-// ended. A late cache may not show the leader yet that a PodGroup belongs to. So each deletion asks whether that leader
-// still exists.
-func previousPodGroups(m *snapshot.GroupMembers) []write.Write {
+// podGroupWrites deletes the PodGroups of earlier incarnations, and adopts those of the present one that nobody owns:
+// their set was deleted without them.
+func podGroupWrites(m *snapshot.GroupMembers) []write.Write {
+	if m.LWS == nil {
+		return nil
+	}
 	var writes []write.Write
 	for _, podGroup := range m.PodGroups {
 		leader := types.UID(podGroup.Annotations[leaderworkersetv1.LeaderUIDAnnotationKey])
+		owner := metav1.GetControllerOf(podGroup)
 		isPresent := m.Leader != nil && m.Leader.UID == leader
-		if m.LWS == nil || leader == "" || isPresent || podGroup.DeletionTimestamp != nil ||
-			!metav1.IsControlledBy(podGroup, m.LWS) {
-			continue
+		switch {
+		case leader == "" || podGroup.DeletionTimestamp != nil || (owner != nil && owner.UID != m.LWS.UID):
+		case isPresent && owner == nil && m.HasLiveSet():
+			writes = append(writes, adoptPodGroup(m, podGroup))
+		case !isPresent:
+			writes = append(writes, deletePodGroup(m, podGroup, leader))
 		}
-		writes = append(writes, write.Write{
-			Delete:          []write.Object{podGroup},
-			OwnerMustBeGone: leaderReference(identity.Leader(m.LWS.Name, m.Index), leader),
-			Reason:          "the leader of its incarnation is gone",
-		})
 	}
 	return writes
+}
+
+func adoptPodGroup(m *snapshot.GroupMembers, podGroup *metav1.PartialObjectMetadata) write.Write {
+	adopted := podGroup.DeepCopy()
+	owner := metav1.NewControllerRef(m.LWS, leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet"))
+	adopted.OwnerReferences = append(adopted.OwnerReferences, *owner)
+	return write.Write{
+		Patch: &write.Patch{From: podGroup, To: adopted}, If: write.SameVersion, OwnerMustLive: owner,
+		Reason: "the PodGroup outlived an earlier set",
+	}
+}
+
+// deletePodGroup deletes the PodGroup of a leader that is gone. A finalizer holds the PodGroup until its pods have ended.
+// A late cache may not show the leader yet, so the deletion asks whether it exists.
+func deletePodGroup(
+	m *snapshot.GroupMembers, podGroup *metav1.PartialObjectMetadata, leader types.UID,
+) write.Write {
+	return write.Write{
+		Delete:          []write.Object{podGroup},
+		OwnerMustBeGone: leaderReference(identity.Leader(m.LWS.Name, m.Index), leader),
+		Reason:          "the leader of its incarnation is gone",
+	}
 }
 
 // leaderReference returns a reference to a leader pod.

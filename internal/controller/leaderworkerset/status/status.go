@@ -84,7 +84,9 @@ func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event
 		setConditions(in, &next.Conditions, unknown())
 	}
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
-	setScheduling(in, &next.Conditions)
+	if len(next.Conditions) > 0 { // The first status has all conditions.
+		setScheduling(in, &next.Conditions)
+	}
 	setProgress(in, &next.Conditions)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
 }
