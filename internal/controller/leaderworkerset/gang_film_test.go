@@ -98,42 +98,74 @@ func TestGangRounds(t *testing.T) {
 	}
 }
 
-// TestRandomGangs changes sets of gangs in random worlds. Half of them lack room for some groups for a while.
+// TestRandomGangs changes sets of gangs in random worlds with accidents.
 func TestRandomGangs(t *testing.T) {
-	inRandomWorlds(t, *seeds, playRandomGangs)
+	inRandomWorlds(t, max(*seeds/2, 1), playRandomGangs)
 }
 
 func playRandomGangs(t *testing.T, seed uint64) string {
 	t.Helper()
-	random := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // Not a secret: it has to repeat.
+	random := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // Not a secret: it has to repeat.
 	s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed)}
+	lws := randomGangs(random)
+	s.creates("a random set of gangs", lws.DeepCopy())
+	for range 2 + random.IntN(5) {
+		s.stepsRandomly(random)
+		if random.IntN(2) == 0 {
+			changeRandomly(s, random, lws)
+		} else {
+			s.accidents(random)
+		}
+	}
+	s.RecoverNode("node-1")
+	s.ends(lws)
+	return s.Film()
+}
+
+// TestRandomGangsWithoutRoom restarts and rolls out gangs in random worlds that have no room for some groups. Once there
+// is room, all groups are ready.
+func TestRandomGangsWithoutRoom(t *testing.T) {
+	inRandomWorlds(t, max(*seeds/2, 1), func(t *testing.T, seed uint64) string {
+		t.Helper()
+		random := rand.New(rand.NewPCG(seed, 6)) //nolint:gosec // Not a secret: it has to repeat.
+		s := scene{t, simulate.NewRandom(t, operatorUnderTest(t), seed)}
+		lws := randomGangs(random)
+		replicas, size := *lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size
+		s.LimitNodes(int(replicas*size) / 3)
+		s.creates("a random set of gangs", lws.DeepCopy())
+		for range 1 + random.IntN(4) {
+			for range random.IntN(100) {
+				s.Step()
+			}
+			if random.IntN(2) == 0 {
+				s.removes(anyPod(random, replicas, size).Name)
+			} else {
+				version := 1 + random.IntN(3)
+				s.changes(fmt.Sprintf("image:%d", version), withImage(version))
+			}
+		}
+		s.Elapse(10 * time.Minute)
+		s.LimitNodes(100)
+		s.Settle()
+		s.CheckReconciled(theSet)
+		return s.Film()
+	})
+}
+
+// randomGangs returns a set whose groups are gangs, or the workers of each.
+func randomGangs(random *rand.Rand) *leaderworkersetv1.LeaderWorkerSet {
 	lws := newSet(1+random.Int32N(maxGroups-1), 2+random.Int32N(2), withBudget(1+random.Int32N(2), random.Int32N(2)))
-	switch random.IntN(4) {
-	case 0:
+	if random.IntN(4) == 0 {
 		workersInGangs(lws)
 		leaderReady(lws)
-	default:
+	} else {
 		inGangs(lws)
 	}
 	if random.IntN(3) == 0 {
 		uniquePerReplica(lws)
 	}
-	pods := int(*lws.Spec.Replicas * *lws.Spec.LeaderWorkerTemplate.Size)
-	if random.IntN(2) == 0 {
-		s.LimitNodes(1 + pods/3)
+	if random.IntN(3) == 0 {
+		withPolicy(leaderworkersetv1.NoneRestartPolicy)(lws)
 	}
-	s.creates(fmt.Sprintf("%d groups of %d, in gangs", *lws.Spec.Replicas, *lws.Spec.LeaderWorkerTemplate.Size),
-		lws.DeepCopy())
-	for range 2 + random.IntN(4) {
-		for range random.IntN(200) {
-			s.Step()
-		}
-		changeRandomly(s, random, lws)
-		if random.IntN(3) == 0 {
-			s.Elapse(10 * time.Minute)
-		}
-	}
-	s.LimitNodes(100)
-	s.ends(lws)
-	return s.Film()
+	return lws
 }
