@@ -20,6 +20,7 @@ import (
 // everything is a file in which no field has its default.
 const everything = head + `
 namespaces: [team-a, team-b]
+scheduling: {provider: Kubernetes}
 controllers:
   leaderWorkerSet: {concurrency: 6}
   group: {concurrency: 30}

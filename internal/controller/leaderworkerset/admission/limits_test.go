@@ -150,7 +150,9 @@ func newHandlers(
 		},
 	}
 	c := newCluster(tb, created)
-	sets := &leaderWorkerSetWebhook{reader: namespaceOf(lws, siblings), dryRun: c, options: DefaultOptions()}
+	sets := &leaderWorkerSetWebhook{
+		reader: namespaceOf(lws, siblings), dryRun: c, features: noFeatures, options: DefaultOptions(),
+	}
 	pods := podWebhook{decoder: ctrladmission.NewDecoder(c.Scheme()), live: previousPod{}, options: DefaultOptions()}
 	return defaulted(lws), handlers(c.Scheme(), sets, pods)
 }
