@@ -24,10 +24,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/measure"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
@@ -75,7 +77,44 @@ func TestLocalGangs(t *testing.T) {
 	t.Run("Roles", testGangOfWorkers)
 	t.Run("Rounds", testGangRounds)
 	t.Run("Refusals", testGangRefusals)
+	t.Run("Sample", testGangSample)
 	t.Run("ProviderTurnedOff", testProviderTurnedOff)
+	if err := nothingForbidden(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLocalNoGangs runs a set in a cluster whose operator has no provider: it asks for nothing of scheduling.k8s.io.
+func TestLocalNoGangs(t *testing.T) {
+	t.Parallel()
+	lws := newSet(newNamespace(t), "one-by-one", 2, 2)
+	create(t, lws)
+	untilAvailable(t, lws)
+	asked, err := operatorRequests(0, func(r measure.Request) bool {
+		return r.ObjectRef.APIGroup == scheduling.APIGroup || strings.Contains(r.RequestURI, "/apis/"+scheduling.APIGroup)
+	})
+	if err != nil || len(asked) > 0 {
+		t.Errorf("the operator asked for %v: %v", asked, err)
+	}
+}
+
+// testGangSample creates the sample.
+func testGangSample(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(suite.root, "config", "podgroups", "sample.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lws := &leaderworkersetv1.LeaderWorkerSet{}
+	if err := yaml.UnmarshalStrict(text, lws); err != nil {
+		t.Fatal(err)
+	}
+	lws.Namespace = newNamespace(t)
+	create(t, lws)
+	untilAvailable(t, lws)
+	podGroups, err := podGroupsIn(t.Context(), lws.Namespace)
+	if err != nil || len(podGroups) != 2 {
+		t.Errorf("%d PodGroups: %v", len(podGroups), err)
+	}
 }
 
 // testWithoutGangs shows the reason for gangs: the scheduler starts a part of the third group.
