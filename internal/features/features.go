@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package features finds the optional APIs that a scheduling provider needs, when the operator starts and while it runs.
+// Package features finds the optional APIs that a scheduling provider needs, when the operator starts and while it
+// runs.
 package features
 
 import (

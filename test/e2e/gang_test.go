@@ -145,10 +145,18 @@ func testGangRestart(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // Which pods are deleted is no secret.
 	for round := range rounds {
 		victim := g.boundPods(t)[random.IntN(2*gangSize)]
-		remove(t, victim)
-		if round%2 == 0 {
-			time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
-			whileDown(t, func() { time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond) })
+		switch round % 4 {
+		case 0: // It is killed before the deletion.
+			whileDown(t, func() { remove(t, victim) })
+		case 1: // It is killed just after the deletion.
+			remove(t, victim)
+			whileDown(t, func() {})
+		case 2: // It is killed once the next leader is there, and mostly before the PodGroup is.
+			remove(t, victim)
+			g.untilRenewed(t, victim)
+			whileDown(t, func() {})
+		default:
+			remove(t, victim)
 		}
 		g.untilGone(t, victim.UID)
 		g.untilTwoRun(t)
@@ -168,7 +176,7 @@ func testGangRollout(t *testing.T, maxUnavailable, maxSurge int) {
 	})
 	g.untilTwoRun(t)
 	edit(t, g.lws, withNextImage)
-	whileDown(t, func() { time.Sleep(200 * time.Millisecond) })
+	whileDown(t, func() {})
 	g.untilTwoRun(t)
 	setRoom(t, (gangGroups+maxSurge)*gangSize)
 	eventually(t, func(context.Context) error {
@@ -252,7 +260,8 @@ func testGangRefusals(t *testing.T) {
 	}
 	lws := newSet(namespace, "fixed", 1, 2, inGangs)
 	create(t, lws)
-	err := suite.client.Patch(t.Context(), lws, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"scheduling":null}}`)))
+	removal := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"scheduling":null}}`))
+	err := suite.client.Patch(t.Context(), lws, removal)
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.scheduling: Forbidden: field is immutable") {
 		t.Errorf("removing spec.scheduling: %v", err)
 	}
@@ -287,6 +296,7 @@ func testProviderTurnedOff(t *testing.T) {
 
 // testGangsNotServed asks for gangs in a cluster that serves no PodGroups.
 func testGangsNotServed(t *testing.T) {
+	t.Helper()
 	inClusterWith(t, settings{provider: scheduling.Kubernetes})
 	err := suite.client.Create(t.Context(), newSet(newNamespace(t), "refused", 1, 2, inGangs))
 	const notServed = "spec.scheduling: Forbidden: the API server doesn't serve PodGroups: it needs the feature gate " +
@@ -432,9 +442,23 @@ func (g *gangs) untilExplained(t *testing.T) {
 	eventually(t, func(context.Context) error {
 		refresh(t, g.lws)
 		unready := g.lws.Status.UnreadyGroups
-		return unless(len(unready) == 1 && unready[0].Reason == leaderworkersetv1.UnreadyUnschedulable, "unready: %+v", unready)
+		explained := len(unready) == 1 && unready[0].Reason == leaderworkersetv1.UnreadyUnschedulable
+		return unless(explained, "unready: %+v", unready)
 	})
 	t.Logf("unready: %+v", g.lws.Status.UnreadyGroups)
+}
+
+// untilRenewed waits until the group of a pod has a leader in another PodGroup.
+func (g *gangs) untilRenewed(t *testing.T, before *corev1.Pod) {
+	t.Helper()
+	group := before.Labels[leaderworkersetv1.GroupIndexLabelKey]
+	eventually(t, func(ctx context.Context) error {
+		pods, err := podsIn(g.lws.Namespace)(ctx)
+		isRenewed := func(pod *corev1.Pod) bool {
+			return pod.Name == g.lws.Name+"-"+group && scheduling.NameOf(pod) != scheduling.NameOf(before)
+		}
+		return unless(err == nil && slices.ContainsFunc(pods, isRenewed), "group %s has no other leader: %v", group, err)
+	})
 }
 
 // untilGone waits until a pod doesn't exist any more.

@@ -196,13 +196,14 @@ func (w *World) restart() {
 func (w *World) Settle() {
 	w.t.Helper()
 	for range maxSteps {
-		if !w.Step() {
-			w.checkIncarnations()
-			w.checkNoneOnDelete()
-			w.checkGangs()
-			w.rules.reset(w.API)
-			return
+		if w.Step() {
+			continue
 		}
+		w.checkIncarnations()
+		w.checkNoneOnDelete()
+		w.checkGangs()
+		w.rules.reset(w.API)
+		return
 	}
 	w.fail("the world doesn't come to rest in %d steps", maxSteps)
 }

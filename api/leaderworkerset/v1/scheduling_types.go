@@ -173,7 +173,7 @@ type SingleDisruptionMode struct{}
 type AllDisruptionMode struct{}
 
 // SchedulingResourceClaim is a claim for devices that pods share which are scheduled together. Exactly one of
-// resourceClaimName and resourceClaimTemplateName is set. A pod template that names the claim repeats both fields in its
+// resourceClaimName and resourceClaimTemplateName is set. A pod template that names the claim has the same item in its
 // spec.resourceClaims.
 type SchedulingResourceClaim struct {
 	// name is the name of the claim in the pods, a DNS label.

@@ -122,8 +122,8 @@ func playRandomGangs(t *testing.T, seed uint64) string {
 	return s.Film()
 }
 
-// TestRandomGangsWithoutRoom restarts and rolls out gangs in random worlds that have no room for some groups. Once there
-// is room, all groups are ready.
+// TestRandomGangsWithoutRoom restarts and rolls out gangs in random worlds that have no room for some groups. Once
+// there is room, all groups are ready.
 func TestRandomGangsWithoutRoom(t *testing.T) {
 	inRandomWorlds(t, max(*seeds/2, 1), func(t *testing.T, seed uint64) string {
 		t.Helper()

@@ -36,9 +36,7 @@ type podGroups struct {
 }
 
 // newPodGroups returns no PodGroups, and no features.
-func newPodGroups() *podGroups {
-	return &podGroups{features: func() scheduling.Features { return scheduling.Features{} }}
-}
+func newPodGroups() *podGroups { return &podGroups{features: scheduling.NoFeatures} }
 
 // podGroupCache is a cache of PodGroups at one version.
 type podGroupCache struct {
@@ -76,8 +74,8 @@ func (p *podGroups) ofGroup(ctx context.Context, key types.NamespacedName) ([]*m
 	return pointers(list.Items), nil
 }
 
-// podGroupChanged drops the updates of PodGroups, but for those that begin a deletion or change the owner. The scheduler
-// writes their status, which passes don't read.
+// podGroupChanged drops the updates of PodGroups, but for those that begin a deletion or change the owner. The
+// scheduler writes their status, which passes don't read.
 func podGroupChanged() predicate.TypedPredicate[*metav1.PartialObjectMetadata] {
 	return predicate.TypedFuncs[*metav1.PartialObjectMetadata]{
 		UpdateFunc: func(e event.TypedUpdateEvent[*metav1.PartialObjectMetadata]) bool {

@@ -48,8 +48,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	return admission.Setup(mgr, known.features, options.Admission)
 }
 
-// addFeatures looks for the APIs of the provider, now and while the manager runs. Once they are found, passes over groups
-// read PodGroups, and PodGroups start passes.
+// addFeatures looks for the APIs of the provider, now and while the manager runs. Once they are found, passes over
+// groups read PodGroups, and PodGroups start passes.
 func addFeatures(
 	ctx context.Context, mgr ctrl.Manager, group ctrlcontroller.Controller, known *podGroups, options SchedulingOptions,
 ) error {

@@ -104,8 +104,8 @@ func (g *PodGroup) disruption(version string) any {
 	}
 }
 
-// gatedFields are the fields of a PodGroup that the API server drops without a word, or refuses, while a feature gate is
-// off.
+// gatedFields are the fields of a PodGroup that the API server drops without a word, or refuses, while a feature gate
+// is off.
 var gatedFields = []struct{ field, gate string }{
 	{"schedulingConstraints", "TopologyAwareWorkloadScheduling"},
 	{"resourceClaims", "DRAWorkloadResourceClaims"},

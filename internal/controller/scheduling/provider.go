@@ -36,6 +36,9 @@ type Features struct {
 	PodGroups string
 }
 
+// NoFeatures returns the features of an operator without a provider.
+func NoFeatures() Features { return Features{} }
+
 // Problem says why groups can't be scheduled as spec.scheduling asks for. Reason is that of the condition
 // WorkloadSchedulingCreated.
 type Problem struct{ Reason, Message string }

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1beta1 "k8s.io/api/scheduling/v1beta1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
@@ -98,7 +99,8 @@ func specOf(t *testing.T, podGroup *PodGroup) string {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, typed, true); err != nil {
 		t.Fatal(err)
 	}
-	if typed.Labels[leaderworkersetv1.GroupIndexLabelKey] != "0" || !metav1.IsControlledBy(typed, &metav1.ObjectMeta{UID: "set"}) {
+	isOwned := metav1.IsControlledBy(typed, &metav1.ObjectMeta{UID: "set"})
+	if typed.Labels[leaderworkersetv1.GroupIndexLabelKey] != "0" || !isOwned {
 		t.Errorf("metadata: %+v", typed.ObjectMeta)
 	}
 	text, err := yaml.Marshal(object.Object["spec"])
@@ -127,7 +129,7 @@ func TestDisruptionModes(t *testing.T) {
 	for spec, want := range map[string]any{"{all: {}}": "PodGroup", "{single: {}}": "Pod"} {
 		group := Group{Set: setOf(t, "{replica: {disruptionMode: "+spec+"}}"), Index: "0", Leader: leaderOf("x"), Size: 4}
 		podGroup := group.PodGroups()[0]
-		got := podGroup.Object(v1alpha2).Object["spec"].(map[string]any)["disruptionMode"] //nolint:errcheck // It would panic.
+		got := podGroup.spec(v1alpha2)["disruptionMode"]
 		if got != want {
 			t.Errorf("%s: %v, want %v", spec, got, want)
 		}
@@ -214,7 +216,10 @@ func TestValidate(t *testing.T) {
 		{spec: `{}`},
 		{spec: `{}`, change: size1},
 		{spec: `{replica: {schedulingPolicy: {gang: {minCount: 4}}}}`},
-		{spec: `{replica: {schedulingPolicy: {gang: {minCount: 3}}}}`, want: []string{replica + ".schedulingPolicy.gang.minCount"}},
+		{
+			spec: `{replica: {schedulingPolicy: {gang: {minCount: 3}}}}`,
+			want: []string{replica + ".schedulingPolicy.gang.minCount"},
+		},
 		{
 			spec: `{replica: {schedulingPolicy: {gang: {minGroupCount: 2}}}}`,
 			want: []string{replica + ".schedulingPolicy.gang.minGroupCount"},
@@ -227,7 +232,10 @@ func TestValidate(t *testing.T) {
 			want: []string{replica + ".schedulingConstraints.topology[0].key"},
 		},
 		{spec: `{replica: {leader: {}, schedulingPolicy: {basic: {}}}}`, want: []string{replica + ".schedulingPolicy"}},
-		{spec: `{replica: {leader: {}, worker: {}}}`, change: size1, want: []string{replica + ".leader", replica + ".worker"}},
+		{
+			spec: `{replica: {leader: {}, worker: {}}}`, change: size1,
+			want: []string{replica + ".leader", replica + ".worker"},
+		},
 		{
 			spec: `{replica: {worker: {schedulingPolicy: {gang: {minCount: 4}}}}}`,
 			want: []string{replica + ".worker.schedulingPolicy.gang.minCount"},
@@ -323,7 +331,7 @@ func TestDropped(t *testing.T) {
 	if dropped := Dropped(sent, stored); len(dropped) > 0 {
 		t.Errorf("dropped: %v", dropped)
 	}
-	delete(stored.Object["spec"].(map[string]any), "schedulingConstraints") //nolint:errcheck // It would panic.
+	unstructured.RemoveNestedField(stored.Object, "spec", "schedulingConstraints")
 	want := map[string]string{"schedulingConstraints": "TopologyAwareWorkloadScheduling"}
 	if diff := cmp.Diff(want, Dropped(sent, stored)); diff != "" {
 		t.Error(diff)

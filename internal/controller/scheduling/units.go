@@ -4,8 +4,9 @@
 package scheduling
 
 import (
-	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
 // Role says which pods of a group a unit has. It is the field of spec.scheduling that describes the unit.

@@ -63,8 +63,8 @@ func Validate(lws *leaderworkersetv1.LeaderWorkerSet) field.ErrorList {
 	return slices.Concat(mistakes, validateStartup(lws), validatePlacement(lws), validateTemplates(lws))
 }
 
-// validateLevels returns the fields for whole groups of a set that has leader or worker, and those two if a group has no
-// workers.
+// validateLevels returns the fields for whole groups of a set that has leader or worker, and those two if a group has
+// no workers.
 func validateLevels(lws *leaderworkersetv1.LeaderWorkerSet) field.ErrorList {
 	replica, path := lws.Spec.Scheduling.Replica, field.NewPath("spec", "scheduling", "replica")
 	if replica == nil || (replica.Leader == nil && replica.Worker == nil) {
@@ -98,8 +98,8 @@ func validateLevels(lws *leaderworkersetv1.LeaderWorkerSet) field.ErrorList {
 }
 
 func validateUnit(lws *leaderworkersetv1.LeaderWorkerSet, unit *Unit) field.ErrorList {
-	path := unit.Path()
-	mistakes := validatePolicy(&unit.Policy, unit.pods(*lws.Spec.LeaderWorkerTemplate.Size), path.Child("schedulingPolicy"))
+	path, pods := unit.Path(), unit.pods(*lws.Spec.LeaderWorkerTemplate.Size)
+	mistakes := validatePolicy(&unit.Policy, pods, path.Child("schedulingPolicy"))
 	if mode := unit.Disruption; mode != nil {
 		mistakes = append(mistakes, exactlyOne(path.Child("disruptionMode"),
 			choice{"single", mode.Single != nil}, choice{"all", mode.All != nil})...)

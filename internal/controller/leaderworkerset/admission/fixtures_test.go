@@ -36,13 +36,13 @@ func newCluster(tb testing.TB, answers interceptor.Funcs, objects ...client.Obje
 		WithIndex(&corev1.Pod{}, identity.WorkersOfGroup, byLeader).WithInterceptorFuncs(answers).Build()
 }
 
-func noFeatures() scheduling.Features { return scheduling.Features{} }
-
 // newWebhook returns a webhook that validates against an API server as of newCluster.
 func newWebhook(tb testing.TB, answers interceptor.Funcs, sets ...client.Object) *leaderWorkerSetWebhook {
 	tb.Helper()
 	c := newCluster(tb, answers, sets...)
-	return &leaderWorkerSetWebhook{reader: c, dryRun: client.NewDryRunClient(c), features: noFeatures, options: DefaultOptions()}
+	return &leaderWorkerSetWebhook{
+		reader: c, dryRun: client.NewDryRunClient(c), features: scheduling.NoFeatures, options: DefaultOptions(),
+	}
 }
 
 func newSet(name string, replicas, size int32) *leaderworkersetv1.LeaderWorkerSet {

@@ -38,8 +38,8 @@ func newGangLeader() (*corev1.Pod, *appsv1.StatefulSet) {
 	}}
 }
 
-// TestLeadersJoinPodGroups creates leaders. Each request gives another PodGroup, and the webhook may be called again for
-// the same request.
+// TestLeadersJoinPodGroups creates leaders. Each request gives another PodGroup, and the webhook may be called again
+// for the same request.
 func TestLeadersJoinPodGroups(t *testing.T) {
 	leader, leaders := newGangLeader()
 	webhook := newPodWebhook(t, leaders)
@@ -69,7 +69,7 @@ func TestLeadersJoinPodGroups(t *testing.T) {
 func TestLeadersWithoutProvider(t *testing.T) {
 	leader, leaders := newGangLeader()
 	webhook := newPodWebhook(t, leaders)
-	webhook.features = noFeatures
+	webhook.features = scheduling.NoFeatures
 	_, err := webhook.admit(t.Context(), leader, "request")
 	if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "scheduling.provider is None") {
 		t.Errorf("the leader isn't rejected: %v", err)
@@ -89,8 +89,8 @@ func TestGangsWithoutProvider(t *testing.T) {
 		old      string
 		wants    string
 	}{
-		{noFeatures, "", "spec.scheduling: Forbidden: the operator has no provider for gang scheduling"},
-		{noFeatures, `{"scheduling": {}}`, ""},
+		{scheduling.NoFeatures, "", "spec.scheduling: Forbidden: the operator has no provider for gang scheduling"},
+		{scheduling.NoFeatures, `{"scheduling": {}}`, ""},
 		{
 			func() scheduling.Features { return scheduling.Features{Provider: scheduling.Kubernetes} }, "",
 			"spec.scheduling: Forbidden: the API server doesn't serve PodGroups",

@@ -81,8 +81,9 @@ func Setup(mgr ctrl.Manager, features func() scheduling.Features, options Option
 func handlers(
 	scheme *runtime.Scheme, sets *leaderWorkerSetWebhook, pods podWebhook,
 ) map[string]ctrladmission.Handler {
+	defaults := ctrladmission.WithDefaulter(scheme, sets).Handler
 	return map[string]ctrladmission.Handler{
-		setDefaultsPath:   explainsUnsupported{pods.decoder, sets.features, ctrladmission.WithDefaulter(scheme, sets).Handler},
+		setDefaultsPath:   explainsUnsupported{pods.decoder, sets.features, defaults},
 		setValidationPath: undecodableValidation{pods.decoder, ctrladmission.WithValidator(scheme, sets).Handler},
 		podPath:           pods,
 	}

@@ -20,8 +20,8 @@ func NeedsPodGroup(leader *corev1.Pod) bool {
 }
 
 // JoinPodGroup puts a leader into a PodGroup that no other incarnation has, and returns the operations of a JSON patch
-// that does the same. admission is the UID of the request that creates the leader. A leader that isn't created after all
-// leaves nothing behind: passes create the PodGroup that an existing leader names.
+// that does the same. admission is the UID of the request that creates the leader. A leader that isn't created after
+// all leaves nothing behind: passes create the PodGroup that an existing leader names.
 func JoinPodGroup(leader *corev1.Pod, admission types.UID) []jsonpatch.Operation {
 	if !NeedsPodGroup(leader) {
 		return nil

@@ -16,7 +16,7 @@ import (
 // are created within that time, so creating a set costs no further requests.
 const youngLeader = 5 * time.Second
 
-// WithLiveLeader returns the verdict with a precondition for the objects of the leader pod's incarnation: the pod exists
+// WithLiveLeader returns the verdict with a precondition for the objects of the leader's incarnation: the pod exists
 // and isn't being deleted. A late view shows a leader that is gone, and no workers any more. A process that was frozen
 // has such a view, and a cache whose watch of StatefulSets is ahead of that of pods. Without the precondition, the pass
 // would create workers of the previous incarnation beside the next one.

@@ -19,8 +19,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
-// withPodGroups adds to the verdict on the pods the creation of the PodGroups that the pods are in. They come first: the
-// scheduler holds the pods until they exist.
+// withPodGroups adds to the verdict on the pods the creation of the PodGroups that the pods are in. PodGroups come
+// first: the scheduler holds the pods until their PodGroup exists.
 func withPodGroups(m *snapshot.GroupMembers, template *revision.Template, verdict Verdict) Verdict {
 	if m.LWS.Spec.Scheduling == nil {
 		return verdict
@@ -87,8 +87,8 @@ func adoptPodGroup(m *snapshot.GroupMembers, podGroup *metav1.PartialObjectMetad
 	}
 }
 
-// deletePodGroup deletes the PodGroup of a leader that is gone. A finalizer holds the PodGroup until its pods have ended.
-// A late cache may not show the leader yet, so the deletion asks whether it exists.
+// deletePodGroup deletes the PodGroup of a leader that is gone. A finalizer holds the PodGroup until its pods have
+// ended. A late cache may not show the leader yet, so the deletion asks whether it exists.
 func deletePodGroup(
 	m *snapshot.GroupMembers, podGroup *metav1.PartialObjectMetadata, leader types.UID,
 ) write.Write {

@@ -144,7 +144,8 @@ func TestWorkersJoinTheirLeader(t *testing.T) {
 		t.Errorf("workers are in PodGroup %q", got)
 	}
 	m.Leader.Spec.SchedulingGroup = nil
-	if verdict := group.Next(m); !verdict.LacksPodGroup || createdWorkers(t, verdict).Spec.Template.Spec.SchedulingGroup != nil {
+	verdict = group.Next(m)
+	if !verdict.LacksPodGroup || createdWorkers(t, verdict).Spec.Template.Spec.SchedulingGroup != nil {
 		t.Errorf("verdict on a leader without a PodGroup: %+v", verdict)
 	}
 }
