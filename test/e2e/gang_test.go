@@ -40,6 +40,10 @@ const (
 	// gangGroups and gangSize are the groups of a gang test, and the pods of each.
 	gangGroups, gangSize = 3, 3
 
+	// schedulerDeadline bounds each wait for the scheduler. It may miss room that comes while it looks at a gang, and looks
+	// at all waiting pods every 5 minutes.
+	schedulerDeadline = 6 * time.Minute
+
 	// roomForTwo is room for two groups, and for some pods of a third one.
 	roomForTwo = 2*gangSize + gangSize - 1
 )
@@ -421,7 +425,9 @@ func (g *gangs) untilBound(t *testing.T, check func(map[string]int) error) {
 		}
 		return check(counts)
 	}
-	eventually(t, bound)
+	if err := objects.Until(t.Context(), schedulerDeadline, bound); err != nil {
+		t.Fatalf("%v; PodGroups: %v", err, g.podGroups(t))
+	}
 	consistently(t, time.Second, func() error { return bound(t.Context()) })
 }
 
