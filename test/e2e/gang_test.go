@@ -40,8 +40,8 @@ const (
 	// gangGroups and gangSize are the groups of a gang test, and the pods of each.
 	gangGroups, gangSize = 3, 3
 
-	// schedulerDeadline bounds each wait for the scheduler. It may miss room that comes while it looks at a gang, and looks
-	// at all waiting pods every 5 minutes.
+	// schedulerDeadline bounds each wait for the scheduler. It may miss room that comes while it looks at a gang. It tries
+	// all waiting pods again every 5 minutes.
 	schedulerDeadline = 6 * time.Minute
 
 	// roomForTwo is room for two groups, and for some pods of a third one.
@@ -162,6 +162,7 @@ func testGangRestart(t *testing.T) {
 		default:
 			remove(t, victim)
 		}
+		g.untilRenewed(t, victim)
 		g.untilGone(t, victim.UID)
 		g.untilTwoRun(t)
 	}
