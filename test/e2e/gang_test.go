@@ -182,6 +182,10 @@ func testGangRollout(t *testing.T, maxUnavailable, maxSurge int) {
 	g.untilTwoRun(t)
 	edit(t, g.lws, withNextImage)
 	whileDown(t, func() {})
+	eventually(t, func(context.Context) error { // The third group is of the new revision, and has no room either.
+		refresh(t, g.lws)
+		return unless(g.lws.Status.UpdatedReplicas > 0, "status: %+v", g.lws.Status)
+	})
 	g.untilTwoRun(t)
 	setRoom(t, (gangGroups+maxSurge)*gangSize)
 	eventually(t, func(context.Context) error {
