@@ -10,6 +10,7 @@ import (
 
 	"github.com/leaderworkerset/lws-operator/api/config/v1alpha1"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/internal/takeover"
 )
 
@@ -25,7 +26,8 @@ const (
 
 	// The values of tls.minVersion and scheduling.provider.
 	tls12, tls13 = "VersionTLS12", "VersionTLS13"
-	noProvider   = "None"
+	noProvider   = string(scheduling.None)
+	kubernetes   = string(scheduling.Kubernetes)
 )
 
 // Default returns the configuration without file and flags. The tunables of the reconcilers are theirs. The source of

@@ -289,7 +289,7 @@ featureGates: {AllAlpha: maybe}
 		{name: "what doesn't exist yet", file: head + "scheduling: {provider: Volcano}\nfeatureGates: {Gang: true}",
 			want: []string{
 				`featureGates[Gang]: Invalid value: true: unrecognized feature gate: Gang`,
-				`scheduling.provider: Unsupported value: "Volcano": supported values: "None"`,
+				`scheduling.provider: Unsupported value: "Volcano": supported values: "None", "Kubernetes"`,
 			}},
 		{name: "flags", file: head + "metrics: {secur: true}",
 			args: []string{"--kube-api-qps=0", "--kube-api-burst=0", "--shutdown-delay=-1s", "--feature-gates=A=true",

@@ -21,6 +21,8 @@ import (
 	"github.com/leaderworkerset/lws-operator/api/config/v1alpha1"
 	"github.com/leaderworkerset/lws-operator/internal/certificates"
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
@@ -84,6 +86,9 @@ func Controllers(c *v1alpha1.OperatorConfiguration) controller.Options {
 	restarts.BaseDelay = c.Controllers.Restarts.BaseDelay.Duration
 	restarts.MaxDelay = c.Controllers.Restarts.MaxDelay.Duration
 	restarts.HealthyAfter = c.Controllers.Restarts.HealthyAfter.Duration
+	options.LeaderWorkerSet.Scheduling = leaderworkerset.SchedulingOptions{
+		Provider: scheduling.Provider(c.Scheduling.Provider), Namespaces: c.Namespaces,
+	}
 	return options
 }
 

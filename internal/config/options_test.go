@@ -14,11 +14,13 @@ import (
 	"k8s.io/component-base/featuregate"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // everything is a file in which no field has its default.
 const everything = head + `
 namespaces: [team-a, team-b]
+scheduling: {provider: Kubernetes}
 controllers:
   leaderWorkerSet: {concurrency: 6}
   group: {concurrency: 30}
@@ -110,11 +112,14 @@ func TestWebhooks(t *testing.T) {
 
 func TestControllers(t *testing.T) {
 	want := controller.DefaultOptions()
+	want.LeaderWorkerSet.Scheduling.Provider, want.LeaderWorkerSet.Scheduling.Namespaces = scheduling.None, []string{}
 	c := Default()
 	if diff := cmp.Diff(want, Controllers(&c)); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 	want.LeaderWorkerSet.ConcurrentSets, want.LeaderWorkerSet.ConcurrentGroups = 6, 30
+	want.LeaderWorkerSet.Scheduling.Namespaces = []string{"team-a", "team-b"}
+	want.LeaderWorkerSet.Scheduling.Provider = scheduling.Kubernetes
 	restarts := &want.LeaderWorkerSet.Plan.Restarts
 	restarts.BaseDelay, restarts.MaxDelay, restarts.HealthyAfter = time.Second, 2*time.Second, 3*time.Second
 	c = mustLoad(t, everything)

@@ -37,7 +37,7 @@ func validate(c *v1alpha1.OperatorConfiguration) field.ErrorList {
 		validateTLS(&c.TLS, field.NewPath("tls")),
 		validateAddress(c.Profiling.BindAddress, field.NewPath("profiling", "bindAddress")),
 		notNegative(c.Shutdown.Delay.Duration, field.NewPath("shutdown", "delay")),
-		oneOf(c.Scheduling.Provider, field.NewPath("scheduling", "provider"), noProvider),
+		oneOf(c.Scheduling.Provider, field.NewPath("scheduling", "provider"), noProvider, kubernetes),
 		validateGates(c.FeatureGates, features(), field.NewPath("featureGates")),
 	)
 }

@@ -7,12 +7,14 @@
 //	setup.go           what all kinds share
 //	write/             a request to the API server as a value: its precondition, and its reason
 //	apply/             the only writer; it knows no kind
+//	scheduling/        gang scheduling: what a set asks for, and the PodGroups of a group
 //	leaderworkerset/   the reconcilers and webhooks of LeaderWorkerSets; its doc.go is the tour
 //
 // What the process needs besides is in packages beside this one:
 //
 //	config/            the configuration: its file, flags and defaults
 //	namespace/         the namespace that the operator runs in
+//	features/          the optional APIs that a scheduling provider needs
 //	served/            waits until the API server serves LeaderWorkerSets
 //	takeover/          waits until no other LeaderWorkerSet controller runs
 //	certificates/      the webhooks' certificate

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/operator"
 	"github.com/leaderworkerset/lws-operator/test/testmain"
@@ -89,15 +90,24 @@ func runIn(kubeconfig string, m *testing.M) (int, error) {
 // runLocally runs all tests in a cluster that exists only for them. It fails if the operator's role lacked a
 // permission.
 func runLocally(ctx context.Context, m *testing.M) (code int, err error) {
-	if err := suite.start(ctx, nil); err != nil {
+	if err := suite.start(ctx, settings{}); err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, suite.stop(ctx)) }()
 	return m.Run(), nothingForbidden()
 }
 
-// start starts a local cluster with the operator beside it. featureGates are those of the Kubernetes components.
-func (e *environment) start(ctx context.Context, featureGates map[string]bool) (err error) {
+// settings are those of a local cluster and of its operator.
+type settings struct {
+	// featureGates are those of the Kubernetes components, and runtimeConfig the API versions that are turned on.
+	featureGates, runtimeConfig map[string]bool
+
+	// provider schedules groups as gangs; empty for none.
+	provider scheduling.Provider
+}
+
+// start starts a local cluster with the operator beside it.
+func (e *environment) start(ctx context.Context, with settings) (err error) {
 	bin, err := cluster.Build(ctx, e.root, os.Stderr)
 	if err != nil {
 		return err
@@ -115,8 +125,8 @@ func (e *environment) start(ctx context.Context, featureGates map[string]bool) (
 		Nodes: 20, Racks: 10, Zones: 2,
 		NodeCapacity: corev1.ResourceList{leaderworkersetv1.TPUResourceName: resource.MustParse("1000")},
 		CRDs:         []string{filepath.Join(e.root, "config", "crd", "bases")},
-		FeatureGates: featureGates,
-		Audit:        true,
+		FeatureGates: with.featureGates, RuntimeConfig: with.runtimeConfig,
+		Audit: true,
 	})
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
@@ -129,7 +139,12 @@ func (e *environment) start(ctx context.Context, featureGates map[string]bool) (
 	if err := e.connect(e.cluster.RESTConfig()); err != nil {
 		return err
 	}
-	e.operator, err = operator.Install(ctx, e.cluster, e.root, manager)
+	ours := operator.Ours(e.root, manager)
+	if with.provider != "" {
+		ours = ours.Configured("scheduling: {provider: " + string(with.provider) + "}\n")
+		ours.Manifests = append(ours.Manifests, podGroupManifests(e.root)...)
+	}
+	e.operator, err = operator.InstallController(ctx, e.cluster, e.root, ours)
 	return err
 }
 

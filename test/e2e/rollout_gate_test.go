@@ -22,19 +22,19 @@ func TestLocalRolloutFeatureGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inClusterWith(t, map[string]bool{maxUnavailableGate: !enabled})
+	inClusterWith(t, settings{featureGates: map[string]bool{maxUnavailableGate: !enabled}})
 	t.Run("Rollout", TestRollout)
 	t.Run("RolloutInterrupted", TestRolloutInterrupted)
 	t.Run("RolloutBroken", TestRolloutBroken)
 	t.Run("RolloutOneBroken", TestLocalRolloutOneBroken)
 }
 
-// inClusterWith runs the rest of the test in a cluster of its own, with these feature gates of Kubernetes. No other
-// test may run at the same time.
-func inClusterWith(t *testing.T, featureGates map[string]bool) {
+// inClusterWith runs the rest of the test in a cluster of its own, with these settings. No other test may run at the
+// same time.
+func inClusterWith(t *testing.T, with settings) {
 	t.Helper()
 	own, shared := environment{root: suite.root}, suite
-	if err := own.start(t.Context(), featureGates); err != nil {
+	if err := own.start(t.Context(), with); err != nil {
 		t.Fatal(err)
 	}
 	suite = own

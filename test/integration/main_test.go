@@ -29,6 +29,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/testmain"
 )
@@ -259,7 +260,7 @@ func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	}
 	return mgr, errors.Join(
 		leaderworkerset.AddIndexes(context.Background(), mgr.GetFieldIndexer()),
-		admission.Setup(mgr, admission.DefaultOptions()))
+		admission.Setup(mgr, scheduling.NoFeatures, admission.DefaultOptions()))
 }
 
 // untilWebhooksAreCalled waits until the API server calls the webhooks of all configurations and the operator answers.

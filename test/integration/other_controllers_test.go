@@ -88,12 +88,14 @@ func TestDefaultsOfOthersAreNotStored(t *testing.T) {
 }
 
 // TestRefusedManifestsOfOthers applies manifests that ask for what this operator doesn't do. With the webhooks, the
-// refusal says why. Without them, the schema refuses the same values. It can't refuse gangs, and keeps what they are.
+// refusal says why. Without them, the schema refuses the same values. It can't refuse gangs, which depend on the
+// operator's configuration, and keeps what they are.
 func TestRefusedManifestsOfOthers(t *testing.T) {
 	t.Parallel()
 	const identity, replacement = "spec.groupIdentity", "spec.groupReplacementPolicy"
 	const termination, scheduling = "spec.podTerminationPolicy", "spec.scheduling"
-	const noGangs = "gang scheduling isn't supported"
+	const noGangs = "the operator has no provider for gang scheduling"
+	const wholeSet = "the set can't be scheduled as one unit"
 	terminations := refusal{termination, `supported values: "Default", "Parallel"`}
 	for spec, want := range map[string]map[mode]refusal{
 		`{groupIdentity: Hash}`: {
@@ -111,6 +113,7 @@ func TestRefusedManifestsOfOthers(t *testing.T) {
 		`{podTerminationPolicy: LeaderLast}`:                      {webhooksOn: terminations, webhooksOff: terminations},
 		`{scheduling: {}}`:                                        {webhooksOn: {scheduling, noGangs}},
 		`{scheduling: {replica: {schedulingPolicy: {gang: {}}}}}`: {webhooksOn: {scheduling, noGangs}},
+		`{scheduling: {schedulingPolicy: {gang: {}}}}`:            {webhooksOn: {scheduling + ".schedulingPolicy", wholeSet}},
 	} {
 		for m, want := range want {
 			namespace := newNamespace(t, m)
@@ -145,8 +148,8 @@ func TestGangsAreKept(t *testing.T) {
 	for _, path := range missing("spec", set.Object["spec"], stored.Object["spec"]) {
 		t.Errorf("%s isn't stored", path)
 	}
-	if unsupported := read(t, set).Spec.Unsupported(); len(unsupported) != 1 {
-		t.Errorf("unsupported: %v; want spec.scheduling", unsupported)
+	if scheduling := read(t, set).Spec.Scheduling; scheduling == nil || scheduling.Replica.SchedulingPolicy.Gang == nil {
+		t.Errorf("spec.scheduling: %+v; want gangs", scheduling)
 	}
 }
 

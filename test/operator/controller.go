@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +68,13 @@ func Ours(root, path string, extraFlags ...string) Controller {
 		CRDs:      []string{filepath.Join(root, "config", "crd", "bases")},
 		Manifests: []string{filepath.Join(root, "config", "default")},
 	}
+}
+
+// Configured returns the operator with further lines in its configuration file.
+func (c Controller) Configured(lines string) Controller {
+	c.Files = maps.Clone(c.Files)
+	c.Files[configFile] += lines
+	return c
 }
 
 // ReadController reads the description of a controller from a YAML file. Relative paths in it are relative to the file.

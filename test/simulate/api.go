@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,12 +43,13 @@ const (
 	kindPod                = "Pod"
 	kindNode               = "Node"
 	kindEvent              = "Event"
+	kindPodGroup           = "PodGroup"
 )
 
 // kinds are all kinds, in the order in which the world handles them.
 var kinds = []string{
 	kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode,
-	kindEvent,
+	kindEvent, kindPodGroup,
 }
 
 // Change is the change of one object by a write: Old is nil for a created object, New for a deleted one.
@@ -68,6 +70,7 @@ type API struct {
 	history map[string][]Change
 	watches []func(Change)
 
+	admissions int                           // how many pods were admitted or refused: the UID of the next request
 	quota      int                           // how many pods are admitted; 0 for any number
 	refused    map[types.NamespacedName]bool // StatefulSets of which a pod was refused
 	noWebhook  bool                          // the webhook's configuration is deleted
@@ -170,7 +173,10 @@ func (a *API) admit(object client.Object) error {
 			object.Spec.UpdateStrategy.Type = appsv1.RollingUpdateStatefulSetStrategyType
 			object.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr.To[int32](0)}
 		}
+	case *unstructured.Unstructured: // A PodGroup.
+		object.SetFinalizers([]string{podGroupFinalizer})
 	case *corev1.Pod:
+		a.admissions++
 		object.Status.Phase = corev1.PodPending
 		if a.noWebhook {
 			return nil
@@ -197,6 +203,7 @@ func (a *API) admit(object client.Object) error {
 // admitLeader changes a new leader as the webhook does.
 func (a *API) admitLeader(leader *corev1.Pod, leaders *appsv1.StatefulSet) {
 	desired.UpdatePlacement(leader, leaders)
+	desired.JoinPodGroup(leader, types.UID(fmt.Sprintf("request-%d", a.admissions)))
 	set := at(leader, leader.Labels[leaderworkersetv1.SetNameLabelKey])
 	if lws := getOf[*leaderworkersetv1.LeaderWorkerSet](a, kindLeaderWorkerSet, set); lws != nil &&
 		restart.GatesLeader(lws, leaders, leader) {

@@ -14,9 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -76,6 +78,7 @@ func newLateCache(api *API, options cache.Options) *lateCache {
 			originals: map[types.NamespacedName]client.Object{},
 		}
 	}
+	c.views[kindPodGroup].transform = onlyMetadata
 	for object, by := range options.ByObject {
 		v := c.views[api.kindOf(object).Kind]
 		if by.Label != nil {
@@ -94,6 +97,19 @@ func newLateCache(api *API, options cache.Options) *lateCache {
 		}
 	}
 	return c
+}
+
+// onlyMetadata keeps the metadata of an object.
+func onlyMetadata(object any) (any, error) {
+	accessor, err := meta.Accessor(object)
+	if err != nil {
+		return nil, err
+	}
+	partial := meta.AsPartialObjectMetadata(accessor)
+	if typed, ok := object.(runtime.Object); ok {
+		partial.SetGroupVersionKind(typed.GetObjectKind().GroupVersionKind())
+	}
+	return partial, nil
 }
 
 // next catches up with one change, and returns the object before and after, each nil if it isn't selected.
@@ -208,6 +224,23 @@ func (c *lateCache) informer(kind string) *controllertest.FakeInformer {
 		}
 	}
 	return controllertest.NewFakeInformer()
+}
+
+// GetInformer implements [cache.Cache], also for the metadata of objects.
+func (c *lateCache) GetInformer(
+	ctx context.Context, object client.Object, options ...cache.InformerGetOption,
+) (cache.Informer, error) {
+	if _, isPartial := object.(*metav1.PartialObjectMetadata); !isPartial {
+		return c.FakeInformers.GetInformer(ctx, object, options...)
+	}
+	if c.InformersByGVK == nil {
+		c.InformersByGVK = map[schema.GroupVersionKind]toolscache.SharedIndexInformer{}
+	}
+	kind := c.api.kindOf(object)
+	if c.InformersByGVK[kind] == nil {
+		c.InformersByGVK[kind] = controllertest.NewFakeInformer(controllertest.Synced)
+	}
+	return c.InformersByGVK[kind], nil
 }
 
 // IndexField implements [cache.Cache].

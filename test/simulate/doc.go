@@ -16,6 +16,7 @@
 //	statefulset.go  the StatefulSet controller, with default feature gates
 //	claims.go       its volume claims
 //	scheduler.go    the scheduler
+//	gangs.go        its gangs, the controller of PodGroups, and what has to hold for them
 //	kubelet.go      the kubelets: pods become ready, and stop within their grace period
 //	nodes.go        lost nodes, and the eviction of their pods
 //	accidents.go    other accidents of pods

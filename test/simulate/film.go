@@ -102,6 +102,9 @@ func (f *film) watch(change Change) {
 
 // noun returns the word of films for the kind of an object.
 func noun(object client.Object) string {
+	if object.GetObjectKind().GroupVersionKind().Kind == kindPodGroup {
+		return kindPodGroup
+	}
 	kind := fmt.Sprintf("%T", object)
 	kind = kind[strings.LastIndex(kind, ".")+1:]
 	if kind == kindPod {

@@ -11,6 +11,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,10 +49,15 @@ func (w *World) check(change Change) {
 		if w.writing != nil {
 			w.checkStatefulSet(change)
 		}
+	case kindPodGroup:
+		if podGroup, ok := change.New.(*unstructured.Unstructured); ok && change.Old == nil {
+			w.checkPodGroup(podGroup)
+		}
 	case kindPod:
 		if pod, ok := change.New.(*corev1.Pod); ok && change.Old == nil {
 			w.checkRevision(pod)
 			w.checkRelease(pod)
+			w.checkMember(pod)
 		}
 		if pod, ok := change.Old.(*corev1.Pod); ok && w.writing != nil && isDeletion(change) {
 			w.checkDeletion(pod, pod)

@@ -20,10 +20,10 @@ type scheduler struct{ world *World }
 func (s *scheduler) actions() []action {
 	var actions []action
 	for _, pod := range listOf[*corev1.Pod](s.world.API, kindPod) {
-		if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil || len(pod.Spec.SchedulingGates) > 0 {
+		if !isSchedulable(pod) || podGroupOf(pod) != "" {
 			continue
 		}
-		node := s.nodeFor(pod)
+		node := s.nodeFor(pod, s.podsOn())
 		switch {
 		case node != "":
 			actions = append(actions, func() { s.bind(pod, node) })
@@ -31,7 +31,12 @@ func (s *scheduler) actions() []action {
 			actions = append(actions, func() { s.report(pod) })
 		}
 	}
-	return actions
+	return append(actions, s.gangActions()...)
+}
+
+// isSchedulable reports whether the scheduler has yet to place a pod.
+func isSchedulable(pod *corev1.Pod) bool {
+	return pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil && len(pod.Spec.SchedulingGates) == 0
 }
 
 func (s *scheduler) bind(pod *corev1.Pod, node string) {
@@ -58,11 +63,17 @@ func isUnschedulable(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, isScheduling)
 }
 
-func (s *scheduler) nodeFor(pod *corev1.Pod) string {
+// podsOn returns how many pods each node has.
+func (s *scheduler) podsOn() map[string]int {
 	podsOn := map[string]int{}
-	for _, other := range listOf[*corev1.Pod](s.world.API, kindPod) {
-		podsOn[other.Spec.NodeName]++
+	for _, pod := range listOf[*corev1.Pod](s.world.API, kindPod) {
+		podsOn[pod.Spec.NodeName]++
 	}
+	return podsOn
+}
+
+// nodeFor returns the node that a pod is placed on; empty if no node can take it.
+func (s *scheduler) nodeFor(pod *corev1.Pod, podsOn map[string]int) string {
 	best := ""
 	for _, node := range listOf[*corev1.Node](s.world.API, kindNode) {
 		selected := labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels))

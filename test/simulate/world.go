@@ -98,6 +98,7 @@ type World struct {
 	rules      invariants
 
 	incarnations incarnations
+	gangLeaders  map[string]types.UID // the leader that was first in a PodGroup, by its name
 
 	// checksCache is whether each pass must leave the shared objects of the cache unchanged.
 	checksCache bool
@@ -127,7 +128,7 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	w := &World{
 		t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began,
-		incarnations: newIncarnations(), checksCache: checksCache,
+		incarnations: newIncarnations(), gangLeaders: map[string]types.UID{}, checksCache: checksCache,
 	}
 	w.gate = w.chance(50)
 	w.API = newAPI(operator.Scheme, w.clock)
@@ -135,7 +136,7 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	w.collector = &garbageCollector{world: w, begun: map[types.UID]task{}}
 	w.actors = []actor{
 		newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w},
-		w.collector,
+		w.collector, &podGroupController{world: w},
 	}
 	for _, name := range []string{"node-1", "node-2"} {
 		w.must(w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}))
@@ -195,12 +196,14 @@ func (w *World) restart() {
 func (w *World) Settle() {
 	w.t.Helper()
 	for range maxSteps {
-		if !w.Step() {
-			w.checkIncarnations()
-			w.checkNoneOnDelete()
-			w.rules.reset(w.API)
-			return
+		if w.Step() {
+			continue
 		}
+		w.checkIncarnations()
+		w.checkNoneOnDelete()
+		w.checkGangs()
+		w.rules.reset(w.API)
+		return
 	}
 	w.fail("the world doesn't come to rest in %d steps", maxSteps)
 }

@@ -201,6 +201,8 @@ type Shutdown struct {
 
 // Scheduling configures gang scheduling.
 type Scheduling struct {
-	// What schedules the pods of a group together. None is the only provider yet. Default: None.
+	// What schedules the pods of a group together, for sets with spec.scheduling. None: nothing does, and such sets are
+	// rejected. Kubernetes: the scheduler of Kubernetes 1.36 or later, with its feature gate GenericWorkload. It needs
+	// further rights, see docs/concepts/placement-and-gangs.md. Default: None.
 	Provider string `json:"provider"`
 }

@@ -160,7 +160,8 @@ type LeaderWorkerSetSpec struct {
 	// +optional
 	PodTerminationPolicy PodTerminationPolicyType `json:"podTerminationPolicy,omitempty"`
 
-	// scheduling asks for gang scheduling of groups. The operator can't do that yet, and rejects any value.
+	// scheduling asks for gang scheduling: the pods of a group are scheduled at the same time, or none of them. {} makes
+	// each group a gang. The operator has to be configured for that. The field can't be added, changed or removed later.
 	//
 	// +optional
 	Scheduling *Scheduling `json:"scheduling,omitempty"`
@@ -194,13 +195,6 @@ const (
 	// ParallelPodTerminationPolicy stops the pods of a group in parallel.
 	ParallelPodTerminationPolicy PodTerminationPolicyType = "Parallel"
 )
-
-// Scheduling is how groups are scheduled as gangs. The webhook rejects it, and the operator leaves a set alone that has
-// it. The schema keeps what another controller's CRD admitted before, and has no limits: the API server would apply
-// them to every edit of such a set, because it can't compare fields that the schema doesn't name.
-//
-// +kubebuilder:pruning:PreserveUnknownFields
-type Scheduling struct{}
 
 // LeaderWorkerTemplate defines the pods of a group.
 //
@@ -457,6 +451,9 @@ type LeaderWorkerSetStatus struct {
 	// both. Stalled: the set needs help. It is Degraded, or has had a ReplicaFailure for 5 minutes. Reconciling: the set
 	// is Progressing, and not Stalled.
 	//
+	// WorkloadSchedulingCreated exists only if spec.scheduling is set. It is False while the groups can't be scheduled as
+	// spec.scheduling asks for.
+	//
 	// +operator-sdk:csv:customresourcedefinitions:type=status,displayName="Conditions",xDescriptors={"urn:alm:descriptor:io.kubernetes.conditions"}
 	// +optional
 	// +listType=map
@@ -629,4 +626,8 @@ const (
 	// ConditionReconciling is True while ConditionProgressing is and ConditionStalled is not. The condition does not exist
 	// otherwise. From the same package.
 	ConditionReconciling = "Reconciling"
+
+	// ConditionWorkloadSchedulingCreated exists only if spec.scheduling is set. It is False while the operator can't give
+	// groups the objects by which the scheduler schedules their pods together. Its message says why.
+	ConditionWorkloadSchedulingCreated = "WorkloadSchedulingCreated"
 )

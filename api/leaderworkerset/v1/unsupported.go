@@ -19,9 +19,28 @@ func (s *LeaderWorkerSetSpec) Unsupported() field.ErrorList {
 		unsupported = append(unsupported, field.Invalid(spec.Child("groupReplacementPolicy"), s.GroupReplacementPolicy,
 			"must be PostTermination: a group is created once its predecessor is gone, because both have the same pod names"))
 	}
-	if s.Scheduling != nil {
-		unsupported = append(unsupported, field.Forbidden(spec.Child("scheduling"),
-			"gang scheduling isn't supported: the pods of a group are scheduled one by one"))
+	return append(unsupported, s.Scheduling.unsupported(spec.Child("scheduling"))...)
+}
+
+// unsupported returns the fields that would schedule the whole set as one unit.
+func (s *Scheduling) unsupported(path *field.Path) field.ErrorList {
+	if s == nil {
+		return nil
+	}
+	var unsupported field.ErrorList
+	for _, level := range []struct {
+		name  string
+		isSet bool
+	}{
+		{"schedulingPolicy", s.SchedulingPolicy != nil},
+		{"schedulingConstraints", s.SchedulingConstraints != nil},
+		{"disruptionMode", s.DisruptionMode != nil},
+		{"resourceClaims", len(s.ResourceClaims) > 0},
+	} {
+		if level.isSet {
+			unsupported = append(unsupported, field.Forbidden(path.Child(level.name),
+				"the set can't be scheduled as one unit: set the field of "+path.Child("replica").String()+", for each group"))
+		}
 	}
 	return unsupported
 }

@@ -24,7 +24,17 @@ func TestUnsupported(t *testing.T) {
 			spec: LeaderWorkerSetSpec{GroupIdentity: "Hash", GroupReplacementPolicy: "Immediate"},
 			want: []string{"spec.groupIdentity", "spec.groupReplacementPolicy"},
 		},
-		"gang scheduling":     {spec: LeaderWorkerSetSpec{Scheduling: &Scheduling{}}, want: []string{"spec.scheduling"}},
+		"gangs of groups": {spec: LeaderWorkerSetSpec{Scheduling: &Scheduling{Replica: &ReplicaScheduling{}}}},
+		"a gang of all groups": {
+			spec: LeaderWorkerSetSpec{Scheduling: &Scheduling{
+				SchedulingPolicy: &SchedulingPolicy{}, DisruptionMode: &DisruptionMode{},
+				SchedulingConstraints: &SchedulingConstraints{}, ResourceClaims: []SchedulingResourceClaim{{Name: "a"}},
+			}},
+			want: []string{
+				"spec.scheduling.schedulingPolicy", "spec.scheduling.schedulingConstraints",
+				"spec.scheduling.disruptionMode", "spec.scheduling.resourceClaims",
+			},
+		},
 		"a value of tomorrow": {spec: LeaderWorkerSetSpec{GroupIdentity: "Random"}, want: []string{"spec.groupIdentity"}},
 	} {
 		t.Run(title, func(t *testing.T) {

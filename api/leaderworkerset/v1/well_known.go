@@ -96,6 +96,14 @@ const (
 	// RecoverAnnotationKey is set by users on the leader pod of a group that crashed. With the value "true", the operator
 	// recreates the group once, and its restarts are counted anew. The annotation is deleted with the pod.
 	RecoverAnnotationKey = MetadataPrefix + "recover"
+
+	// SchedulingGroupAnnotationKey is on leader pods that the webhook puts into a PodGroup of their own incarnation. Its
+	// value is replica, if the PodGroup is that of the whole group, or leader.
+	SchedulingGroupAnnotationKey = MetadataPrefix + "scheduling-group"
+
+	// LeaderUIDAnnotationKey is on PodGroups. Its value is the UID of the leader pod of their incarnation. Once that pod
+	// is gone, the operator deletes the PodGroup.
+	LeaderUIDAnnotationKey = MetadataPrefix + "leader-uid"
 )
 
 // PreviousGroupSchedulingGate is the scheduling gate of leader pods that wait for pods of the group's previous
@@ -179,4 +187,18 @@ const (
 	// ReasonFailedUpdate warns that the API server refused to change or delete a child object, or that the set has values
 	// that only another controller supports.
 	ReasonFailedUpdate = "FailedUpdate"
+
+	// ReasonPodGroupsCreated is a reason of ConditionWorkloadSchedulingCreated: nothing is in the way of the PodGroups.
+	ReasonPodGroupsCreated = "PodGroupsCreated"
+
+	// ReasonAPINotAvailable is a reason of ConditionWorkloadSchedulingCreated: the API server doesn't serve PodGroups.
+	ReasonAPINotAvailable = "APINotAvailable"
+
+	// ReasonUnsupportedProviderCapability is a reason of ConditionWorkloadSchedulingCreated: what the operator is
+	// configured for can't do what spec.scheduling asks for.
+	ReasonUnsupportedProviderCapability = "UnsupportedProviderCapability"
+
+	// ReasonPodGroupCreateFailed is a reason of ConditionWorkloadSchedulingCreated: the API server refuses a PodGroup, or
+	// a group runs without one.
+	ReasonPodGroupCreateFailed = "PodGroupCreateFailed"
 )

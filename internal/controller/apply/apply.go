@@ -68,8 +68,9 @@ const (
 // RefusedError is a write that the API server refused for a reason that users have to know: another attempt alone won't
 // help.
 type RefusedError struct {
-	// Verb is what was refused.
-	Verb Verb
+	// Verb is what was refused, and Resource the plural of the object's kind in lower case.
+	Verb     Verb
+	Resource string
 
 	err error
 }
@@ -109,7 +110,8 @@ func (a *Applier) Writes(ctx context.Context, writes []write.Write) error {
 		}
 		refused, isRefusal := errors.AsType[*RefusedError](err)
 		if isRefusal {
-			a.reportRefusal(&writes[i], refused)
+			refused.Resource = a.resourceOf(&writes[i])
+			a.reportRefusal(refused)
 		}
 		if isRefusal && writes[i].Optional {
 			refusal = cmp.Or(refusal, err)
@@ -147,10 +149,19 @@ func (a *Applier) write(ctx context.Context, planned *write.Write) error {
 }
 
 // reportRefusal reports a refusal to those who count.
-func (a *Applier) reportRefusal(planned *write.Write, refusal *RefusedError) {
+func (a *Applier) reportRefusal(refusal *RefusedError) {
 	if a.OnRefusal == nil {
 		return
 	}
+	reason := string(apierrors.ReasonForError(refusal))
+	if _, taken := errors.AsType[*TakenError](refusal); taken {
+		reason = ReasonNameTaken
+	}
+	a.OnRefusal(refusal.Resource, refusal.Verb, cmp.Or(reason, "Unknown"))
+}
+
+// resourceOf returns the plural of the kind of a write's objects in lower case; empty if the scheme lacks the kind.
+func (a *Applier) resourceOf(planned *write.Write) string {
 	var object write.Object
 	switch {
 	case planned.Create != nil:
@@ -162,16 +173,12 @@ func (a *Applier) reportRefusal(planned *write.Write, refusal *RefusedError) {
 	default:
 		object = planned.Delete[0]
 	}
-	resource := ""
-	if kind, err := apiutil.GVKForObject(object, a.Client.Scheme()); err == nil {
-		plural, _ := meta.UnsafeGuessKindToResource(kind)
-		resource = plural.Resource
+	kind, err := apiutil.GVKForObject(object, a.Client.Scheme())
+	if err != nil {
+		return ""
 	}
-	reason := string(apierrors.ReasonForError(refusal))
-	if _, taken := errors.AsType[*TakenError](refusal); taken {
-		reason = ReasonNameTaken
-	}
-	a.OnRefusal(resource, refusal.Verb, cmp.Or(reason, "Unknown"))
+	plural, _ := meta.UnsafeGuessKindToResource(kind)
+	return plural.Resource
 }
 
 // describe returns what a write does, and to which objects.

@@ -195,6 +195,9 @@ func trimPod(object any) (any, error) {
 		trimmed.Labels[appsv1.StatefulSetRevisionLabel] = revision
 	}
 	trimmed.Spec.SchedulingGates = pod.Spec.SchedulingGates
+	if isLeader(pod) {
+		trimmed.Spec.SchedulingGroup = pod.Spec.SchedulingGroup
+	}
 	trimmed.Spec.Containers = snapshot.ProofOfInjection(pod)
 	if pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != "" {
 		trimmed.Spec.NodeName = pod.Spec.NodeName

@@ -29,6 +29,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/simulate"
 )
 
@@ -60,6 +61,7 @@ func cacheOfTests() cache.Options {
 	return cache.Options{ByObject: CacheByObject(), DefaultTransform: cache.TransformStripManagedFields()}
 }
 
+// startOperator starts an operator that schedules groups as gangs if their set asks for that.
 func startOperator(in simulate.Environment, meter Meter) ([]simulate.Controller, error) {
 	if err := AddIndexes(context.Background(), in.Cache); err != nil {
 		return nil, err
@@ -67,7 +69,16 @@ func startOperator(in simulate.Environment, meter Meter) ([]simulate.Controller,
 	options := DefaultOptions()
 	options.Clock, options.Meter = in.Clock, meter
 	applier := &apply.Applier{Client: in.Client, Live: in.Live, Recorder: in.Recorder, OnRefusal: meter.Refused}
-	set, group := newControllers(applier, in.Cache, options)
+	known, version := newPodGroups(), scheduling.Versions()[0]
+	known.features = func() scheduling.Features {
+		return scheduling.Features{Provider: scheduling.Kubernetes, PodGroups: version}
+	}
+	podGroups, err := known.begin(context.Background(), in.Cache, version)
+	if err != nil {
+		return nil, err
+	}
+	set, group := newControllers(applier, in.Cache, known, options)
+	group.sources = append(group.sources, podGroups)
 	return []simulate.Controller{
 		{Name: "set", Reconciler: set.reconciler, Sources: set.sources, Limiter: set.limiter},
 		{Name: "group", Reconciler: group.reconciler, Sources: group.sources, Limiter: group.limiter},

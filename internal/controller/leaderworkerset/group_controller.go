@@ -124,5 +124,7 @@ func obstacleOfGroup(index int32, verdict group.Verdict, written error) *status.
 		Group:   index,
 		Reason:  leaderworkersetv1.ReasonFailedCreate,
 		Message: fmt.Sprintf("group %d: %s", index, message),
+
+		PodGroup: verdict.LacksPodGroup,
 	}
 }

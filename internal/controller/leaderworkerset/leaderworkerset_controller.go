@@ -19,6 +19,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // Everything that the operator may do. It writes by creating, patching and deleting. Its objects are owned by
@@ -161,6 +162,7 @@ func obstacleOf(group int32, err error) *status.Obstacle {
 	}
 	obstacle := &status.Obstacle{
 		Group: group, Reason: leaderworkersetv1.ReasonFailedUpdate, Message: refused.Error(),
+		PodGroup: refused.Resource == scheduling.Resource,
 	}
 	if refused.Verb == apply.VerbCreate {
 		obstacle.Reason = leaderworkersetv1.ReasonFailedCreate

@@ -46,7 +46,7 @@ func TestObserveLostWorkers(t *testing.T) {
 		{"the workers were deleted", []client.Object{lws, leader, leaders, workers}, nil, false},
 		{"it is another set's", []client.Object{setOfSize(2, 2), leader, leaders, workers}, []client.Object{whole}, false},
 	} {
-		o := &observer{Reader: cacheOf(t, tc.cached...), live: cacheOf(t, tc.live...)}
+		o := &observer{Reader: cacheOf(t, tc.cached...), live: cacheOf(t, tc.live...), podGroups: newPodGroups()}
 		observed, err := o.set(t.Context(), llama, false)
 		if err != nil {
 			t.Fatal(err)

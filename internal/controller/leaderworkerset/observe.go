@@ -28,6 +28,9 @@ type observer struct {
 	// live reads past the cache, for the two things that passes rarely need and that the cache leaves out: the templates
 	// of lost workers, and pods of other owners.
 	live client.Reader
+
+	// podGroups has the PodGroups of groups.
+	podGroups *podGroups
 }
 
 // set observes what a pass over a LeaderWorkerSet looks at; nil if the set was deleted. looks says whether to look for
@@ -37,7 +40,7 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool
 	if lws == nil || err != nil {
 		return nil, err
 	}
-	set := &snapshot.Set{LWS: lws}
+	set := &snapshot.Set{LWS: lws, Scheduling: o.podGroups.features()}
 	if set.Leaders, err = get(ctx, o, at(key, identity.LeaderStatefulSet(lws.Name)), &appsv1.StatefulSet{}); err != nil {
 		return nil, err
 	}
@@ -173,7 +176,7 @@ func (o *observer) group(
 	if !ok {
 		return nil, fmt.Errorf("%q is not the name of a group", key.Name)
 	}
-	members := &snapshot.GroupMembers{Index: index}
+	members := &snapshot.GroupMembers{Index: index, Scheduling: o.podGroups.features()}
 	var err error
 	if members.Leader, err = get(ctx, o, key, &corev1.Pod{}); err != nil {
 		return nil, err
@@ -206,6 +209,9 @@ func (o *observer) group(
 	}
 	members.Claims = pointers(claims.Items)
 	if members.Revisions, err = o.revisions(ctx, at(key, set)); err != nil {
+		return nil, err
+	}
+	if members.PodGroups, err = o.podGroups.ofGroup(ctx, key); err != nil {
 		return nil, err
 	}
 	if members.Node, err = o.nodeOf(ctx, members.Leader); err != nil {

@@ -98,7 +98,7 @@ func TestCachedSetsHaveTheirDefaults(t *testing.T) {
 }
 
 func TestObserveSet(t *testing.T) {
-	observed, err := (&observer{Reader: newCache(t)}).set(t.Context(), llama, false)
+	observed, err := (&observer{Reader: newCache(t), podGroups: newPodGroups()}).set(t.Context(), llama, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,14 +116,14 @@ func TestObserveSet(t *testing.T) {
 }
 
 func TestObserveDeletedSet(t *testing.T) {
-	observed, err := (&observer{Reader: cacheOf(t)}).set(t.Context(), llama, false)
+	observed, err := (&observer{Reader: cacheOf(t), podGroups: newPodGroups()}).set(t.Context(), llama, false)
 	if observed != nil || err != nil {
 		t.Errorf("got %+v and error %v, want neither", observed, err)
 	}
 }
 
 func TestObserveGroup(t *testing.T) {
-	o := &observer{Reader: newCache(t)}
+	o := &observer{Reader: newCache(t), podGroups: newPodGroups()}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-1"}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestObserveGroup(t *testing.T) {
 }
 
 func TestObserveGroupWithoutObjects(t *testing.T) {
-	o := &observer{Reader: cacheOf(t)}
+	o := &observer{Reader: cacheOf(t), podGroups: newPodGroups()}
 	m, err := o.group(t.Context(), types.NamespacedName{Namespace: "default", Name: "llama-7"}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestObserveFailsWithAnyRead(t *testing.T) {
 			return c.List(ctx, list, options...)
 		},
 	})
-	o := &observer{Reader: reader}
+	o := &observer{Reader: reader, podGroups: newPodGroups()}
 	for what, tc := range map[string]struct {
 		reads   int
 		observe func() error

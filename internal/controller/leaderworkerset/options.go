@@ -12,6 +12,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // Options are the tunables of the reconcilers of LeaderWorkerSets. [DefaultOptions] returns the defaults.
@@ -47,6 +48,9 @@ type Options struct {
 	// Plan shapes the plans of passes over sets.
 	Plan plan.Options
 
+	// Scheduling shapes gang scheduling.
+	Scheduling SchedulingOptions
+
 	// Admission shapes the webhooks.
 	Admission admission.Options
 
@@ -55,6 +59,15 @@ type Options struct {
 
 	// Clock tells the time to passes. It is never nil.
 	Clock clock.PassiveClock
+}
+
+// SchedulingOptions shape gang scheduling.
+type SchedulingOptions struct {
+	// Provider is what schedules the pods of a group together; empty for none.
+	Provider scheduling.Provider
+
+	// Namespaces are those whose PodGroups the operator reads; all if there are none.
+	Namespaces []string
 }
 
 // BatchOptions bound the batch delay: the time that an event waits, so that one pass handles it and those that follow.

@@ -117,6 +117,8 @@ func TestObserveRefusals(t *testing.T) {
 	o := &observer{
 		Reader: cacheOf(t, lws, leaders, refusalOf("llama", "leaders", "quota"), refusalOf("other", "other", "quota")),
 		live:   cacheOf(t, inTheWay),
+
+		podGroups: newPodGroups(),
 	}
 	set, err := o.set(t.Context(), client.ObjectKeyFromObject(lws), true)
 	if err != nil {

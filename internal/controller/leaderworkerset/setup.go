@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
@@ -17,6 +19,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
+	"github.com/leaderworkerset/lws-operator/internal/features"
 )
 
 // Setup adds the reconcilers and webhooks of LeaderWorkerSets, and the indexes that they read by, to a manager.
@@ -31,13 +35,49 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	if _, err := mgr.GetCache().GetInformer(ctx, sets, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
-	if err := addControllers(mgr, options); err != nil {
+	known := newPodGroups()
+	group, err := addControllers(mgr, known, options)
+	if err != nil {
 		return err
 	}
-	return admission.Setup(mgr, options.Admission)
+	if options.Scheduling.Provider == scheduling.Kubernetes {
+		if err := addFeatures(ctx, mgr, group, known, options.Scheduling); err != nil {
+			return err
+		}
+	}
+	return admission.Setup(mgr, known.features, options.Admission)
 }
 
-func addControllers(mgr ctrl.Manager, options Options) error {
+// addFeatures looks for the APIs of the provider, now and while the manager runs. Once they are found, passes over
+// groups read PodGroups, and PodGroups start passes.
+func addFeatures(
+	ctx context.Context, mgr ctrl.Manager, group ctrlcontroller.Controller, known *podGroups, options SchedulingOptions,
+) error {
+	found, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	apis := features.New(options.Provider, found, clock.RealClock{}, func(version string) error {
+		cached, err := newPodGroupCache(mgr, options.Namespaces)
+		if err != nil {
+			return err
+		}
+		events, err := known.begin(ctx, cached, version)
+		if err != nil {
+			return err
+		}
+		return errors.Join(mgr.Add(ofLeader{cached}), group.Watch(events))
+	})
+	known.features = apis.Scheduling
+	if err := apis.Find(); err != nil {
+		return err
+	}
+	return mgr.Add(apis)
+}
+
+func addControllers(
+	mgr ctrl.Manager, known *podGroups, options Options,
+) (groupController ctrlcontroller.Controller, err error) {
 	applier := &apply.Applier{
 		Client:    mgr.GetClient(),
 		Live:      mgr.GetAPIReader(),
@@ -45,8 +85,11 @@ func addControllers(mgr ctrl.Manager, options Options) error {
 		Deletions: options.ConcurrentDeletions,
 		OnRefusal: options.Meter.Refused,
 	}
-	set, group := newControllers(applier, mgr.GetCache(), options)
-	return errors.Join(set.addTo(mgr, "leaderworkerset"), group.addTo(mgr, "group"))
+	set, group := newControllers(applier, mgr.GetCache(), known, options)
+	if _, err := set.addTo(mgr, "leaderworkerset"); err != nil {
+		return nil, err
+	}
+	return group.addTo(mgr, "group")
 }
 
 // controller is a reconciler, and the sources that start its passes.
@@ -59,9 +102,11 @@ type controller struct {
 
 // newControllers returns the controllers of sets and of groups. They read and write by the client of the applier. A
 // source of the set controller takes the sets that passes over groups enqueue.
-func newControllers(applier *apply.Applier, cached cache.Cache, options Options) (set, group *controller) {
+func newControllers(
+	applier *apply.Applier, cached cache.Cache, known *podGroups, options Options,
+) (set, group *controller) {
 	memories, sets := newMemories(), newSetQueue(options.Batch)
-	observer := &observer{Reader: applier.Client, live: applier.Live}
+	observer := &observer{Reader: applier.Client, live: applier.Live, podGroups: known}
 	set = &controller{
 		reconciler: &setReconciler{observer: observer, applier: applier, memories: memories, options: options},
 		sources:    append(setSources(cached, memories, options.Batch), sets),
@@ -84,19 +129,19 @@ func newLimiter(options Options) workqueue.TypedRateLimiter[reconcile.Request] {
 		options.MinRetryDelay, options.MaxRetryDelay)
 }
 
-func (c *controller) addTo(mgr ctrl.Manager, name string) error {
+func (c *controller) addTo(mgr ctrl.Manager, name string) (ctrlcontroller.Controller, error) {
 	added, err := ctrlcontroller.New(name, mgr, ctrlcontroller.Options{
 		Reconciler:              c.reconciler,
 		MaxConcurrentReconciles: c.concurrent,
 		RateLimiter:             c.limiter,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, events := range c.sources {
 		if err := added.Watch(events); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return added, nil
 }

@@ -96,7 +96,7 @@ func TestObserveUninjected(t *testing.T) {
 	}
 	reader := cacheOf(t, lws, leader, other, worker, workers,
 		&appsv1.StatefulSet{ObjectMeta: controlled(part("llama"), "leaders", "set")})
-	observed, err := (&observer{Reader: reader}).set(t.Context(), llama, false)
+	observed, err := (&observer{Reader: reader, podGroups: newPodGroups()}).set(t.Context(), llama, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestObserveUninjected(t *testing.T) {
 	if diff := cmp.Diff([]string{"llama-0", "llama-1-1"}, got); diff != "" {
 		t.Errorf("uninjected pods (-want +got):\n%s", diff)
 	}
-	members, err := (&observer{Reader: reader}).group(t.Context(), at(llama, "llama-1"), false)
+	members, err := (&observer{Reader: reader, podGroups: newPodGroups()}).group(t.Context(), at(llama, "llama-1"), false)
 	if err != nil || len(members.WorkerPods) != 1 {
 		t.Errorf("got %d workers and error %v, want the one without the webhook", len(members.WorkerPods), err)
 	}

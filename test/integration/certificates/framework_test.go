@@ -36,6 +36,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 	"github.com/leaderworkerset/lws-operator/test/operator"
@@ -216,7 +217,7 @@ func (i *installation) newManager(r replica) (ctrl.Manager, error) {
 	}
 	return mgr, errors.Join(
 		leaderworkerset.AddIndexes(context.Background(), mgr.GetFieldIndexer()),
-		admission.Setup(mgr, admission.DefaultOptions()), rotator.Setup(mgr))
+		admission.Setup(mgr, scheduling.NoFeatures, admission.DefaultOptions()), rotator.Setup(mgr))
 }
 
 // asOperator returns a configuration of clients with the operator's rights.

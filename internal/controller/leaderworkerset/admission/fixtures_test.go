@@ -18,6 +18,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // newCluster returns a client of an API server that holds the objects. The interceptors replace its answers.
@@ -39,7 +40,9 @@ func newCluster(tb testing.TB, answers interceptor.Funcs, objects ...client.Obje
 func newWebhook(tb testing.TB, answers interceptor.Funcs, sets ...client.Object) *leaderWorkerSetWebhook {
 	tb.Helper()
 	c := newCluster(tb, answers, sets...)
-	return &leaderWorkerSetWebhook{reader: c, dryRun: client.NewDryRunClient(c), options: DefaultOptions()}
+	return &leaderWorkerSetWebhook{
+		reader: c, dryRun: client.NewDryRunClient(c), features: scheduling.NoFeatures, options: DefaultOptions(),
+	}
 }
 
 func newSet(name string, replicas, size int32) *leaderworkersetv1.LeaderWorkerSet {

@@ -35,6 +35,6 @@ func FuzzGarbage(f *testing.F) {
 		_, _ = webhook.ValidateCreate(t.Context(), &after)
 		_, _ = webhook.ValidateUpdate(t.Context(), &before, &after)
 		_ = webhook.Default(t.Context(), &after)
-		_, _ = newPodWebhook(t).admit(t.Context(), &pod)
+		_, _ = newPodWebhook(t).admit(t.Context(), &pod, "")
 	})
 }

@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
@@ -25,6 +25,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // +kubebuilder:webhook:path=/mutate-leaderworkerset-x-k8s-io-v1-leaderworkerset,mutating=true,failurePolicy=fail,sideEffects=None,groups=leaderworkerset.x-k8s.io,resources=leaderworkersets,verbs=create;update,versions=v1,name=mleaderworkerset.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,patch=`{"matchConditions":[{"name":"not-being-deleted","expression":"!has(object.metadata.deletionTimestamp)"}]}`
@@ -40,6 +41,9 @@ type leaderWorkerSetWebhook struct {
 
 	// dryRun sends writes that the API server validates and doesn't store.
 	dryRun client.Writer
+
+	// features returns what schedules pods together now.
+	features func() scheduling.Features
 
 	options Options
 }
@@ -64,13 +68,19 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	if err := checkTopologies(nil, lws); err != nil {
 		return nil, err
 	}
+	if mistakes := scheduling.Validate(lws); len(mistakes) > 0 {
+		return nil, apierrors.NewInvalid(groupKind, lws.Name, mistakes)
+	}
 	if err := w.checkSiblings(ctx, nil, lws); err != nil {
 		return nil, err
 	}
 	if err := checkPods(nil, lws); err != nil {
 		return nil, err
 	}
-	return nil, w.checkChildren(ctx, lws)
+	if err := w.checkChildren(ctx, lws); err != nil {
+		return nil, err
+	}
+	return nil, w.checkPodGroups(ctx, lws)
 }
 
 // ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other volume claim templates.
@@ -84,6 +94,9 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	}
 	if err := checkTopologies(before, lws); err != nil {
 		return nil, err
+	}
+	if mistakes := scheduling.ValidateUpdate(before, lws); len(mistakes) > 0 {
+		return nil, apierrors.NewInvalid(groupKind, lws.Name, mistakes)
 	}
 	if equality.Semantic.DeepEqual(before.Spec, lws.Spec) {
 		return nil, nil
@@ -240,13 +253,13 @@ func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderw
 		leaderField = "workerTemplate"
 	}
 	leaders := desired.LeaderStatefulSet(lws, &template, "", rollout.Step{Replicas: *lws.Spec.Replicas})
-	causes := w.dryRunCreate(ctx, leaders, leaderField)
+	causes := w.dryRunCreate(ctx, leaders, templatePaths(leaderField))
 	if template.LeaderWorkerTemplate.LeaderTemplate != nil {
 		leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 			Name: identity.Leader(lws.Name, 0), Namespace: lws.Namespace,
 		}}
 		workers := desired.WorkerStatefulSet(lws, &template, "", desired.Group{Leader: leader})
-		causes = append(causes, w.dryRunCreate(ctx, workers, "workerTemplate")...)
+		causes = append(causes, w.dryRunCreate(ctx, workers, templatePaths("workerTemplate"))...)
 	}
 	if len(causes) == 0 {
 		return nil
@@ -254,25 +267,69 @@ func (w *leaderWorkerSetWebhook) checkChildren(ctx context.Context, lws *leaderw
 	return invalidBecause(lws, causes)
 }
 
-// dryRunCreate returns why the API server rejects a StatefulSet as invalid, with the paths of the fields of the set
-// that the StatefulSet's fields come from. A cause without a field is the verdict of an admission policy, and doesn't
-// count: the real StatefulSet has owners and another name, so the verdict on it may differ.
-func (w *leaderWorkerSetWebhook) dryRunCreate(
-	ctx context.Context, sts *appsv1.StatefulSet, templateField string,
-) []metav1.StatusCause {
-	sts.GenerateName, sts.Name = sts.Name+"-", ""
-	sts.OwnerReferences = nil
-	err := w.dryRun.Create(ctx, sts, client.DisableReadYourWritesConsistency) //nolint:forbidigo // Nothing is written.
-	var status *apierrors.StatusError
-	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.ErrStatus.Details == nil {
+// checkPodGroups rejects a set whose PodGroups the API server would reject, or would store without a field that the set
+// asks for. It creates those of the first group in a dry run. Other errors pass.
+func (w *leaderWorkerSetWebhook) checkPodGroups(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	version := w.features().PodGroups
+	if lws.Spec.Scheduling == nil || version == "" {
 		return nil
 	}
-	paths := strings.NewReplacer(
+	ctx, cancel := context.WithTimeout(ctx, w.options.DryRunTimeout)
+	defer cancel()
+	leader := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: identity.Leader(lws.Name, 0), UID: lws.UID}}
+	leader.Spec.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: ptr.To(scheduling.Name(leader.Name, lws.UID))}
+	template := revision.TemplateOf(lws)
+	group := scheduling.Group{
+		Set: lws, Index: identity.FormatIndex(0), Leader: leader, Size: *lws.Spec.LeaderWorkerTemplate.Size,
+		PriorityClassName: template.Leader().Spec.PriorityClassName,
+	}
+	var mistakes field.ErrorList
+	var causes []metav1.StatusCause
+	for _, podGroup := range group.PodGroups() {
+		podGroup.OwnerReferences = nil
+		sent := podGroup.Object(version)
+		stored := sent.DeepCopy()
+		path := podGroup.Unit.Path()
+		causes = append(causes, w.dryRunCreate(ctx, stored, strings.NewReplacer("spec.", path.String()+"."))...)
+		for name, gate := range scheduling.Dropped(sent, stored) {
+			mistakes = append(mistakes, field.Forbidden(path.Child(name),
+				"the API server drops the field: it needs the feature gate "+gate))
+		}
+	}
+	switch {
+	case len(causes) > 0:
+		return invalidBecause(lws, causes)
+	case len(mistakes) > 0:
+		return apierrors.NewInvalid(groupKind, lws.Name, mistakes)
+	default:
+		return nil
+	}
+}
+
+// templatePaths returns the fields of the set that the fields of a StatefulSet come from.
+func templatePaths(templateField string) *strings.Replacer {
+	return strings.NewReplacer(
 		"spec.template.", "spec.leaderWorkerTemplate."+templateField+".",
 		"spec.volumeClaimTemplates", "spec.leaderWorkerTemplate.volumeClaimTemplates",
 		"spec.persistentVolumeClaimRetentionPolicy",
 		"spec.leaderWorkerTemplate.persistentVolumeClaimRetentionPolicy",
 	)
+}
+
+// dryRunCreate returns why the API server rejects a child as invalid, with the paths of the fields of the set that the
+// child's fields come from. A cause without a field is the verdict of an admission policy, and doesn't count: the real
+// child has owners and another name, so the verdict on it may differ.
+func (w *leaderWorkerSetWebhook) dryRunCreate(
+	ctx context.Context, child client.Object, paths *strings.Replacer,
+) []metav1.StatusCause {
+	child.SetGenerateName(child.GetName() + "-")
+	child.SetName("")
+	child.SetOwnerReferences(nil)
+	err := w.dryRun.Create(ctx, child, client.DisableReadYourWritesConsistency) //nolint:forbidigo // Nothing is written.
+	var status *apierrors.StatusError
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.ErrStatus.Details == nil {
+		return nil
+	}
 	var causes []metav1.StatusCause
 	for _, cause := range status.ErrStatus.Details.Causes {
 		if cause.Field == "" {

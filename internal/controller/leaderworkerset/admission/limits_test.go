@@ -24,6 +24,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // BenchmarkLimits measures the answers to requests with objects that are as large as the API server takes them, from
@@ -150,7 +151,9 @@ func newHandlers(
 		},
 	}
 	c := newCluster(tb, created)
-	sets := &leaderWorkerSetWebhook{reader: namespaceOf(lws, siblings), dryRun: c, options: DefaultOptions()}
+	sets := &leaderWorkerSetWebhook{
+		reader: namespaceOf(lws, siblings), dryRun: c, features: scheduling.NoFeatures, options: DefaultOptions(),
+	}
 	pods := podWebhook{decoder: ctrladmission.NewDecoder(c.Scheme()), live: previousPod{}, options: DefaultOptions()}
 	return defaulted(lws), handlers(c.Scheme(), sets, pods)
 }

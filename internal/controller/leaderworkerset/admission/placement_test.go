@@ -37,13 +37,13 @@ func TestLeadersFollowThePlacement(t *testing.T) {
 			leader.Annotations[key] = tc.template
 		}
 		webhook := newPodWebhook(t, leaders)
-		if _, err := webhook.admit(t.Context(), leader); err != nil {
+		if _, err := webhook.admit(t.Context(), leader, ""); err != nil {
 			t.Fatal(err)
 		}
 		if got := topologyOf(leader); got != tc.want || leader.Annotations[key] != tc.want {
 			t.Errorf("%s: got affinity to %q and annotation %q, want %q", tc.name, got, leader.Annotations[key], tc.want)
 		}
-		if patch, err := webhook.admit(t.Context(), leader); err != nil || len(patch) > 0 {
+		if patch, err := webhook.admit(t.Context(), leader, ""); err != nil || len(patch) > 0 {
 			t.Errorf("%s: a second call answers with operations %v and error %v, want neither", tc.name, patch, err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -26,6 +27,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // +kubebuilder:webhook:path=/mutate--v1-pod,mutating=true,failurePolicy=fail,sideEffects=None,groups="",resources=pods,verbs=create,versions=v1,name=mpod.leaderworkerset.x-k8s.io,admissionReviewVersions=v1,reinvocationPolicy=IfNeeded,patch=`{"objectSelector":{"matchExpressions":[{"key":"leaderworkerset.sigs.k8s.io/name","operator":"Exists"}]}}`
@@ -45,6 +47,9 @@ type podWebhook struct {
 	// elected is closed once this replica leads.
 	elected <-chan struct{}
 
+	// features returns what schedules pods together now.
+	features func() scheduling.Features
+
 	options Options
 }
 
@@ -60,7 +65,7 @@ func (w podWebhook) Handle(ctx context.Context, request ctrladmission.Request) c
 	if pod.Namespace == "" {
 		pod.Namespace = request.Namespace // The object of a request need not repeat it.
 	}
-	patch, err := w.admit(ctx, pod)
+	patch, err := w.admit(ctx, pod, request.UID)
 	var rejection apierrors.APIStatus
 	switch {
 	case errors.As(err, &rejection):
@@ -72,8 +77,10 @@ func (w podWebhook) Handle(ctx context.Context, request ctrladmission.Request) c
 }
 
 // admit injects the pod and returns the operations that do the same to the pod's JSON. A labeled pod that no
-// StatefulSet created, such as a copy for debugging, stays as it is.
-func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Operation, error) {
+// StatefulSet created, such as a copy for debugging, stays as it is. admission is the UID of the request.
+func (w podWebhook) admit(
+	ctx context.Context, pod *corev1.Pod, admission types.UID,
+) ([]jsonpatch.Operation, error) {
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || owner.Kind != "StatefulSet" || pod.Labels[leaderworkersetv1.SetNameLabelKey] == "" {
 		return nil, nil
@@ -106,8 +113,24 @@ func (w podWebhook) admit(ctx context.Context, pod *corev1.Pod) ([]jsonpatch.Ope
 	if leaders == nil {
 		return patch, nil
 	}
+	joined, err := w.joinPodGroup(pod, admission)
+	if err != nil {
+		return nil, err
+	}
 	gate, err := w.gateUntilPreviousGroupGone(ctx, pod)
-	return slices.Concat(placement, patch, gated, gate), err
+	return slices.Concat(placement, patch, joined, gated, gate), err
+}
+
+// joinPodGroup puts a leader into a PodGroup of its incarnation, if its set asks for one. A leader that can't have one
+// is rejected: the scheduler would place its group pod by pod.
+func (w podWebhook) joinPodGroup(leader *corev1.Pod, admission types.UID) ([]jsonpatch.Operation, error) {
+	if !desired.NeedsPodGroup(leader) {
+		return nil, nil
+	}
+	if problem := w.features().Unavailable(); problem != nil {
+		return nil, apierrors.NewConflict(corev1.Resource("pods"), leader.Name, errors.New(problem.Message))
+	}
+	return desired.JoinPodGroup(leader, admission), nil
 }
 
 // inject injects the pod. A pod that doesn't say where it belongs is rejected.

@@ -144,7 +144,7 @@ func TestPatch(t *testing.T) {
 			}
 
 			pod.Namespace = "default"
-			if _, err := webhook.admit(t.Context(), pod); err != nil {
+			if _, err := webhook.admit(t.Context(), pod, ""); err != nil {
 				t.Fatal(err)
 			}
 			pod.Namespace = "" // The answer need not set it.
@@ -207,7 +207,7 @@ func TestOtherPodsStayAsTheyAre(t *testing.T) {
 		pod := newLeaderPod()
 		change(pod)
 		before := pod.DeepCopy()
-		if patch, err := newPodWebhook(t).admit(t.Context(), pod); err != nil || len(patch) > 0 {
+		if patch, err := newPodWebhook(t).admit(t.Context(), pod, ""); err != nil || len(patch) > 0 {
 			t.Errorf("%s: got error %v and operations %v, want neither", name, err, patch)
 		}
 		if diff := cmp.Diff(before, pod); diff != "" {
@@ -257,7 +257,7 @@ func TestLeadersFollowTheRelease(t *testing.T) {
 		pod.Name, pod.OwnerReferences[0].UID = tc.pod, leaders.UID
 		pod.Labels[leaderworkersetv1.RevisionLabelKey] = tc.revision
 		pod.Labels[appsv1.StatefulSetRevisionLabel] = "a-" + tc.revision
-		if _, err := newPodWebhook(t, leaders).admit(t.Context(), pod); apierrors.IsConflict(err) != tc.rejected {
+		if _, err := newPodWebhook(t, leaders).admit(t.Context(), pod, ""); apierrors.IsConflict(err) != tc.rejected {
 			t.Errorf("%s at revision %s: got %v, want a conflict: %t", tc.pod, tc.revision, err, tc.rejected)
 		}
 	}
@@ -283,7 +283,7 @@ func TestWhereReleasesAreRead(t *testing.T) {
 		{"another replica doesn't read its cache", podWebhook{live: without, cached: with, elected: waiting}, false},
 	} {
 		tc.webhook.options = DefaultOptions()
-		if _, err := tc.webhook.admit(t.Context(), leader.DeepCopy()); apierrors.IsConflict(err) != tc.rejected {
+		if _, err := tc.webhook.admit(t.Context(), leader.DeepCopy(), ""); apierrors.IsConflict(err) != tc.rejected {
 			t.Errorf("%s: got %v, want a conflict: %t", tc.name, err, tc.rejected)
 		}
 	}
@@ -315,7 +315,7 @@ func TestLeadersWaitForTheirRestart(t *testing.T) {
 		}
 		pod.Name = tc.leader
 		for call := range 2 { // The API server may call again.
-			patch, err := webhook.admit(t.Context(), pod)
+			patch, err := webhook.admit(t.Context(), pod, "")
 			if err != nil {
 				t.Fatalf("%s: %v", tc.name, err)
 			}
@@ -387,7 +387,7 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 			pod, webhook := newLeaderPod(), newPodWebhook(t, tc.exists, leaders)
 			tc.change(pod)
 			for call := range 2 { // The API server may call again.
-				patch, err := webhook.admit(t.Context(), pod)
+				patch, err := webhook.admit(t.Context(), pod, "")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -444,7 +444,7 @@ func TestLeadersThatNobodyManages(t *testing.T) {
 		Name: "a-4-1", Namespace: "default",
 		Labels: map[string]string{leaderworkersetv1.GroupUniqueHashLabelKey: identity.GroupKey("default", "a-4")},
 	}}
-	if _, err := newPodWebhook(t, leaders, worker).admit(t.Context(), leader); err != nil {
+	if _, err := newPodWebhook(t, leaders, worker).admit(t.Context(), leader, ""); err != nil {
 		t.Errorf("the leader is rejected: %v", err)
 	}
 	if gates := leader.Spec.SchedulingGates; len(gates) > 0 {

@@ -12,6 +12,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // The paths of the webhooks.
@@ -53,19 +55,21 @@ func DefaultOptions() Options {
 	return Options{DryRunTimeout: 4 * time.Second, CacheTimeout: time.Second, Meter: noMeter{}}
 }
 
-// Setup adds the webhooks to a manager's server.
-func Setup(mgr ctrl.Manager, options Options) error {
+// Setup adds the webhooks to a manager's server. features returns what schedules pods together now.
+func Setup(mgr ctrl.Manager, features func() scheduling.Features, options Options) error {
 	sets := &leaderWorkerSetWebhook{
-		reader:  mgr.GetClient(),
-		dryRun:  client.NewDryRunClient(mgr.GetClient()),
-		options: options,
+		reader:   mgr.GetClient(),
+		dryRun:   client.NewDryRunClient(mgr.GetClient()),
+		features: features,
+		options:  options,
 	}
 	pods := podWebhook{
-		decoder: ctrladmission.NewDecoder(mgr.GetScheme()),
-		live:    mgr.GetAPIReader(),
-		cached:  mgr.GetClient(),
-		elected: mgr.Elected(),
-		options: options,
+		decoder:  ctrladmission.NewDecoder(mgr.GetScheme()),
+		live:     mgr.GetAPIReader(),
+		cached:   mgr.GetClient(),
+		elected:  mgr.Elected(),
+		features: features,
+		options:  options,
 	}
 	for path, handler := range handlers(mgr.GetScheme(), sets, pods) {
 		mgr.GetWebhookServer().Register(path, &ctrladmission.Webhook{Handler: handler})
@@ -77,8 +81,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 func handlers(
 	scheme *runtime.Scheme, sets *leaderWorkerSetWebhook, pods podWebhook,
 ) map[string]ctrladmission.Handler {
+	defaults := ctrladmission.WithDefaulter(scheme, sets).Handler
 	return map[string]ctrladmission.Handler{
-		setDefaultsPath:   explainsUnsupported{pods.decoder, ctrladmission.WithDefaulter(scheme, sets).Handler},
+		setDefaultsPath:   explainsUnsupported{pods.decoder, sets.features, defaults},
 		setValidationPath: undecodableValidation{pods.decoder, ctrladmission.WithValidator(scheme, sets).Handler},
 		podPath:           pods,
 	}

@@ -11,13 +11,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // TestUndecodable sends sets that can't be decoded to both webhooks.
 func TestUndecodable(t *testing.T) {
 	c := newCluster(t, interceptor.Funcs{})
 	sets, decoder := newWebhook(t, interceptor.Funcs{}), ctrladmission.NewDecoder(c.Scheme())
-	defaults := explainsUnsupported{decoder, ctrladmission.WithDefaulter(c.Scheme(), sets).Handler}
+	defaults := explainsUnsupported{decoder, scheduling.NoFeatures, ctrladmission.WithDefaulter(c.Scheme(), sets).Handler}
 	validation := undecodableValidation{decoder, ctrladmission.WithValidator(c.Scheme(), sets).Handler}
 	const good, bad = "1", "4 cores"
 	for _, tc := range []struct {

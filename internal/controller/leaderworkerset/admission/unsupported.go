@@ -17,6 +17,7 @@ import (
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // explainsUnsupported rejects sets that ask for what only other controllers do, and says why. The schema rejects most
@@ -26,7 +27,8 @@ import (
 // It admits sets that can't be decoded, such as one with a mistake in a quantity, and leaves them unchanged. The schema
 // rejects such a set and names the field. A decoder doesn't know the field.
 type explainsUnsupported struct {
-	decoder ctrladmission.Decoder
+	decoder  ctrladmission.Decoder
+	features func() scheduling.Features
 	ctrladmission.Handler
 }
 
@@ -44,7 +46,7 @@ func (h explainsUnsupported) Handle(ctx context.Context, request ctrladmission.R
 		}
 	}
 	var rejection apierrors.APIStatus
-	if errors.As(checkSupported(before, lws), &rejection) {
+	if errors.As(checkSupported(before, lws, h.features()), &rejection) {
 		return ctrladmission.Response{AdmissionResponse: admissionv1.AdmissionResponse{Result: ptr.To(rejection.Status())}}
 	}
 	if isComplete(lws) {
@@ -66,11 +68,14 @@ func isComplete(lws *leaderworkersetv1.LeaderWorkerSet) bool {
 // checkSupported rejects what a set newly asks for and the operator doesn't do. A value that the set has already
 // passes. The schema admits it as well: otherwise nobody could edit or delete a set that another controller's CRD
 // admitted.
-func checkSupported(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
+func checkSupported(before, lws *leaderworkersetv1.LeaderWorkerSet, features scheduling.Features) error {
 	if lws.DeletionTimestamp != nil {
 		return nil
 	}
 	unsupported := lws.Spec.Unsupported()
+	if problem := features.Problem(lws); problem != nil && (before == nil || before.Spec.Scheduling == nil) {
+		unsupported = append(unsupported, field.Forbidden(field.NewPath("spec", "scheduling"), problem.Message))
+	}
 	if before != nil {
 		had := before.Spec.Unsupported()
 		unsupported = slices.DeleteFunc(unsupported, func(err *field.Error) bool {

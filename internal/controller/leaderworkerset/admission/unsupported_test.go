@@ -15,6 +15,7 @@ import (
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // TestUnsupported sends sets to the webhook that ask for what only other controllers do.
@@ -22,7 +23,7 @@ func TestUnsupported(t *testing.T) {
 	c := newCluster(t, interceptor.Funcs{})
 	decoder := ctrladmission.NewDecoder(c.Scheme())
 	defaults := ctrladmission.WithDefaulter(c.Scheme(), newWebhook(t, interceptor.Funcs{})).Handler
-	handler := explainsUnsupported{decoder, defaults}
+	handler := explainsUnsupported{decoder, scheduling.NoFeatures, defaults}
 	const deleted = `"deletionTimestamp": "2026-01-01T00:00:00Z"`
 	for _, tc := range []struct {
 		name             string
@@ -59,7 +60,7 @@ func TestComplete(t *testing.T) {
 	c := newCluster(t, interceptor.Funcs{})
 	decoder := ctrladmission.NewDecoder(c.Scheme())
 	defaults := ctrladmission.WithDefaulter(c.Scheme(), newWebhook(t, interceptor.Funcs{})).Handler
-	handler := explainsUnsupported{decoder, defaults}
+	handler := explainsUnsupported{decoder, scheduling.NoFeatures, defaults}
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSet){
 		"":         func(*leaderworkersetv1.LeaderWorkerSet) {},
 		"replicas": func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = nil },

@@ -19,6 +19,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // LeaderStatefulSet returns the StatefulSet of the leader pods of all groups. template and key are those of a revision,
@@ -31,6 +32,9 @@ func LeaderStatefulSet(
 		leaderworkersetv1.WorkerIndexLabelKey: identity.FormatIndex(0),
 		leaderworkersetv1.RevisionLabelKey:    key,
 	}, topologyAnnotations(lws.Annotations))
+	if role := scheduling.LeaderRole(lws.Spec.Scheduling); role != "" {
+		pod.Annotations[leaderworkersetv1.SchedulingGroupAnnotationKey] = string(role)
+	}
 	if template.Subdomain() == leaderworkersetv1.SubdomainUniquePerReplica {
 		pod.Annotations[leaderworkersetv1.SubdomainPolicyAnnotationKey] = string(leaderworkersetv1.SubdomainUniquePerReplica)
 	}
@@ -79,6 +83,9 @@ type Group struct {
 	// Topology is the topology domain that exclusive placement binds the workers to. Its key is empty without exclusive
 	// placement.
 	Topology Topology
+
+	// PodGroup is the name of the PodGroup that the workers are in; empty if they are in none.
+	PodGroup string
 }
 
 // Topology is a topology domain: the nodes that have a label with this key and value.
@@ -106,6 +113,9 @@ func WorkerStatefulSet(
 	pod := podTemplate(&template.LeaderWorkerTemplate.WorkerTemplate, template, labels, annotations)
 	if group.Topology.Key != "" {
 		pod.Spec.NodeSelector = merged(pod.Spec.NodeSelector, map[string]string{group.Topology.Key: group.Topology.Value})
+	}
+	if group.PodGroup != "" {
+		pod.Spec.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: ptr.To(group.PodGroup)}
 	}
 	claims := workerClaims(lws, claimTemplates(lws, template), group.Leader)
 	return &appsv1.StatefulSet{
@@ -194,6 +204,7 @@ func podTemplate(
 	pod := *from.DeepCopy()
 	pod.Labels = merged(withoutOwnLabels(pod.Labels), labels)
 	pod.Annotations = merged(pod.Annotations, annotations)
+	delete(pod.Annotations, leaderworkersetv1.SchedulingGroupAnnotationKey) // Nobody would create the PodGroup.
 	pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = identity.FormatIndex(*template.LeaderWorkerTemplate.Size)
 	if policy := template.LeaderWorkerTemplate.SubGroupPolicy; policy != nil && policy.SubGroupSize != nil {
 		pod.Annotations[leaderworkersetv1.SubGroupSizeAnnotationKey] = identity.FormatIndex(*policy.SubGroupSize)

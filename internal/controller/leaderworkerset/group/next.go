@@ -47,6 +47,9 @@ const (
 	// UngateLeader lets the scheduler place the leader: the pods of the group's previous incarnation are deleted.
 	UngateLeader Action = "UngateLeader"
 
+	// CreatePodGroups creates the PodGroups of the group's incarnation.
+	CreatePodGroups Action = "CreatePodGroups"
+
 	// CreateService creates the group's own headless Service.
 	CreateService Action = "CreateService"
 
@@ -65,13 +68,16 @@ type Verdict struct {
 
 	// Obstacle is something wrong that the action doesn't wait for. The status reports it. Empty if nothing is.
 	Obstacle string
+
+	// LacksPodGroup says that the obstacle is a missing PodGroup.
+	LacksPodGroup bool
 }
 
 // Next decides what the group needs now. The volume claims of its workers are kept in order whatever the group waits
-// for.
+// for, and PodGroups of earlier incarnations are deleted.
 func Next(m *snapshot.GroupMembers) Verdict {
 	verdict := next(m)
-	verdict.Writes = append(verdict.Writes, claimWrites(m)...)
+	verdict.Writes = slices.Concat(verdict.Writes, claimWrites(m), podGroupWrites(m))
 	return verdict
 }
 
@@ -97,7 +103,7 @@ func next(m *snapshot.GroupMembers) Verdict {
 	if previous := previousServiceRemains(m, template); previous != nil {
 		return *previous
 	}
-	return withService(m, template, nextOfPods(m, template))
+	return withPodGroups(m, template, withService(m, template, nextOfPods(m, template)))
 }
 
 // nextOfPods decides what the pods of a group need whose template is known.
@@ -187,7 +193,11 @@ func setIsUnsupported(m *snapshot.GroupMembers) *Verdict {
 	if !m.IsLeftAlone() {
 		return nil
 	}
-	return ungateOrWait(m, isOwnGate, m.LWS.Spec.Unsupported().ToAggregate().Error())
+	verdict := ungateOrWait(m, isOwnGate, snapshot.WhyLeftAlone(m.LWS, m.Scheduling))
+	if verdict.Action == Wait && m.Scheduling.MayAppear() {
+		verdict.Action = BlockedUnwatched
+	}
+	return verdict
 }
 
 // leaderIsUninjected creates nothing for a leader that was created without the webhook: the group is restarted.

@@ -15,6 +15,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 )
 
@@ -111,7 +112,8 @@ func desiredWorkers(
 	m *snapshot.GroupMembers, template *revision.Template, topology desired.Topology,
 ) *appsv1.StatefulSet {
 	key := m.Leader.Labels[leaderworkersetv1.RevisionLabelKey]
-	of := desired.Group{Index: m.Index, Leader: m.Leader, Topology: topology}
+	podGroup := scheduling.WorkersName(m.LWS.Spec.Scheduling, m.Leader)
+	of := desired.Group{Index: m.Index, Leader: m.Leader, Topology: topology, PodGroup: podGroup}
 	return desired.WorkerStatefulSet(m.LWS, template, key, of)
 }
 

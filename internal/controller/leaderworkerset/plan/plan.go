@@ -95,8 +95,8 @@ type Set struct {
 // the time of conditions that change. The error is that the set's own templates can't be written as a revision.
 func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) (Set, error) {
 	record := restart.ReadRecord(recordOf(set), memory.Record)
-	if unsupported := set.LWS.Spec.Unsupported(); len(unsupported) > 0 {
-		return leaveAlone(set, memory, record, unsupported.ToAggregate().Error(), now), nil
+	if why := snapshot.WhyLeftAlone(set.LWS, set.Scheduling); why != "" {
+		return leaveAlone(set, memory, record, why, now, options), nil
 	}
 	if writes, wait := reclaim(set); wait {
 		return waitForReclaim(set, memory, record, writes, now), nil
@@ -203,21 +203,25 @@ func recordOf(set *snapshot.Set) string {
 	return set.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
 }
 
-// leaveAlone returns the plan of a pass over a set that another controller's CRD admitted and this operator can't run.
+// leaveAlone returns the plan of a pass over a set that this operator can't run, see [snapshot.WhyLeftAlone].
 // Its pods stay as they are: any change would replace them by others.
 func leaveAlone(
-	set *snapshot.Set, memory *Memory, record restart.StoredRecord, unsupported string, now time.Time,
+	set *snapshot.Set, memory *Memory, record restart.StoredRecord, why string, now time.Time, options *Options,
 ) Set {
 	obstacle := status.Obstacle{
 		Group: status.WholeSet, Reason: leaderworkersetv1.ReasonFailedUpdate,
-		Message: unsupported + ": the operator leaves the set and its pods as they are",
+		Message: why + ": the operator leaves the set and its pods as they are",
 	}
 	next, events := status.Unchanged(status.Input{
 		Set: set, Obstacles: []status.Obstacle{obstacle}, Now: metav1.NewTime(now),
 	})
+	var lookAgain time.Duration
+	if set.Scheduling.MayAppear() {
+		lookAgain = options.TextInterval
+	}
 	return Set{
 		Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record, Measured: memory.Measured,
-		Reason: obstacle.Message,
+		RequeueAfter: lookAgain, Reason: obstacle.Message,
 	}
 }
 

@@ -110,7 +110,7 @@ func TestForSetWithFieldsOfOtherControllers(t *testing.T) {
 func TestForSetLeavesUnsupportedSetsAlone(t *testing.T) {
 	for want, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSetSpec){
 		"groups are identified by index": func(s *leaderworkersetv1.LeaderWorkerSetSpec) { s.GroupIdentity = "Hash" },
-		"gang scheduling isn't supported": func(s *leaderworkersetv1.LeaderWorkerSetSpec) {
+		"the operator has no provider for gang scheduling": func(s *leaderworkersetv1.LeaderWorkerSetSpec) {
 			s.Scheduling = &leaderworkersetv1.Scheduling{}
 		},
 	} {

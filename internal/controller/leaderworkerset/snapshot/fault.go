@@ -99,7 +99,8 @@ func faultOf(pod *corev1.Pod) (reason leaderworkersetv1.UnreadyReason, text stri
 // whyUnschedulable returns what the scheduler says of the nodes. It goes on with what became of its attempt to preempt
 // other pods: that names the same nodes again, and no cause.
 func whyUnschedulable(message string) string {
-	why, _, _ := strings.Cut(message, " preemption: ")
+	why, _, _ := strings.Cut(message, ", pod group preemption: ")
+	why, _, _ = strings.Cut(why, " preemption: ")
 	return why
 }
 

@@ -8,10 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // GroupMembers is what a pass over one group looks at: every object that has the group's name, of this incarnation and
@@ -47,6 +49,13 @@ type GroupMembers struct {
 	// MissingPods is what is known of missing workers.
 	MissingPods
 
+	// Scheduling are the features that schedule pods together.
+	Scheduling scheduling.Features
+
+	// PodGroups are the PodGroups labeled as those of the group, of this incarnation and of earlier ones. None without a
+	// provider.
+	PodGroups []*metav1.PartialObjectMetadata
+
 	// Node is the metadata of the leader's node, if the leader is scheduled and asks for exclusive placement, else nil.
 	Node *metav1.PartialObjectMetadata
 }
@@ -64,7 +73,21 @@ func (m *GroupMembers) HasLiveSet() bool {
 }
 
 // IsLeftAlone reports whether the operator leaves the group as it is, because it can't run the LeaderWorkerSet.
-func (m *GroupMembers) IsLeftAlone() bool { return m.LWS != nil && len(m.LWS.Spec.Unsupported()) > 0 }
+func (m *GroupMembers) IsLeftAlone() bool {
+	return m.LWS != nil && WhyLeftAlone(m.LWS, m.Scheduling) != ""
+}
+
+// WhyLeftAlone returns why the operator can't run a set, and leaves it as it is; empty if it can. Another controller's
+// CRD may have admitted the set, or an operator that was configured otherwise.
+func WhyLeftAlone(lws *leaderworkersetv1.LeaderWorkerSet, features scheduling.Features) string {
+	if unsupported := lws.Spec.Unsupported(); len(unsupported) > 0 {
+		return unsupported.ToAggregate().Error()
+	}
+	if problem := features.Problem(lws); problem != nil {
+		return field.Forbidden(field.NewPath("spec", "scheduling"), problem.Message).Error()
+	}
+	return ""
+}
 
 // OwnWorkers returns the worker StatefulSet if the leader pod controls it, else nil.
 func (m *GroupMembers) OwnWorkers() *appsv1.StatefulSet {

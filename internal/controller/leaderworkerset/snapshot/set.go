@@ -18,6 +18,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
 // Set is what a pass over a LeaderWorkerSet looks at.
@@ -44,6 +45,9 @@ type Set struct {
 
 	// Groups are the groups that have a leader pod of this set, by index, surge included.
 	Groups []Group
+
+	// Scheduling are the features that schedule pods together.
+	Scheduling scheduling.Features
 
 	// MissingPods is what is known of missing leaders.
 	MissingPods

@@ -23,6 +23,9 @@ type Obstacle struct {
 
 	// Refusal says that the API server refuses pods. The same cause for several pods is reported once.
 	Refusal bool
+
+	// PodGroup says that the group lacks a PodGroup.
+	PodGroup bool
 }
 
 // WholeSet stands in the place of a group's index for an obstacle of the whole set.

@@ -70,6 +70,7 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	reason, message := replicaFailure(in.Obstacles)
 	message = unlessSameCause(in, before.Conditions, message)
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	setScheduling(in, &next.Conditions)
 	setProgress(in, &next.Conditions)
 	return next, events(before.Conditions, next.Conditions)
 }
@@ -83,6 +84,9 @@ func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event
 		setConditions(in, &next.Conditions, unknown())
 	}
 	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	if len(next.Conditions) > 0 { // The first status has all conditions.
+		setScheduling(in, &next.Conditions)
+	}
 	setProgress(in, &next.Conditions)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
 }
@@ -298,7 +302,7 @@ func eventType(previous *metav1.Condition, condition metav1.Condition) string {
 	wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
 	held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
 	switch {
-	case isProgress(condition):
+	case isProgress(condition), condition.Type == leaderworkersetv1.ConditionWorkloadSchedulingCreated:
 		return ""
 	case held && wasTrue:
 		return corev1.EventTypeNormal
