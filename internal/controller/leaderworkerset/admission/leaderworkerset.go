@@ -61,16 +61,21 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet,
 ) (ctrladmission.Warnings, error) {
 	lws = defaulted(lws)
-	if err := checkTopologies(nil, lws); err != nil {
-		return nil, err
-	}
 	if err := w.checkSiblings(ctx, nil, lws); err != nil {
 		return nil, err
 	}
-	if err := checkTPUs(lws); err != nil {
-		return nil, err
+	return nil, w.checkAlone(ctx, lws)
+}
+
+// checkAlone rejects a set that could never run, whatever other sets there are.
+func (w *leaderWorkerSetWebhook) checkAlone(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	if err := checkTopologies(nil, lws); err != nil {
+		return err
 	}
-	return nil, w.checkChildren(ctx, lws)
+	if err := checkTPUs(lws); err != nil {
+		return err
+	}
+	return w.checkChildren(ctx, lws)
 }
 
 // ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other volume claim templates.

@@ -6,12 +6,15 @@
 package admission
 
 import (
+	"context"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
+
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
 // The paths of the webhooks.
@@ -55,11 +58,7 @@ func DefaultOptions() Options {
 
 // Setup adds the webhooks to a manager's server.
 func Setup(mgr ctrl.Manager, options Options) error {
-	sets := &leaderWorkerSetWebhook{
-		reader:  mgr.GetClient(),
-		dryRun:  client.NewDryRunClient(mgr.GetClient()),
-		options: options,
-	}
+	sets := newSetWebhook(mgr.GetClient(), options)
 	pods := podWebhook{
 		decoder: ctrladmission.NewDecoder(mgr.GetScheme()),
 		live:    mgr.GetAPIReader(),
@@ -71,6 +70,21 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		mgr.GetWebhookServer().Register(path, &ctrladmission.Webhook{Handler: handler})
 	}
 	return nil
+}
+
+func newSetWebhook(writer client.Client, options Options) *leaderWorkerSetWebhook {
+	return &leaderWorkerSetWebhook{reader: writer, dryRun: client.NewDryRunClient(writer), options: options}
+}
+
+// Check returns a function that returns why a LeaderWorkerSet could never run, as the webhook does when somebody creates
+// it. Kinds whose children are LeaderWorkerSets validate them by it. It doesn't compare the set with others.
+func Check(
+	writer client.Client, options Options,
+) func(context.Context, *leaderworkersetv1.LeaderWorkerSet) error {
+	webhook := newSetWebhook(writer, options)
+	return func(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+		return webhook.checkAlone(ctx, defaulted(lws))
+	}
 }
 
 // handlers returns what answers requests, by the path.
