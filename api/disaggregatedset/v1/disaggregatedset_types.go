@@ -170,7 +170,7 @@ const (
 
 // PlacementPolicy defines where the pods of a slice run.
 //
-// +kubebuilder:validation:XValidation:rule="self.?type.orValue('None') == 'None' || self.?topology.orValue(”) != ”",message="must be set unless type is None",fieldPath=.topology
+// +kubebuilder:validation:XValidation:rule="self.?type.orValue('None') == 'None' || (has(self.topology) && size(self.topology) > 0)",message="must be set unless type is None",fieldPath=.topology
 type PlacementPolicy struct {
 	// type is None, ExclusiveSlice or ExclusiveTopology. None, the default, restricts nothing. ExclusiveSlice puts all
 	// pods of a slice into one topology domain, and the slices of a set into different ones. ExclusiveTopology also keeps

@@ -183,7 +183,10 @@ func (w *leaderWorkerSetWebhook) checkSiblings(
 	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
 ) error {
 	var siblings leaderworkersetv1.LeaderWorkerSetList
-	if err := w.reader.List(ctx, &siblings, client.InNamespace(lws.Namespace)); err != nil {
+	// The request may be one of this process, which creates the LeaderWorkerSets of other kinds. Waiting for its own
+	// writes would wait for the end of that request.
+	err := w.reader.List(ctx, &siblings, client.InNamespace(lws.Namespace), client.DisableReadYourWritesConsistency)
+	if err != nil {
 		return err
 	}
 	for i := range siblings.Items {
