@@ -4,8 +4,10 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -172,9 +174,9 @@ func checkPodOfRole(t *testing.T, set *dset, pod *corev1.Pod) {
 	}
 }
 
-// TestDisaggregatedBadImage rolls out an image of decode that never starts. The old roles keep serving. Going back
-// touches no pod of theirs.
-func TestDisaggregatedBadImage(t *testing.T) {
+// TestDisaggregatedBadTemplate rolls out a decode that is never ready. The old roles keep serving. Going back touches no
+// pod of theirs.
+func TestDisaggregatedBadTemplate(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	set := newDisaggregated(namespace, []dsetRole{newRole("prefill", 3), newRole("decode", 2)}, limits(1, 0))
@@ -182,10 +184,10 @@ func TestDisaggregatedBadImage(t *testing.T) {
 	untilOnlyCurrent(t, set)
 	first, before := set.Status.UpdateRevision, uidsOf(listed(t, podsIn(namespace)))
 	film := newRoleFilm(t, set)
-	edit(t, set, withRoleImages(nextImage, badImage))
+	edit(t, set, slowly(1, cluster.ReadyNever))
 	film.until(t, func(state childByID) error {
 		stuck := state[childName(set, "decode", state, first)]
-		return unless(stuck != nil && stuck.Status.Replicas > 0, "no group has the bad image yet")
+		return unless(stuck != nil && stuck.Status.Replicas > 0, "no group has the bad template yet")
 	})
 	edit(t, set, func(s *dset) { s.Spec.Roles[0].Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](7) })
 	film.until(t, func(state childByID) error { // A policy reaches old children while the rollout is stuck.
@@ -196,8 +198,9 @@ func TestDisaggregatedBadImage(t *testing.T) {
 	consistently(t, pollInterval*4, func() error {
 		return unless(film.ready(t, "prefill") >= 3 && film.ready(t, "decode") >= 2, "the old roles don't serve")
 	})
-	edit(t, set, withRoleImages(image, image))
+	edit(t, set, func(s *dset) { s.Spec.Roles[1].Spec.LeaderWorkerTemplate.WorkerTemplate.Annotations = nil })
 	untilOnlyCurrent(t, set)
+	t.Log(film.states(t, first))
 	check(t, "revision", first, set.Status.UpdateRevision)
 	film.checkFewest(t, map[string]int32{"prefill": 3, "decode": 2})
 	after := uidsOf(listed(t, podsIn(namespace)))
@@ -330,8 +333,10 @@ func TestDisaggregatedForeign(t *testing.T) {
 	})
 	untilFailure(disaggregatedsetv1.ReasonScalerConflict, scaler.Name)
 	remove(t, scaler)
-	untilRolesAvailable(t, set)
-	refresh(t, scaler)
+	eventually(t, func(ctx context.Context) error {
+		err := suite.client.Get(ctx, client.ObjectKeyFromObject(scaler), scaler)
+		return cmp.Or(err, unless(metav1.IsControlledBy(scaler, set), "the scaler belongs to somebody else"))
+	})
 	check(t, "groups that the scaler begins with", int32(1), scaler.Spec.Replicas)
 }
 
@@ -411,10 +416,21 @@ func (f *roleFilm) checkFewest(t *testing.T, fewest map[string]int32) {
 		change.apply(state)
 		for role, floor := range fewest {
 			if ready := readyOf(state, role); ready < floor {
-				t.Errorf("%s has %d ready groups, fewer than %d; replicas %s", role, ready, floor, f.replicas(state, ""))
+				t.Errorf("%s has %d ready groups, fewer than %d: %s", role, ready, floor, describe(state))
 			}
 		}
 	}
+}
+
+// describe writes the counts of all LeaderWorkerSets.
+func describe(state childByID) string {
+	var lines []string
+	for _, name := range slices.Sorted(maps.Keys(state)) {
+		child := state[name]
+		lines = append(lines, fmt.Sprintf("%s: %d of generation %d; of generation %d: %d, %d ready", name,
+			*child.Spec.Replicas, child.Generation, child.Status.ObservedGeneration, child.Status.Replicas, child.Status.ReadyReplicas))
+	}
+	return strings.Join(lines, "; ")
 }
 
 // replicas writes the replicas of all roles in the way of the contract's tables: first those of a revision, and after a
@@ -446,12 +462,4 @@ func (f *roleFilm) states(t *testing.T, first string) []string {
 		}
 	}
 	return states
-}
-
-// slowly makes the pods of a role ready after a duration.
-func slowly(role int, duration string) func(*dset) {
-	return func(set *dset) {
-		template := &set.Spec.Roles[role].Spec.LeaderWorkerTemplate.WorkerTemplate
-		*template = annotated(*template, cluster.ReadyAfterAnnotation, duration)
-	}
 }
