@@ -51,8 +51,8 @@ func (s *subject) read() (*manifests.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bundle.CSV == nil || len(bundle.V1CRDs) != 1 {
-		return nil, fmt.Errorf("%s: want a ClusterServiceVersion and one CustomResourceDefinition, got %d",
+	if bundle.CSV == nil || len(bundle.V1CRDs) != 3 {
+		return nil, fmt.Errorf("%s: want a ClusterServiceVersion and three CustomResourceDefinitions, got %d",
 			s.bundle, len(bundle.V1CRDs))
 	}
 	return bundle, nil
