@@ -73,7 +73,7 @@ const (
 	// Moving means that the decision changes the replicas of a child.
 	Moving Reason = "Moving"
 
-	// Bootstrap means that the decision changes one role, by its first group, one above the ceiling.
+	// Bootstrap means that the decision gives one role another group, above the ceiling.
 	Bootstrap Reason = "Bootstrap"
 
 	// Waiting means that a group has yet to become ready or disappear, or that a child's status is of an older spec.
