@@ -47,6 +47,9 @@ NODES_TIMEOUT ?= 30m
 # Further flags of the end-to-end tests, such as -run TestScale.
 E2E_FLAGS ?=
 
+# Further flags of the plugin's end-to-end tests, such as -run TestWhy.
+PLUGIN_FLAGS ?=
+
 # Further flags of the tests on real nodes, such as -run TestApproval.
 NODES_FLAGS ?=
 
@@ -88,8 +91,8 @@ CLUSTER := $(BIN)/cluster/$(or $(KUBERNETES),$(NEWEST_KUBERNETES))
 KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok test/gitops \
-	test/prometheus test/nodes test/nodes/programs/olm
+CODE_MODULES := . cmd/kubectl-lws scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok \
+	test/gitops test/prometheus test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -169,6 +172,25 @@ verify-tidy:
 .PHONY: build
 build: ## Build the operator: bin/manager.
 	$(call go-build,$(BIN)/manager,.,-X main.version=$(VERSION))
+
+PLUGIN_MODULE := cmd/kubectl-lws
+PLUGIN_LDFLAGS := -X main.version=$(VERSION)
+
+.PHONY: plugin
+plugin: ## Build the kubectl plugin: bin/kubectl-lws.
+	cd $(PLUGIN_MODULE) && $(call go-build,$(BIN)/kubectl-lws,.,$(PLUGIN_LDFLAGS))
+
+# The platforms of the plugin.
+PLUGIN_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+
+.PHONY: plugin-release
+plugin-release: ## Pack the kubectl plugin for all platforms, with checksums and krew's manifest: dist/kubectl-lws_*.
+	cd $(PLUGIN_MODULE) && for platform in $(PLUGIN_PLATFORMS); do \
+		GOOS=$${platform%-*} GOARCH=$${platform#*-} \
+		$(call go-build,$(BIN)/plugin/$$platform/kubectl-lws,.,$(PLUGIN_LDFLAGS)); done
+	mkdir -p dist
+	cd $(PLUGIN_MODULE) && go run ./release -root $(CURDIR) -programs $(BIN)/plugin -output $(CURDIR)/dist \
+		-version $(VERSION) -created $(RELEASE_DATE)T00:00:00Z -platforms '$(PLUGIN_PLATFORMS)'
 
 .PHONY: sbom
 sbom: build $(CYCLONEDX_GOMOD) ## Write the software bill of materials of the operator: dist/lws-operator.cdx.json.
@@ -302,7 +324,7 @@ scorecard: $(SCORECARD_TEST) ## Run the scorecard's tests of the bundle, built-i
 ##@ Test
 
 .PHONY: test
-test: test-unit test-integration test-e2e ## Run all tests that need no root.
+test: test-unit test-integration test-e2e test-plugin ## Run all tests that need no root.
 
 # Packages whose tests start a cluster.
 CLUSTER_TESTS := /test/(cluster|integration|e2e)(/|$$)
@@ -311,6 +333,7 @@ CLUSTER_TESTS := /test/(cluster|integration|e2e)(/|$$)
 .PHONY: test-unit
 test-unit: ## Run the tests that need nothing but Go.
 	packages=$$(go list ./... | grep -Ev '$(CLUSTER_TESTS)'); go test $$packages
+	cd $(PLUGIN_MODULE) && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
 	cd scorecard && go test -count=1 ./...
 	cd tools/generate && go test -count=1 ./...
 	cd test/gitops && go test -count=1 ./...
@@ -335,6 +358,10 @@ test-integration: cluster ## Run the tests against a real API server, and those 
 .PHONY: test-e2e
 test-e2e: cluster build ## Run the end-to-end tests: the operator in a real control plane with simulated nodes.
 	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/... $(E2E_FLAGS)
+
+.PHONY: test-plugin
+test-plugin: cluster build ## Run every verb of the kubectl plugin on a real control plane with simulated nodes.
+	cd $(PLUGIN_MODULE) && go test -count=1 -timeout $(E2E_TIMEOUT) ./e2e $(PLUGIN_FLAGS)
 
 # The end-to-end tests in which versions of Kubernetes can differ most.
 OLDEST_TESTS := ^Test(Local)?(Claims|Delete|Exclusive|Failures|LeaderReady|Rollout|Sample|Scale|Status|Takeover|Teardown)

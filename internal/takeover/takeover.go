@@ -41,6 +41,9 @@ import (
 // LeaseName is the name of the lease that the ecosystem's LeaderWorkerSet controller holds in its namespace.
 const LeaseName = "b8b2488c.x-k8s.io"
 
+// HolderPrefix begins the name under which the operator holds that lease. The operator's namespace follows.
+const HolderPrefix = "lws-operator_"
+
 // requestTimeout bounds a request for a lease. It is below the renew deadline of the leader election, so that one slow
 // answer doesn't lose the leadership.
 const requestTimeout = 5 * time.Second
@@ -102,7 +105,7 @@ func newLock(
 ) *lock {
 	l := &lock{
 		Interface: own,
-		identity:  "lws-operator_" + own.LeaseMeta.Namespace,
+		identity:  HolderPrefix + own.LeaseMeta.Namespace,
 		status:    newStatus(log, own),
 	}
 	for _, other := range takeOverFrom {

@@ -25,9 +25,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// TestLocalRollback restores an earlier revision with the command of the documentation, while one group still has that
-// revision. The command removes all later additions and keeps fields that are no part of a revision. The group doesn't
-// restart.
+// TestLocalRollback restores an earlier revision with the command that the documentation has for those without the
+// plugin, while one group still has that revision. The command removes all later additions, and takes the whole template
+// back. The group doesn't restart.
 func TestLocalRollback(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 3, 2
@@ -52,7 +52,7 @@ func TestLocalRollback(t *testing.T) {
 		worker.Spec.Containers[0].Image = nextImage
 		worker.Spec.Containers[0].Env = append(worker.Spec.Containers[0].Env, corev1.EnvVar{Name: "ADDED", Value: "yes"})
 
-		template.MaxGroupRestarts = ptr.To[int32](5) // It is no part of a revision.
+		template.MaxGroupRestarts = ptr.To[int32](5) // It is no part of a revision, but of its template.
 		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
 	})
 	untilAvailable(t, lws)
@@ -61,15 +61,14 @@ func TestLocalRollback(t *testing.T) {
 
 	pods := record[*corev1.Pod](t, namespace, &corev1.PodList{})
 	output := documented(t, namespace, "kubectl patch lws llama", first.Name)
-	check(t, "output of kubectl", "leaderworkerset.leaderworkerset.x-k8s.io/llama patched\n", output)
+	check(t, "output of kubectl", "Warning: unknown field \"spec.leaderWorkerTemplate.$patch\"\n"+
+		"Warning: unknown field \"spec.networkConfig.$patch\"\n"+
+		"leaderworkerset.leaderworkerset.x-k8s.io/llama patched\n", output)
 	refresh(t, lws)
 	want := earlier.DeepCopy()
-	want.LeaderWorkerTemplate.MaxGroupRestarts = lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts
 	want.RolloutStrategy = lws.Spec.RolloutStrategy
 	check(t, "spec", want, &lws.Spec)
-	check(t, "maxGroupRestarts and partition", []*int32{ptr.To[int32](5), ptr.To[int32](1)}, []*int32{
-		lws.Spec.LeaderWorkerTemplate.MaxGroupRestarts, lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition,
-	})
+	check(t, "partition", ptr.To[int32](1), lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition)
 
 	untilAvailable(t, lws)
 	pods.until(t, exactlyReady(podNames("llama", replicas, size), image))

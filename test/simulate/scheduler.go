@@ -47,7 +47,7 @@ func (s *scheduler) report(pod *corev1.Pod) {
 	update(s.world.API, pod, func(pod *corev1.Pod) {
 		pod.Status.Conditions = append(slices.DeleteFunc(pod.Status.Conditions, isScheduling), corev1.PodCondition{
 			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
-			Message: "0/2 nodes are available: 2 Too many pods.",
+			Message: "0/2 nodes are available: 2 Too many pods.", LastTransitionTime: metav1.NewTime(s.world.clock.Now()),
 		})
 	})
 }

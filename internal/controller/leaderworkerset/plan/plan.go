@@ -38,16 +38,23 @@ type Options struct {
 
 	// Refusals shape what happens while pods are missing.
 	Refusals refusal.Options
+
+	// UnschedulableAfter is how long no node has to be able to take a pod until its group counts as one that lacks room.
+	// Rollouts release no further groups meanwhile.
+	UnschedulableAfter time.Duration
 }
 
 // DefaultOptions returns the options that the operator runs with. The status is written once a second for up to 250
-// groups, every 2 s for 500: a rolling update of 500 groups that takes 100 s is 50 writes.
+// groups, every 2 s for 500: a rolling update of 500 groups that takes 100 s is 50 writes. A claim may be
+// bound seconds after the scheduler has called its pod unschedulable.
 func DefaultOptions() Options {
 	return Options{
 		StatusInterval: write.Interval{Min: time.Second, PerGroup: 4 * time.Millisecond, Max: 5 * time.Second},
 		TextInterval:   time.Minute,
 		Restarts:       restart.DefaultOptions(),
 		Refusals:       refusal.DefaultOptions(),
+
+		UnschedulableAfter: 5 * time.Second,
 	}
 }
 
@@ -100,7 +107,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		return Set{}, err
 	}
 	missing := missingLeaders(set, memory, now, options)
-	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now))
+	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now, options))
 	restarts := restart.Next(restart.Input{
 		Set: set, Replicas: released.Replicas, Suspended: len(released.Unfinished) > 0,
 		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
@@ -147,6 +154,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 // releaseInput returns what the decision on the rolling update looks at.
 func releaseInput(
 	set *snapshot.Set, memory *Memory, key string, record restart.Record, missing *refusal.Decision, now time.Time,
+	options *Options,
 ) release.Input {
 	return release.Input{
 		Set:         set,
@@ -156,6 +164,8 @@ func releaseInput(
 		Unconfirmed: missing.Unconfirmed || slices.ContainsFunc(set.Groups, snapshot.Group.Unconfirmed),
 		Holds:       memory.Holds,
 		Now:         now,
+
+		ConfirmAfter: options.UnschedulableAfter,
 	}
 }
 

@@ -31,7 +31,8 @@ type Hold struct {
 type Holds struct {
 	// Revision holds the release of further groups, Surge that of further surge groups, and Added the creation of groups
 	// that were added during the rollout. Room holds that of deferred groups: after it, they aren't deferred for as long.
-	Revision, Surge, Added, Room Hold
+	// Withheld holds the surge that is withheld while other groups lack room: after it, surge isn't withheld for as long.
+	Revision, Surge, Added, Room, Withheld Hold
 }
 
 // lasts reports whether something is held.
@@ -59,6 +60,19 @@ func (h Hold) pause(key string, now time.Time) time.Duration {
 		return 0
 	}
 	return max(h.Until.Add(duration(h.Times)).Sub(now), 0)
+}
+
+// during returns the hold after a decision that needs it, or doesn't. A hold whose need ends in time has helped, and is
+// forgotten. One that has run out is remembered: the next is longer.
+func (h Hold) during(needed bool, key string, now time.Time) Hold {
+	switch {
+	case needed:
+		return h.next(key, "", now)
+	case h.lasts(key, now):
+		return Hold{}
+	default:
+		return h
+	}
 }
 
 // rest returns how long a hold lasts; 0 if it doesn't.

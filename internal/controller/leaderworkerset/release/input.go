@@ -5,12 +5,14 @@ package release
 
 import (
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/requeue"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
@@ -36,7 +38,8 @@ func (in *Input) rolloutInput(released Release, key string) rollout.Input {
 		Also:           released.Also,
 		Deferred:       released.Deferred,
 		MayDefer:       in.mayDefer(released),
-		Held:           in.Unconfirmed || in.Holds.Revision.lasts(in.Key, in.Now),
+		KeepSurge:      in.Holds.Withheld.pause(in.Key, in.Now) > 0,
+		Held:           in.Unconfirmed || in.confirmedIn() > 0 || in.Holds.Revision.lasts(in.Key, in.Now),
 		Groups:         in.rolloutGroups(released, key),
 	}
 }
@@ -56,11 +59,12 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 		addMissing(group.Index + 1)
 		if !group.Terminating() && !in.isCondemned(group) {
 			upToDate := group.Revision() == key
+			lacksRoom, _ := group.LacksRoom(in.Now, in.ConfirmAfter)
 			groups[group.Index] = rollout.Group{
 				Ready:     group.Ready() && (!upToDate || !in.Failed[group.Index]),
 				UpToDate:  upToDate,
 				Failed:    group.Ready() && upToDate && in.Failed[group.Index],
-				LacksRoom: group.LacksRoom(),
+				LacksRoom: lacksRoom,
 			}
 		}
 	}
@@ -71,6 +75,16 @@ func (in *Input) rolloutGroups(released Release, key string) []rollout.Group {
 		addMissing(min(index+1, ptr.Deref(in.Set.OwnLeaders().Spec.Replicas, 1)))
 	}
 	return groups
+}
+
+// confirmedIn returns how long it takes until another group may count as one that lacks room; 0 if none may.
+func (in *Input) confirmedIn() time.Duration {
+	var wait time.Duration
+	for _, group := range in.Set.Groups {
+		_, confirmedIn := group.LacksRoom(in.Now, in.ConfirmAfter)
+		wait = requeue.Earliest(wait, confirmedIn)
+	}
+	return wait
 }
 
 // mayAddSurge reports whether the rollout may add surge groups. It waits until the StatefulSet controller has observed
@@ -90,20 +104,6 @@ func (in *Input) mayDefer(released Release) bool {
 		return in.Holds.Room.Key != in.Key || in.Holds.Room.lasts(in.Key, in.Now)
 	}
 	return in.mayAddSurge() && !in.leadersAreOutdated() && in.Holds.Room.pause(in.Key, in.Now) == 0
-}
-
-// holdOfRoom returns the hold of deferred groups after a step. It ends when none is deferred any longer. One that has
-// run out is remembered: the next is longer.
-func (in *Input) holdOfRoom(deferred bool) Hold {
-	hold := in.Holds.Room
-	switch {
-	case deferred:
-		return hold.next(in.Key, "", in.Now)
-	case hold.lasts(in.Key, in.Now):
-		return Hold{}
-	default:
-		return hold
-	}
 }
 
 // isCondemned reports whether the leader StatefulSet has no place for the group: its controller deletes the leader.

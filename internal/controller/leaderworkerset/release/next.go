@@ -41,6 +41,9 @@ type Input struct {
 	// Holds are those of the last decision.
 	Holds Holds
 
+	// ConfirmAfter is how long no node has to be able to take a pod until its group counts as one that lacks room.
+	ConfirmAfter time.Duration
+
 	// Now is the present time.
 	Now time.Time
 }
@@ -172,12 +175,13 @@ func (in *Input) holds(step rollout.Decision, scarce bool) (holds Holds, requeue
 	if step.GaveWay > 0 {
 		holds.Surge = holds.Surge.next(in.Key, "", in.Now)
 	}
-	holds.Room = in.holdOfRoom(len(step.Deferred) > 0)
-	room := requeue.Earliest(holds.Room.rest(in.Key, in.Now), holds.Room.pause(in.Key, in.Now))
+	holds.Room = holds.Room.during(len(step.Deferred) > 0, in.Key, in.Now)
+	holds.Withheld = holds.Withheld.during(step.Withheld, in.Key, in.Now)
+	room := requeue.Earliest(in.confirmedIn(), holds.Room.rest(in.Key, in.Now), holds.Room.pause(in.Key, in.Now))
 	if step.Outdated == 0 && !scarce {
 		return holds, room
 	}
-	return holds, requeue.Earliest(room,
+	return holds, requeue.Earliest(room, holds.Withheld.rest(in.Key, in.Now), holds.Withheld.pause(in.Key, in.Now),
 		holds.Revision.rest(in.Key, in.Now), holds.Surge.rest(in.Key, in.Now), holds.Added.rest(in.Key, in.Now))
 }
 

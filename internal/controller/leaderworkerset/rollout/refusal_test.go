@@ -60,7 +60,7 @@ func TestNextWithRefusedGroups(t *testing.T) {
 			name: "surge gives way to a refused group", maxSurge: 1, maxUnavailable: 1,
 			current: step{Partition: 2, Replicas: 4}, groups: refused("ooww", 2),
 			want: rollout.Decision{
-				Step: step{Partition: 2, Replicas: 3}, GaveWay: 1, Outdated: 2, Reason: rollout.WaitingForGroups,
+				Step: step{Partition: 2, Replicas: 3}, GaveWay: 1, Withheld: true, Outdated: 2, Reason: rollout.WaitingForGroups,
 			},
 		},
 		{

@@ -39,6 +39,10 @@ type Input struct {
 	// MayDefer says that groups may be deferred. If none is, then nothing is under way that gives room to others.
 	MayDefer bool
 
+	// KeepSurge says that surge doesn't give way to other groups that lack room. It did for a while, and they lack room
+	// nevertheless: only one node has a group's volume, for example.
+	KeepSurge bool
+
 	// Held says that no further groups are released: the API server has refused a pod just before.
 	Held bool
 
@@ -102,6 +106,9 @@ type Decision struct {
 	// GaveWay is how many surge groups are reclaimed because they or other groups lack room.
 	GaveWay int32
 
+	// Withheld says that surge groups are reclaimed or not added because other groups lack room.
+	Withheld bool
+
 	// Deferred are the groups that get no pods for now: others share their room. Those that exist are deleted. Highest
 	// first.
 	Deferred []int32
@@ -128,7 +135,7 @@ type Decision struct {
 // as well. The partition can't reach group 0, since it falls group by group from the highest. So group 4 is replaced,
 // the partition is 4, and group 0 is released as well.
 func Next(in Input) Decision {
-	surge, gaveWay := in.surge()
+	surge, gaveWay, withheld := in.surge()
 	replicas := in.Replicas + surge
 	replaced := in.choose(replicas)
 	partition := in.lower(replicas, replaced)
@@ -138,6 +145,7 @@ func Next(in Input) Decision {
 		Also:      also,
 		Deferred:  in.deferred(surge),
 		GaveWay:   gaveWay,
+		Withheld:  withheld,
 		TakenBack: takenBack,
 		Outdated:  in.outdated(in.UserPartition),
 		Reason:    in.reason(),

@@ -15,6 +15,39 @@ import (
 // what is left of the room. After each number of steps, another revision is pushed, or a group fails, or neither
 // happens. Every rollout that may make a group unavailable ends, as that of a Deployment does.
 func TestRolloutsWithoutRoom(t *testing.T) {
+	rollOutWithoutRoom(t, scarcity{visible: true, allocate: shared})
+}
+
+// TestRolloutsInTurns does the same where nothing shows that a group lacks room, and each group gets all of it or
+// nothing: a quota on StatefulSets, or a queue that admits groups. The lowest group has the first turn, or the last.
+func TestRolloutsInTurns(t *testing.T) {
+	for _, lowestFirst := range []bool{true, false} {
+		rollOutWithoutRoom(t, scarcity{allocate: inTurns(lowestFirst)})
+	}
+}
+
+// scarcity is how a cluster lacks room.
+type scarcity struct {
+	// visible says that a decision knows which groups lack room.
+	visible bool
+
+	// allocate gives the room to the groups that wait.
+	allocate func(groups []rollout.Group, room int32, created map[int]bool, deferred []int32) []rollout.Group
+}
+
+// next is the decision on groups in such a cluster.
+func (s scarcity) next(in rollout.Input) rollout.Decision {
+	if !s.visible {
+		in.Groups = slices.Clone(in.Groups)
+		for index := range in.Groups {
+			in.Groups[index].LacksRoom = false
+		}
+	}
+	return rollout.Next(in)
+}
+
+func rollOutWithoutRoom(t *testing.T, world scarcity) {
+	t.Helper()
 	rollouts := 0
 	for replicas := int32(1); replicas < 5; replicas++ {
 		forEachBudget(replicas, func(surge, unavailable int32) {
@@ -25,10 +58,10 @@ func TestRolloutsWithoutRoom(t *testing.T) {
 				begin.MaxUnavailable = unavailable
 				for at := range 12 {
 					rollouts++
-					checkRolloutWithoutRoom(t, begin, at, pushed)
+					checkRolloutWithoutRoom(t, world, begin, at, pushed)
 					for index := range replicas + surge {
 						rollouts++
-						checkRolloutWithoutRoom(t, begin, at, failed(index))
+						checkRolloutWithoutRoom(t, world, begin, at, failed(index))
 					}
 				}
 			})
@@ -65,18 +98,20 @@ func forEachBegin(replicas, surge int32, call func(rollout.Input)) {
 
 // checkRolloutWithoutRoom takes steps until nothing changes, checks each of them, and that the rollout is over then.
 // Before the step of that number, something happens; 0 is for nothing.
-func checkRolloutWithoutRoom(t *testing.T, in rollout.Input, at int, happens func(rollout.Input) rollout.Input) {
+func checkRolloutWithoutRoom(
+	t *testing.T, world scarcity, in rollout.Input, at int, happens func(rollout.Input) rollout.Input,
+) {
 	t.Helper()
 	first := in
 	for step := 1; step < 100; step++ {
 		if step == at {
 			in = happens(in)
 		}
-		decision := rollout.Next(in)
+		decision := world.next(in)
 		if problem := violation(in, decision); problem != "" {
 			t.Fatalf("Next(%+v) = %+v: %s", in, decision, problem)
 		}
-		next := afterWithoutRoom(in, decision)
+		next := world.after(in, decision)
 		if in.Current == next.Current && slices.Equal(in.Also, next.Also) &&
 			slices.Equal(in.Deferred, next.Deferred) && slices.Equal(in.Groups, next.Groups) {
 			checkEnd(t, in, decision)
@@ -115,9 +150,9 @@ func failed(index int32) func(rollout.Input) rollout.Input {
 	}
 }
 
-// afterWithoutRoom is what a decision leads to in a cluster with room for Replicas groups. A group is created in one
+// after is what a decision leads to in a cluster with room for Replicas groups. A group is created in one
 // step and becomes ready in the next, if there is room for all that wait.
-func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input {
+func (s scarcity) after(in rollout.Input, decision rollout.Decision) rollout.Input {
 	groups, created := make([]rollout.Group, decision.Replicas), map[int]bool{}
 	for index := range groups {
 		created[index] = index >= len(in.Groups) || slices.Contains(decision.Replace, int32(index)) ||
@@ -132,14 +167,14 @@ func afterWithoutRoom(in rollout.Input, decision rollout.Decision) rollout.Input
 		}
 	}
 	in.Current, in.Also, in.Deferred = decision.Step, decision.Also, decision.Deferred
-	in.Groups = allocated(groups, in.Replicas, created, in.Deferred)
+	in.Groups = s.allocate(groups, in.Replicas, created, in.Deferred)
 	return in
 }
 
-// allocated gives the room to the groups. Complete groups hold theirs, deferred ones get none. If there is room for all
+// shared gives the room to the groups, pod by pod. Complete groups hold theirs, deferred ones get none. If there is room for all
 // others that wait, they become ready, or begin to if they were just created. Otherwise each gets a part of what it
 // needs, and none is complete.
-func allocated(groups []rollout.Group, room int32, created map[int]bool, deferred []int32) []rollout.Group {
+func shared(groups []rollout.Group, room int32, created map[int]bool, deferred []int32) []rollout.Group {
 	groups = slices.Clone(groups)
 	complete := int32(len(groups)) - countWaiting(groups)  //nolint:gosec // A few groups.
 	sharing := countWaiting(groups) - int32(len(deferred)) //nolint:gosec // A few groups.
@@ -153,6 +188,28 @@ func allocated(groups []rollout.Group, room int32, created map[int]bool, deferre
 		}
 	}
 	return groups
+}
+
+// inTurns gives the room to one group after the other that waits, as long as there is room for another group.
+func inTurns(
+	lowestFirst bool,
+) func(groups []rollout.Group, room int32, created map[int]bool, deferred []int32) []rollout.Group {
+	return func(groups []rollout.Group, room int32, created map[int]bool, _ []int32) []rollout.Group {
+		groups = slices.Clone(groups)
+		left := room - int32(len(groups)) + countWaiting(groups) //nolint:gosec // A few groups.
+		for turn := range groups {
+			index := turn
+			if !lowestFirst {
+				index = len(groups) - 1 - turn
+			}
+			if isWaiting(groups[index]) {
+				groups[index].LacksRoom = left <= 0
+				groups[index].Ready = left > 0 && (!created[index] || !groups[index].UpToDate)
+				left--
+			}
+		}
+		return groups
+	}
 }
 
 func countWaiting(groups []rollout.Group) int32 {

@@ -6,24 +6,25 @@ package rollout
 import "slices"
 
 // surge returns how many groups to have beyond Replicas: as many as there are groups that the rollout has yet to
-// finish, within MaxSurge. gaveWay is how many of them are reclaimed because another group lacks room.
+// finish, within MaxSurge; none once no group is left to update. gaveWay is how many of them are reclaimed because
+// another group lacks room, and withheld says that there would be more of them otherwise.
 //
-// A ready surge group stays while it stands in for another group: one that the partition protects, or a surge group
-// that failed.
+// A ready surge group stays while it stands in for another group: one that the partition protects, one that has yet to
+// become ready, or a surge group that failed.
 //
 // None are wanted while another group lacks room. Otherwise each could hold room that the other needs, and
-// neither would ever be complete.
+// neither would ever be complete. If the other group lacks room nevertheless, surge is of no harm to it (KeepSurge).
 //
 // Worked example: room for 2 groups of 3, MaxSurge 1, MaxUnavailable 1. Group 1 is replaced, and a surge group is
 // created at the same time. The leaders of both start in the room of group 1, and 4 workers compete for the last place.
 // The surge group gives way, and group 1 becomes ready.
 //
 // A surge group that lacks room itself gives its turn back, if the rollout can go on without it.
-func (in *Input) surge() (surge, gaveWay int32) {
+func (in *Input) surge() (surge, gaveWay int32, withheld bool) {
 	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
-	wanted, lacksRoom := in.wantedSurge(existing), in.firstWithoutRoom(0, in.Replicas) >= 0
+	wanted, lacksRoom := in.wantedSurge(), in.firstWithoutRoom(0, in.Replicas) >= 0 && !in.KeepSurge
 	if lacksRoom {
-		wanted = 0
+		wanted, withheld = 0, wanted > 0
 	}
 	if lowest := in.firstWithoutRoom(in.Replicas, in.Replicas+existing); lowest >= 0 && in.goesOn() {
 		wanted, lacksRoom = min(wanted, lowest-in.Replicas), true
@@ -32,15 +33,15 @@ func (in *Input) surge() (surge, gaveWay int32) {
 	if lacksRoom {
 		gaveWay = existing - kept
 	}
-	return max(kept, wanted), gaveWay
+	return max(kept, wanted), gaveWay, withheld
 }
 
-// wantedSurge returns how many surge groups the rollout has a use for. None are added to the existing ones once no
-// group is left to update: a group that fails later doesn't bring the surge back.
-func (in *Input) wantedSurge(existing int32) int32 {
-	limit := in.MaxSurge
+// wantedSurge returns how many surge groups the rollout has a use for. Once no group is left to update, it has none: a
+// Deployment has no more pods of its current revision than replicas, either. By then, surge may hold what another group
+// needs: room in a quota on objects, or a turn in a queue. Nothing shows that as a lack of room.
+func (in *Input) wantedSurge() int32 {
 	if in.outdated(in.UserPartition) == 0 {
-		limit = existing
+		return 0
 	}
 	known := in.known(in.Replicas)
 	unfinished := max(in.Replicas-max(in.UserPartition, known), 0)
@@ -49,7 +50,7 @@ func (in *Input) wantedSurge(existing int32) int32 {
 			unfinished++
 		}
 	}
-	return min(limit, unfinished)
+	return min(in.MaxSurge, unfinished)
 }
 
 // goesOn reports whether the rollout goes on without surge: a group is moving to the current revision, or may be

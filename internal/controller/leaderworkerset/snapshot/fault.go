@@ -204,7 +204,7 @@ func FaultConditions(pod *corev1.Pod) []corev1.PodCondition {
 			condition.Reason != corev1.PodReasonSchedulingGated
 		if disrupted || unscheduled {
 			kept = append(kept, corev1.PodCondition{
-				Type: condition.Type, Status: condition.Status,
+				Type: condition.Type, Status: condition.Status, LastTransitionTime: condition.LastTransitionTime,
 				Reason: condition.Reason, Message: Shortened(condition.Message, maxKeptMessage),
 			})
 		}

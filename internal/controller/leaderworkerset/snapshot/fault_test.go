@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -30,9 +31,13 @@ func groupOf() *snapshot.GroupMembers {
 	return m
 }
 
+// unschedulableSince is since when no node can take a pod.
+var unschedulableSince = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 func unschedulable(pod *corev1.Pod, message string) {
 	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
 		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: message,
+		LastTransitionTime: metav1.NewTime(unschedulableSince),
 	})
 }
 
@@ -196,14 +201,22 @@ func TestObservations(t *testing.T) {
 	if none.Equal(snapshot.Observation{}) {
 		t.Error("an observed group without faults equals one that wasn't observed")
 	}
+	const second = time.Second
 	for _, tc := range []struct {
-		observed  *snapshot.Observation
-		lacksRoom bool
+		observed    *snapshot.Observation
+		after       time.Duration
+		lacksRoom   bool
+		confirmedIn time.Duration
 	}{
-		{nil, false}, {&none, false}, {&one, true}, {&refused, true},
+		{nil, 0, false, 0}, {&none, 0, false, 0}, {&refused, 0, true, 0},
+		{&one, 0, false, 5 * second}, {&one, 2 * second, false, 3 * second}, {&one, 5 * second, true, 0},
+		{&one, -second, true, 0}, // The clock of the scheduler's machine is ahead.
 	} {
-		if group := (snapshot.Group{Leader: m.Leader, Observed: tc.observed}); group.LacksRoom() != tc.lacksRoom {
-			t.Errorf("%+v: lacks room is %t, want %t", tc.observed, group.LacksRoom(), tc.lacksRoom)
+		group := snapshot.Group{Leader: m.Leader, Observed: tc.observed}
+		lacksRoom, confirmedIn := group.LacksRoom(unschedulableSince.Add(tc.after), 5*second)
+		if lacksRoom != tc.lacksRoom || confirmedIn != tc.confirmedIn {
+			t.Errorf("%+v after %s: lacks room is %t, want %t; confirmed in %s, want %s",
+				tc.observed, tc.after, lacksRoom, tc.lacksRoom, confirmedIn, tc.confirmedIn)
 		}
 	}
 }

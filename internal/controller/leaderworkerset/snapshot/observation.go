@@ -5,10 +5,9 @@ package snapshot
 
 import (
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-
-	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
 // Observation is what a pass over a group observed of the incarnation of one leader. Passes over the set read it: they
@@ -22,6 +21,9 @@ type Observation struct {
 
 	// Faults are what keeps pods from being ready, in the order of faultOrder. None of a terminating leader.
 	Faults []Fault
+
+	// UnschedulableSince is since when no node can take a pod; zero if nodes can take all.
+	UnschedulableSince time.Time
 
 	// RefusedWorkers is what the API server said of missing workers; empty if it refuses none.
 	RefusedWorkers string
@@ -38,6 +40,9 @@ func (m *GroupMembers) Observation(refusedWorkers string) Observation {
 	}
 	observed := Observation{Leader: m.Leader.UID, Faults: m.Faults(), RefusedWorkers: refusedWorkers}
 	for worker, pod := range m.Members() {
+		if pod.DeletionTimestamp == nil {
+			observed.UnschedulableSince = earlier(observed.UnschedulableSince, unschedulableSince(pod))
+		}
 		if worker > 0 && pod.DeletionTimestamp == nil && PodReady(pod) {
 			observed.ReadyWorkers++
 		}
@@ -48,14 +53,8 @@ func (m *GroupMembers) Observation(refusedWorkers string) Observation {
 // Equal reports whether two passes observed the same.
 func (o Observation) Equal(other Observation) bool {
 	return o.Leader == other.Leader && o.ReadyWorkers == other.ReadyWorkers &&
-		o.RefusedWorkers == other.RefusedWorkers && o.Unconfirmed == other.Unconfirmed &&
+		o.UnschedulableSince.Equal(other.UnschedulableSince) && o.RefusedWorkers == other.RefusedWorkers && o.Unconfirmed == other.Unconfirmed &&
 		slices.EqualFunc(o.Faults, other.Faults, Fault.equal)
-}
-
-// lacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
-func (o *Observation) lacksRoom() bool {
-	isUnschedulable := func(fault Fault) bool { return fault.Reason == leaderworkersetv1.UnreadyUnschedulable }
-	return o != nil && (o.RefusedWorkers != "" || slices.ContainsFunc(o.Faults, isUnschedulable))
 }
 
 // AddObservations gives each group the observation of its present leader, if there is one. observations are those of

@@ -6,6 +6,7 @@ package snapshot
 import (
 	"iter"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -43,6 +44,22 @@ func ConditionOf(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondi
 func isUnschedulable(scheduled *corev1.PodCondition) bool {
 	return scheduled != nil && scheduled.Status == corev1.ConditionFalse &&
 		scheduled.Reason == corev1.PodReasonUnschedulable
+}
+
+// unschedulableSince returns since when no node can take a pod; zero if a node can, or if the scheduler hasn't tried yet.
+func unschedulableSince(pod *corev1.Pod) time.Time {
+	if scheduled := ConditionOf(pod, corev1.PodScheduled); isUnschedulable(scheduled) {
+		return scheduled.LastTransitionTime.Time
+	}
+	return time.Time{}
+}
+
+// earlier returns the earlier one of two times. A zero time is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
 }
 
 // ContainerStatuses returns the statuses of a pod's init containers, and then of its containers.

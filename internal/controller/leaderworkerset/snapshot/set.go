@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -212,7 +213,26 @@ func (g Group) RefusedWorkers() string {
 // Unconfirmed reports whether the API server has refused a worker that doesn't count as refused yet.
 func (g Group) Unconfirmed() bool { return g.Observed != nil && g.Observed.Unconfirmed }
 
-// LacksRoom reports whether no node can take a pod of the group, or the API server refuses a worker.
-func (g Group) LacksRoom() bool {
-	return !g.Terminating() && (isUnschedulable(ConditionOf(g.Leader, corev1.PodScheduled)) || g.Observed.lacksRoom())
+// LacksRoom reports whether the group lacks room: the API server refuses a worker, or no node could take a pod for that
+// long. Shorter times don't count: a claim may be bound meanwhile. If none counts yet, confirmedIn is how long it takes
+// until one does; 0 if nothing is to confirm. A time in the future, of another clock, counts.
+func (g Group) LacksRoom(now time.Time, confirmAfter time.Duration) (lacksRoom bool, confirmedIn time.Duration) {
+	if g.Terminating() {
+		return false, 0
+	}
+	since := unschedulableSince(g.Leader)
+	if g.Observed != nil {
+		since = earlier(since, g.Observed.UnschedulableSince)
+	}
+	lasted := now.Sub(since)
+	switch {
+	case g.RefusedWorkers() != "":
+		return true, 0
+	case since.IsZero():
+		return false, 0
+	case lasted >= 0 && lasted < confirmAfter:
+		return false, confirmAfter - lasted
+	default:
+		return true, 0
+	}
 }

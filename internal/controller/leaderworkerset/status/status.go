@@ -65,7 +65,7 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
 	next.UpdateRevision = in.Revision
 	in.at().Set(&next.Conditions, conditions(in, counted, progressOf(in))...)
-	next.UnreadyGroups = unreadyGroups(in, counted.replicas)
+	next.UnreadyGroups = unreadyGroups(in, counted.replicas, leaderworkersetv1.MaxUnreadyGroups)
 	in.at().SetWhile(&next.Conditions, leaderworkersetv1.ConditionDegraded,
 		leaderworkersetv1.ReasonReplicaRestartBudgetExceeded, degradedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)

@@ -5,6 +5,7 @@ package status
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -17,15 +18,22 @@ import (
 // maxUnreadyMessage bounds the message of an unready group, in bytes. The CRD takes 1024 characters.
 const maxUnreadyMessage = 1000
 
-// unreadyGroups returns groups that aren't ready, lowest index first. A group whose reason stays keeps its time.
-func unreadyGroups(in Input, replicas int32) []leaderworkersetv1.UnreadyGroup {
+// Unready returns all groups that aren't ready, lowest index first. The status lists the first of them. It is for the
+// kubectl plugin, which shows all of them in the words of the status.
+func Unready(in Input) []leaderworkersetv1.UnreadyGroup {
+	return unreadyGroups(in, *in.Set.LWS.Spec.Replicas, math.MaxInt)
+}
+
+// unreadyGroups returns groups that aren't ready, lowest index first, limit at most. A group whose reason stays keeps
+// its time.
+func unreadyGroups(in Input, replicas int32, limit int) []leaderworkersetv1.UnreadyGroup {
 	existing := map[int32]snapshot.Group{}
 	for _, group := range in.Set.Groups {
 		existing[group.Index] = group
 	}
 	var unready []leaderworkersetv1.UnreadyGroup
 	for index := range withRefusedSurge(in, replicas) {
-		if len(unready) == leaderworkersetv1.MaxUnreadyGroups {
+		if len(unready) == limit {
 			break
 		}
 		before := entryOf(in.Set.LWS.Status.UnreadyGroups, index)
