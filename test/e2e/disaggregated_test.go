@@ -159,7 +159,8 @@ func checkPodOfRole(t *testing.T, set *dset, pod *corev1.Pod) {
 	check(t, "name", set.Name, labels[disaggregatedsetv1.SetNameLabelKey])
 	check(t, "revision", set.Status.UpdateRevision, labels[disaggregatedsetv1.RevisionLabelKey])
 	check(t, "app", set.Name+"-"+slice+"-"+role, labels["app"])
-	if child := fmt.Sprintf("%s-%s-%s-%s", set.Name, slice, set.Status.UpdateRevision, role); !strings.HasPrefix(pod.Name, child) {
+	child := fmt.Sprintf("%s-%s-%s-%s", set.Name, slice, set.Status.UpdateRevision, role)
+	if !strings.HasPrefix(pod.Name, child) {
 		t.Errorf("%s isn't of %s", pod.Name, child)
 	}
 	variables := map[string]string{}
@@ -174,8 +175,8 @@ func checkPodOfRole(t *testing.T, set *dset, pod *corev1.Pod) {
 	}
 }
 
-// TestDisaggregatedBadTemplate rolls out a decode that is never ready. The old roles keep serving. Going back touches no
-// pod of theirs.
+// TestDisaggregatedBadTemplate rolls out a decode that is never ready. The old roles keep serving. Going back touches
+// no pod of theirs.
 func TestDisaggregatedBadTemplate(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -226,7 +227,9 @@ func TestDisaggregatedRename(t *testing.T) {
 	set := newDisaggregated(namespace, []dsetRole{newRole("prefill", 2), newRole("decode", 2)}, limits(1, 0))
 	create(t, set)
 	untilOnlyCurrent(t, set)
-	for _, names := range [][]string{{"prefill", "generate"}, {"encode", "answer"}, {"encode", "answer", "route"}, {"route", "answer"}} {
+	for _, names := range [][]string{
+		{"prefill", "generate"}, {"encode", "answer"}, {"encode", "answer", "route"}, {"route", "answer"},
+	} {
 		edit(t, set, func(s *dset) {
 			s.Spec.Roles = nil
 			for _, name := range names {
@@ -253,7 +256,8 @@ func TestDisaggregatedExternal(t *testing.T) {
 	}
 	refresh(t, scaler)
 	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: 3}}
-	if err := suite.client.SubResource("scale").Update(t.Context(), scaler, client.WithSubResourceBody(scale)); err != nil {
+	err := suite.client.SubResource("scale").Update(t.Context(), scaler, client.WithSubResourceBody(scale))
+	if err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func(ctx context.Context) error {
@@ -266,7 +270,8 @@ func TestDisaggregatedExternal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, "pods that the scaler selects", 3, len(listed(t, podsIn(namespace, client.MatchingLabels(selected.MatchLabels)))))
+	ofRole := client.MatchingLabels(selected.MatchLabels)
+	check(t, "pods that the scaler selects", 3, len(listed(t, podsIn(namespace, ofRole))))
 	edit(t, set, withRoleImages(nextImage, nextImage)) // The number stays the scaler's during a rollout.
 	untilOnlyCurrent(t, set)
 	check(t, "summary", "prefill 1/1, decode 3/3", set.Status.Summary)
@@ -428,7 +433,8 @@ func describe(state childByID) string {
 	for _, name := range slices.Sorted(maps.Keys(state)) {
 		child := state[name]
 		lines = append(lines, fmt.Sprintf("%s: %d of generation %d; of generation %d: %d, %d ready", name,
-			*child.Spec.Replicas, child.Generation, child.Status.ObservedGeneration, child.Status.Replicas, child.Status.ReadyReplicas))
+			*child.Spec.Replicas, child.Generation,
+			child.Status.ObservedGeneration, child.Status.Replicas, child.Status.ReadyReplicas))
 	}
 	return strings.Join(lines, "; ")
 }

@@ -64,8 +64,8 @@ func patched(t *testing.T, object, changes string) []byte {
 	return data
 }
 
-// TestDisaggregatedRefusals lists what is refused, and the field that the message names. The schema's rules hold without
-// the webhooks.
+// TestDisaggregatedRefusals lists what is refused, and the field that the message names. The schema's rules hold
+// without the webhooks.
 func TestDisaggregatedRefusals(t *testing.T) {
 	t.Parallel()
 	const role = "/spec/roles/0/spec"
@@ -84,27 +84,39 @@ func TestDisaggregatedRefusals(t *testing.T) {
 			"spec.roles[0].spec.rolloutStrategy.rollingUpdateConfiguration.partition", false},
 		{"rollout type", `[{op: add, path: ` + role + `/rolloutStrategy, value: {type: Recreate}}]`,
 			"spec.roles[0].spec.rolloutStrategy.type", false},
-		{"no budget", `[{op: add, path: ` + role + `/rolloutStrategy, value: {rollingUpdateConfiguration: {maxSurge: 0, maxUnavailable: 0}}}]`,
+		{"no budget",
+			`[{op: add, path: ` + role + `/rolloutStrategy,
+				value: {rollingUpdateConfiguration: {maxSurge: 0, maxUnavailable: 0}}}]`,
 			"spec.roles[0].spec.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable", false},
-		{"a budget that comes to nothing", `[{op: add, path: ` + role + `/rolloutStrategy, value: {rollingUpdateConfiguration: {maxSurge: 0, maxUnavailable: 10%}}}]`,
+		{"a budget that comes to nothing",
+			`[{op: add, path: ` + role + `/rolloutStrategy,
+				value: {rollingUpdateConfiguration: {maxSurge: 0, maxUnavailable: 10%}}}]`,
 			"spec.roles[0].spec.rolloutStrategy.rollingUpdateConfiguration.maxUnavailable", true},
-		{"External and slices", `[{op: add, path: /spec/slices, value: 2}, {op: add, path: /spec/roles/0/scaling, value: {mode: External}}]`,
+		{"External and slices",
+			`[{op: add, path: /spec/slices, value: 2}, {op: add, path: /spec/roles/0/scaling, value: {mode: External}}]`,
 			"spec.slices", false},
 		{"placement without topology", `[{op: add, path: /spec/placementPolicy, value: {type: ExclusiveSlice}}]`,
 			"spec.placementPolicy.topology", false},
-		{"a topology that is no label", `[{op: add, path: /spec/placementPolicy, value: {type: ExclusiveSlice, topology: a/b/c}}]`,
+		{"a topology that is no label",
+			`[{op: add, path: /spec/placementPolicy, value: {type: ExclusiveSlice, topology: a/b/c}}]`,
 			"spec.placementPolicy.topology", true},
 		{"two placements", `[{op: add, path: /spec/placementPolicy, value: {type: ExclusiveSlice, topology: rack}},
 			{op: add, path: /spec/roles/1/metadata, value: {annotations: {leaderworkerset.sigs.k8s.io/exclusive-topology: rack}}}]`,
 			"spec.roles[1].metadata.annotations[leaderworkerset.sigs.k8s.io/exclusive-topology]", true},
 		{"a name that is too long", `[{op: replace, path: /metadata/name, value: ` + strings.Repeat("a", 34) + `}]`,
 			"metadata.name", true},
-		{"roles whose groups collide", `[{op: replace, path: /spec/roles/1/name, value: prefill-0}]`, "spec.roles[1].name", true},
-		{"a template that StatefulSets refuse", `[{op: add, path: ` + role + `/leaderWorkerTemplate/workerTemplate/spec/dnsPolicy, value: Sometimes}]`,
+		{"roles whose groups collide",
+			`[{op: replace, path: /spec/roles/1/name, value: prefill-0}]`,
+			"spec.roles[1].name", true},
+		{"a template that StatefulSets refuse",
+			`[{op: add, path: ` + role + `/leaderWorkerTemplate/workerTemplate/spec/dnsPolicy, value: Sometimes}]`,
 			"spec.roles[0].spec.leaderWorkerTemplate.workerTemplate.spec.dnsPolicy", true},
-		{"a topology of a role", `[{op: add, path: /spec/roles/0/metadata, value: {annotations: {leaderworkerset.sigs.k8s.io/exclusive-topology: a/b/c}}}]`,
+		{"a topology of a role",
+			`[{op: add, path: /spec/roles/0/metadata,
+				value: {annotations: {leaderworkerset.sigs.k8s.io/exclusive-topology: a/b/c}}}]`,
 			"spec.roles[0].metadata.annotations[leaderworkerset.sigs.k8s.io/exclusive-topology]", true},
-		{"a subgroup that doesn't fit", `[{op: add, path: ` + role + `/leaderWorkerTemplate/subGroupPolicy, value: {subGroupSize: 2}}]`,
+		{"a subgroup that doesn't fit",
+			`[{op: add, path: ` + role + `/leaderWorkerTemplate/subGroupPolicy, value: {subGroupSize: 2}}]`,
 			"spec.roles[0].spec.leaderWorkerTemplate.subGroupPolicy.subGroupSize", false},
 		{"gang scheduling", `[{op: add, path: ` + role + `/scheduling, value: {}}]`, "spec.roles[0].spec.scheduling", true},
 	} {
@@ -142,7 +154,8 @@ func TestDisaggregatedDefaults(t *testing.T) {
 			t.Errorf("webhooks %s: Default changes what the schema left: %s", m, diff)
 		}
 		if *stored.Spec.Slices != 1 || stored.Status.ObservedGeneration != -1 {
-			t.Errorf("webhooks %s: slices %d, observedGeneration %d", m, *stored.Spec.Slices, stored.Status.ObservedGeneration)
+			t.Errorf("webhooks %s: slices %d, observedGeneration %d",
+				m, *stored.Spec.Slices, stored.Status.ObservedGeneration)
 		}
 		for i, want := range []string{"surge 1, unavailable 0", "surge 2, unavailable 1"} {
 			limits := stored.Spec.Roles[i].Spec.RolloutStrategy.RollingUpdateConfiguration
@@ -201,7 +214,7 @@ func TestDisaggregatedScaler(t *testing.T) {
 		t.Errorf("replicas %d, want 3", scaler.Spec.Replicas)
 	}
 	scaler.Spec.Replicas = -1
-	if err := suite.client.Update(t.Context(), scaler, &client.UpdateOptions{DryRun: []string{"All"}}); !apierrors.IsInvalid(err) {
+	if err := suite.client.Update(t.Context(), scaler, dryRun); !apierrors.IsInvalid(err) {
 		t.Errorf("a negative number: got %v, want a refusal", err)
 	}
 }

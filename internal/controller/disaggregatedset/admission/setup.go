@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admission serves the webhooks of DisaggregatedSets. They fill in defaults, and reject what the CRD's schema and
-// CEL rules can't. The rules for LeaderWorkerSets apply to each role: package leaderworkerset/admission has them.
+// Package admission serves the webhooks of DisaggregatedSets. They fill in defaults, and reject what the CRD's schema
+// and CEL rules can't. The rules for LeaderWorkerSets apply to each role: package leaderworkerset/admission has them.
 package admission
 
 import (

@@ -55,8 +55,8 @@ type ScalerStatus struct {
 	Observed, Updated *disaggregatedsetv1.DisaggregatedSetRoleScaler
 }
 
-// ForSet plans a pass over a DisaggregatedSet. An unchanged world gives no writes, an equal status and no events. now is
-// the time of conditions that change. The error is that the set's templates can't be hashed.
+// ForSet plans a pass over a DisaggregatedSet. An unchanged world gives no writes, an equal status and no events. now
+// is the time of conditions that change. The error is that the set's templates can't be hashed.
 func ForSet(set *snapshot.Set, memory *Memory, now time.Time) (Set, error) {
 	key, err := revision.Current(set)
 	if err != nil {

@@ -189,7 +189,8 @@ func TestScaleAndSlices(t *testing.T) {
 		s.Slices, s.Roles[1].Spec.Replicas = ptr.To[int32](2), ptr.To[int32](3)
 	})
 	events := w.settle()
-	w.expect("llama-0-R-decode: 3 of 3", "llama-0-R-prefill: 2 of 2", "llama-1-R-decode: 3 of 3", "llama-1-R-prefill: 2 of 2")
+	w.expect("llama-0-R-decode: 3 of 3", "llama-0-R-prefill: 2 of 2",
+		"llama-1-R-decode: 3 of 3", "llama-1-R-prefill: 2 of 2")
 	if !slices.Contains(events, disaggregatedsetv1.ReasonScalingUp) {
 		t.Errorf("events %v", events)
 	}

@@ -179,7 +179,8 @@ func (s *slice) resize(r revisionOfSlice, replicas []int32, updating bool) chang
 		change := write.Patch{From: child.LWS, To: adjusted}
 		c.writes = append(c.writes, write.Write{
 			Patch: &change, If: write.SameSpec,
-			Reason: fmt.Sprintf("role %s of revision %s: from %d to %d groups", child.Role, r.key, child.Replicas(), replicas[i]),
+			Reason: fmt.Sprintf("role %s of revision %s: from %d to %d groups",
+				child.Role, r.key, child.Replicas(), replicas[i]),
 		})
 		if !updating {
 			c.events = append(c.events, scaling(child, replicas[i])...)

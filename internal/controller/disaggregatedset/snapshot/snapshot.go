@@ -76,8 +76,8 @@ func (c Child) Observed() bool { return c.LWS.Status.ObservedGeneration == c.LWS
 // Replicas returns how many groups the child is to have.
 func (c Child) Replicas() int32 { return *c.LWS.Spec.Replicas }
 
-// InitialReplicas returns the child's baseline, see [disaggregatedsetv1.InitialReplicasAnnotationKey]. ok is false if it
-// has none.
+// InitialReplicas returns the child's baseline, see [disaggregatedsetv1.InitialReplicasAnnotationKey]. ok is false if
+// it has none.
 func (c Child) InitialReplicas() (replicas int32, ok bool) {
 	return identity.ParseIndex(c.LWS.Annotations[disaggregatedsetv1.InitialReplicasAnnotationKey])
 }
