@@ -69,8 +69,8 @@ func checkInstallModes(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// checkWebhooks checks that API servers call the webhooks only for the operator's kinds and for pods of LeaderWorkerSets.
-// Otherwise a failing webhook would block other objects. OLM v1 requires that the names of webhooks differ.
+// checkWebhooks checks that API servers call the webhooks only for the operator's kinds and for pods of
+// LeaderWorkerSets. Otherwise a failing webhook would block other objects. OLM v1 requires that the names differ.
 func checkWebhooks(bundle *manifests.Bundle) error {
 	ofSets := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
 		Key: leaderworkersetv1.SetNameLabelKey, Operator: metav1.LabelSelectorOpExists,

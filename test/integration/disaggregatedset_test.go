@@ -101,7 +101,8 @@ func TestDisaggregatedRefusals(t *testing.T) {
 			`[{op: add, path: /spec/placementPolicy, value: {type: ExclusiveSlice, topology: a/b/c}}]`,
 			"spec.placementPolicy.topology", true},
 		{"two placements", `[{op: add, path: /spec/placementPolicy, value: {type: ExclusiveSlice, topology: rack}},
-			{op: add, path: /spec/roles/1/metadata, value: {annotations: {leaderworkerset.sigs.k8s.io/exclusive-topology: rack}}}]`,
+			{op: add, path: /spec/roles/1/metadata, value: {annotations:
+				{leaderworkerset.sigs.k8s.io/exclusive-topology: rack}}}]`,
 			"spec.roles[1].metadata.annotations[leaderworkerset.sigs.k8s.io/exclusive-topology]", true},
 		{"a name that is too long", `[{op: replace, path: /metadata/name, value: ` + strings.Repeat("a", 34) + `}]`,
 			"metadata.name", true},

@@ -31,8 +31,8 @@ type changes struct {
 	defaults map[string]string
 }
 
-// fit returns the CustomResourceDefinition crd, in YAML, with the wanted changes, and in the form that makeReadable gives
-// it. Keys are sorted, so the output depends only on the input.
+// fit returns the CustomResourceDefinition crd, in YAML, with the wanted changes, and in the form that makeReadable
+// gives it. Keys are sorted, so the output depends only on the input.
 //
 // fit returns an error if crd isn't a CustomResourceDefinition, or if the result is still too large for `kubectl
 // apply`. It also returns an error for a name without a property, since renaming a field would otherwise silently

@@ -76,8 +76,8 @@ func newSetWebhook(writer client.Client, options Options) *leaderWorkerSetWebhoo
 	return &leaderWorkerSetWebhook{reader: writer, dryRun: client.NewDryRunClient(writer), options: options}
 }
 
-// Check returns a function that returns why a LeaderWorkerSet could never run, as the webhook does when somebody creates
-// it. Kinds whose children are LeaderWorkerSets validate them by it. It doesn't compare the set with others.
+// Check returns a function that returns why a LeaderWorkerSet could never run, as the webhook does when somebody
+// creates it. Kinds whose children are LeaderWorkerSets validate them by it. It doesn't compare the set with others.
 func Check(
 	writer client.Client, options Options,
 ) func(context.Context, *leaderworkersetv1.LeaderWorkerSet) error {
