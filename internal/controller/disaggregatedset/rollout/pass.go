@@ -69,11 +69,18 @@ func (p pass) needed(role int) int32 {
 func (p pass) elsewhere(role int) int32 { return p.new.capacity(role) + p.parked(p.index, role) }
 
 // drain returns the replicas of the active revision: as low as possible. A revision whose status isn't known waits.
+//
+// A revision that drains may look unusable and isn't: a group that goes is no longer ready, and yet counts as one that
+// will be taken from the ready ones. Such a revision waits until the group is gone.
 func (p pass) drain() []int32 {
 	switch {
 	case !p.active.known:
 		return slices.Clone(p.active.spec)
-	case !p.active.usable || p.mayEnd():
+	case p.mayEnd():
+		return make([]int32, len(p.roles))
+	case !p.active.usable && p.active.draining:
+		return slices.Clone(p.active.spec)
+	case !p.active.usable:
 		return make([]int32, len(p.roles))
 	default:
 		return p.partialDrain()

@@ -233,3 +233,21 @@ func BenchmarkNext(b *testing.B) {
 		rollout.Next(in)
 	}
 }
+
+// TestDrainingIsNotUnusable looks at a step of 4 and 4 groups, as a real control plane showed it: the group of decode
+// that goes is no longer ready, but still exists. The old revision serves, and prefill must keep 3 ready groups.
+func TestDrainingIsNotUnusable(t *testing.T) {
+	child := func(initial, spec, replicas, ready int32) rollout.Child {
+		return rollout.Child{Exists: true, Observed: true, InitialOld: initial, Spec: spec, Replicas: replicas, Ready: ready}
+	}
+	decision := rollout.Next(rollout.Input{
+		Roles: []rollout.Role{
+			{Name: "prefill", Target: 4, MaxUnavailable: 1}, {Name: "decode", Target: 4, MaxUnavailable: 1},
+		},
+		New: rollout.Revision{Name: "new", Children: []rollout.Child{child(4, 3, 2, 2), child(4, 3, 2, 2)}},
+		Old: []rollout.Revision{{Name: "old", Children: []rollout.Child{child(4, 1, 2, 2), child(4, 1, 2, 1)}}},
+	})
+	if old := decision.Old[0]; old[0] != 1 || old[1] != 1 {
+		t.Errorf("the old revision gets %v groups: %s", old, decision.Message)
+	}
+}
