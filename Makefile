@@ -35,6 +35,9 @@ RUNS ?= 3
 # How long each fuzzer runs.
 FUZZTIME ?= 1m
 
+# How many LeaderWorkerSets test-random-sets generates.
+SETS ?= 100000
+
 # The chaos: minutes, up to 120, and the seed of clients and faults.
 MINUTES ?= 5
 SEED ?= 1
@@ -73,9 +76,11 @@ OPERATOR_SDK := $(BIN)/operator-sdk
 OPM := $(BIN)/opm
 CRDIFY := $(BIN)/crdify
 CYCLONEDX_GOMOD := $(BIN)/cyclonedx-gomod
+HELM := $(BIN)/helm
 GOVULNCHECK := $(BIN)/govulncheck
 INDEXDB := $(BIN)/indexdb
 VULNERABILITIES := $(BIN)/vulnerabilities
+PROMETHEUS := $(BIN)/prometheus
 SCORECARD_TEST := $(BIN)/scorecard-test
 
 # The modules of test clusters: go.mod has the newest version of Kubernetes, 1.34.mod and others have earlier ones.
@@ -91,8 +96,8 @@ CLUSTER := $(BIN)/cluster/$(or $(KUBERNETES),$(NEWEST_KUBERNETES))
 KUBECTL ?= $(or $(shell command -v kubectl),$(CLUSTER)/kubectl)
 
 # Modules with code of ours; the others only name the versions of tools and programs.
-CODE_MODULES := . cmd/kubectl-lws scorecard tools/generate tools/images tools/olm $(CLUSTER_MODULE) test/cluster/kwok \
-	test/gitops test/prometheus test/nodes test/nodes/programs/olm
+CODE_MODULES := . cmd/kubectl-lws scorecard tools/generate tools/helm tools/images tools/olm tools/pictures \
+	$(CLUSTER_MODULE) test/cluster/kwok test/gitops test/prometheus test/nodes test/nodes/programs/olm
 
 .DEFAULT_GOAL := help
 
@@ -250,6 +255,14 @@ verify-images: operator-image bundle-image ## Check that the images of operator 
 	tools/images/reproduce.sh operator bundle
 	cd tools/images && go test -count=1 ./built
 
+##@ The Helm chart
+
+CHART = dist/$(PACKAGE)-$(VERSION).tgz
+
+.PHONY: chart
+chart: ## Package the Helm chart, generated from the kustomizations: dist/lws-operator-<version>.tgz.
+	go -C tools/helm run . -root $(CURDIR) -version $(VERSION) -date $(RELEASE_DATE) -out $(CURDIR)/dist
+
 ##@ Packages for the Operator Lifecycle Manager
 
 # docs/releases.md tells how they make a release.
@@ -336,10 +349,12 @@ test-unit: ## Run the tests that need nothing but Go.
 	cd $(PLUGIN_MODULE) && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
 	cd scorecard && go test -count=1 ./...
 	cd tools/generate && go test -count=1 ./...
+	cd tools/helm && go test -count=1 ./...
 	cd test/gitops && go test -count=1 ./...
 	cd test/prometheus && go test -count=1 ./...
-	cd test/nodes && packages=$$(go list ./... | grep -v '/e2e$$') && go test -count=1 $$packages
+	cd test/nodes && packages=$$(go list ./... | grep -Ev '/(e2e|helm)$$') && go test -count=1 $$packages
 	cd tools/images && go test -count=1 . ./image
+	cd tools/pictures && go test -count=1 ./...
 	cd tools/olm && go test -count=1 ./...
 
 # The fuzzers of all packages: <package>:<fuzzer>.
@@ -354,6 +369,11 @@ fuzz: ## Run each fuzzer for longer than its seeds, which test-unit runs (FUZZTI
 .PHONY: test-integration
 test-integration: cluster ## Run the tests against a real API server, and those of the test cluster.
 	KUBEBUILDER_ASSETS=$(CLUSTER) go test -count=1 -timeout $(INTEGRATION_TIMEOUT) ./test/integration/... ./test/cluster/...
+
+.PHONY: test-random-sets
+test-random-sets: cluster ## Check that no child of a random LeaderWorkerSet is refused that was accepted (SETS=100000).
+	KUBEBUILDER_ASSETS=$(CLUSTER) go test -count=1 -v -timeout 2h -run '^TestChildrenOfRandomSets$$' \
+		./test/integration -sets $(SETS)
 
 .PHONY: test-e2e
 test-e2e: cluster build ## Run the end-to-end tests: the operator in a real control plane with simulated nodes.
@@ -381,6 +401,16 @@ test-chaos: ## Hurt the operator on a real control plane, and judge it from a wa
 .PHONY: chaos-report
 chaos-report: ## Write the report of a long run into docs/operate/chaos.md (MINUTES=60 SEED=1).
 	go run ./test/chaos -minutes $(MINUTES) -seed $(SEED) -out $(BIN)/chaos -logs $(BIN)/chaos -document docs/operate/chaos.md
+
+.PHONY: test-alerts
+test-alerts: cluster $(PROMETHEUS) ## Make each alert fire by a real fault, and run the dashboards' queries. Takes ten minutes.
+	go run ./test/alerts -prometheus $(PROMETHEUS) -out $(BIN)/alerts -logs $(BIN)/alerts/logs
+
+.PHONY: alerts-report
+alerts-report: cluster $(PROMETHEUS) ## The same, and write the table and the pictures of the dashboards into docs/operate.
+	go run ./test/alerts -prometheus $(PROMETHEUS) -out $(BIN)/alerts -logs $(BIN)/alerts/logs \
+		-document docs/operate/monitoring.md
+	cd tools/pictures && go run . $(CURDIR)/config/grafana $(BIN)/alerts $(CURDIR)/docs/operate
 
 .PHONY: bench
 bench: ## Measure what the operator costs (GROUPS=500 SIZE=4): tables, and bin/bench with the report and plots.
@@ -439,6 +469,12 @@ test-e2e-nodes: nodes build-installer ## Run the tests that need real nodes, in 
 test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.
 	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; $(NODES) olm; \
 		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./olm/e2e $(NODES_FLAGS)
+
+.PHONY: test-e2e-helm
+test-e2e-helm: nodes chart $(HELM) ## Install, upgrade and remove the operator with Helm, in a cluster with real nodes of its own.
+	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; \
+		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./helm \
+		-helm $(HELM) -chart $(CURDIR)/$(CHART) $(NODES_FLAGS)
 
 ##@ Demo
 
@@ -529,8 +565,10 @@ opm: $(OPM) ## Build bin/opm.
 
 GENERATE_MODULE := tools/generate/go.mod tools/generate/go.sum
 LINT_MODULE := tools/lint/go.mod tools/lint/go.sum
+PROMETHEUS_MODULE := test/prometheus/go.mod test/prometheus/go.sum
 SBOM_MODULE := tools/sbom/go.mod tools/sbom/go.sum
 VULNERABILITIES_MODULE := tools/vulnerabilities/go.mod tools/vulnerabilities/go.sum
+HELM_MODULE := tools/helm/go.mod tools/helm/go.sum
 OLM_MODULE := tools/olm/go.mod tools/olm/go.sum
 
 $(CONTROLLER_GEN): $(GENERATE_MODULE)
@@ -549,8 +587,18 @@ $(BUNDLEFIT): $(GENERATE_MODULE) $(wildcard tools/generate/bundlefit/*.go)
 $(GOLANGCI_LINT): $(LINT_MODULE)
 	$(call go-tool,tools/lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
 
+# Prometheus is built in its own module, whose go.mod has the versions of what it is made of. Its targets are given by
+# address here, so the clients that discover targets are left out.
+$(PROMETHEUS): $(PROMETHEUS_MODULE)
+	module=github.com/prometheus/prometheus; cd test/prometheus; go mod download $$module; \
+		cd "$$(go list -mod=readonly -m -f '{{.Dir}}' $$module)"; $(call go-build,$@,./cmd/prometheus,,remove_all_sd)
+
 $(CYCLONEDX_GOMOD): $(SBOM_MODULE)
 	$(call go-tool,tools/sbom,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod)
+
+$(HELM): $(HELM_MODULE)
+	$(call go-tool,tools/helm,helm.sh/helm/v4/cmd/helm,\
+		-X helm.sh/helm/v4/internal/version.version=$(call version-of,tools/helm,helm.sh/helm/v4))
 
 $(GOVULNCHECK): $(VULNERABILITIES_MODULE)
 	$(call go-tool,tools/vulnerabilities,golang.org/x/vuln/cmd/govulncheck)

@@ -47,6 +47,18 @@ One read of the metrics of 100 sets with 10 groups each, by a benchmark on 2 cor
 The operator reads the sets alone, so the cost doesn't grow with their groups.
 ` + "`go test ./internal/metrics -bench Scrape`" + ` measures it.
 
+The same of a running operator, by HTTPS with a token that the API server checks: 100 sets with 10 groups of 2 pods
+each, at rest, read 60 times, once a second. The control plane was real and the nodes were simulated. The machine had
+other work to do meanwhile, so an idle one is faster:
+
+| ` + "`perSetHistograms`" + ` | series | size | compressed | median | slowest | CPU of a read | resident before | after |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| ` + "`true`" + ` | 6,399 | 714 kB | 35 kB | 25 ms | 389 ms | 20 ms | 97 MiB | 102 MiB |
+| ` + "`false`" + ` | 3,186 | 350 kB | 22 kB | 16 ms | 84 ms | 13 ms | 103 MiB | 102 MiB |
+
+The CPU is what the process takes more than without reads. Read every 30 seconds, that is less than a thousandth of a
+core. ` + "`go run ./test/bench/scrape`" + ` measures it.
+
 ## What else is served
 
 Go, the process, and controller-runtime:

@@ -6,24 +6,31 @@ package metrics_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/expfmt"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-base/featuregate"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/measure"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
+	"github.com/leaderworkerset/lws-operator/internal/controller/write"
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
@@ -214,6 +221,82 @@ func TestForget(t *testing.T) {
 	text := scrape(t, registry)
 	if strings.Contains(text, theSet.Name) || series(text) != maxSeries {
 		t.Errorf("%d series are left:\n%s", series(text), text)
+	}
+}
+
+// TestUnreadyGroups compares the reasons why groups aren't ready after several passes. A pass that decides nothing
+// about groups keeps those of the pass before. A reason without groups has no series.
+func TestUnreadyGroups(t *testing.T) {
+	served, registry := replica(t, true, true, newSet(theSet))
+	const metric, set = "leaderworkerset_status_groups_unready", `leaderworkerset="llama",namespace="default"`
+	type unready = map[leaderworkersetv1.UnreadyReason]int32
+	for _, pass := range []struct {
+		what    string
+		unready unready
+		want    []string
+	}{
+		{"the first pass decides nothing", nil, nil},
+		{"two reasons", unready{leaderworkersetv1.UnreadyMissing: 2, leaderworkersetv1.UnreadyWorkers: 1}, []string{
+			metric + "{" + set + `,reason="Missing"} 2`, metric + "{" + set + `,reason="WorkersNotReady"} 1`,
+		}},
+		{"a pass decides nothing", nil, []string{
+			metric + "{" + set + `,reason="Missing"} 2`, metric + "{" + set + `,reason="WorkersNotReady"} 1`,
+		}},
+		{"one group is ready", unready{leaderworkersetv1.UnreadyMissing: 2}, []string{
+			metric + "{" + set + `,reason="Missing"} 2`,
+		}},
+		{"all are ready", unready{}, nil},
+	} {
+		served.Count(theSet, &measure.Counts{Unready: pass.unready})
+		wantSeries(t, pass.what, scrape(t, registry), metric, pass.want...)
+	}
+}
+
+// TestRefusals counts writes that the API server refuses, by what the writer reports of them. Answers that aren't
+// refusals don't count.
+func TestRefusals(t *testing.T) {
+	served, registry := replica(t, true, true)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a-0", UID: "pod"}}
+	forbidden := apierrors.NewForbidden(corev1.Resource("pods"), pod.Name, errors.New("a policy says so"))
+	for _, answer := range []error{forbidden, forbidden, apierrors.NewTooManyRequestsError("later"), nil} {
+		api := interceptor.Funcs{
+			Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error { return answer },
+		}
+		answering := fake.NewClientBuilder().WithInterceptorFuncs(api).Build()
+		writer := apply.Applier{Client: answering, Live: answering, OnRefusal: served.Refused}
+		err := writer.Writes(t.Context(), []write.Write{{Delete: []write.Object{pod}}})
+		if (err == nil) != (answer == nil) {
+			t.Errorf("the answer %v gives %v", answer, err)
+		}
+	}
+	wantSeries(t, "refusals", scrape(t, registry), "lws_operator_api_refusals_total",
+		`lws_operator_api_refusals_total{reason="Forbidden",resource="pods",verb="delete"} 2`)
+}
+
+// TestUpgradeHeld holds upgrades back for two reasons, one after the other.
+func TestUpgradeHeld(t *testing.T) {
+	const metric = "lws_operator_upgrade_held"
+	served, registry := replica(t, true, true)
+	series := func(reason string, value int) string { return fmt.Sprintf("%s{reason=%q} %d", metric, reason, value) }
+	wantSeries(t, "at first", scrape(t, registry), metric)
+	served.UpgradeHeld("RollingUpdatesInProgress", true)
+	wantSeries(t, "a rollout", scrape(t, registry), metric, series("RollingUpdatesInProgress", 1))
+	served.UpgradeHeld("RollingUpdatesInProgress", false)
+	served.UpgradeHeld("Other", true)
+	wantSeries(t, "after it", scrape(t, registry), metric, series("Other", 1), series("RollingUpdatesInProgress", 0))
+}
+
+// wantSeries compares the series of a metric.
+func wantSeries(t *testing.T, what, text, metric string, want ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, metric+"{") {
+			got = append(got, strings.TrimSpace(line))
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: series (-want +got):\n%s", what, diff)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 	"github.com/leaderworkerset/lws-operator/test/operator"
@@ -56,6 +57,7 @@ func faults() []fault {
 		{"kubelets frozen", freezeKubelets},
 		{"node lost", loseNode},
 		{"namespace deleted", deleteNamespace},
+		{"sets orphaned", orphanSets},
 		{"quota", quota},
 		{"watches cut", withTrouble(trouble{Blind: true})},
 		{"requests throttled", withTrouble(trouble{Throttled: 0.5})},
@@ -151,6 +153,24 @@ func deleteNamespace(ctx context.Context, p *plane) error {
 		}
 		return nil
 	})
+}
+
+// orphanSets deletes the sets of a namespace without their objects. Clients create some of the sets again meanwhile.
+// The others are created again when the fault has ended. The new sets adopt the objects.
+func orphanSets(ctx context.Context, p *plane) error {
+	var sets leaderworkersetv1.LeaderWorkerSetList
+	if err := p.api.List(ctx, &sets, client.InNamespace(namespace)); err != nil {
+		return err
+	}
+	for i := range sets.Items {
+		p.judge.client(client.ObjectKeyFromObject(&sets.Items[i]), "", "deletes the set, Orphan")
+		err := p.api.Delete(ctx, &sets.Items[i], client.PropagationPolicy(metav1.DeletePropagationOrphan))
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	pause(ctx, faultTime)
+	return nil
 }
 
 // quota allows half of the pods that there are.

@@ -51,7 +51,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.minutes, "minutes", 5, "how long to run, up to 120")
 	flag.Uint64Var(&o.seed, "seed", 1, "the seed of clients and faults")
-	flag.StringVar(&o.only, "only", "", "part of the names of the faults to use; all if empty")
+	flag.StringVar(&o.only, "only", "", "parts of the names of the faults to use, separated by commas; all if empty")
 	flag.StringVar(&o.out, "out", "", "directory for the report, chaos.md and chaos.svg")
 	flag.StringVar(&o.document, "document", "", "page whose summary the report replaces, if the run succeeds")
 	flag.StringVar(&o.logs, "logs", "", "directory for the logs of all processes if the run fails")
@@ -67,7 +67,10 @@ func main() {
 
 // run starts a plane, makes rounds, and writes the report.
 func run(ctx context.Context, o options) (err error) {
-	kinds := slices.DeleteFunc(faults(), func(f fault) bool { return !strings.Contains(f.name, o.only) })
+	kinds := slices.DeleteFunc(faults(), func(f fault) bool {
+		named := func(part string) bool { return strings.Contains(f.name, part) }
+		return !slices.ContainsFunc(strings.Split(o.only, ","), named)
+	})
 	if len(kinds) == 0 {
 		return fmt.Errorf("no fault is named like %q", o.only)
 	}

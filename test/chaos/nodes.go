@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
@@ -25,7 +26,7 @@ const (
 
 // loseNode loses a node until its pods are evicted. Then the node comes back.
 func loseNode(ctx context.Context, p *plane) error {
-	if err := p.holdPods(ctx, func(f []string) []string { return append(f, held) }); err != nil {
+	if err := p.holdPods(ctx, true); err != nil {
 		return err
 	}
 	err := p.setNodeReady(ctx, corev1.ConditionUnknown)
@@ -36,10 +37,7 @@ func loseNode(ctx context.Context, p *plane) error {
 // reviveNode does what a kubelet does that finds its pods again: those that were deleted are gone, and the others are
 // ready. Pods lose their readiness with their node.
 func (p *plane) reviveNode(ctx context.Context) error {
-	err := p.holdPods(ctx, func(f []string) []string {
-		return slices.DeleteFunc(f, func(name string) bool { return name == held })
-	})
-	if err != nil {
+	if err := p.holdPods(ctx, false); err != nil {
 		return err
 	}
 	pods, err := p.podsOnNode(ctx)
@@ -56,18 +54,23 @@ func (p *plane) reviveNode(ctx context.Context) error {
 	return err
 }
 
-// holdPods changes the finalizers of the pods on the lost node.
-func (p *plane) holdPods(ctx context.Context, change func([]string) []string) error {
-	pods, err := p.podsOnNode(ctx)
-	for i := range pods {
-		if pods[i].DeletionTimestamp != nil && len(pods[i].Finalizers) == 0 {
-			continue // Pods that are being deleted take no finalizers.
+// holdPods adds the finalizer to the pods on the lost node, or removes it. Pods that are being deleted take none. It
+// repeats what the API server refuses, since other parties change the pods meanwhile.
+func (p *plane) holdPods(ctx context.Context, hold bool) error {
+	return objects.Until(ctx, healTimeout, func(ctx context.Context) error {
+		pods, err := p.podsOnNode(ctx)
+		for i := range pods {
+			pod := &pods[i]
+			patch, change := client.MergeFrom(pod.DeepCopy()), controllerutil.RemoveFinalizer
+			if hold {
+				change = controllerutil.AddFinalizer
+			}
+			if (!hold || pod.DeletionTimestamp == nil) && change(pod, held) {
+				err = errors.Join(err, client.IgnoreNotFound(p.api.Patch(ctx, pod, patch)))
+			}
 		}
-		patch := client.MergeFrom(pods[i].DeepCopy())
-		pods[i].Finalizers = change(pods[i].Finalizers)
-		err = errors.Join(err, client.IgnoreNotFound(p.api.Patch(ctx, &pods[i], patch)))
-	}
-	return err
+		return err
+	})
 }
 
 func (p *plane) podsOnNode(ctx context.Context) ([]corev1.Pod, error) {

@@ -159,7 +159,9 @@ func (p *plane) keepLogs(dir string) error {
 	if dir == "" {
 		return nil
 	}
-	if err := os.CopyFS(filepath.Join(dir, "logs"), os.DirFS(filepath.Join(p.cluster.Dir(), "logs"))); err != nil {
+	logs := filepath.Join(dir, "logs")
+	err := os.RemoveAll(logs) // Those of an earlier run.
+	if err = errors.Join(err, os.CopyFS(logs, os.DirFS(filepath.Join(p.cluster.Dir(), "logs")))); err != nil {
 		return fmt.Errorf("keep the logs: %w", err)
 	}
 	return os.Rename(p.cluster.AuditLog(), filepath.Join(dir, "audit.log"))

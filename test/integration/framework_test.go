@@ -33,13 +33,13 @@ leaderWorkerTemplate: {workerTemplate: {spec: {containers: [{name: server, image
 var dryRun = client.DryRunAll
 
 // newNamespace creates a namespace for one test.
-func newNamespace(t *testing.T, m mode) string {
-	t.Helper()
+func newNamespace(tb testing.TB, m mode) string {
+	tb.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		GenerateName: "test-", Labels: map[string]string{webhooksLabel: string(m)},
 	}}
-	if err := suite.client.Create(t.Context(), namespace); err != nil {
-		t.Fatal(err)
+	if err := suite.client.Create(tb.Context(), namespace); err != nil {
+		tb.Fatal(err)
 	}
 	return namespace.Name
 }
@@ -150,23 +150,23 @@ func read(t *testing.T, set client.Object) *leaderworkersetv1.LeaderWorkerSet {
 }
 
 // parse parses a value in YAML.
-func parse(t *testing.T, text string) map[string]any {
-	t.Helper()
+func parse(tb testing.TB, text string) map[string]any {
+	tb.Helper()
 	var value map[string]any
 	if err := yaml.UnmarshalStrict([]byte(text), &value); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return value
 }
 
 // normalized returns a value in the form that parse returns.
-func normalized(t *testing.T, value any) map[string]any {
-	t.Helper()
+func normalized(tb testing.TB, value any) map[string]any {
+	tb.Helper()
 	text, err := yaml.Marshal(value)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return parse(t, string(text))
+	return parse(tb, string(text))
 }
 
 // convert converts a manifest into a typed object.

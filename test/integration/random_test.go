@@ -37,7 +37,7 @@ func TestRandomSets(t *testing.T) {
 	t.Parallel()
 	const sets = 300
 	namespace := newNamespace(t, webhooksOn)
-	random := newFiller()
+	random := newFiller(seed)
 	var answers answers
 	for i := range sets {
 		set := &leaderworkersetv1.LeaderWorkerSet{}
@@ -50,7 +50,7 @@ func TestRandomSets(t *testing.T) {
 }
 
 // newFiller returns a filler of specs. The schema accepts many of the specs, so that the requests reach the webhooks.
-func newFiller() *randfill.Filler {
+func newFiller(seed uint64) *randfill.Filler {
 	codecs := serializer.NewCodecFactory(suite.client.Scheme())
 	filler := fuzzer.FuzzerFor(metafuzzer.Funcs, legacySource{rand.NewPCG(seed, seed)}, codecs)
 	return filler.NilChance(0.5).NumElements(0, 2).Funcs(

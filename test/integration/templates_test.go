@@ -68,6 +68,16 @@ var invalidTemplates = []struct {
 		[]refusal{{workerTemplate + ".labels", "a valid label must"}},
 	},
 	{
+		"finalizers that pods can't have",
+		`{leaderWorkerTemplate: {leaderTemplate: {metadata: {finalizers: [kubernetes, mine, a/b c]}, ` +
+			`spec: {containers: [{name: a, image: a}]}}, workerTemplate: {metadata: {finalizers: [example.com/mine, "-"]}}}}`,
+		[]refusal{
+			{leaderTemplate + ".metadata.finalizers[1]", "neither a standard finalizer name"},
+			{leaderTemplate + ".metadata.finalizers", "must consist of alphanumeric characters"},
+			{workerTemplate + ".metadata.finalizers[1]", "neither a standard finalizer name"},
+		},
+	},
+	{
 		"leaderTemplate",
 		`{leaderWorkerTemplate: {leaderTemplate: {spec: {containers: [{name: a, image: ""}]}}}}`,
 		[]refusal{{leaderTemplate + ".spec.containers[0].image", "Required value"}},

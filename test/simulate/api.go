@@ -240,6 +240,13 @@ func (a *API) UpdateStatefulSet(key types.NamespacedName, change func(*appsv1.St
 	}
 }
 
+// UpdatePod does the same with a pod.
+func (a *API) UpdatePod(key types.NamespacedName, change func(*corev1.Pod)) {
+	if pod := getOf[*corev1.Pod](a, kindPod, key); pod != nil {
+		update(a, pod, change)
+	}
+}
+
 func (a *API) current(object client.Object) (client.Object, bool) {
 	current := a.Get(a.kindOf(object).Kind, client.ObjectKeyFromObject(object))
 	return current, current != nil && current.GetUID() == object.GetUID()

@@ -225,6 +225,17 @@ func (w *World) addFailure(incarnation *incarnation, why string) {
 	incarnation.counts = incarnation.counts || incarnation.known
 }
 
+// takeAside removes a worker from its incarnation: somebody took it aside. That is a failure of its group.
+func (w *World) takeAside(pod *corev1.Pod) {
+	incarnation := w.incarnations.byPod[pod.UID]
+	if incarnation == nil || incarnation == w.incarnations.byLeader[pod.UID] {
+		return
+	}
+	w.addFailure(incarnation, "pod "+pod.Name+" is taken aside")
+	delete(w.incarnations.byPod, pod.UID)
+	delete(incarnation.pods, pod.UID)
+}
+
 // restartPolicy returns the policy of an incarnation's set; empty if that is deleted or terminates.
 func (w *World) restartPolicy(incarnation *incarnation) leaderworkersetv1.RestartPolicyType {
 	lws := getOf[*leaderworkersetv1.LeaderWorkerSet](w.API, kindLeaderWorkerSet, incarnation.set)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -133,13 +134,17 @@ func (r *eventRecorder) take(object types.UID) bool {
 	return true
 }
 
-// TakeAside removes the labels of a pod, as people do to look into it. Its StatefulSet releases it.
-func (w *World) TakeAside(key types.NamespacedName) {
+// TakeAside removes a label that a pod is selected by, as people do to look into the pod. Its StatefulSet releases it.
+func (w *World) TakeAside(key types.NamespacedName, label string) {
 	w.t.Helper()
 	pod := getOf[*corev1.Pod](w.API, kindPod, key)
 	w.User("takes pod "+key.Name+" aside", func() error {
 		if pod != nil {
-			update(w.API, pod, func(pod *corev1.Pod) { pod.Labels, pod.OwnerReferences = nil, nil })
+			w.takeAside(pod)
+			update(w.API, pod, func(pod *corev1.Pod) {
+				pod.Labels, pod.OwnerReferences = maps.Clone(pod.Labels), nil
+				delete(pod.Labels, label)
+			})
 		}
 		return nil
 	})

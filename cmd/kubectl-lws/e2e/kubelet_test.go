@@ -57,8 +57,10 @@ func (k kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	if path[0] == "containerLogs" {
 		w.Header().Set("Content-Type", "text/plain")
-		_, _ = fmt.Fprintf(w, "%s says hello\n%s tail=%q previous=%q\n", path[2], path[3],
-			r.URL.Query().Get("tailLines"), r.URL.Query().Get("previous")) //nolint:gosec // The API server of the test reads it.
+		query := r.URL.Query()
+		text := fmt.Sprintf("%s says hello\n%s tail=%q previous=%q\n",
+			path[2], path[3], query.Get("tailLines"), query.Get("previous"))
+		_, _ = io.WriteString(w, text)
 		return
 	}
 	options := &streaming.Options{Stdin: r.URL.Query().Has("input"), Stdout: true, Stderr: true}

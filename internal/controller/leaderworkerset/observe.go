@@ -54,6 +54,9 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool
 	if set.Groups, err = o.groups(ctx, lws, set.Leaders); err != nil {
 		return nil, err
 	}
+	if err := o.surplusClaims(ctx, set); err != nil {
+		return nil, err
+	}
 	if set.LostWorkers, err = o.lostWorkers(ctx, set); err != nil {
 		return nil, err
 	}
@@ -62,6 +65,24 @@ func (o *observer) set(ctx context.Context, key types.NamespacedName, looks bool
 		set.MissingPods, err = o.missingPods(ctx, set.Leaders, lowest, looks)
 	}
 	return set, err
+}
+
+// surplusClaims observes the volume claims that are deleted with surplus leaders. The StatefulSet controller labels
+// those that it creates. A claim without the labels isn't in the cache, and is kept.
+func (o *observer) surplusClaims(ctx context.Context, set *snapshot.Set) error {
+	for i := range set.Groups {
+		group := &set.Groups[i]
+		for _, name := range set.SurplusClaims(*group) {
+			claim, err := get(ctx, o, at(client.ObjectKeyFromObject(group.Leader), name), &corev1.PersistentVolumeClaim{})
+			if err != nil {
+				return err
+			}
+			if claim != nil && claim.DeletionTimestamp == nil {
+				group.Claims = append(group.Claims, claim)
+			}
+		}
+	}
+	return nil
 }
 
 // missingPods observes why a StatefulSet lacks pods. lowest is the name of the first of them. looks says whether to

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
@@ -52,9 +53,27 @@ func TestRefusalFilms(t *testing.T) {
 			s.Elapse(30 * time.Second)
 			s.becomes("3 groups", scaledTo(3))
 		},
+		"scale-down-claims": func(s scene) {
+			s.starts("4 groups of 2 with volumes that go when they aren't needed",
+				newSet(4, 2, withBudget(1, 0), withVolumes(appsv1.DeletePersistentVolumeClaimRetentionPolicyType)))
+			before := s.claims()
+			s.LimitQuota(6)
+			s.removes("a-0")
+			s.Elapse(30 * time.Second)
+			s.becomes("3 groups", scaledTo(3))
+			s.checkClaims(3, before)
+		},
+		"worker-aside": func(s scene) {
+			s.starts("2 groups of 3", newSet(2, 3))
+			s.TakeAside(at(theSet, "a-1-1"), leaderworkersetv1.GroupUniqueHashLabelKey)
+			s.Elapse(5 * time.Minute)
+			s.KillPod(at(theSet, "a-1-1"))
+			s.Settle()
+			s.CheckReconciled(theSet)
+		},
 		"pod-aside": func(s scene) {
 			s.starts("3 groups of 2", newSet(3, 2))
-			s.TakeAside(at(theSet, "a-1"))
+			s.TakeAside(at(theSet, "a-1"), leaderworkersetv1.SetNameLabelKey)
 			s.Elapse(5 * time.Minute)
 			s.KillPod(at(theSet, "a-1"))
 			s.Settle()

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/test/simulate"
 )
 
@@ -92,6 +93,30 @@ var uninjectedFilms = map[string]func(scene){
 		s.Start()
 		s.becomesInjected()
 	},
+	"relabeled-leader": func(s scene) { // Its workers can't be created either.
+		s.starts("1 group of 2", newSet(1, 2))
+		s.Stop()
+		s.withoutWebhook(time.Minute, func() {
+			s.DeletePod(pod("a-0"), metav1.DeletePropagationBackground)
+			s.Elapse(time.Minute)
+		})
+		s.createsWorkersAsOtherController()
+		s.labelsLeader()
+		s.Start()
+		s.becomesInjected()
+	},
+}
+
+// labelsLeader gives the leader of group 0 the labels that say where it belongs.
+func (s scene) labelsLeader() {
+	s.Helper()
+	s.User("labels pod a-0", func() error {
+		s.API.UpdatePod(pod("a-0"), func(leader *corev1.Pod) {
+			leader.Labels[leaderworkersetv1.GroupIndexLabelKey] = "0"
+			leader.Labels[leaderworkersetv1.GroupUniqueHashLabelKey] = identity.GroupKey(theSet.Namespace, "a-0")
+		})
+		return nil
+	})
 }
 
 // createsWorkersAsOtherController creates the worker StatefulSet of group 0, whose leader lacks labels. A controller

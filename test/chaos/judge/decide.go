@@ -118,6 +118,12 @@ func claimIndex(set, claim string) int {
 	return index
 }
 
+// leaderClaim reports whether a claim is a leader's. The name of a worker's claim has one more number.
+func leaderClaim(set, claim string) bool {
+	_, rest, _ := strings.Cut(claim, "-"+set+"-")
+	return !strings.Contains(rest, "-")
+}
+
 // deletedBy reports whether a set was deleted by a time, as far as different watches can say.
 func (o *object) deletedBy(at time.Time) bool {
 	return !o.deletedAt.IsZero() && !o.deletedAt.After(at.Add(Lag))

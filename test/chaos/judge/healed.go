@@ -122,27 +122,46 @@ func (s *State) leftovers() []string {
 	return problems
 }
 
-// surplusClaims returns the claims that their policy doesn't keep. Claims that are older than their set are those of an
-// earlier set, which was deleted with the policy Orphan, or whose policy keeps them.
+// surplusClaims returns the claims that their policy doesn't keep. The newest set of a name decides: it uses the claims
+// that earlier ones have left. Claims that are older than that set are those of an earlier set, which was deleted with
+// the policy Orphan, or whose policy keeps them. Kubernetes keeps the claims of leaders that it doesn't find.
 func (j *Judge) surplusClaims(s *State) []string {
 	var problems []string
 	for i := range s.Claims {
 		claim := &s.Claims[i]
 		key := types.NamespacedName{Namespace: claim.Namespace, Name: claim.Labels[leaderworkersetv1.SetNameLabelKey]}
 		index := claimIndex(key.Name, claim.Name)
-		for _, o := range j.setOf(key).objects {
-			spec := &o.specs[len(o.specs)-1].LeaderWorkerSetSpec
-			scaled, deleted := retention(spec)
-			switch {
-			case !o.created.Before(&claim.CreationTimestamp):
-			case deleted && !o.deletedAt.IsZero():
-				problems = append(problems, fmt.Sprintf("claim %s is left of a set that was deleted", claim.Name))
-			case scaled && o.deletedAt.IsZero() && index >= int(*spec.Replicas):
-				problems = append(problems, fmt.Sprintf("claim %s is left of a group that was scaled down", claim.Name))
-			}
+		if leaderClaim(key.Name, claim.Name) && !j.leaderFound(key, index, claim.CreationTimestamp) {
+			continue
+		}
+		o := j.setOf(key).newest()
+		if o == nil || !o.created.Before(&claim.CreationTimestamp) {
+			continue
+		}
+		spec := &o.specs[len(o.specs)-1].LeaderWorkerSetSpec
+		scaled, deleted := retention(spec)
+		switch {
+		case deleted && !o.deletedAt.IsZero():
+			problems = append(problems, fmt.Sprintf("claim %s is left of a set that was deleted", claim.Name))
+		case scaled && o.deletedAt.IsZero() && index >= int(*spec.Replicas):
+			problems = append(problems, fmt.Sprintf("claim %s is left of a group that was scaled down", claim.Name))
 		}
 	}
 	return problems
+}
+
+// leaderFound reports whether the StatefulSet controller has found the leader of a claim when it applied the retention
+// policy. The controller creates the claim before the leader, which a quota may refuse. It gives the claim an owner
+// when it finds the leader. It ignores claims of surplus leaders that don't exist when the StatefulSet is scaled down.
+func (j *Judge) leaderFound(key types.NamespacedName, index int, claimed metav1.Time) bool {
+	scaledDown := j.setOf(key).scaledDown[index]
+	for _, group := range j.groups {
+		if group.set == key && group.index == index && !group.leader.CreationTimestamp.Before(&claimed) &&
+			(!group.ended || group.endedAt.After(scaledDown)) {
+			return true
+		}
+	}
+	return false
 }
 
 // unanswered returns the failures of groups that weren't restarted.

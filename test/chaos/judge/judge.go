@@ -67,6 +67,8 @@ type set struct {
 	key     types.NamespacedName
 	objects map[types.UID]*object
 	film    []string
+	// scaledDown is when the leader StatefulSet was scaled down, by the index of the group that became surplus.
+	scaledDown map[int]time.Time
 }
 
 // object is one LeaderWorkerSet.
@@ -168,9 +170,20 @@ func (j *Judge) Film(key types.NamespacedName) []string { return j.setOf(key).fi
 
 func (j *Judge) setOf(key types.NamespacedName) *set {
 	if j.sets[key] == nil {
-		j.sets[key] = &set{key: key, objects: map[types.UID]*object{}}
+		j.sets[key] = &set{key: key, objects: map[types.UID]*object{}, scaledDown: map[int]time.Time{}}
 	}
 	return j.sets[key]
+}
+
+// newest returns the set that was created last, or the one that exists of those; nil if there is none.
+func (s *set) newest() *object {
+	var newest *object
+	for _, o := range s.objects {
+		if newest == nil || newest.created.Before(&o.created) || (newest.created.Equal(&o.created) && o.deletedAt.IsZero()) {
+			newest = o
+		}
+	}
+	return newest
 }
 
 // note adds an event to the film of a set.
@@ -253,6 +266,11 @@ func (j *Judge) observeStatefulSet(e Event, latest *appsv1.StatefulSet) {
 		}
 	default:
 		j.owners[latest.UID] = owner.UID
+		if before, ok := e.Before.(*appsv1.StatefulSet); ok {
+			for i := ptr.Deref(latest.Spec.Replicas, 1); i < ptr.Deref(before.Spec.Replicas, 1); i++ {
+				j.setOf(key).scaledDown[int(i)] = e.At
+			}
+		}
 	}
 }
 

@@ -214,10 +214,22 @@ func TestUnhealed(t *testing.T) {
 		{"a pod is outdated", func(*scene) {}, func(s *State) { s.Pods[0].Spec.Containers[0].Image = "b" }, "1 of them"},
 		{"the status is late", func(*scene) {}, func(s *State) { s.Sets[0].Status.ObservedGeneration = 0 }, "generation 0"},
 		{"the set is gone", func(*scene) {}, func(s *State) { s.Sets = nil }, "default/leaders is left without its owner"},
-		{"a claim is surplus", func(*scene) {}, func(s *State) {
-			s.Claims = []corev1.PersistentVolumeClaim{{ObjectMeta: meta("data-llama-1", "claim", "", "")}}
-			s.Claims[0].CreationTimestamp = metav1.Unix(9, 0)
-		}, "claim data-llama-1 is left of a group that was scaled down"},
+		{"a claim is surplus", func(s *scene) { s.surplusGroup(false) }, func(s *State) { s.addClaim("data-llama-1") },
+			"claim data-llama-1 is left of a group that was scaled down"},
+		{"the leader of a surplus claim never existed", func(*scene) {}, func(s *State) { s.addClaim("data-llama-1") }, ""},
+		{"the leader of a surplus claim was gone before", func(s *scene) { s.surplusGroup(true) }, func(s *State) {
+			s.addClaim("data-llama-1")
+		}, ""},
+		{"a claim is left of a set that was deleted", func(s *scene) { s.replaceSet(false) }, func(s *State) {
+			s.Pods, s.StatefulSets = nil, nil
+			s.addClaim("data-llama-0-1")
+		}, "claim data-llama-0-1 is left of a set that was deleted"},
+		{"another set uses the claim of one that was deleted", func(s *scene) { s.replaceSet(true) }, func(s *State) {
+			s.StatefulSets[0].OwnerReferences[0].UID, s.StatefulSets[1].OwnerReferences[0].UID = "next", "1/0"
+			s.addClaim("data-llama-0-1")
+		}, ""},
+		{"a worker's claim is surplus", func(*scene) {}, func(s *State) { s.addClaim("data-llama-1-1") },
+			"claim data-llama-1-1 is left of a group that was scaled down"},
 		{"a failure is unanswered", func(s *scene) { s.restartContainer("1/0") }, func(*State) {}, "group 0 isn't restarted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -265,6 +277,13 @@ func (s *scene) state() *State {
 		}
 	}
 	return state
+}
+
+// addClaim adds a claim that is older than all groups.
+func (s *State) addClaim(name string) {
+	claim := corev1.PersistentVolumeClaim{ObjectMeta: meta(name, "claim", "", "")}
+	claim.CreationTimestamp = metav1.Unix(9, 0)
+	s.Claims = append(s.Claims, claim)
 }
 
 // checkMatches checks that one text matches a pattern, or that there is none.

@@ -146,6 +146,7 @@ func ready(p *corev1.Pod) *corev1.Pod {
 func (s *scene) group(index int, image string) types.UID {
 	s.incarnation++
 	leader, worker := pod(s.incarnation, index, 0, image), pod(s.incarnation, index, 1, image)
+	leader.CreationTimestamp = metav1.NewTime(s.now)
 	s.put(leader)
 	s.put(statefulSet("workers of "+leader.UID, "Pod", leader.UID))
 	s.put(worker)
@@ -172,6 +173,41 @@ func (s *scene) createLateWorkers(leader types.UID, seconds int) {
 	late := pod(1, 0, 2, "a")
 	late.UID, late.OwnerReferences[0].UID = "late", "workers of "+leader
 	s.put(late)
+}
+
+// surplusGroup creates group 1, and scales the StatefulSet down before or after the group is deleted.
+func (s *scene) surplusGroup(goneBefore bool) {
+	scale := func(replicas int32) {
+		leaders := statefulSet(leadersUID, "LeaderWorkerSet", setUID)
+		leaders.Spec.Replicas = &replicas
+		s.put(leaders)
+	}
+	scale(2)
+	leader := s.group(1, "a")
+	s.judge.Client(s.now, key, leader, "deletes a pod")
+	s.wait(1)
+	if !goneBefore {
+		scale(1)
+		s.wait(1)
+	}
+	s.mark(leader)
+	s.remove(leader + "-1")
+	s.remove("workers of " + leader)
+	s.remove(leader)
+	if goneBefore {
+		s.wait(1)
+		scale(1)
+	}
+}
+
+// replaceSet deletes the set, whose claims are to be deleted then, and may create another one.
+func (s *scene) replaceSet(again bool) {
+	of := spec{replicas: 1, unavailable: 1, image: "a", deleted: true}
+	s.set(setUID, of)
+	s.remove(setUID)
+	if again {
+		s.set("next", of)
+	}
 }
 
 // claim creates the claim of a leader.

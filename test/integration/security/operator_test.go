@@ -225,14 +225,16 @@ func (i *installed) start(t *testing.T, port string, env []string) {
 	})
 }
 
-// configuration returns the content of the operator's configuration file.
+// configuration returns the content of the operator's configuration file. The lease lasts for longer than usual. On a
+// busy machine, the second holder may come after a usual lease has ended. By then the operator would have taken the
+// lease over from the first holder. It would lead, and end when the second one appears.
 func (i *installed) configuration(port string) string {
 	return fmt.Sprintf(`apiVersion: config.leaderworkerset.x-k8s.io/v1alpha1
 kind: OperatorConfiguration
 namespaces: [%[6]s]
 takeOverFrom: [%[1]s-other]
 controllers: {restarts: {baseDelay: 1ms, maxDelay: 1ms}}
-leaderElection: {namespace: %[1]s-system, retryPeriod: 200ms}
+leaderElection: {namespace: %[1]s-system, leaseDuration: 10m, retryPeriod: 200ms}
 webhook:
   host: %[2]s
   port: %[3]s

@@ -284,7 +284,8 @@ func (s *Set) unready(snap *snapshot.Set) []leaderworkersetv1.UnreadyGroup {
 	}
 	in := status.Input{Set: snap, Revision: s.Key(), Crashes: s.crashes(snap), Obstacles: s.obstacles(snap)}
 	if s.Leaders != nil {
-		in.Release = release.Decision{Release: release.Of(s.Leaders), Replicas: int32(len(snap.Groups))} //nolint:gosec // At most a million.
+		groups := int32(len(snap.Groups)) //nolint:gosec // At most a million.
+		in.Release = release.Decision{Release: release.Of(s.Leaders), Replicas: groups}
 	}
 	return status.Unready(in)
 }

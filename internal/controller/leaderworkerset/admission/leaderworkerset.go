@@ -72,7 +72,7 @@ func (w *leaderWorkerSetWebhook) checkAlone(ctx context.Context, lws *leaderwork
 	if err := checkTopologies(nil, lws); err != nil {
 		return err
 	}
-	if err := checkTPUs(lws); err != nil {
+	if err := checkPods(nil, lws); err != nil {
 		return err
 	}
 	return w.checkChildren(ctx, lws)
@@ -102,10 +102,18 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	if revision.TemplateOf(before).Equal(revision.TemplateOf(lws)) {
 		return nil, nil
 	}
-	if err := checkTPUs(lws); err != nil {
+	if err := checkPods(before, lws); err != nil {
 		return nil, err
 	}
 	return nil, w.checkChildren(ctx, lws)
+}
+
+// checkPods rejects a set whose pods would be rejected, though its StatefulSets would not.
+func checkPods(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	if err := checkTPUs(lws); err != nil {
+		return err
+	}
+	return checkTemplates(before, lws)
 }
 
 // ValidateDelete admits every deletion.
@@ -287,7 +295,11 @@ func (w *leaderWorkerSetWebhook) dryRunCreate(
 var groupKind = leaderworkersetv1.GroupVersion.WithKind("LeaderWorkerSet").GroupKind()
 
 func invalid(lws *leaderworkersetv1.LeaderWorkerSet, err *field.Error) error {
-	return apierrors.NewInvalid(groupKind, lws.Name, field.ErrorList{err})
+	return invalidFields(lws, field.ErrorList{err})
+}
+
+func invalidFields(lws *leaderworkersetv1.LeaderWorkerSet, errs field.ErrorList) error {
+	return apierrors.NewInvalid(groupKind, lws.Name, errs)
 }
 
 // invalidBecause returns the API server's error for invalid objects, with causes that have their messages already.

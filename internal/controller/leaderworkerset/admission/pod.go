@@ -189,7 +189,9 @@ func (w podWebhook) gateUntilPreviousGroupGone(ctx context.Context, leader *core
 	if err != nil {
 		return nil, fmt.Errorf("pods of the group's previous incarnation: %w", err)
 	}
-	inTheWay := func(pod metav1.Object) bool { return desired.WaitsFor(leader, pod) }
+	inTheWay := func(pod metav1.Object) bool {
+		return !snapshot.IsTakenAside(pod) && desired.WaitsFor(leader, pod)
+	}
 	if !slices.ContainsFunc(previous, inTheWay) {
 		return nil, nil
 	}

@@ -162,20 +162,32 @@ func leaderIsTerminating(m *snapshot.GroupMembers) *Verdict {
 	return verdict
 }
 
-// setIsDeleted creates nothing for a pod that is nobody's leader, or soon won't be.
+// setIsDeleted creates nothing for a pod that is nobody's leader, or soon won't be. A leader that outlives its set
+// doesn't wait any longer.
 func setIsDeleted(m *snapshot.GroupMembers) *Verdict {
 	if m.HasLiveSet() {
 		return nil
 	}
-	return wait("the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted")
+	reason := "the leader pod doesn't belong to a LeaderWorkerSet, or to one that is being deleted"
+	if outlivesSet(m) {
+		return ungateOrWait(m, isOwnGate, reason)
+	}
+	return wait(reason)
 }
 
-// setIsUnsupported changes nothing in a group of a set that the operator can't run. The pass over the set reports why.
+// outlivesSet reports whether the set was deleted without the leader, or without the leader StatefulSet.
+func outlivesSet(m *snapshot.GroupMembers) bool {
+	return m.LWS == nil && (metav1.GetControllerOf(m.Leader) == nil ||
+		(leftBehind(m) && metav1.IsControlledBy(m.Leader, m.Leaders)))
+}
+
+// setIsUnsupported leaves a group alone whose set the operator can't run. The pass over the set reports why. Only the
+// operator's own gates are removed: nothing else would end the leader's wait.
 func setIsUnsupported(m *snapshot.GroupMembers) *Verdict {
 	if !m.IsLeftAlone() {
 		return nil
 	}
-	return wait(m.LWS.Spec.Unsupported().ToAggregate().Error())
+	return ungateOrWait(m, isOwnGate, m.LWS.Spec.Unsupported().ToAggregate().Error())
 }
 
 // leaderIsUninjected creates nothing for a leader that was created without the webhook: the group is restarted.
@@ -194,12 +206,25 @@ func leaderHasWaited(m *snapshot.GroupMembers) *Verdict {
 	if !snapshot.WaitsForPreviousGroup(m.Leader) || previous || slices.ContainsFunc(m.PreviousWorkers(), inTheWay) {
 		return nil
 	}
+	return ungateOrWait(m, snapshot.IsPreviousGroupGate, "the leader waits for no pod of the group's previous incarnation")
+}
+
+// ungateOrWait removes gates from the leader. If there are none, it waits.
+func ungateOrWait(m *snapshot.GroupMembers, remove func(corev1.PodSchedulingGate) bool, reason string) *Verdict {
+	if !slices.ContainsFunc(m.Leader.Spec.SchedulingGates, remove) {
+		return wait(reason)
+	}
 	ungated := m.Leader.DeepCopy()
-	ungated.Spec.SchedulingGates = slices.DeleteFunc(ungated.Spec.SchedulingGates, snapshot.IsPreviousGroupGate)
+	ungated.Spec.SchedulingGates = slices.DeleteFunc(ungated.Spec.SchedulingGates, remove)
 	return &Verdict{
-		Action: UngateLeader, Reason: "the leader waits for no pod of the group's previous incarnation",
+		Action: UngateLeader, Reason: reason,
 		Writes: []write.Write{{Patch: &write.Patch{From: m.Leader, To: ungated}, If: write.SameVersion}},
 	}
+}
+
+// isOwnGate reports whether the operator's webhook has added a scheduling gate.
+func isOwnGate(gate corev1.PodSchedulingGate) bool {
+	return snapshot.IsPreviousGroupGate(gate) || snapshot.IsRestartGate(gate)
 }
 
 // templateOf returns the template of the group's own revision, or the verdict that there is none.

@@ -84,6 +84,13 @@ func orphanedWorker(m *snapshot.GroupMembers) *corev1.Pod {
 
 // previousWorker returns a worker pod that the present worker StatefulSet doesn't control.
 func previousWorker() *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Name: "llama-1-1", OwnerReferences: controlledBy("Job", "other", "other"),
+	}}
+}
+
+// asideWorker returns a worker pod that lost the label with the group's key.
+func asideWorker() *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "llama-1-1"}}
 }
 
@@ -173,7 +180,27 @@ func TestNext(t *testing.T) {
 			group.StopWorkers, "the leader pod is terminating",
 		},
 
+		{
+			"another controller's set has a leader that waits",
+			func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.GroupIdentity = "Hash" },
+			func(m *members) { gate(m); m.WorkerPods = []*corev1.Pod{previousWorker()} }, group.UngateLeader,
+			`spec.groupIdentity: Invalid value: "Hash": must be Ordinal: groups are identified by index here`,
+		},
+
 		{"set was deleted", unchanged, func(m *members) { m.LWS = nil }, group.Wait, notOwned},
+		{
+			"set was deleted, and its leader waits to be deleted", unchanged,
+			func(m *members) { gate(m); m.LWS = nil }, group.Wait, notOwned,
+		},
+		{
+			"set was deleted without its leader StatefulSet", unchanged,
+			func(m *members) { gate(m); m.LWS, m.Leaders.OwnerReferences = nil, nil }, group.UngateLeader, notOwned,
+		},
+		{
+			"set was deleted without its leader", unchanged,
+			func(m *members) { gate(m); m.LWS, m.Leaders, m.Leader.OwnerReferences = nil, nil, nil },
+			group.UngateLeader, notOwned,
+		},
 		{"set terminates", unchanged, func(m *members) { m.LWS.DeletionTimestamp = deleted }, group.Wait, notOwned},
 		{"set is another one of the same name", unchanged, func(m *members) { m.LWS.UID = "new" }, group.Wait, notOwned},
 		{"leader StatefulSet was deleted", unchanged, func(m *members) { m.Leaders = nil }, group.Wait, notOwned},
@@ -205,6 +232,16 @@ func TestNext(t *testing.T) {
 			"leader doesn't wait for previous workers that terminate", unchanged,
 			func(m *members) { gate(m); m.WorkerPods = []*corev1.Pod{terminating(previousWorker())} },
 			group.UngateLeader, "the leader waits for no pod of the group's previous incarnation",
+		},
+		{
+			"leader doesn't wait for a worker that was taken aside", unchanged,
+			func(m *members) { gate(m); m.WorkerPods = []*corev1.Pod{asideWorker()} },
+			group.UngateLeader, "the leader waits for no pod of the group's previous incarnation",
+		},
+		{
+			"workers don't wait for one that was taken aside", unchanged,
+			func(m *members) { m.WorkerPods = []*corev1.Pod{asideWorker()} },
+			group.CreateWorkers, "the workers are missing",
 		},
 		{
 			"leader with exclusive affinity waits for previous workers that terminate", unchanged,

@@ -108,12 +108,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	}
 	missing := missingLeaders(set, memory, now, options)
 	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now, options))
-	restarts := restart.Next(restart.Input{
-		Set: set, Replicas: released.Replicas, Suspended: len(released.Unfinished) > 0,
-		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
-		Record: record.Entries, RecordedAt: memory.RecordedAt,
-		Now: now, Options: options.Restarts,
-	})
+	restarts := restart.Next(restartInput(set, memory, current.key, record.Entries, &released, now, options))
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
 	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
 	reported := status.Input{
@@ -139,7 +134,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		WritesRecord: restarts.WriteRecord,
 		Status:       next,
 		StatusEvents: statusEvents,
-		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts),
+		Leaders:      nextLeaders(set, memory.Leaders, current.key, &released, &restarts, now),
 		Record:       record,
 		Missing:      missing.Memory,
 		Holds:        released.Holds,
@@ -167,6 +162,38 @@ func releaseInput(
 
 		ConfirmAfter: options.UnschedulableAfter,
 	}
+}
+
+// restartInput returns what the decision on restarts looks at.
+func restartInput(
+	set *snapshot.Set, memory *Memory, key string, record restart.Record, released *release.Decision, now time.Time,
+	options *Options,
+) restart.Input {
+	deferred, returning := deferredGroups(set, key, released)
+	return restart.Input{
+		Set: set, Replicas: released.Replicas, Deferred: deferred, Returning: returning,
+		Suspended:    len(released.Unfinished) > 0,
+		Incarnations: memory.Incarnations, Leaders: memory.Leaders, FailedLeaders: memory.FailedLeaders,
+		Record: record, RecordedAt: memory.RecordedAt,
+		Now: now, Options: options.Restarts,
+	}
+}
+
+// deferredGroups returns the groups that are deferred and have the same revision after that, and those that the release
+// no longer defers.
+func deferredGroups(set *snapshot.Set, key string, released *release.Decision) (deferred, returning []int32) {
+	isUpdated := func(index int32) bool {
+		return slices.ContainsFunc(set.Groups, func(group snapshot.Group) bool {
+			return group.Index == index && group.Revision() != key && released.Includes(index)
+		})
+	}
+	deferred = slices.DeleteFunc(slices.Clone(released.Deferred), isUpdated)
+	if leaders := set.OwnLeaders(); leaders != nil {
+		returning = slices.DeleteFunc(release.Of(leaders).Deferred, func(index int32) bool {
+			return slices.Contains(released.Deferred, index)
+		})
+	}
+	return deferred, returning
 }
 
 // recordOf returns what the leader StatefulSet remembers of groups, whoever owns it.
@@ -226,6 +253,7 @@ func uninjectedPods(set *snapshot.Set) []status.Obstacle {
 // nextLeaders returns the leaders for the next pass to compare with.
 func nextLeaders(
 	set *snapshot.Set, previous restart.Leaders, key string, released *release.Decision, restarts *restart.Decision,
+	now time.Time,
 ) restart.Leaders {
 	deleted := map[int32]bool{}
 	for _, due := range restarts.Restarts {
@@ -234,7 +262,7 @@ func nextLeaders(
 	for _, group := range released.Replace {
 		deleted[group.Index] = true
 	}
-	return previous.Next(set, released.Replicas, restarts, func(group snapshot.Group) bool {
+	return previous.Next(set, released.Replicas, restarts, now, func(group snapshot.Group) bool {
 		return deleted[group.Index] || (released.MayStop(group, key) && !group.Terminating())
 	})
 }

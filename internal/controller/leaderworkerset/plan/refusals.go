@@ -10,7 +10,8 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/utils/ptr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
@@ -42,32 +43,55 @@ func notDeferred(leaders *appsv1.StatefulSet, missing []int32) []int32 {
 	return slices.DeleteFunc(missing, func(index int32) bool { return index >= slices.Min(deferred) })
 }
 
-// surplusLeaders returns the leaders beyond the replicas of the leader StatefulSet, highest first, while its controller
-// may be unable to delete them: a missing leader that it can't create ends its passes before. The pods of surplus
-// groups may take up the room that the leader lacks.
-//
-// Claims that are deleted with a scale-down are marked by that controller first, so their leaders are left to it.
-func surplusLeaders(set *snapshot.Set, missing *refusal.Decision) []write.Object {
+// surplusGroups returns the groups beyond the replicas of the leader StatefulSet, highest first, while its controller
+// may be unable to delete their leaders: a missing leader that it can't create ends its passes before. The pods of
+// surplus groups may take up the room that the missing leader lacks.
+func surplusGroups(set *snapshot.Set, missing *refusal.Decision) []snapshot.Group {
 	leaders := set.OwnLeaders()
-	isStuck := missing.Stalled || len(missing.Refused) > 0 || (leaders != nil && len(release.Of(leaders).Deferred) > 0)
-	if leaders == nil || !isStuck ||
-		leaders.Status.ObservedGeneration < leaders.Generation || deletesClaims(leaders) {
+	if leaders == nil || leaders.Status.ObservedGeneration < leaders.Generation {
 		return nil
 	}
-	var surplus []write.Object
-	for _, group := range slices.Backward(set.Groups) {
-		if group.Index >= ptr.Deref(leaders.Spec.Replicas, 1) && !group.Terminating() {
-			surplus = append(surplus, group.Leader)
-		}
+	if !missing.Stalled && len(missing.Refused) == 0 && len(release.Of(leaders).Deferred) == 0 {
+		return nil
 	}
+	surplus := set.SurplusGroups()
+	slices.Reverse(surplus)
 	return surplus
 }
 
-// deletesClaims reports whether a scale-down deletes volume claims.
-func deletesClaims(leaders *appsv1.StatefulSet) bool {
-	policy := leaders.Spec.PersistentVolumeClaimRetentionPolicy
-	return len(leaders.Spec.VolumeClaimTemplates) > 0 && policy != nil &&
-		policy.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
+// surplusLeaders returns the leaders of surplus groups, to be deleted.
+func surplusLeaders(surplus []snapshot.Group) []write.Object {
+	leaders := make([]write.Object, len(surplus))
+	for i, group := range surplus {
+		leaders[i] = group.Leader
+	}
+	return leaders
+}
+
+// surplusClaims makes the leaders of surplus groups the owners of volume claims that are deleted with them. The
+// StatefulSet controller does the same before it scales down. It leaves claims alone that somebody else controls.
+func surplusClaims(set *snapshot.Set, surplus []snapshot.Group) []write.Write {
+	leaders := set.OwnLeaders()
+	var writes []write.Write
+	for _, group := range surplus {
+		owner := metav1.NewControllerRef(group.Leader, corev1.SchemeGroupVersion.WithKind("Pod"))
+		for _, claim := range group.Claims {
+			controller := metav1.GetControllerOf(claim)
+			if controller != nil && controller.UID != leaders.UID {
+				continue // It may be the leader already.
+			}
+			owned := claim.DeepCopy()
+			owned.OwnerReferences = slices.DeleteFunc(owned.OwnerReferences, func(owner metav1.OwnerReference) bool {
+				return owner.UID == leaders.UID || owner.UID == group.Leader.UID
+			})
+			owned.OwnerReferences = append(owned.OwnerReferences, *owner)
+			writes = append(writes, write.Write{
+				Patch: &write.Patch{From: claim, To: owned}, If: write.SameVersion, OwnerMustLive: owner,
+				Reason: "persistentVolumeClaimRetentionPolicy deletes it with its scaled-down leader",
+			})
+		}
+	}
+	return writes
 }
 
 // refusals reports the pods that the API server refuses, why the rollout is held, and the pod that has the name of a

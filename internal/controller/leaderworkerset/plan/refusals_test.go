@@ -9,13 +9,15 @@ import (
 	"testing"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -37,37 +39,50 @@ func carryOutAt(t *testing.T, observed *world, after time.Duration, want ...stri
 // TestForSetDeletesSurplusLeaders scales down while the API server refuses leader 0. The StatefulSet controller doesn't
 // come to the surplus leaders then.
 func TestForSetDeletesSurplusLeaders(t *testing.T) {
-	for name, tc := range map[string]struct {
-		change func(*appsv1.StatefulSetSpec)
-		want   []string
-	}{
-		"highest first": {
-			func(*appsv1.StatefulSetSpec) {},
-			[]string{"check *v1.StatefulSet llama", "delete *v1.Pod llama-3", "delete *v1.Pod llama-2"},
-		},
-		"not if their claims are deleted with them": {func(spec *appsv1.StatefulSetSpec) {
-			spec.VolumeClaimTemplates = make([]corev1.PersistentVolumeClaim, 1)
-			spec.PersistentVolumeClaimRetentionPolicy = &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
-				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
-				WhenScaled:  appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
-			}
-		}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			lws := newSet()
-			*lws.Spec.Replicas = 4
-			observed := settled(t, lws)
-			observed.Groups = observed.Groups[1:]
-			carryOutAt(t, observed, 0)
-			observed.Refusal = quota(time.Second)
-			*lws.Spec.Replicas = 2
-			carryOutAt(t, observed, 2*time.Second, "patch *v1.StatefulSet llama")
-			tc.change(&observed.Leaders.Spec)
-			lws.Spec.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy =
-				observed.Leaders.Spec.PersistentVolumeClaimRetentionPolicy
-			carryOutAt(t, observed, 3*time.Second, tc.want...)
-		})
+	observed := scaledDownWhileRefused(t)
+	carryOutAt(t, observed, 3*time.Second,
+		"check *v1.StatefulSet llama", "delete *v1.Pod llama-3", "delete *v1.Pod llama-2")
+}
+
+// TestForSetGivesClaimsToSurplusLeaders scales down in the same way, with claims that are deleted with their leaders.
+// Nobody controls the one, and the leader StatefulSet the other. The third is somebody else's.
+func TestForSetGivesClaimsToSurplusLeaders(t *testing.T) {
+	observed := scaledDownWhileRefused(t)
+	claimOf := func(name string, owner metav1.Object) *corev1.PersistentVolumeClaim {
+		claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if owner != nil {
+			claim.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(owner, schema.GroupVersionKind{})}
+		}
+		return claim
 	}
+	observed.Groups[1].Claims = []*corev1.PersistentVolumeClaim{
+		claimOf("data-llama-2", nil), claimOf("other-llama-2", observed.Groups[0].Leader),
+	}
+	observed.Groups[2].Claims = []*corev1.PersistentVolumeClaim{claimOf("data-llama-3", observed.Leaders)}
+	planned := at(t, observed, 3*time.Second)
+	wantWrites(t, "scale-down", planned.Writes, "check *v1.StatefulSet llama",
+		"patch *v1.PersistentVolumeClaim data-llama-3", "patch *v1.PersistentVolumeClaim data-llama-2",
+		"delete *v1.Pod llama-3", "delete *v1.Pod llama-2")
+	for i, group := range []int{2, 1} {
+		owners := planned.Writes[1+i].Patch.To.GetOwnerReferences()
+		if len(owners) != 1 || owners[0].UID != observed.Groups[group].Leader.UID {
+			t.Errorf("the claim of group %d has the owners %+v", group+1, owners)
+		}
+	}
+}
+
+// scaledDownWhileRefused returns a set that is scaled from 4 to 2 while the API server refuses leader 0.
+func scaledDownWhileRefused(t *testing.T) *world {
+	t.Helper()
+	lws := newSet()
+	*lws.Spec.Replicas = 4
+	observed := settled(t, lws)
+	observed.Groups = observed.Groups[1:]
+	carryOutAt(t, observed, 0)
+	observed.Refusal = quota(time.Second)
+	*lws.Spec.Replicas = 2
+	carryOutAt(t, observed, 2*time.Second, "patch *v1.StatefulSet llama")
+	return observed
 }
 
 // TestForSetAsksForRetries changes the leader StatefulSet while a leader is refused: less and less often.
@@ -127,15 +142,7 @@ func TestForSetHoldsAtARefusal(t *testing.T) {
 // Once group 0 is ready, surge gives way, and group 1 is created.
 func TestForSetDefersAGroup(t *testing.T) {
 	const leaders = "patch *v1.StatefulSet llama"
-	lws := newSet()
-	lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = ptr.To(intstr.FromInt32(1))
-	observed := settled(t, lws)
-	setImage(lws, "serve:2")
-	carryOut(observed, at(t, observed, 0))
-	settle(observed)
-	carryOut(observed, at(t, observed, 0))
-	settle(observed)
-	refuseWorkers(observed, 0, 1)
+	observed := withoutRoom(t)
 
 	carryOutAt(t, observed, time.Second, leaders, "delete *v1.Pod llama-1")
 	wantDeferred(t, observed, 1)
@@ -159,6 +166,51 @@ func TestForSetDefersAGroup(t *testing.T) {
 	if replicas := *observed.Leaders.Spec.Replicas; replicas != 2 {
 		t.Errorf("%d groups exist at the end", replicas)
 	}
+}
+
+// TestForSetDefersADegradedGroup defers a group that has no restarts left. Its count is kept, and the time in which the
+// group has to run for the count to start over begins once it is no longer deferred.
+func TestForSetDefersADegradedGroup(t *testing.T) {
+	const leaders = "patch *v1.StatefulSet llama"
+	observed := withoutRoom(t)
+	entry := restart.Entry{
+		Restarts: 3, LastRestart: now.Unix(), Reason: "it crashed", ExhaustedLeader: observed.Groups[1].Leader.UID,
+	}
+	observed.LWS.Spec.LeaderWorkerTemplate.MaxGroupRestarts = ptr.To[int32](3)
+	wantEntry := func(what string) {
+		t.Helper()
+		record := observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey]
+		if got := restart.ReadRecord(record, restart.StoredRecord{}).Entries[1]; got != entry {
+			t.Errorf("%s: the entry is %+v, want %+v", what, got, entry)
+		}
+	}
+	observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = restart.Record{1: entry}.Format()
+
+	carryOutAt(t, observed, time.Second, leaders, "delete *v1.Pod llama-1")
+	wantDeferred(t, observed, 1)
+	entry.ExhaustedLeader = ""
+	wantEntry("deferred")
+	carryOutAt(t, observed, 3*time.Second)
+	carryOutAt(t, observed, time.Minute+time.Second, leaders)
+	wantDeferred(t, observed)
+	entry.LastRestart = now.Add(time.Minute + time.Second).Unix()
+	wantEntry("no longer deferred")
+}
+
+// withoutRoom returns a set of 2 groups and a surge group, all of the current revision. The surge group is ready, and
+// the API server refuses the workers of the others.
+func withoutRoom(t *testing.T) *world {
+	t.Helper()
+	lws := newSet()
+	lws.Spec.RolloutStrategy.RollingUpdateConfiguration.MaxSurge = ptr.To(intstr.FromInt32(1))
+	observed := settled(t, lws)
+	setImage(lws, "serve:2")
+	carryOut(observed, at(t, observed, 0))
+	settle(observed)
+	carryOut(observed, at(t, observed, 0))
+	settle(observed)
+	refuseWorkers(observed, 0, 1)
+	return observed
 }
 
 // refuseWorkers has the API server refuse the workers of groups.

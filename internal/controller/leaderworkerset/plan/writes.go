@@ -30,9 +30,10 @@ func childrenOf(
 ) children {
 	leaders, leadersTaken := leaderWrites(set, current, released, restarts, missing.RetriedAt(now))
 	service, serviceTaken := serviceWrites(set, &current.template, released)
-	excess, surplus := surplusLeaders(set, missing), surplusRevisions(set, current.key)
+	excess, surplus := surplusGroups(set, missing), surplusRevisions(set, current.key)
 	checked := checks(set, released, excess, leaders)
-	deleted := slices.Concat(deletions(released, restarts, excess), ungatings(restarts))
+	deleted := slices.Concat(surplusClaims(set, excess),
+		deletions(released, restarts, surplusLeaders(excess)), ungatings(restarts))
 	own := set.OwnLeaders()
 	if own == nil || own.Labels[leaderworkersetv1.RevisionLabelKey] != current.key {
 		return children{ // The Service comes first: the pods of a new revision look for each other at once.
@@ -49,7 +50,7 @@ func childrenOf(
 // checks returns the check that has to succeed before groups are replaced, or are deleted as surplus. There is none if
 // the leader StatefulSet is changed before, under the condition that its spec is as observed.
 func checks(
-	set *snapshot.Set, released *release.Decision, surplus []write.Object, leaders []write.Write,
+	set *snapshot.Set, released *release.Decision, surplus []snapshot.Group, leaders []write.Write,
 ) []write.Write {
 	switch {
 	case len(leaders) > 0 && leaders[0].If >= write.SameSpec:

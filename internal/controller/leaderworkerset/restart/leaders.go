@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -30,6 +31,23 @@ type Leader struct {
 	// Counted says that a pass has counted the restart that this leader is the result of. A late view of the record may
 	// show it as yet to count.
 	Counted bool
+
+	// UninjectedAt is when a pass first observed that a pod of the group was created without the webhook; zero if none
+	// was. A clock that was set back shows the time once more.
+	UninjectedAt time.Time
+}
+
+// uninjectedFor returns how long a pod of a group has been known as one that was created without the webhook. That is
+// its age, unless it was created in the future: the operator's clock is behind that of the API server, or was set back.
+func (l Leader) uninjectedFor(group snapshot.Group, now time.Time) time.Duration {
+	since := group.Uninjected.CreationTimestamp.Time
+	if since.After(now) && l.UID == group.Leader.UID {
+		since = l.UninjectedAt
+	}
+	if since.IsZero() || since.After(now) {
+		since = now
+	}
+	return now.Sub(since)
 }
 
 // Failures returns why groups are restarted, by index: those that a decision restarts or counts as restarted, and those
@@ -65,7 +83,7 @@ func (l Leaders) Deleted(groups []snapshot.Group, decision *Decision) map[int32]
 // is no failure from now on. A deleted leader is kept until another one replaces it, unless the whole leader
 // StatefulSet is deleted.
 func (l Leaders) Next(
-	set *snapshot.Set, replicas int32, decision *Decision, expected func(snapshot.Group) bool,
+	set *snapshot.Set, replicas int32, decision *Decision, now time.Time, expected func(snapshot.Group) bool,
 ) Leaders {
 	next := Leaders{}
 	if leaders := set.OwnLeaders(); leaders == nil || leaders.DeletionTimestamp != nil {
@@ -84,6 +102,12 @@ func (l Leaders) Next(
 		// Once expected, it stays so: a late cache could show the leader as staying once more.
 		leader.Expected = leader.Expected || expected(group)
 		leader.Disruption = cmp.Or(leader.Disruption, disruptionOf(group.Leader))
+		switch {
+		case group.Uninjected == nil:
+			leader.UninjectedAt = time.Time{}
+		case leader.UninjectedAt.IsZero() || leader.UninjectedAt.After(now):
+			leader.UninjectedAt = now
+		}
 		next[group.Index] = leader
 	}
 	for index := range l.counted(set.Groups, decision) {

@@ -7,6 +7,7 @@
 package restart
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -37,6 +38,11 @@ type Input struct {
 
 	// RecordedAt is when this process last wrote the record; zero if it hasn't.
 	RecordedAt time.Time
+
+	// Deferred are the groups that get no pods for now, and have the same revision after that. Returning are the groups
+	// that are no longer deferred. The operator has deleted their leaders, so nobody has asked for their counts to start
+	// over.
+	Deferred, Returning []int32
 
 	// Suspended delays all restarts: no record can be written while the step towards an earlier revision is unfinished.
 	Suspended bool
@@ -111,7 +117,7 @@ func Next(in Input) Decision {
 		}
 		verdict := verdict{entry: next[group.Index]}
 		if !in.Suspended {
-			verdict = in.decide(group, next[group.Index])
+			verdict = in.deferred(group, in.decide(group, next[group.Index]))
 			decision.add(group, verdict, in.Leaders[group.Index])
 		}
 		if verdict.entry != next[group.Index] {
@@ -182,6 +188,15 @@ func (in *Input) decide(group snapshot.Group, entry Entry) verdict {
 	}
 }
 
+// deferred returns the verdict on a group that is deferred, or any other. A deferred group that has no restarts left
+// runs once more after that, and keeps its count.
+func (in *Input) deferred(group snapshot.Group, verdict verdict) verdict {
+	if verdict.entry.ExhaustedLeader == group.Leader.UID && slices.Contains(in.Deferred, group.Index) {
+		verdict.entry.ExhaustedLeader = ""
+	}
+	return verdict
+}
+
 // decideCrash returns what happens to a group that crashed. If its leader failed, the StatefulSet controller has
 // restarted the group already. Then its new leader waits behind a scheduling gate, and the restart counts when the gate
 // is removed. A new leader without a gate can't wait.
@@ -217,7 +232,7 @@ func (in *Input) decideCrash(group snapshot.Group, entry Entry, failure Failure)
 // If the leader has failed as well, this is the restart for both. It is not counted once more for the failure.
 func (in *Input) decideUninjected(group snapshot.Group, entry Entry) verdict {
 	pod := group.Uninjected
-	wait := in.Options.delay(entry.Uninjected+1) - in.Now.Sub(pod.CreationTimestamp.Time)
+	wait := in.Options.delay(entry.Uninjected+1) - in.Leaders[group.Index].uninjectedFor(group, in.Now)
 	if wait > 0 {
 		return verdict{entry: entry, wait: wait}
 	}

@@ -25,6 +25,7 @@ func (in *Input) nextRecord() Record {
 		}
 	}
 	in.forgetUninjected(next)
+	in.addReturning(next)
 	in.addFailedLeaders(next)
 	for index, incarnation := range in.Incarnations {
 		if index < in.Replicas && incarnation.Complete() && incarnation.Failure == (Failure{}) {
@@ -34,6 +35,17 @@ func (in *Input) nextRecord() Record {
 		}
 	}
 	return next
+}
+
+// addReturning begins the time anew in which a group has to run for its count to start over, if the group was deferred.
+// It didn't run meanwhile.
+func (in *Input) addReturning(record Record) {
+	for _, index := range in.Returning {
+		if entry := record[index]; entry.Restarts > 0 {
+			entry.LastRestart = in.Now.Add(rounding).Unix()
+			record[index] = entry
+		}
+	}
 }
 
 // forgetUninjected removes the count of restarts for uninjected pods from groups that are ready now.
@@ -57,7 +69,7 @@ func (in *Input) record(decision Decision, next Record) Decision {
 	recorded := next
 	if !maps.Equal(in.Record, next) {
 		wait := in.Options.RecordInterval.For(*in.Set.LWS.Spec.Replicas) - in.Now.Sub(in.RecordedAt)
-		if wait > 0 && !isUrgent(in.Record, next) && len(decision.Restarts) == 0 && !in.allComplete() {
+		if wait > 0 && !in.isUrgent(next) && len(decision.Restarts) == 0 && !in.allComplete() {
 			decision.RequeueAfter = requeue.Earliest(decision.RequeueAfter, wait)
 			recorded = in.Record
 		} else {
@@ -68,10 +80,15 @@ func (in *Input) record(decision Decision, next Record) Decision {
 	return decision
 }
 
-// isUrgent reports whether a record has to be written at once: another leader has failed, or its restart counts.
-func isUrgent(before, next Record) bool {
+// isUrgent reports whether a record has to be written at once: another leader has failed, its restart counts, or the
+// release that is written with the record defers a group or ends that.
+func (in *Input) isUrgent(next Record) bool {
 	for index, entry := range next {
-		if known := before[index]; entry.FailedLeader != known.FailedLeader || entry.Waiting != known.Waiting {
+		known := in.Record[index]
+		if entry.FailedLeader != known.FailedLeader || entry.Waiting != known.Waiting {
+			return true
+		}
+		if entry != known && (slices.Contains(in.Deferred, index) || slices.Contains(in.Returning, index)) {
 			return true
 		}
 	}

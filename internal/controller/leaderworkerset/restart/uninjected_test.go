@@ -51,6 +51,11 @@ func TestNextUninjected(t *testing.T) {
 		failure := restart.Failure{Message: "it crashed", Crashed: true}
 		in.Incarnations = map[int32]restart.Incarnation{0: {Leader: "leader", Failure: failure}}
 	}
+	known := func(leader types.UID, ago time.Duration) func(*restart.Input) {
+		return func(in *restart.Input) {
+			in.Leaders = restart.Leaders{0: {UID: leader, UninjectedAt: in.Now.Add(-ago)}}
+		}
+	}
 	for _, tc := range []struct {
 		what   string
 		age    time.Duration
@@ -66,6 +71,11 @@ func TestNextUninjected(t *testing.T) {
 		{"policy None", 10 * time.Second, 0, none, 0},
 		{"policy None, the second time", 10 * time.Second, 1, none, 10 * time.Second},
 		{"no restarts for crashes", 10 * time.Second, 0, noRestarts, 0},
+		{"created in the future", -time.Hour, 0, func(*restart.Input) {}, 10 * time.Second},
+		{"created in the future, known for a while", -time.Hour, 0, known("leader", 7*time.Second), 3 * time.Second},
+		{"created in the future, known for longer", -time.Hour, 0, known("leader", 10*time.Second), 0},
+		{"created in the future, known of another leader", -time.Hour, 0, known("other", time.Minute), 10 * time.Second},
+		{"created and known in the future", -time.Hour, 0, known("leader", -time.Minute), 10 * time.Second},
 		{"it crashes as well", 3 * time.Second, 0, crashed, 7 * time.Second},
 		{"it has crashed as well", 10 * time.Second, 0, crashed, 0},
 	} {
@@ -127,5 +137,35 @@ func TestNextForgetsUninjected(t *testing.T) {
 	})
 	if got := restart.Next(in).Record; got != `{"0":{"restarts":2}}` {
 		t.Errorf("got record %s, want that of the crashes", got)
+	}
+}
+
+// TestLeadersKnowUninjectedPods follows since when a pod of a group is known as one that was created without the
+// webhook, while the clock is set back.
+func TestLeadersKnowUninjectedPods(t *testing.T) {
+	known := restart.Leaders{}
+	pass := func(after time.Duration, change func(*restart.Input)) time.Duration {
+		in := uninjected(after, restart.Entry{}, change)
+		expected := func(snapshot.Group) bool { return false }
+		known = known.Next(in.Set, in.Replicas, &restart.Decision{}, in.Now, expected)
+		if known[0].UninjectedAt.IsZero() {
+			return -1
+		}
+		return known[0].UninjectedAt.Sub(createdAt)
+	}
+	unchanged := func(*restart.Input) {}
+	for _, tc := range []struct {
+		what        string
+		after, want time.Duration
+		change      func(*restart.Input)
+	}{
+		{"at first", time.Second, time.Second, unchanged},
+		{"later", time.Minute, time.Second, unchanged},
+		{"the clock is set back", -time.Hour, -time.Hour, unchanged},
+		{"the group is injected", time.Minute, -1, func(in *restart.Input) { in.Set.Groups[0].Uninjected = nil }},
+	} {
+		if got := pass(tc.after, tc.change); got != tc.want {
+			t.Errorf("%s: known since %s, want %s", tc.what, got, tc.want)
+		}
 	}
 }

@@ -107,16 +107,23 @@ func (m *GroupMembers) Orphans() []*corev1.Pod {
 }
 
 // PreviousWorkers returns the worker pods of earlier incarnations of the group: those that have the name of a worker,
-// and that the worker StatefulSet of the present leader pod doesn't control.
+// and that the worker StatefulSet of the present leader pod doesn't control. Pods that were taken aside aren't among
+// them.
 func (m *GroupMembers) PreviousWorkers() []*corev1.Pod {
 	workers := m.OwnWorkers()
 	var previous []*corev1.Pod
 	for _, pod := range m.WorkerPods {
-		if m.isWorkerName(pod.Name) && (workers == nil || !metav1.IsControlledBy(pod, workers)) {
+		if m.isWorkerName(pod.Name) && !IsTakenAside(pod) && (workers == nil || !metav1.IsControlledBy(pod, workers)) {
 			previous = append(previous, pod)
 		}
 	}
 	return previous
+}
+
+// IsTakenAside reports whether somebody took the label with the group's key off a worker. Its StatefulSet has released
+// it: nobody controls it, and it is nobody's to delete. The next pod of its name can't be created, which is reported.
+func IsTakenAside(worker metav1.Object) bool {
+	return worker.GetLabels()[leaderworkersetv1.GroupUniqueHashLabelKey] == "" && metav1.GetControllerOf(worker) == nil
 }
 
 // Members returns the pods of the group's present incarnation, by worker index. Other pods may have their labels:

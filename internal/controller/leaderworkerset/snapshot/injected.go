@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -49,8 +50,14 @@ func ProofOfInjection(pod *corev1.Pod) []corev1.Container {
 }
 
 // MarkUninjected sets the field Uninjected of the groups that the pods belong to: to the leader, or else to the worker
-// with the lowest index. Pods that are deleted already don't count.
+// with the lowest index. Pods that are deleted already don't count. It also sets the field for a leader that had no
+// index when its worker StatefulSet was made.
 func MarkUninjected(groups []Group, pods []*corev1.Pod) {
+	for i := range groups {
+		if lackedIndex(groups[i].Workers) {
+			groups[i].Uninjected = groups[i].Leader
+		}
+	}
 	if len(pods) == 0 {
 		return
 	}
@@ -66,6 +73,17 @@ func MarkUninjected(groups []Group, pods []*corev1.Pod) {
 			group.Uninjected = pod
 		}
 	}
+}
+
+// lackedIndex reports whether another controller has made a worker StatefulSet from a leader without an index. That
+// controller copied an empty index into the selector, which can't be changed. The webhook rejects all workers of such a
+// StatefulSet. Somebody may have labeled the leader since, but it still lacks the rest.
+func lackedIndex(workers *appsv1.StatefulSet) bool {
+	if workers == nil || workers.Spec.Selector == nil {
+		return false
+	}
+	index, selected := workers.Spec.Selector.MatchLabels[leaderworkersetv1.GroupIndexLabelKey]
+	return selected && index == ""
 }
 
 // groupOf returns the group that a pod belongs to, by its name and owner; nil if it belongs to none.

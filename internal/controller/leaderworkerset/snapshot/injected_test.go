@@ -58,10 +58,16 @@ func TestMarkUninjected(t *testing.T) {
 		{Index: 1, Leader: &corev1.Pod{ObjectMeta: named("a-1", "1", "leaders")}},
 		{Index: 2, Leader: &corev1.Pod{ObjectMeta: named("a-2", "2", "leaders")}},
 		{Index: 3, Leader: &corev1.Pod{ObjectMeta: named("a-3", "3", "leaders")}},
+		{Index: 4, Leader: &corev1.Pod{ObjectMeta: named("a-4", "4", "leaders")}},
 	}
 	for i := range groups {
 		workers := named(groups[i].Leader.Name, "workers-"+string(groups[i].Leader.UID), string(groups[i].Leader.UID))
 		groups[i].Workers = &appsv1.StatefulSet{ObjectMeta: workers}
+	}
+	for i, index := range map[int]string{3: "3", 4: ""} {
+		groups[i].Workers.Spec.Selector = &metav1.LabelSelector{
+			MatchLabels: map[string]string{leaderworkersetv1.GroupIndexLabelKey: index},
+		}
 	}
 	var pods []*corev1.Pod
 	for _, meta := range []metav1.ObjectMeta{
@@ -77,7 +83,7 @@ func TestMarkUninjected(t *testing.T) {
 	}
 	terminating.ObjectMeta = controlledByName(terminating.ObjectMeta, "a-3")
 	snapshot.MarkUninjected(groups, append(pods, terminating))
-	for i, want := range []string{"a-0", "a-1-9", "", ""} {
+	for i, want := range []string{"a-0", "a-1-9", "", "", "a-4"} {
 		got := ""
 		if pod := groups[i].Uninjected; pod != nil {
 			got = pod.Name

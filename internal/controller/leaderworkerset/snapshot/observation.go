@@ -53,7 +53,8 @@ func (m *GroupMembers) Observation(refusedWorkers string) Observation {
 // Equal reports whether two passes observed the same.
 func (o Observation) Equal(other Observation) bool {
 	return o.Leader == other.Leader && o.ReadyWorkers == other.ReadyWorkers &&
-		o.UnschedulableSince.Equal(other.UnschedulableSince) && o.RefusedWorkers == other.RefusedWorkers && o.Unconfirmed == other.Unconfirmed &&
+		o.UnschedulableSince.Equal(other.UnschedulableSince) &&
+		o.RefusedWorkers == other.RefusedWorkers && o.Unconfirmed == other.Unconfirmed &&
 		slices.EqualFunc(o.Faults, other.Faults, Fault.equal)
 }
 

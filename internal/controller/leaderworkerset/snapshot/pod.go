@@ -46,7 +46,7 @@ func isUnschedulable(scheduled *corev1.PodCondition) bool {
 		scheduled.Reason == corev1.PodReasonUnschedulable
 }
 
-// unschedulableSince returns since when no node can take a pod; zero if a node can, or if the scheduler hasn't tried yet.
+// unschedulableSince returns since when no node can take a pod; zero if a node can, or if the scheduler hasn't tried.
 func unschedulableSince(pod *corev1.Pod) time.Time {
 	if scheduled := ConditionOf(pod, corev1.PodScheduled); isUnschedulable(scheduled) {
 		return scheduled.LastTransitionTime.Time

@@ -115,6 +115,48 @@ type Group struct {
 
 	// Uninjected is a pod of the group that was created without the webhook; nil if there is none.
 	Uninjected *corev1.Pod
+
+	// Claims are the volume claims of Leader if the leader is surplus and a scale-down deletes them, else nil.
+	Claims []*corev1.PersistentVolumeClaim
+}
+
+// SurplusClaims returns the names of the volume claims that are deleted with a group; nil for a group that the leader
+// StatefulSet asks for, and for one whose claims are kept.
+func (s *Set) SurplusClaims(group Group) []string {
+	leaders := s.OwnLeaders()
+	if leaders == nil || !isSurplus(leaders, group) || !deletesClaims(leaders) {
+		return nil
+	}
+	var names []string
+	for i := range leaders.Spec.VolumeClaimTemplates {
+		names = append(names, leaders.Spec.VolumeClaimTemplates[i].Name+"-"+group.Leader.Name)
+	}
+	return names
+}
+
+// SurplusGroups returns the groups beyond the replicas of the leader StatefulSet that aren't deleted yet, lowest first.
+func (s *Set) SurplusGroups() []Group {
+	leaders := s.OwnLeaders()
+	if leaders == nil {
+		return nil
+	}
+	var surplus []Group
+	for _, group := range s.Groups {
+		if isSurplus(leaders, group) {
+			surplus = append(surplus, group)
+		}
+	}
+	return surplus
+}
+
+func isSurplus(leaders *appsv1.StatefulSet, group Group) bool {
+	return group.Index >= ptr.Deref(leaders.Spec.Replicas, 1) && !group.Terminating()
+}
+
+// deletesClaims reports whether a scale-down deletes volume claims.
+func deletesClaims(leaders *appsv1.StatefulSet) bool {
+	policy := leaders.Spec.PersistentVolumeClaimRetentionPolicy
+	return policy != nil && policy.WhenScaled == appsv1.DeletePersistentVolumeClaimRetentionPolicyType
 }
 
 // NameTaken is the message about an object that has the name of a child of a LeaderWorkerSet and belongs to someone
