@@ -121,13 +121,20 @@ generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types, t
 	go run ./tools/document > docs/operate/metrics.md
 	go run ./tools/dashboards config/grafana
 
-# Descriptions below these properties of the CRD come from Kubernetes, and make it too large for kubectl apply.
+CRDS := config/crd/bases
+
+# Descriptions below these properties of CRDs come from Kubernetes, and make a CRD too large for kubectl apply.
 CRD_TRIM_BELOW := leaderTemplate,workerTemplate,volumeClaimTemplates
 
+# A role without limits of its rolling update has these.
+ROLLOUT_OF_ROLES := 'rollingUpdateConfiguration={"maxSurge":1,"maxUnavailable":0}'
+
 .PHONY: manifests
-manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRD, the RBAC role, the webhook configurations and the names of released images.
-	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CRDFIT) -below $(CRD_TRIM_BELOW) config/crd/bases/*.yaml
+manifests: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) ## Generate the CRDs, the RBAC role, the webhook configurations and the names of released images.
+	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/... output:crd:artifacts:config=$(CRDS)
+	$(CRDFIT) -below $(CRD_TRIM_BELOW) $(CRDS)/leaderworkerset.x-k8s.io_leaderworkersets.yaml
+	$(CRDFIT) -below $(CRD_TRIM_BELOW) -mutable roles -default $(ROLLOUT_OF_ROLES) $(CRDS)/disaggregatedset.x-k8s.io_disaggregatedsets.yaml
+	$(CRDFIT) $(CRDS)/disaggregatedset.x-k8s.io_disaggregatedsetrolescalers.yaml
 	$(CONTROLLER_GEN) rbac:roleName=manager-role webhook paths=./internal/... output:rbac:artifacts:config=config/rbac output:webhook:artifacts:config=config/webhook
 	cd config/manager && $(KUSTOMIZE) edit set image controller=$(IMAGE_REPOSITORY):v$(VERSION)
 	sed -i.bak 's|image: .*-scorecard:.*|image: $(IMAGE_REPOSITORY)-scorecard:v$(VERSION)|' config/scorecard/config.yaml

@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
@@ -50,8 +51,8 @@ func (s *subject) read() (*manifests.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bundle.CSV == nil || len(bundle.V1CRDs) != 1 {
-		return nil, fmt.Errorf("%s: want a ClusterServiceVersion and one CustomResourceDefinition, got %d",
+	if bundle.CSV == nil || len(bundle.V1CRDs) != 3 {
+		return nil, fmt.Errorf("%s: want a ClusterServiceVersion and three CustomResourceDefinitions, got %d",
 			s.bundle, len(bundle.V1CRDs))
 	}
 	return bundle, nil
@@ -68,17 +69,18 @@ func checkInstallModes(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// checkWebhooks checks that API servers call the webhooks only for LeaderWorkerSets and their pods. Otherwise a failing
-// webhook would block other objects. OLM v1 requires that the names of webhooks differ.
+// checkWebhooks checks that API servers call the webhooks only for the operator's kinds and for pods of
+// LeaderWorkerSets. Otherwise a failing webhook would block other objects. OLM v1 requires that the names differ.
 func checkWebhooks(bundle *manifests.Bundle) error {
 	ofSets := metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{
 		Key: leaderworkersetv1.SetNameLabelKey, Operator: metav1.LabelSelectorOpExists,
 	}}}
 	webhooks, names := bundle.CSV.Spec.WebhookDefinitions, map[string]bool{}
 	var errs []error
-	if len(webhooks) != 3 {
-		errs = append(errs, fmt.Errorf(
-			"%d webhooks; want two that default and validate LeaderWorkerSets, and one for pods", len(webhooks)))
+	ownGroups := []string{leaderworkersetv1.GroupVersion.Group, disaggregatedsetv1.GroupVersion.Group}
+	if len(webhooks) != 5 {
+		errs = append(errs, fmt.Errorf("%d webhooks; want two that default and validate LeaderWorkerSets, "+
+			"two for DisaggregatedSets, and one for pods", len(webhooks)))
 	}
 	for _, webhook := range webhooks {
 		if names[webhook.GenerateName] {
@@ -86,7 +88,7 @@ func checkWebhooks(bundle *manifests.Bundle) error {
 		}
 		names[webhook.GenerateName] = true
 		for _, rule := range webhook.Rules {
-			forSets := slices.Equal(rule.APIGroups, []string{leaderworkersetv1.GroupVersion.Group})
+			forSets := len(rule.APIGroups) == 1 && slices.Contains(ownGroups, rule.APIGroups[0])
 			selector := webhook.ObjectSelector
 			if !forSets && (selector == nil || selector.String() != ofSets.String()) {
 				errs = append(errs, fmt.Errorf("%s is called for %v of %v with labels %v",
@@ -207,32 +209,45 @@ func checkImages(bundle *manifests.Bundle) error {
 	return errors.Join(errs...)
 }
 
-// checkExamples checks that the examples have no unknown field, and that they are valid by the CRD's schema.
+// checkExamples checks that the examples have no unknown field, and that they are valid by the schemas of the CRDs.
 func checkExamples(bundle *manifests.Bundle) error {
 	examples, err := examplesOf(bundle)
 	if err != nil {
 		return err
 	}
-	validator, err := validatorOf(bundle.V1CRDs[0])
-	if err != nil {
-		return err
-	}
 	var errs []error
 	for _, example := range examples {
-		if err := yaml.UnmarshalStrict(example, &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
+		if err := checkExample(bundle, example); err != nil {
 			errs = append(errs, fmt.Errorf("%w in %s", err, example))
-			continue
-		}
-		var object map[string]any
-		if err := json.Unmarshal(example, &object); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if invalid := validation.ValidateCustomResource(nil, object, validator).ToAggregate(); invalid != nil {
-			errs = append(errs, fmt.Errorf("%w in %s", invalid, example))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkExample checks one example by the Go type and the CRD of its kind.
+func checkExample(bundle *manifests.Bundle, example json.RawMessage) error {
+	var object map[string]any
+	if err := json.Unmarshal(example, &object); err != nil {
+		return err
+	}
+	var typed any = &leaderworkersetv1.LeaderWorkerSet{}
+	if object["kind"] == "DisaggregatedSet" {
+		typed = &disaggregatedsetv1.DisaggregatedSet{}
+	}
+	if err := yaml.UnmarshalStrict(example, typed); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(bundle.V1CRDs, func(crd *apiextensionsv1.CustomResourceDefinition) bool {
+		return crd.Spec.Names.Kind == object["kind"]
+	})
+	if i < 0 {
+		return fmt.Errorf("no CustomResourceDefinition of kind %v", object["kind"])
+	}
+	validator, err := validatorOf(bundle.V1CRDs[i])
+	if err != nil {
+		return err
+	}
+	return validation.ValidateCustomResource(nil, object, validator).ToAggregate()
 }
 
 // examplesOf returns the examples of the ClusterServiceVersion. There must be at least one.

@@ -75,7 +75,7 @@ func TestChecksFail(t *testing.T) {
 			checkInstallModes, func(c *csv) { c.Spec.InstallModes[0].Supported = true }, "OwnNamespace is supported: true",
 		},
 		"a webhook for all pods": {
-			checkWebhooks, func(c *csv) { c.Spec.WebhookDefinitions[1].ObjectSelector = nil },
+			checkWebhooks, func(c *csv) { c.Spec.WebhookDefinitions[2].ObjectSelector = nil },
 			"mpod.leaderworkerset.x-k8s.io is called for [pods]",
 		},
 		"two webhooks of the same name": {

@@ -8,7 +8,9 @@
 //	write/             a request to the API server as a value: its precondition, and its reason
 //	apply/             the only writer; it knows no kind
 //	scheduling/        gang scheduling: what a set asks for, and the PodGroups of a group
+//	kstatus/           conditions that all kinds report in the same way
 //	leaderworkerset/   the reconcilers and webhooks of LeaderWorkerSets; its doc.go is the tour
+//	disaggregatedset/  the reconciler and webhooks of DisaggregatedSets, whose children are LeaderWorkerSets
 //
 // What the process needs besides is in packages beside this one:
 //

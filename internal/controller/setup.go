@@ -16,14 +16,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 )
 
 // Scheme returns all types that the operator reads and writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme))
+	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme),
+		disaggregatedsetv1.AddToScheme(scheme))
 }
 
 // CacheOptions returns a cache that is limited to what the kinds read.
@@ -42,18 +45,23 @@ func ClientOptions() client.Options {
 
 // Options are the options of each kind.
 type Options struct {
-	LeaderWorkerSet leaderworkerset.Options
+	LeaderWorkerSet  leaderworkerset.Options
+	DisaggregatedSet disaggregatedset.Options
 }
 
 // DefaultOptions returns the options of an operator in production.
 func DefaultOptions() Options {
-	return Options{LeaderWorkerSet: leaderworkerset.DefaultOptions()}
+	return Options{LeaderWorkerSet: leaderworkerset.DefaultOptions(), DisaggregatedSet: disaggregatedset.DefaultOptions()}
 }
 
 // Setup adds the reconcilers and webhooks of each kind, and health checks, to a manager. The manager has the scheme,
 // cache and client of this package.
 func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
-	return errors.Join(leaderworkerset.Setup(ctx, mgr, options.LeaderWorkerSet), addHealthChecks(mgr))
+	return errors.Join(
+		leaderworkerset.Setup(ctx, mgr, options.LeaderWorkerSet),
+		disaggregatedset.Setup(ctx, mgr, options.DisaggregatedSet),
+		addHealthChecks(mgr),
+	)
 }
 
 // addHealthChecks makes the operator ready once its webhooks are served and its caches are filled. Before, it could

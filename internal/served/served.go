@@ -55,6 +55,32 @@ func Wait(ctx context.Context, config *rest.Config, resource schema.GroupVersion
 	return mgr.Start(ctx)
 }
 
+// Until returns once the API server serves a resource that the operator can do without, or when the context ends. Until
+// looks again after each interval, and says once what it waits for. The error is that no client can be made.
+func Until(
+	ctx context.Context, config *rest.Config, resource schema.GroupVersionResource, interval time.Duration,
+) error {
+	client, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return err
+	}
+	said := false
+	err = wait.PollUntilContextCancel(ctx, interval, true, func(context.Context) (bool, error) {
+		ok, err := isServed(client, resource)
+		if err == nil && !ok && !said {
+			said = true
+			ctrl.Log.Info("The API server doesn't serve an API that the operator can do without. "+
+				"To use it, apply its CustomResourceDefinition",
+				"resource", resource.GroupResource().String(), "version", resource.Version)
+		}
+		return ok, nil
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 // isServed reports whether the API server serves a resource.
 func isServed(client discovery.ServerResourcesInterface, resource schema.GroupVersionResource) (bool, error) {
 	served, err := client.ServerResourcesForGroupVersion(resource.GroupVersion().String())

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
@@ -156,7 +157,8 @@ func (e *environment) stop(ctx context.Context) error {
 // connect creates the client that all tests use.
 func (e *environment) connect(config *rest.Config) error {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), leaderworkersetv1.AddToScheme(scheme),
+		disaggregatedsetv1.AddToScheme(scheme)); err != nil {
 		return err
 	}
 	config.QPS = -1

@@ -25,13 +25,15 @@ func mustKubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// TestKubectlApplyCRD checks that client-side apply accepts the CustomResourceDefinition. Client-side apply stores a
+// TestKubectlApplyCRD checks that client-side apply accepts the CustomResourceDefinitions. Client-side apply stores a
 // copy in an annotation, which limits the size.
 func TestKubectlApplyCRD(t *testing.T) {
 	definitions := filepath.Join(suite.root, "config", "crd", "bases")
 	// The first apply adds the annotation to a definition that was created in another way.
 	mustKubectl(t, "apply", "--filename", definitions)
-	const want = "customresourcedefinition.apiextensions.k8s.io/leaderworkersets.leaderworkerset.x-k8s.io unchanged"
+	const want = `customresourcedefinition.apiextensions.k8s.io/disaggregatedsetrolescalers.disaggregatedset.x-k8s.io unchanged
+customresourcedefinition.apiextensions.k8s.io/disaggregatedsets.disaggregatedset.x-k8s.io unchanged
+customresourcedefinition.apiextensions.k8s.io/leaderworkersets.leaderworkerset.x-k8s.io unchanged`
 	if got := strings.TrimSpace(mustKubectl(t, "apply", "--filename", definitions)); got != want {
 		t.Errorf("applied again: %s; want %s", got, want)
 	}

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"github.com/leaderworkerset/lws-operator/internal/controller"
+	disaggregatedadmission "github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/admission"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
 	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
@@ -260,7 +261,8 @@ func newManager(webhooks *envtest.WebhookInstallOptions) (ctrl.Manager, error) {
 	}
 	return mgr, errors.Join(
 		leaderworkerset.AddIndexes(context.Background(), mgr.GetFieldIndexer()),
-		admission.Setup(mgr, scheduling.NoFeatures, admission.DefaultOptions()))
+		admission.Setup(mgr, scheduling.NoFeatures, admission.DefaultOptions()),
+		disaggregatedadmission.Setup(mgr, admission.DefaultOptions()))
 }
 
 // untilWebhooksAreCalled waits until the API server calls the webhooks of all configurations and the operator answers.

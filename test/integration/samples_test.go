@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
@@ -96,7 +97,8 @@ func podOf(
 	return pod
 }
 
-// samplesAndExamples returns the sets of config/samples and those that the bundle shows on OperatorHub, by source.
+// samplesAndExamples returns the sets of config/samples and those that the bundle shows on OperatorHub, by source. The
+// roles of a DisaggregatedSet count as sets.
 func samplesAndExamples(t *testing.T) map[string]*leaderworkersetv1.LeaderWorkerSet {
 	t.Helper()
 	sets := map[string]*leaderworkersetv1.LeaderWorkerSet{}
@@ -109,22 +111,52 @@ func samplesAndExamples(t *testing.T) map[string]*leaderworkersetv1.LeaderWorker
 		readYAML(t, file, lws)
 		sets[filepath.Base(file)] = lws
 	}
+	disaggregated, err := filepath.Glob(filepath.Join(suite.root, "config", "samples", "disaggregatedset_*.yaml"))
+	if err != nil || len(disaggregated) == 0 {
+		t.Fatalf("%d samples of DisaggregatedSets: %v", len(disaggregated), err)
+	}
+	for _, file := range disaggregated {
+		addRoles(t, sets, filepath.Base(file), func(set any) { readYAML(t, file, set) })
+	}
 	manifests := filepath.Join(suite.root, "bundle", "manifests")
 	var csv struct {
 		Metadata struct{ Annotations map[string]string }
 	}
 	readYAML(t, filepath.Join(manifests, "lws-operator.clusterserviceversion.yaml"), &csv)
-	var examples []leaderworkersetv1.LeaderWorkerSet
+	var examples []json.RawMessage
 	if err := json.Unmarshal([]byte(csv.Metadata.Annotations["alm-examples"]), &examples); err != nil {
 		t.Fatal(err)
 	}
-	if len(examples) != len(files) {
-		t.Errorf("%d examples in the bundle, %d samples", len(examples), len(files))
+	if len(examples) != len(files)+len(disaggregated) {
+		t.Errorf("%d examples in the bundle, %d samples", len(examples), len(files)+len(disaggregated))
 	}
-	for i := range examples {
-		sets["example "+examples[i].Name] = &examples[i]
+	for i, example := range examples {
+		lws, source := &leaderworkersetv1.LeaderWorkerSet{}, fmt.Sprintf("example %d", i)
+		readJSON(t, example, lws)
+		if lws.Kind == "LeaderWorkerSet" {
+			sets[source] = lws
+		} else {
+			addRoles(t, sets, source, func(set any) { readJSON(t, example, set) })
+		}
 	}
 	return sets
+}
+
+// addRoles adds the roles of a DisaggregatedSet that read reads.
+func addRoles(t *testing.T, sets map[string]*leaderworkersetv1.LeaderWorkerSet, source string, read func(set any)) {
+	t.Helper()
+	set := &disaggregatedsetv1.DisaggregatedSet{}
+	read(set)
+	for i := range set.Spec.Roles {
+		sets[source+", role "+set.Spec.Roles[i].Name] = &leaderworkersetv1.LeaderWorkerSet{Spec: set.Spec.Roles[i].Spec}
+	}
+}
+
+func readJSON(t *testing.T, data []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func readYAML(t *testing.T, file string, into any) {

@@ -13,7 +13,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
-// TestWithoutCRD checks that the component without-crd takes the CRD out of each kustomization, and nothing else. What
+// TestWithoutCRD checks that the component without-crd takes the CRDs out of each kustomization, and nothing else. What
 // is left is deleted to remove the operator, and must not delete the users' sets.
 func TestWithoutCRD(t *testing.T) {
 	t.Parallel()
@@ -28,12 +28,14 @@ func TestWithoutCRD(t *testing.T) {
 			t.Fatal(err)
 		}
 		all, rest := kustomized(t, filepath.Join(suite.root, "config", name)), kustomized(t, dir)
-		if !slices.Contains(all, sharedCRD) {
-			t.Fatalf("%s has no CRD: %v", name, all)
+		for _, crd := range sharedCRDs {
+			if !slices.Contains(all, crd) {
+				t.Fatalf("%s has no %s: %v", name, crd, all)
+			}
 		}
-		want := slices.DeleteFunc(all, func(object string) bool { return object == sharedCRD })
+		want := slices.DeleteFunc(all, func(object string) bool { return slices.Contains(sharedCRDs, object) })
 		if !slices.Equal(want, rest) {
-			t.Errorf("%s without its CRD: %v; want %v", name, rest, want)
+			t.Errorf("%s without its CRDs: %v; want %v", name, rest, want)
 		}
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -17,14 +19,25 @@ import (
 // others add, such as the one that requests a CA bundle.
 const maxJSONBytes = 256<<10 - 1<<10
 
-// fit returns the CustomResourceDefinition crd, in YAML, in the form that makeReadable gives it. It drops the
-// descriptions below each schema property whose name is in fields. The properties keep their own descriptions, and all
-// other descriptions stay. Keys are sorted, so the output depends only on the input.
+// changes are what fit changes besides what makeReadable does. All lists have names of schema properties.
+type changes struct {
+	// below are the properties whose descriptions go, but for their own.
+	below []string
+
+	// mutable are the properties below which no rule makes a field immutable.
+	mutable []string
+
+	// defaults are the new defaults of properties, in JSON.
+	defaults map[string]string
+}
+
+// fit returns the CustomResourceDefinition crd, in YAML, with the wanted changes, and in the form that makeReadable
+// gives it. Keys are sorted, so the output depends only on the input.
 //
 // fit returns an error if crd isn't a CustomResourceDefinition, or if the result is still too large for `kubectl
 // apply`. It also returns an error for a name without a property, since renaming a field would otherwise silently
 // restore its descriptions.
-func fit(crd []byte, fields []string) ([]byte, error) {
+func fit(crd []byte, wanted changes) ([]byte, error) {
 	object := map[string]any{}
 	if err := yaml.Unmarshal(crd, &object); err != nil {
 		return nil, err
@@ -33,9 +46,7 @@ func fit(crd []byte, fields []string) ([]byte, error) {
 		return nil, fmt.Errorf("want a CustomResourceDefinition, got kind %v", object["kind"])
 	}
 
-	t := trimmer{fields: fields, found: map[string]bool{}}
-	t.visit(object["spec"])
-	if err := t.missing(); err != nil {
+	if err := wanted.apply(object["spec"]); err != nil {
 		return nil, err
 	}
 
@@ -56,13 +67,43 @@ func fit(crd []byte, fields []string) ([]byte, error) {
 	return append([]byte("---\n"), fitted...), nil
 }
 
-// trimmer walks a CustomResourceDefinition, and trims the properties whose names are in fields.
+// apply changes the spec of a CustomResourceDefinition.
+func (c changes) apply(spec any) error {
+	each := func(trim func(any)) func(string, map[string]any) {
+		return func(_ string, schema map[string]any) {
+			for _, value := range schema {
+				trim(value)
+			}
+		}
+	}
+	var unread error
+	setDefault := func(name string, schema map[string]any) {
+		var value any
+		unread = errors.Join(unread, json.Unmarshal([]byte(c.defaults[name]), &value))
+		schema["default"] = value
+	}
+	for _, t := range []*trimmer{
+		{fields: c.below, trim: each(dropDescriptions)},
+		{fields: c.mutable, trim: each(dropImmutability)},
+		{fields: slices.Sorted(maps.Keys(c.defaults)), trim: setDefault},
+	} {
+		t.found = map[string]bool{}
+		t.visit(spec)
+		if err := t.missing(); err != nil {
+			return err
+		}
+	}
+	return unread
+}
+
+// trimmer walks a CustomResourceDefinition, and changes the schemas of the properties whose names are in fields.
 type trimmer struct {
 	fields []string
+	trim   func(name string, schema map[string]any)
 	found  map[string]bool
 }
 
-// visit searches node for schemas with properties, and trims the properties named in fields.
+// visit searches node for schemas with properties, and changes the properties named in fields.
 func (t *trimmer) visit(node any) {
 	switch node := node.(type) {
 	case []any:
@@ -80,7 +121,7 @@ func (t *trimmer) visit(node any) {
 	}
 }
 
-// visitProperties trims the properties named in fields, and searches the others.
+// visitProperties changes the properties named in fields, and searches the others.
 func (t *trimmer) visitProperties(properties map[string]any) {
 	for name, schema := range properties {
 		if !slices.Contains(t.fields, name) {
@@ -88,9 +129,7 @@ func (t *trimmer) visitProperties(properties map[string]any) {
 			continue
 		}
 		t.found[name] = true
-		for _, value := range asMap(schema) {
-			dropDescriptions(value)
-		}
+		t.trim(name, asMap(schema))
 	}
 }
 
@@ -121,6 +160,35 @@ func dropDescriptions(node any) {
 			dropDescriptions(value)
 		}
 	}
+}
+
+// dropImmutability removes every rule in and below node that compares a value with the previous one and has no say when
+// there is none. A rule with optionalOldSelf stays: it only accepts what was there before.
+func dropImmutability(node any) {
+	switch node := node.(type) {
+	case []any:
+		for _, item := range node {
+			dropImmutability(item)
+		}
+	case map[string]any:
+		if rules, ok := node["x-kubernetes-validations"].([]any); ok {
+			rules = slices.DeleteFunc(rules, isTransition)
+			node["x-kubernetes-validations"] = rules
+			if len(rules) == 0 {
+				delete(node, "x-kubernetes-validations")
+			}
+		}
+		for _, value := range node {
+			dropImmutability(value)
+		}
+	}
+}
+
+// isTransition reports whether a rule applies to changes only.
+func isTransition(rule any) bool {
+	fields := asMap(rule)
+	text, _ := fields["rule"].(string)
+	return strings.Contains(text, "oldSelf") && fields["optionalOldSelf"] != true
 }
 
 // asMap returns node's entries, or none if node isn't an object.

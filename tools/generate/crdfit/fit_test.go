@@ -86,7 +86,7 @@ spec:
 `
 
 func TestTrim(t *testing.T) {
-	got, err := fit([]byte(crd), []string{"claims", "template"})
+	got, err := fit([]byte(crd), changes{below: []string{"claims", "template"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestTrim(t *testing.T) {
 		t.Errorf("trim (-want +got):\n%s", diff)
 	}
 
-	again, err := fit(got, []string{"claims", "template"})
+	again, err := fit(got, changes{below: []string{"claims", "template"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestTrimRefuses(t *testing.T) {
 			want: "more than the 261120"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := fit([]byte(test.crd), test.fields)
+			_, err := fit([]byte(test.crd), changes{below: test.fields})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("want an error with %q, got %v", test.want, err)
 			}
@@ -131,12 +131,12 @@ func TestFitFile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := fitFile(file, []string{"tempo"}); err == nil {
+	if err := fitFile(file, changes{below: []string{"tempo"}}); err == nil {
 		t.Error("want an error for an unknown field, got none")
 	}
 	expectContent(t, file, crd)
 
-	if err := fitFile(file, []string{"claims", "template"}); err != nil {
+	if err := fitFile(file, changes{below: []string{"claims", "template"}}); err != nil {
 		t.Fatal(err)
 	}
 	expectContent(t, file, trimmed)
@@ -150,5 +150,62 @@ func expectContent(t *testing.T, file, want string) {
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// TestChanges drops a rule that makes a field immutable, keeps the others, and sets a default.
+func TestChanges(t *testing.T) {
+	const before = `kind: CustomResourceDefinition
+spec:
+  openAPIV3Schema:
+    properties:
+      bands:
+        items:
+          properties:
+            name:
+              type: string
+              x-kubernetes-validations:
+              - rule: self == oldSelf
+            size:
+              default: 1
+              type: integer
+              x-kubernetes-validations:
+              - rule: self <= 10 || oldSelf.optMap(old, old > 10).orValue(false)
+                optionalOldSelf: true
+              - rule: self >= oldSelf
+        type: array
+      name:
+        type: string
+        x-kubernetes-validations:
+        - rule: self == oldSelf
+`
+	const after = `---
+kind: CustomResourceDefinition
+spec:
+  openAPIV3Schema:
+    properties:
+      bands:
+        items:
+          properties:
+            name:
+              type: string
+            size:
+              default: 4
+              type: integer
+              x-kubernetes-validations:
+              - optionalOldSelf: true
+                rule: self <= 10 || oldSelf.optMap(old, old > 10).orValue(false)
+        type: array
+      name:
+        type: string
+        x-kubernetes-validations:
+        - rule: self == oldSelf
+`
+	got, err := fit([]byte(before), changes{mutable: []string{"bands"}, defaults: map[string]string{"size": "4"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(after, string(got)); diff != "" {
+		t.Errorf("fit (-want +got):\n%s", diff)
 	}
 }

@@ -65,22 +65,27 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 	ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet,
 ) (ctrladmission.Warnings, error) {
 	lws = defaulted(lws)
-	if err := checkTopologies(nil, lws); err != nil {
-		return nil, err
-	}
-	if mistakes := scheduling.Validate(lws); len(mistakes) > 0 {
-		return nil, apierrors.NewInvalid(groupKind, lws.Name, mistakes)
-	}
 	if err := w.checkSiblings(ctx, nil, lws); err != nil {
 		return nil, err
 	}
+	return nil, w.checkAlone(ctx, lws)
+}
+
+// checkAlone rejects a set that could never run, whatever other sets there are.
+func (w *leaderWorkerSetWebhook) checkAlone(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+	if err := checkTopologies(nil, lws); err != nil {
+		return err
+	}
+	if mistakes := scheduling.Validate(lws); len(mistakes) > 0 {
+		return apierrors.NewInvalid(groupKind, lws.Name, mistakes)
+	}
 	if err := checkPods(nil, lws); err != nil {
-		return nil, err
+		return err
 	}
 	if err := w.checkChildren(ctx, lws); err != nil {
-		return nil, err
+		return err
 	}
-	return nil, w.checkPodGroups(ctx, lws)
+	return w.checkPodGroups(ctx, lws)
 }
 
 // ValidateUpdate rejects the same as ValidateCreate, as far as the update changes it, and other volume claim templates.
@@ -199,7 +204,10 @@ func (w *leaderWorkerSetWebhook) checkSiblings(
 	ctx context.Context, before, lws *leaderworkersetv1.LeaderWorkerSet,
 ) error {
 	var siblings leaderworkersetv1.LeaderWorkerSetList
-	if err := w.reader.List(ctx, &siblings, client.InNamespace(lws.Namespace)); err != nil {
+	// The request may be one of this process, which creates the LeaderWorkerSets of other kinds. Waiting for its own
+	// writes would wait for the end of that request.
+	err := w.reader.List(ctx, &siblings, client.InNamespace(lws.Namespace), client.DisableReadYourWritesConsistency)
+	if err != nil {
 		return err
 	}
 	for i := range siblings.Items {

@@ -6,6 +6,7 @@
 package admission
 
 import (
+	"context"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 )
 
@@ -57,12 +59,7 @@ func DefaultOptions() Options {
 
 // Setup adds the webhooks to a manager's server. features returns what schedules pods together now.
 func Setup(mgr ctrl.Manager, features func() scheduling.Features, options Options) error {
-	sets := &leaderWorkerSetWebhook{
-		reader:   mgr.GetClient(),
-		dryRun:   client.NewDryRunClient(mgr.GetClient()),
-		features: features,
-		options:  options,
-	}
+	sets := newSetWebhook(mgr.GetClient(), features, options)
 	pods := podWebhook{
 		decoder:  ctrladmission.NewDecoder(mgr.GetScheme()),
 		live:     mgr.GetAPIReader(),
@@ -75,6 +72,26 @@ func Setup(mgr ctrl.Manager, features func() scheduling.Features, options Option
 		mgr.GetWebhookServer().Register(path, &ctrladmission.Webhook{Handler: handler})
 	}
 	return nil
+}
+
+func newSetWebhook(
+	writer client.Client, features func() scheduling.Features, options Options,
+) *leaderWorkerSetWebhook {
+	return &leaderWorkerSetWebhook{
+		reader: writer, dryRun: client.NewDryRunClient(writer), features: features, options: options,
+	}
+}
+
+// Check returns a function that returns why a LeaderWorkerSet could never run, as the webhook does when somebody
+// creates it. Kinds whose children are LeaderWorkerSets validate them by it. It doesn't compare the set with others,
+// and leaves it to the webhook whether something schedules pods together.
+func Check(
+	writer client.Client, options Options,
+) func(context.Context, *leaderworkersetv1.LeaderWorkerSet) error {
+	webhook := newSetWebhook(writer, scheduling.NoFeatures, options)
+	return func(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+		return webhook.checkAlone(ctx, defaulted(lws))
+	}
 }
 
 // handlers returns what answers requests, by the path.

@@ -55,6 +55,20 @@ func Parse(name string) (parent string, ordinal int32, ok bool) {
 	return parent, int32(n), true
 }
 
+// MaxSetName returns how many characters the name of a set may have, as the CRD's rule does: the longest StatefulSet is
+// named after the group with the highest index, and has a name of at most 52 characters. Without workers, there is only
+// the leader StatefulSet.
+func MaxSetName(size, highest int32) int {
+	if size <= 1 {
+		return maxStatefulSetName
+	}
+	return maxStatefulSetName - len(child("", highest))
+}
+
+// maxStatefulSetName is the longest name with which a StatefulSet has pods: a label of theirs has 63 characters, and
+// contains a dash and up to 10 characters besides.
+const maxStatefulSetName = 52
+
 // ParseIndex reads an index, 0…2147483647, from the value of a label or annotation. ok is false for anything else.
 func ParseIndex(value string) (index int32, ok bool) {
 	n, err := strconv.ParseInt(value, 10, 32)

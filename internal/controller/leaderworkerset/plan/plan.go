@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/kstatus"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/measure"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/refusal"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
@@ -139,7 +140,7 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Holds:        released.Holds,
 		Measured:     measured,
 		Counts:       counts,
-		RequeueAfter: requeue.Earliest(restarts.RequeueAfter, wait, status.UntilStalled(&next, now),
+		RequeueAfter: requeue.Earliest(restarts.RequeueAfter, wait, kstatus.UntilStalled(next.Conditions, now),
 			missing.RequeueAfter, released.RequeueAfter),
 		Reason: released.Reason,
 	}, nil
@@ -233,7 +234,7 @@ func waitForReclaim(
 	return Set{
 		Writes: writes, Status: next, StatusEvents: events, Leaders: memory.Leaders, Record: record,
 		Missing: memory.Missing, Holds: memory.Holds, Measured: memory.Measured,
-		RequeueAfter: status.UntilStalled(&next, now),
+		RequeueAfter: kstatus.UntilStalled(next.Conditions, now),
 		Reason:       "objects of the set have to be reclaimed first",
 	}
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/kstatus"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
@@ -210,7 +211,7 @@ func TestStalled(t *testing.T) {
 		if strings.Join(got, " ") != tc.want || len(events) > 0 {
 			t.Errorf("%s: got %q and events %v, want %q and none", tc.name, got, events, tc.want)
 		}
-		if wait := status.UntilStalled(&next, in.Now.Time); wait != tc.wait {
+		if wait := kstatus.UntilStalled(next.Conditions, in.Now.Time); wait != tc.wait {
 			t.Errorf("%s: stalled after %s, want %s", tc.name, wait, tc.wait)
 		}
 	}

@@ -28,5 +28,5 @@ func setScheduling(in Input, conditions *[]metav1.Condition) {
 	} else if lacking >= 0 {
 		latest = condition(kind, false, "", leaderworkersetv1.ReasonPodGroupCreateFailed, in.Obstacles[lacking].Message)
 	}
-	setConditions(in, conditions, []metav1.Condition{latest})
+	in.at().Set(conditions, latest)
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/kstatus"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/release"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
@@ -63,15 +64,15 @@ func Next(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event) {
 	counted := count(in)
 	next.Replicas, next.ReadyReplicas, next.UpdatedReplicas = counted.existing, counted.ready, counted.updated
 	next.UpdateRevision = in.Revision
-	setConditions(in, &next.Conditions, conditions(in, counted, progressOf(in)))
+	in.at().Set(&next.Conditions, conditions(in, counted, progressOf(in))...)
 	next.UnreadyGroups = unreadyGroups(in, counted.replicas, leaderworkersetv1.MaxUnreadyGroups)
-	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionDegraded,
+	in.at().SetWhile(&next.Conditions, leaderworkersetv1.ConditionDegraded,
 		leaderworkersetv1.ReasonReplicaRestartBudgetExceeded, degradedMessage(in))
 	reason, message := replicaFailure(in.Obstacles)
 	message = unlessSameCause(in, before.Conditions, message)
-	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	in.at().SetWhile(&next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	setScheduling(in, &next.Conditions)
-	setProgress(in, &next.Conditions)
+	in.at().SetProgress(&next.Conditions)
 	return next, events(before.Conditions, next.Conditions)
 }
 
@@ -81,24 +82,18 @@ func Unchanged(in Input) (leaderworkersetv1.LeaderWorkerSetStatus, []write.Event
 	next := *in.Set.LWS.Status.DeepCopy()
 	reason, message := replicaFailure(in.Obstacles)
 	if message != "" && meta.FindStatusCondition(next.Conditions, leaderworkersetv1.ConditionProgressing) == nil {
-		setConditions(in, &next.Conditions, unknown())
+		in.at().Set(&next.Conditions, unknown()...)
 	}
-	setWhile(in, &next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
+	in.at().SetWhile(&next.Conditions, leaderworkersetv1.ConditionReplicaFailure, reason, message)
 	if len(next.Conditions) > 0 { // The first status has all conditions.
 		setScheduling(in, &next.Conditions)
 	}
-	setProgress(in, &next.Conditions)
+	in.at().SetProgress(&next.Conditions)
 	return next, events(in.Set.LWS.Status.Conditions, next.Conditions)
 }
 
-// setConditions sets conditions as of this pass.
-func setConditions(in Input, conditions *[]metav1.Condition, latest []metav1.Condition) {
-	for _, condition := range latest {
-		condition.ObservedGeneration = in.Set.LWS.Generation
-		condition.LastTransitionTime = in.Now
-		meta.SetStatusCondition(conditions, condition)
-	}
-}
+// at returns when conditions are set.
+func (in *Input) at() kstatus.At { return kstatus.At{Generation: in.Set.LWS.Generation, Now: in.Now} }
 
 // IsUrgent reports whether a status has to be written at once: it is of another generation, or differs in more than
 // numbers. The messages of conditions can wait, but for those of failures.
@@ -265,22 +260,6 @@ func condition(kind string, holds bool, whenTrue, whenFalse, message string) met
 	return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: whenFalse, Message: message}
 }
 
-// setWhile sets a condition while there is a message, and removes it after, as Deployments do with ReplicaFailure.
-func setWhile(in Input, conditions *[]metav1.Condition, kind, reason, message string) {
-	if message == "" {
-		meta.RemoveStatusCondition(conditions, kind)
-		return
-	}
-	meta.SetStatusCondition(conditions, metav1.Condition{
-		Type:               kind,
-		Status:             metav1.ConditionTrue,
-		Reason:             reason,
-		Message:            message,
-		ObservedGeneration: in.Set.LWS.Generation,
-		LastTransitionTime: in.Now,
-	})
-}
-
 // events returns an event for each condition that has just become True, for a partition that a rollout has come down
 // to, and for each new failure.
 func events(before, after []metav1.Condition) []write.Event {
@@ -302,7 +281,7 @@ func eventType(previous *metav1.Condition, condition metav1.Condition) string {
 	wasTrue := previous != nil && previous.Status == metav1.ConditionTrue
 	held := condition.Reason == leaderworkersetv1.ReasonHeldByPartition
 	switch {
-	case isProgress(condition), condition.Type == leaderworkersetv1.ConditionWorkloadSchedulingCreated:
+	case kstatus.IsProgress(condition), condition.Type == leaderworkersetv1.ConditionWorkloadSchedulingCreated:
 		return ""
 	case held && wasTrue:
 		return corev1.EventTypeNormal

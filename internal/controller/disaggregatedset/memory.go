@@ -1,0 +1,64 @@
+// Copyright The LeaderWorkerSet Operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package disaggregatedset
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/plan"
+	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/status"
+)
+
+// memories are what this process remembers of all sets. A pass fetches its part once before it plans, and stores its
+// part once after.
+type memories struct {
+	mutex sync.Mutex
+	bySet map[types.NamespacedName]remembered
+}
+
+// remembered is what is remembered of one set.
+type remembered struct {
+	// uid is that of the set.
+	uid types.UID
+
+	// obstacle is what was in the way of the last pass; nil for nothing.
+	obstacle *status.Obstacle
+
+	// noServices says that the set has no Services of other controllers left.
+	noServices bool
+}
+
+func newMemories() *memories { return &memories{bySet: map[types.NamespacedName]remembered{}} }
+
+// of returns what is remembered of a set. Nothing is remembered of another set that had its name.
+func (m *memories) of(set types.NamespacedName, uid types.UID) remembered {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if known := m.bySet[set]; known.uid == uid {
+		return known
+	}
+	return remembered{uid: uid}
+}
+
+// store stores what a pass over a set found. changed reports whether something else is in the way than before.
+func (m *memories) store(set types.NamespacedName, next remembered) (changed bool) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	before := m.bySet[set]
+	m.bySet[set] = next
+	return !ptr.Equal(before.obstacle, next.obstacle)
+}
+
+// forget drops what is remembered of a deleted set.
+func (m *memories) forget(set types.NamespacedName) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	delete(m.bySet, set)
+}
+
+// plan returns what a plan may know.
+func (r *remembered) plan() *plan.Memory { return &plan.Memory{Obstacle: r.obstacle} }
