@@ -51,7 +51,7 @@ The same of a running operator, by HTTPS with a token that the API server checks
 each, at rest, read 60 times, once a second. The control plane was real and the nodes were simulated. The machine had
 other work to do meanwhile, so an idle one is faster:
 
-| ` + "`perSetHistograms`" + ` | series | size | compressed | median | slowest | CPU of a read | resident before | after |
+| ` + "`perSetHistograms`" + ` | series | size | compressed | median | slowest | CPU of a read | memory before | after |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | ` + "`true`" + ` | 6,399 | 714 kB | 35 kB | 25 ms | 389 ms | 20 ms | 97 MiB | 102 MiB |
 | ` + "`false`" + ` | 3,186 | 350 kB | 22 kB | 16 ms | 84 ms | 13 ms | 103 MiB | 102 MiB |

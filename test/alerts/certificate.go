@@ -40,13 +40,14 @@ func certificateFromOutside(ctx context.Context, b *bed) error {
 	}
 	before, after, _ := strings.Cut(string(text), "    authority:\n")
 	_, after, _ = strings.Cut(after, "metrics:\n")
-	config := before + "    files: {directory: " + r.Dir() + "}\nmetrics:\n  certificateDirectory: " + r.Dir() + "\n"
+	var config strings.Builder
+	config.WriteString(before + "    files: {directory: " + r.Dir() + "}\nmetrics:\n  certificateDirectory: " + r.Dir() + "\n")
 	for line := range strings.Lines(after) {
 		if !strings.Contains(line, "serviceName") && !strings.Contains(line, "authorityConfigMap") {
-			config += line
+			config.WriteString(line)
 		}
 	}
-	return errors.Join(b.issue(ctx, r, shortValidity), os.WriteFile(r.ConfigFile(), []byte(config), 0o600),
+	return errors.Join(b.issue(ctx, r, shortValidity), os.WriteFile(r.ConfigFile(), []byte(config.String()), 0o600),
 		r.replace(ctx))
 }
 

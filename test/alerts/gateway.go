@@ -109,7 +109,7 @@ func copyLate(to io.Writer, from io.Reader) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			time.Sleep(lateness)
+			<-time.After(lateness)
 			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}

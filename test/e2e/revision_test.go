@@ -26,8 +26,8 @@ import (
 )
 
 // TestLocalRollback restores an earlier revision with the command that the documentation has for those without the
-// plugin, while one group still has that revision. The command removes all later additions, and takes the whole template
-// back. The group doesn't restart.
+// plugin, while one group still has that revision. The command removes all later additions, and takes the whole
+// template back. The group doesn't restart.
 func TestLocalRollback(t *testing.T) {
 	t.Parallel()
 	const replicas, size = 3, 2

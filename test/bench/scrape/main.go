@@ -191,13 +191,13 @@ func measureReads(
 	if err != nil {
 		return err
 	}
-	time.Sleep(10 * time.Second) // Until the operator is at rest.
+	<-time.After(10 * time.Second) // Until the operator is at rest.
 	began, err := measure.UsageOf(served.PID())
 	if err != nil {
 		return err
 	}
 	length := time.Duration(o.scrapes) * o.interval
-	time.Sleep(length)
+	<-time.After(length)
 	idle, err := measure.UsageOf(served.PID())
 	if err != nil {
 		return err

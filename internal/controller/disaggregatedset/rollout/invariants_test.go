@@ -17,8 +17,8 @@ var (
 	seeds   = flag.Int("seeds", 20000, "how many random worlds are tried")
 )
 
-// TestAllSmallWorlds plays the rollouts of all sets of two roles, of all sizes before and after, and of all budgets from
-// 0 to 2. In each world, the groups become ready and are deleted in a random order.
+// TestAllSmallWorlds plays the rollouts of all sets of two roles, of all sizes before and after, and of all budgets
+// from 0 to 2. In each world, the groups become ready and are deleted in a random order.
 func TestAllSmallWorlds(t *testing.T) {
 	worlds := 0
 	sizes := int32(*largest) + 1 //nolint:gosec // A small number.
@@ -152,8 +152,8 @@ func apply(in *rollout.Input, decision rollout.Decision) bool {
 	return changed
 }
 
-// drift lets some children create, delete or get ready a group, in a random order; one at least if any can. A group that
-// is deleted may be a ready one.
+// drift lets some children create, delete or get ready a group, in a random order; one at least if any can. A group
+// that is deleted may be a ready one.
 func drift(in *rollout.Input, random *rand.Rand) bool {
 	var actions []func()
 	for _, revision := range append([]rollout.Revision{in.New}, in.Old...) {

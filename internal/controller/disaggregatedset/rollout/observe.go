@@ -82,8 +82,8 @@ func newWorld(in Input) world {
 // initialOld returns the baseline of an old child. One without the annotation was as large as the role is in all
 // revisions now, up to the target.
 //
-// Worked example: a rollback in the middle of 4 groups. 2 groups are of the target revision, 2 of an old child without a
-// baseline. The baseline is 4, so the floor is that of 4 groups.
+// Worked example: a rollback in the middle of 4 groups. 2 groups are of the target revision, 2 of an old child without
+// a baseline. The baseline is 4, so the floor is that of 4 groups.
 func (in *Input) initialOld(role int, child Child) int32 {
 	if child.InitialOld >= 0 || child.Spec == 0 {
 		return max(0, child.InitialOld)

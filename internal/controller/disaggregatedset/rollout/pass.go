@@ -97,8 +97,8 @@ func (p pass) mayEnd() bool {
 	return true
 }
 
-// partialDrain returns the replicas of the active revision when each role keeps a ready group. Each removed group may be
-// a ready one.
+// partialDrain returns the replicas of the active revision when each role keeps a ready group. Each removed group may
+// be a ready one.
 //
 // Worked example: a role with spec 4, 3 of them ready, floor 3, 1 new group ready. 1 ready group may go, so the spec is
 // 3.
@@ -137,8 +137,9 @@ func (p pass) grow() []int32 {
 	return grown
 }
 
-// phaseTarget returns how many new groups of a role there may be beside the parked revisions. The first one doesn't wait
-// for them: without it, the target revision serves nothing in any role, and nothing could replace the parked revisions.
+// phaseTarget returns how many new groups of a role there may be beside the parked revisions. The first one doesn't
+// wait for them: without it, the target revision serves nothing in any role, and nothing could replace the parked
+// revisions.
 func (p pass) phaseTarget(role int) int32 {
 	target := p.roles[role].Target
 	return max(min(p.new.spec[role], target), target-p.parked(p.index, role), min(1, target))

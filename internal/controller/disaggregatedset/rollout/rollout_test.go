@@ -178,7 +178,8 @@ func TestLateStatusMovesNothingOld(t *testing.T) {
 	}
 }
 
-// TestRollbackWithoutBaseline checks that children without the annotation count with all groups that the roles have now.
+// TestRollbackWithoutBaseline checks that children without the annotation count with all groups that the roles have
+// now.
 func TestRollbackWithoutBaseline(t *testing.T) {
 	old := revisionOf("old", 2, 2)
 	old.Children[0].InitialOld, old.Children[1].InitialOld = rollout.NoBaseline, rollout.NoBaseline

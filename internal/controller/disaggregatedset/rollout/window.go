@@ -4,7 +4,8 @@
 package rollout
 
 // lockstep lowers the counts so that no role is ahead of the slowest by more than the window's width: 1 / the smallest
-// positive size. A role's progress is its count / its size. Roles of size 0 have none. The slowest role keeps its count.
+// positive size. A role's progress is its count / its size. Roles of size 0 have none. The slowest role keeps its
+// count.
 //
 // Worked example: sizes 8 and 4, counts 4 and 4. Progress is 1/2 and 1, and the width is 1/4. The second role waits at
 // 3/4, so the counts are 4 and 3.

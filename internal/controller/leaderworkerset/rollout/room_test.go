@@ -171,9 +171,9 @@ func (s scarcity) after(in rollout.Input, decision rollout.Decision) rollout.Inp
 	return in
 }
 
-// shared gives the room to the groups, pod by pod. Complete groups hold theirs, deferred ones get none. If there is room
-// for all others that wait, they become ready, or begin to if they were just created. Otherwise each gets a part of what
-// it needs, and none is complete.
+// shared gives the room to the groups, pod by pod. Complete groups hold theirs, deferred ones get none. If there is
+// room for all others that wait, they become ready, or begin to if they were just created. Otherwise each gets a part
+// of what it needs, and none is complete.
 func shared(groups []rollout.Group, room int32, created map[int]bool, deferred []int32) []rollout.Group {
 	groups = slices.Clone(groups)
 	complete := int32(len(groups)) - countWaiting(groups)  //nolint:gosec // A few groups.
