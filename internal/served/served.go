@@ -75,10 +75,10 @@ func Until(
 		}
 		return ok, nil
 	})
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // isServed reports whether the API server serves a resource.

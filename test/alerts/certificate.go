@@ -13,6 +13,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -41,7 +42,7 @@ func certificateFromOutside(ctx context.Context, b *bed) error {
 	before, after, _ := strings.Cut(string(text), "    authority:\n")
 	_, after, _ = strings.Cut(after, "metrics:\n")
 	var config strings.Builder
-	config.WriteString(before + "    files: {directory: " + r.Dir() + "}\nmetrics:\n  certificateDirectory: " + r.Dir() + "\n")
+	fmt.Fprintf(&config, "%s    files: {directory: %s}\nmetrics:\n  certificateDirectory: %[2]s\n", before, r.Dir())
 	for line := range strings.Lines(after) {
 		if !strings.Contains(line, "serviceName") && !strings.Contains(line, "authorityConfigMap") {
 			config.WriteString(line)

@@ -224,6 +224,7 @@ func TestPodChanged(t *testing.T) {
 	want := []string{
 		".ObjectMeta.CreationTimestamp", ".ObjectMeta.DeletionGracePeriodSeconds", ".ObjectMeta.GenerateName",
 		".ObjectMeta.Name", ".ObjectMeta.Namespace", ".ObjectMeta.ResourceVersion", ".ObjectMeta.SelfLink",
+		".Spec.SchedulingGroup",
 	}
 	if diff := cmp.Diff(want, slices.Sorted(slices.Values(dropped))); diff != "" {
 		t.Errorf("changes that are dropped (-want +got):\n%s", diff)

@@ -266,10 +266,10 @@ func forEach(length int, limit int32, call func([]int32)) {
 		call(append([]int32(nil), list...))
 		position := 0
 		for ; position < length; position++ {
-			if list[position]++; list[position] < limit {
+			list[position] = (list[position] + 1) % limit
+			if list[position] > 0 {
 				break
 			}
-			list[position] = 0
 		}
 		if position == length {
 			return

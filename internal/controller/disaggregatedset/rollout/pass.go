@@ -56,7 +56,7 @@ func (p pass) renamedFloor(role int) int32 {
 			floor = max(floor, ceilDiv(int64(p.active.size[role])*int64(missing), int64(of.Target)))
 		}
 	}
-	return int32(floor) //nolint:gosec // At most the size of the role.
+	return int32(floor)
 }
 
 // needed returns how many groups of a role have to serve after this step: the floor, or all that serve if they are
