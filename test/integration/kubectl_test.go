@@ -136,7 +136,7 @@ func TestKubectlWithSets(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
 	samples := filepath.Join(suite.root, "config", "samples")
-	files, err := filepath.Glob(filepath.Join(samples, "leaderworkerset_*.yaml"))
+	files, err := filepath.Glob(filepath.Join(samples, "*set_*.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/engine"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
 )
@@ -51,7 +54,8 @@ func TestSameAsKustomizations(t *testing.T) {
 			[]types.Kustomization{overlay("monitoring")}, nil},
 		"a single replica": {`replicas: 1`, []types.Kustomization{plain}, func(objects map[string]object) {
 			delete(objects, "PodDisruptionBudget/lws-operator-controller-manager")
-			objects["Deployment/lws-operator-controller-manager"]["spec"].(map[string]any)["replicas"] = 1.
+			deployment := objects["Deployment/lws-operator-controller-manager"].unstructured()
+			_ = unstructured.SetNestedField(deployment.Object, 1., "spec", "replicas") // The object is a Deployment.
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,48 +67,42 @@ func TestSameAsKustomizations(t *testing.T) {
 				}
 				kustomized = append(kustomized, objects...)
 			}
-			want := comparable(kustomized)
+			want := normalized(kustomized)
 			delete(want, "Namespace/"+namespace)
 			if tt.change != nil {
 				tt.change(want)
 			}
-			if diff := cmp.Diff(want, comparable(render(t, tt.values))); diff != "" {
+			if diff := cmp.Diff(want, normalized(render(t, tt.values))); diff != "" {
 				t.Errorf("-kustomize +helm:\n%s", diff)
 			}
 		})
 	}
 }
 
-// comparable returns objects by their ids, without fields that mean the same as none.
-func comparable(objects []object) map[string]object {
+// normalized returns objects by their ids, without fields that mean the same as none.
+func normalized(objects []object) map[string]object {
 	result := byID(objects)
 	for id, object := range result {
 		content, _ := yaml.Marshal(object)
 		content = bytes.ReplaceAll(content, []byte("managed-by: kustomize"), []byte("managed-by: Helm"))
 		_ = yaml.Unmarshal(content, &object)
 		if object.kind() == "Deployment" {
-			spec := object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
-			maps.DeleteFunc(spec, func(_ string, value any) bool { return empty(value) })
-			first := spec["containers"].([]any)[0].(map[string]any)
-			if first["imagePullPolicy"] == "IfNotPresent" { // Kubernetes' default for a tag other than latest.
-				delete(first, "imagePullPolicy")
+			var deployment appsv1.Deployment
+			_ = yaml.Unmarshal(content, &deployment)
+			spec := &deployment.Spec.Template.Spec
+			if first := &spec.Containers[0]; first.ImagePullPolicy == corev1.PullIfNotPresent {
+				first.ImagePullPolicy = "" // Kubernetes' default for a tag other than latest.
 			}
+			if spec.Affinity != nil && *spec.Affinity == (corev1.Affinity{}) {
+				spec.Affinity = nil
+			}
+			content, _ = yaml.Marshal(deployment)
+			object = nil
+			_ = yaml.Unmarshal(content, &object)
 		}
 		result[id] = object
 	}
 	return result
-}
-
-func empty(value any) bool {
-	switch value := value.(type) {
-	case string:
-		return value == ""
-	case []any:
-		return len(value) == 0
-	case map[string]any:
-		return len(value) == 0
-	}
-	return value == nil
 }
 
 // TestValues checks what single values do to the Deployment and its configuration.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
@@ -16,18 +17,15 @@ import (
 // object is one object of a kustomization.
 type object map[string]any
 
+// unstructured returns the object with the accessors of the API machinery.
+func (o object) unstructured() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: o}
+}
+
 // id names an object within a kustomization: kind and name.
-func (o object) id() string {
-	return o.kind() + "/" + o.metadata()["name"].(string)
-}
+func (o object) id() string { return o.kind() + "/" + o.unstructured().GetName() }
 
-func (o object) kind() string {
-	return o["kind"].(string)
-}
-
-func (o object) metadata() map[string]any {
-	return o["metadata"].(map[string]any)
-}
+func (o object) kind() string { return o.unstructured().GetKind() }
 
 // build builds an overlay of kustomizations below root, such as config/default. Components are added to them.
 func build(root string, overlay types.Kustomization) ([]object, error) {
@@ -35,7 +33,7 @@ func build(root string, overlay types.Kustomization) ([]object, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(directory) //nolint:errcheck // Nothing reads the directory later.
+	defer func() { _ = os.RemoveAll(directory) }() // Nothing reads the directory later.
 	overlay.FixKustomization()
 	content, err := yaml.Marshal(overlay)
 	if err != nil {

@@ -23,14 +23,16 @@ type field struct {
 }
 
 var (
+	spec      = []string{"spec"}
+	metadata  = []string{"spec", "template", "metadata"}
 	pod       = []string{"spec", "template", "spec"}
 	container = append(slices.Clone(pod), "containers", "0")
 )
 
 var fields = []field{
-	{path: []string{"spec", "replicas"}, expression: value(".Values.replicas")},
-	{path: []string{"spec", "template", "metadata", "annotations"}, expression: annotations, block: true},
-	{path: []string{"spec", "template", "metadata", "labels"}, expression: merged(".Values.podLabels"), block: true},
+	{path: below(spec, "replicas"), expression: value(".Values.replicas")},
+	{path: below(metadata, "annotations"), expression: annotations, block: true},
+	{path: below(metadata, "labels"), expression: merged(".Values.podLabels"), block: true},
 	{path: below(pod, "imagePullSecrets"), expression: value(".Values.image.pullSecrets"), block: true},
 	{path: below(pod, "nodeSelector"), expression: value(".Values.nodeSelector"), block: true},
 	{path: below(pod, "tolerations"), expression: value(".Values.tolerations"), block: true},
@@ -66,10 +68,9 @@ func annotations(existing any) string {
 func appended(expression string) func(any) string {
 	return func(existing any) string {
 		var list []string
-		if existing != nil {
-			for _, entry := range existing.([]any) {
-				list = append(list, strconv.Quote(entry.(string)))
-			}
+		entries, _ := existing.([]any)
+		for _, entry := range entries {
+			list = append(list, fmt.Sprintf("%q", entry))
 		}
 		return fmt.Sprintf("concat (list %s) %s", strings.Join(list, " "), expression)
 	}
@@ -78,7 +79,8 @@ func appended(expression string) func(any) string {
 // dict returns an expression for a map of strings.
 func dict(existing any) string {
 	var entries []string
-	for key, value := range existing.(map[string]any) {
+	values, _ := existing.(map[string]any)
+	for key, value := range values {
 		entries = append(entries, fmt.Sprintf("%q %q", key, value))
 	}
 	slices.Sort(entries)
@@ -147,7 +149,11 @@ func (o object) replace(field field, token string) string {
 			node = parent[index]
 		}
 	}
-	parent, last := node.(map[string]any), field.path[len(field.path)-1]
+	last := field.path[len(field.path)-1]
+	parent, ok := node.(map[string]any)
+	if !ok {
+		panic(fmt.Sprintf("%s has no %s: the kustomizations have changed", o.id(), strings.Join(field.path, ".")))
+	}
 	expression := field.expression(parent[last])
 	parent[last] = token
 	return expression

@@ -178,8 +178,8 @@ func drawLines(c canvas.Canvas, p panel, all []series, found data) error {
 	if stacked {
 		drawn = stack(all)
 	}
-	for i := len(drawn) - 1; i >= 0; i-- {
-		for _, piece := range pieces(drawn[i].points, step) {
+	for i, of := range slices.Backward(drawn) {
+		for _, piece := range pieces(of.points, step) {
 			line, err := plotter.NewLine(piece)
 			if err != nil {
 				return err

@@ -59,11 +59,12 @@ func (s series) highest() float64 {
 
 // pieces splits points where some are missing.
 func pieces(points plotter.XYs, step float64) (all []plotter.XYs) {
-	for i, p := range points {
-		if i == 0 || p.X-points[i-1].X > 1.5*step {
+	var last float64
+	for _, p := range points {
+		if len(all) == 0 || p.X-last > 1.5*step {
 			all = append(all, nil)
 		}
-		all[len(all)-1] = append(all[len(all)-1], p)
+		all[len(all)-1], last = append(all[len(all)-1], p), p.X
 	}
 	return all
 }

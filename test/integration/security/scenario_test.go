@@ -27,6 +27,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/takeover"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
@@ -58,7 +59,7 @@ func (i *installed) run(ctx context.Context) error {
 	return nil
 }
 
-// scenario is the life of two sets. It needs every right of the operator. The set llama has groups with workers and
+// scenario is the life of two sets, and of a set of roles. It needs every right of the operator. The set llama has groups with workers and
 // exclusive placement. The set disk has volume claims, which are never bound.
 func (i *installed) scenario() []step {
 	llama, disk := i.newSet("llama"), i.newSet("disk")
@@ -74,6 +75,7 @@ func (i *installed) scenario() []step {
 	taken.Spec.LeaderWorkerTemplate.Size = ptr.To(int32(1))
 	stranger := pod("taken-0")
 	stranger.Namespace, stranger.Spec = i.sets(), taken.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
+	roles := i.newRoles()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "lws-webhook-authority"}}
 	published := i.published()
 	available := func(ctx context.Context) error { return available(ctx, i.sets(), "llama") }
@@ -111,6 +113,14 @@ func (i *installed) scenario() []step {
 			lws.Spec.Replicas = ptr.To(int32(1))
 		}), i.gone(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-disk-1-1"}})},
 		{"a pod of somebody else has the name of a leader", nil, i.inTheWay},
+		{"a set of roles is created", i.creation(roles), i.rolesReady},
+		{"the image of a role changes", i.editRoles(func(roles *disaggregatedsetv1.DisaggregatedSet) {
+			roles.Spec.Roles[0].Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = "pause:2"
+		}), i.rolesReady},
+		{"a role has no scaler any more", i.editRoles(func(roles *disaggregatedsetv1.DisaggregatedSet) {
+			roles.Spec.Roles[1].Scaling.Mode = disaggregatedsetv1.StaticScaling
+			roles.Spec.Roles[1].Spec.Replicas = ptr.To(int32(1))
+		}), i.gone(&disaggregatedsetv1.DisaggregatedSetRoleScaler{ObjectMeta: metav1.ObjectMeta{Name: "pair-decode"}})},
 		{"a quota allows no revision", i.creation(i.quota()), i.quotaEnforced},
 		{"a set is refused its revision again and again", i.creation(i.newSet("refused")),
 			reports(i.sets(), leaderworkersetv1.ReasonCreatingRevision, true)},
@@ -134,6 +144,47 @@ func (i *installed) newSet(name string) *leaderworkersetv1.LeaderWorkerSet {
 	lws.Spec.LeaderWorkerTemplate.Size = ptr.To(int32(2))
 	lws.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers = []corev1.Container{{Name: "server", Image: "pause:1"}}
 	return lws
+}
+
+// newRoles returns a set of two roles. A scaler has the replicas of the second one.
+func (i *installed) newRoles() *disaggregatedsetv1.DisaggregatedSet {
+	roles := &disaggregatedsetv1.DisaggregatedSet{ObjectMeta: metav1.ObjectMeta{Namespace: i.sets(), Name: "pair"}}
+	for _, name := range []string{"prefill", "decode"} {
+		spec := i.newSet(name).Spec
+		spec.Replicas, spec.LeaderWorkerTemplate.Size = ptr.To(int32(1)), ptr.To(int32(1))
+		roles.Spec.Roles = append(roles.Spec.Roles, disaggregatedsetv1.DisaggregatedRoleSpec{Name: name, Spec: spec})
+	}
+	roles.Spec.Roles[1].Spec.Replicas = nil
+	roles.Spec.Roles[1].Scaling = &disaggregatedsetv1.RoleScaling{Mode: disaggregatedsetv1.ExternalScaling}
+	return roles
+}
+
+// rolesReady checks that the set of roles is available at its latest generation, and that its scaler has a status.
+func (i *installed) rolesReady(ctx context.Context) error {
+	roles, scaler := &disaggregatedsetv1.DisaggregatedSet{}, &disaggregatedsetv1.DisaggregatedSetRoleScaler{}
+	if err := suite.client.Get(ctx, client.ObjectKey{Namespace: i.sets(), Name: "pair"}, roles); err != nil {
+		return err
+	}
+	if err := suite.client.Get(ctx, client.ObjectKey{Namespace: i.sets(), Name: "pair-decode"}, scaler); err != nil {
+		return err
+	}
+	if roles.Status.ObservedGeneration != roles.Generation || scaler.Status.Selector == "" ||
+		!meta.IsStatusConditionTrue(roles.Status.Conditions, disaggregatedsetv1.ConditionAvailable) {
+		return fmt.Errorf("the roles aren't available: %+v", roles.Status)
+	}
+	return nil
+}
+
+// editRoles returns a change of the set of roles.
+func (i *installed) editRoles(change func(*disaggregatedsetv1.DisaggregatedSet)) func(context.Context) error {
+	return func(ctx context.Context) error {
+		roles := &disaggregatedsetv1.DisaggregatedSet{}
+		if err := suite.client.Get(ctx, client.ObjectKey{Namespace: i.sets(), Name: "pair"}, roles); err != nil {
+			return err
+		}
+		change(roles)
+		return suite.client.Update(ctx, roles)
+	}
 }
 
 func claimTemplate() corev1.PersistentVolumeClaim {

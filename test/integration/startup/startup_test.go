@@ -186,8 +186,8 @@ func checkWebhooks(t *testing.T, dir, namespace string) {
 			t.Error("the Deployment has no hash of its configuration")
 		}
 	}
-	if checked != 3 {
-		t.Errorf("%d webhooks; want 3", checked)
+	if checked != 5 {
+		t.Errorf("%d webhooks; want 5", checked)
 	}
 }
 

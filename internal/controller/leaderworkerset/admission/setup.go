@@ -9,7 +9,9 @@ import (
 	"context"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrladmission "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -83,13 +85,17 @@ func newSetWebhook(
 }
 
 // Check returns a function that returns why a LeaderWorkerSet could never run, as the webhook does when somebody
-// creates it. Kinds whose children are LeaderWorkerSets validate them by it. It doesn't compare the set with others,
-// and leaves it to the webhook whether something schedules pods together.
+// creates it. Kinds whose children are LeaderWorkerSets validate them by it. It doesn't compare the set with others.
+// It rejects spec.scheduling: nobody has tried gangs of such sets yet.
 func Check(
 	writer client.Client, options Options,
 ) func(context.Context, *leaderworkersetv1.LeaderWorkerSet) error {
 	webhook := newSetWebhook(writer, scheduling.NoFeatures, options)
 	return func(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
+		if lws.Spec.Scheduling != nil {
+			gangs := field.Forbidden(field.NewPath("spec", "scheduling"), "roles have no gang scheduling yet")
+			return apierrors.NewInvalid(groupKind, lws.Name, field.ErrorList{gangs})
+		}
 		return webhook.checkAlone(ctx, defaulted(lws))
 	}
 }
