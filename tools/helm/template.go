@@ -24,9 +24,10 @@ type field struct {
 
 var (
 	spec      = []string{"spec"}
-	metadata  = []string{"spec", "template", "metadata"}
-	pod       = []string{"spec", "template", "spec"}
-	container = append(slices.Clone(pod), "containers", "0")
+	template  = below(spec, "template")
+	metadata  = below(template, "metadata")
+	pod       = below(template, "spec")
+	container = below(below(pod, "containers"), "0")
 )
 
 var fields = []field{
