@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,7 +165,11 @@ func TestMistakes(t *testing.T) {
 func TestPackage(t *testing.T) {
 	var packages [2][]byte
 	for i := range packages {
-		file, err := chartutil.Save(generated(t), t.TempDir())
+		chart, err := generate(root, "0.2.0", modTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := chartutil.Save(chart, t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,9 +194,12 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// generateOnce is for tests that don't change the chart.
+var generateOnce = sync.OnceValues(func() (*chartv2.Chart, error) { return generate(root, "0.2.0", modTime) })
+
 func generated(t *testing.T) *chartv2.Chart {
 	t.Helper()
-	chart, err := generate(root, "0.2.0", modTime)
+	chart, err := generateOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
