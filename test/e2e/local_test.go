@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/measure"
 )
@@ -116,8 +117,8 @@ func editUnrelatedFields(t *testing.T, namespace string) {
 	}
 }
 
-// checkSelective checks that the operator's lists and watches of common kinds select the objects of sets, or of one
-// group: a replica that doesn't lead lists the pods of the group of a new leader.
+// checkSelective checks that the operator's lists and watches of common kinds select the objects of sets, of one
+// group, or of one set of roles. A replica that doesn't lead lists the pods of the group of a new leader.
 func checkSelective(t *testing.T) {
 	reads, err := operatorRequests(0, func(r measure.Request) bool { return r.Verb == "list" || r.Verb == "watch" })
 	if err != nil {
@@ -129,7 +130,8 @@ func checkSelective(t *testing.T) {
 		case "pods", "statefulsets", "services", "controllerrevisions":
 			selector := read.Query("labelSelector")
 			ofGroup := strings.HasPrefix(selector, leaderworkersetv1.GroupUniqueHashLabelKey+"=")
-			if !ofGroup && !slices.Contains(strings.Split(selector, ","), leaderworkersetv1.SetNameLabelKey) {
+			ofRoles := strings.HasPrefix(selector, disaggregatedsetv1.SetNameLabelKey+"=")
+			if !ofGroup && !ofRoles && !slices.Contains(strings.Split(selector, ","), leaderworkersetv1.SetNameLabelKey) {
 				t.Errorf("not selective: %v", read)
 			}
 			selective[resource] = true

@@ -76,6 +76,9 @@ func (i *installed) scenario() []step {
 	stranger := pod("taken-0")
 	stranger.Namespace, stranger.Spec = i.sets(), taken.Spec.LeaderWorkerTemplate.WorkerTemplate.Spec
 	roles := i.newRoles()
+	scaler := &disaggregatedsetv1.DisaggregatedSetRoleScaler{
+		ObjectMeta: metav1.ObjectMeta{Namespace: i.sets(), Name: "pair-decode"},
+	}
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "lws-webhook-authority"}}
 	published := i.published()
 	available := func(ctx context.Context) error { return available(ctx, i.sets(), "llama") }
@@ -113,7 +116,9 @@ func (i *installed) scenario() []step {
 			lws.Spec.Replicas = ptr.To(int32(1))
 		}), i.gone(&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-disk-1-1"}})},
 		{"a pod of somebody else has the name of a leader", nil, i.inTheWay},
-		{"a set of roles is created", i.creation(roles), i.rolesReady},
+		{"somebody else has the scaler of a set of roles", i.creation(scaler, roles),
+			reports(i.sets(), disaggregatedsetv1.ReasonScalerConflict, false)},
+		{"the other scaler is deleted", i.deletion(scaler), i.rolesReady},
 		{"the image of a role changes", i.editRoles(func(roles *disaggregatedsetv1.DisaggregatedSet) {
 			roles.Spec.Roles[0].Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Containers[0].Image = "pause:2"
 		}), i.rolesReady},
