@@ -33,37 +33,37 @@ func TestRun(t *testing.T) {
 		found.Spec.LeaseDurationSeconds = ptr.To[int32](15)
 		return []coordinationv1.Lease{found}
 	}
-	gang := leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "llama"}}
-	gang.Spec.Scheduling = &leaderworkersetv1.Scheduling{}
+	other := leaderworkersetv1.LeaderWorkerSet{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "llama"}}
+	other.Spec.GroupReplacementPolicy = "PreTermination"
 	for name, test := range map[string]struct {
 		facts Facts
 		check string
 		want  Level
 	}{
-		"oldest version":        {Facts{ServerVersion: "v1.34.0"}, CheckVersion, OK},
-		"vendor's version":      {Facts{ServerVersion: "v1.37.1-gke.100"}, CheckVersion, OK},
-		"older version":         {Facts{ServerVersion: "v1.33.9"}, CheckVersion, Failed},
-		"no version":            {Facts{ServerVersion: "?"}, CheckVersion, Unknown},
-		"no CRD":                {Facts{}, CheckCRD, Failed},
-		"no right to read it":   {Facts{Hidden: map[string]string{CheckCRD: "no"}}, CheckCRD, Unknown},
-		"no operator":           {Facts{}, CheckOperator, Failed},
-		"operator down":         {Facts{Operators: []appsv1.Deployment{operator(0)}}, CheckOperator, Failed},
-		"operator half down":    {Facts{Operators: []appsv1.Deployment{operator(1)}}, CheckOperator, Warning},
-		"operator":              {Facts{Operators: []appsv1.Deployment{operator(2)}}, CheckOperator, OK},
-		"two operators":         {Facts{Operators: []appsv1.Deployment{operator(2), operator(2)}}, CheckOperator, Failed},
-		"other controller":      {Facts{Leases: lease("lws-controller-manager-1", time.Second)}, CheckOther, Failed},
-		"other one ended":       {Facts{Leases: lease("lws-controller-manager-1", time.Hour)}, CheckOther, OK},
-		"held by the operator":  {Facts{Leases: lease("lws-operator_lws-operator-system", 0)}, CheckOther, OK},
-		"no webhooks":           {Facts{}, CheckWebhooks, Failed},
-		"no CA":                 {Facts{Webhooks: []Webhook{{Name: "w"}}}, CheckWebhooks, Failed},
-		"unreadable CA":         {Facts{Webhooks: []Webhook{{Name: "w", CABundle: []byte("x")}}}, CheckWebhooks, Failed},
-		"admission not tried":   {Facts{}, CheckAdmission, Unknown},
-		"admission":             {Facts{DidDryRun: true}, CheckAdmission, OK},
-		"admission fails":       {Facts{DidDryRun: true, DryRun: errors.New("refused")}, CheckAdmission, Failed},
-		"all rights":            {Facts{Rights: []Right{{Allowed: true}}}, CheckRights, OK},
-		"a right is missing":    {Facts{Rights: []Right{{Verbs: "delete pods", For: "restart"}}}, CheckRights, Warning},
-		"unsupported scheduler": {Facts{Sets: []leaderworkersetv1.LeaderWorkerSet{gang}}, CheckTakeover, Failed},
-		"all supported":         {Facts{}, CheckTakeover, OK},
+		"oldest version":       {Facts{ServerVersion: "v1.34.0"}, CheckVersion, OK},
+		"vendor's version":     {Facts{ServerVersion: "v1.37.1-gke.100"}, CheckVersion, OK},
+		"older version":        {Facts{ServerVersion: "v1.33.9"}, CheckVersion, Failed},
+		"no version":           {Facts{ServerVersion: "?"}, CheckVersion, Unknown},
+		"no CRD":               {Facts{}, CheckCRD, Failed},
+		"no right to read it":  {Facts{Hidden: map[string]string{CheckCRD: "no"}}, CheckCRD, Unknown},
+		"no operator":          {Facts{}, CheckOperator, Failed},
+		"operator down":        {Facts{Operators: []appsv1.Deployment{operator(0)}}, CheckOperator, Failed},
+		"operator half down":   {Facts{Operators: []appsv1.Deployment{operator(1)}}, CheckOperator, Warning},
+		"operator":             {Facts{Operators: []appsv1.Deployment{operator(2)}}, CheckOperator, OK},
+		"two operators":        {Facts{Operators: []appsv1.Deployment{operator(2), operator(2)}}, CheckOperator, Failed},
+		"other controller":     {Facts{Leases: lease("lws-controller-manager-1", time.Second)}, CheckOther, Failed},
+		"other one ended":      {Facts{Leases: lease("lws-controller-manager-1", time.Hour)}, CheckOther, OK},
+		"held by the operator": {Facts{Leases: lease("lws-operator_lws-operator-system", 0)}, CheckOther, OK},
+		"no webhooks":          {Facts{}, CheckWebhooks, Failed},
+		"no CA":                {Facts{Webhooks: []Webhook{{Name: "w"}}}, CheckWebhooks, Failed},
+		"unreadable CA":        {Facts{Webhooks: []Webhook{{Name: "w", CABundle: []byte("x")}}}, CheckWebhooks, Failed},
+		"admission not tried":  {Facts{}, CheckAdmission, Unknown},
+		"admission":            {Facts{DidDryRun: true}, CheckAdmission, OK},
+		"admission fails":      {Facts{DidDryRun: true, DryRun: errors.New("refused")}, CheckAdmission, Failed},
+		"all rights":           {Facts{Rights: []Right{{Allowed: true}}}, CheckRights, OK},
+		"a right is missing":   {Facts{Rights: []Right{{Verbs: "delete pods", For: "restart"}}}, CheckRights, Warning},
+		"unsupported field":    {Facts{Sets: []leaderworkersetv1.LeaderWorkerSet{other}}, CheckTakeover, Failed},
+		"all supported":        {Facts{}, CheckTakeover, OK},
 	} {
 		test.facts.Now = now
 		found := false
