@@ -59,8 +59,8 @@ func (i *installed) run(ctx context.Context) error {
 	return nil
 }
 
-// scenario is the life of two sets, and of a set of roles. It needs every right of the operator. The set llama has groups with workers and
-// exclusive placement. The set disk has volume claims, which are never bound.
+// scenario is the life of two sets, and of a set of roles. It needs every right of the operator. The set llama has
+// groups with workers and exclusive placement. The set disk has volume claims, which are never bound.
 func (i *installed) scenario() []step {
 	llama, disk := i.newSet("llama"), i.newSet("disk")
 	llama.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: cluster.RackLabel}
