@@ -16,6 +16,7 @@ import (
 	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/identity"
+	lwsidentity "github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
 // The kinds of the API.
@@ -90,7 +91,7 @@ func Adjusted(
 }
 
 func baseline(initial int32) map[string]string {
-	return map[string]string{disaggregatedsetv1.InitialReplicasAnnotationKey: identity.FormatIndex(initial)}
+	return map[string]string{disaggregatedsetv1.InitialReplicasAnnotationKey: lwsidentity.FormatIndex(initial)}
 }
 
 func childLabels(set *disaggregatedsetv1.DisaggregatedSet, at Position) map[string]string {
@@ -98,7 +99,7 @@ func childLabels(set *disaggregatedsetv1.DisaggregatedSet, at Position) map[stri
 		disaggregatedsetv1.AppLabelKey:      identity.App(set.Name, at.Slice, at.Role.Name),
 		disaggregatedsetv1.SetNameLabelKey:  set.Name,
 		disaggregatedsetv1.RoleLabelKey:     at.Role.Name,
-		disaggregatedsetv1.SliceLabelKey:    identity.FormatIndex(at.Slice),
+		disaggregatedsetv1.SliceLabelKey:    lwsidentity.FormatIndex(at.Slice),
 		disaggregatedsetv1.RevisionLabelKey: at.Revision,
 	}
 }
@@ -107,7 +108,7 @@ func environment(set *disaggregatedsetv1.DisaggregatedSet, at Position) []corev1
 	return []corev1.EnvVar{
 		{Name: disaggregatedsetv1.NameEnvVar, Value: set.Name},
 		{Name: disaggregatedsetv1.RoleEnvVar, Value: at.Role.Name},
-		{Name: disaggregatedsetv1.SliceEnvVar, Value: identity.FormatIndex(at.Slice)},
+		{Name: disaggregatedsetv1.SliceEnvVar, Value: lwsidentity.FormatIndex(at.Slice)},
 		{Name: disaggregatedsetv1.RevisionEnvVar, Value: at.Revision},
 	}
 }
@@ -177,7 +178,7 @@ func Scaler(
 // ScalerSelector selects the leader pods of a role, of all revisions.
 func ScalerSelector(set, role string) string {
 	return labels.Set(merged(roleLabels(set, role), map[string]string{
-		leaderworkersetv1.WorkerIndexLabelKey: identity.FormatIndex(0),
+		leaderworkersetv1.WorkerIndexLabelKey: lwsidentity.FormatIndex(0),
 	})).String()
 }
 

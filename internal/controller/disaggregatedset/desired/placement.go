@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/identity"
+	lwsidentity "github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
 // addPlacement adds the terms of the set's placement policy to those of the user.
@@ -44,7 +44,7 @@ func terms(
 	set string, policy *disaggregatedsetv1.PlacementPolicy, slice int32,
 ) (together corev1.PodAffinityTerm, apart []corev1.PodAffinityTerm) {
 	name, index := disaggregatedsetv1.SetNameLabelKey, disaggregatedsetv1.SliceLabelKey
-	value := identity.FormatIndex(slice)
+	value := lwsidentity.FormatIndex(slice)
 	hasSlice := metav1.LabelSelectorRequirement{Key: index, Operator: metav1.LabelSelectorOpExists}
 	otherSlices := []metav1.LabelSelectorRequirement{
 		{Key: name, Operator: metav1.LabelSelectorOpIn, Values: []string{set}},

@@ -6,8 +6,9 @@
 package identity
 
 import (
-	"strconv"
 	"strings"
+
+	lwsidentity "github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
 // RevisionLength is the length of a revision's key.
@@ -15,7 +16,7 @@ const RevisionLength = 8
 
 // Child returns the name of the LeaderWorkerSet of a role.
 func Child(set string, slice int32, revision, role string) string {
-	return strings.Join([]string{set, FormatIndex(slice), revision, role}, "-")
+	return strings.Join([]string{set, lwsidentity.FormatIndex(slice), revision, role}, "-")
 }
 
 // ChildWithoutSlice returns the name that other controllers gave to the LeaderWorkerSet of a role before there were
@@ -26,7 +27,7 @@ func ChildWithoutSlice(set, revision, role string) string {
 
 // App returns the value of the label app.
 func App(set string, slice int32, role string) string {
-	return strings.Join([]string{set, FormatIndex(slice), role}, "-")
+	return strings.Join([]string{set, lwsidentity.FormatIndex(slice), role}, "-")
 }
 
 // Scaler returns the name of the scaler of a role.
@@ -46,15 +47,3 @@ func IsLeftOverService(set, name string) bool {
 func MaxSetName(childLimit int, slices int32, role string) int {
 	return childLimit - len(Child("", max(slices, 1)-1, strings.Repeat("0", RevisionLength), role))
 }
-
-// ParseIndex reads an index, 0…2147483647, from the value of a label or annotation. ok is false for anything else.
-func ParseIndex(value string) (index int32, ok bool) {
-	n, err := strconv.ParseInt(value, 10, 32)
-	if err != nil || n < 0 {
-		return 0, false
-	}
-	return int32(n), true
-}
-
-// FormatIndex writes an index as the value of a label or annotation.
-func FormatIndex(index int32) string { return strconv.FormatInt(int64(index), 10) }

@@ -51,16 +51,3 @@ func TestMaxSetName(t *testing.T) {
 		}
 	}
 }
-
-func TestIndex(t *testing.T) {
-	for value, want := range map[string]int32{"0": 0, "12": 12, "2147483647": 2147483647} {
-		if got, ok := identity.ParseIndex(value); !ok || got != want || identity.FormatIndex(got) != value {
-			t.Errorf("ParseIndex(%q) = %d, %v", value, got, ok)
-		}
-	}
-	for _, value := range []string{"", "-1", "x", "2147483648"} {
-		if _, ok := identity.ParseIndex(value); ok {
-			t.Errorf("ParseIndex(%q) is an index", value)
-		}
-	}
-}

@@ -14,7 +14,7 @@ import (
 
 	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/identity"
+	lwsidentity "github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 	lwssnapshot "github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -51,7 +51,7 @@ func Owned(set *disaggregatedsetv1.DisaggregatedSet, all []*leaderworkersetv1.Le
 		if !metav1.IsControlledBy(lws, set) {
 			continue
 		}
-		slice, _ := identity.ParseIndex(lws.Labels[disaggregatedsetv1.SliceLabelKey])
+		slice, _ := lwsidentity.ParseIndex(lws.Labels[disaggregatedsetv1.SliceLabelKey])
 		children = append(children, Child{
 			LWS: lws, Slice: slice,
 			Role:     lws.Labels[disaggregatedsetv1.RoleLabelKey],
@@ -79,7 +79,7 @@ func (c Child) Replicas() int32 { return *c.LWS.Spec.Replicas }
 // InitialReplicas returns the child's baseline, see [disaggregatedsetv1.InitialReplicasAnnotationKey]. ok is false if
 // it has none.
 func (c Child) InitialReplicas() (replicas int32, ok bool) {
-	return identity.ParseIndex(c.LWS.Annotations[disaggregatedsetv1.InitialReplicasAnnotationKey])
+	return lwsidentity.ParseIndex(c.LWS.Annotations[disaggregatedsetv1.InitialReplicasAnnotationKey])
 }
 
 // HasGroups reports whether the child has groups, or is to have them.
