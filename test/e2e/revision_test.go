@@ -111,11 +111,11 @@ func checkListed(t *testing.T, namespace string, first, second *appsv1.Controlle
 	}, columns(output, 0, 5, 6))
 }
 
-// documented runs the command of docs/rolling-updates.md that contains these words, and returns the output. It replaces
-// the documentation's revision by the given one and uses the namespace.
+// documented runs the command of docs/concepts/rolling-updates.md that contains these words, and returns the output. It
+// replaces the documentation's revision by the given one and uses the namespace.
 func documented(t *testing.T, namespace, words, revision string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(suite.root, "docs", "rolling-updates.md"))
+	text, err := os.ReadFile(filepath.Join(suite.root, "docs", "concepts", "rolling-updates.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

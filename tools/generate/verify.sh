@@ -24,7 +24,7 @@ find "$copy/api" -name 'zz_generated.*' -delete
 make --silent -C "$copy" generate bundle catalog >&2
 
 status=0
-for path in api config bundle bundle.Dockerfile catalog docs/upgrade-graph.md docs/operate/metrics.md; do
+for path in api config bundle bundle.Dockerfile catalog docs/contribute/upgrade-graph.md docs/operate/metrics.md; do
 	diff -ruN "$path" "$copy/$path" || status=1
 done
 exit $status
