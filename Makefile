@@ -69,6 +69,7 @@ export GOWORK := off
 BIN := $(CURDIR)/bin
 CONTROLLER_GEN := $(BIN)/controller-gen
 CRDFIT := $(BIN)/crdfit
+CRD_REF_DOCS := $(BIN)/crd-ref-docs
 BUNDLEFIT := $(BIN)/bundlefit
 KUSTOMIZE := $(BIN)/kustomize
 GOLANGCI_LINT := $(BIN)/golangci-lint
@@ -116,10 +117,20 @@ clean: ## Remove everything that make built.
 ##@ Development
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate the DeepCopy methods of the API types, the page about metrics, dashboards.
+generate: $(CONTROLLER_GEN) $(CRD_REF_DOCS) ## Generate the DeepCopy methods of the API types, dashboards, and what docs does.
 	$(CONTROLLER_GEN) object:headerFile=tools/generate/boilerplate.go.txt paths=./api/...
-	go run ./tools/document > docs/operate/metrics.md
 	go run ./tools/dashboards config/grafana
+	$(MAKE) --no-print-directory docs
+
+FILMS := internal/controller/leaderworkerset/testdata/films
+
+.PHONY: docs
+docs: $(CRD_REF_DOCS) ## Write the pages and pictures of docs/ that come from code: references, metrics, films.
+	go run ./tools/document > docs/operate/metrics.md
+	go run ./tools/names api docs/reference
+	go run ./tools/films $(FILMS) docs/pictures/films
+	$(CRD_REF_DOCS) --log-level ERROR --config tools/generate/reference/config.yaml \
+		--templates-dir tools/generate/reference --renderer markdown --source-path api --output-path docs/reference/api.md
 
 CRDS := config/crd/bases
 
@@ -165,7 +176,7 @@ verify-format: $(GOLANGCI_LINT)
 	@$(GOLANGCI_LINT) fmt --diff || { echo "The code isn't formatted: run 'make fmt'." >&2; exit 1; }
 
 .PHONY: verify-generated
-verify-generated: $(CONTROLLER_GEN) $(CRDFIT) $(KUSTOMIZE) $(BUNDLEFIT) $(OPERATOR_SDK) $(OPM)
+verify-generated: $(CONTROLLER_GEN) $(CRD_REF_DOCS) $(CRDFIT) $(KUSTOMIZE) $(BUNDLEFIT) $(OPERATOR_SDK) $(OPM)
 	@tools/generate/verify.sh || { echo "Generated files aren't up to date: run 'make generate bundle catalog'." >&2; exit 1; }
 
 .PHONY: verify-tidy
@@ -577,6 +588,9 @@ $(CONTROLLER_GEN): $(GENERATE_MODULE)
 
 $(KUSTOMIZE): $(GENERATE_MODULE)
 	$(call go-tool,tools/generate,sigs.k8s.io/kustomize/kustomize/v5)
+
+$(CRD_REF_DOCS): $(GENERATE_MODULE)
+	$(call go-tool,tools/generate,github.com/elastic/crd-ref-docs)
 
 $(CRDFIT): $(GENERATE_MODULE) $(wildcard tools/generate/crdfit/*.go)
 	$(call go-tool,tools/generate,./crdfit)
