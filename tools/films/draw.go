@@ -34,7 +34,8 @@ type column struct {
 // style has the colors of light and dark pages. They are distinct for color-blind people. The hues are from Okabe and
 // Ito, "Color Universal Design".
 const style = `
-.page{fill:#fff;stroke:#d0d7de}.gap{fill:#fff}text{font:12px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
+.page{fill:#fff;stroke:#d0d7de}.gap{fill:#fff}
+text{font:12px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
 .title{font-size:15px;font-weight:600}.small{font-size:11px;fill:#59636e}
 .old{fill:#e69f00}.new{fill:#0072b2}.unready-old{fill:url(#stripes-old)}.unready-new{fill:url(#stripes-new)}
 .pale-old{fill:#fbe7bf}.pale-new{fill:#c9e1f0}
