@@ -246,3 +246,34 @@ func slowly(role int, duration string) func(*dset) {
 		*template = annotated(*template, cluster.ReadyAfterAnnotation, duration)
 	}
 }
+
+// TestDisaggregatedMany creates 20 sets at once, and rolls all of them out at once.
+func TestDisaggregatedMany(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	all := make([]*dset, 20)
+	for i := range all {
+		all[i] = newDisaggregated(namespace, []dsetRole{newRole("prefill", 1), newRole("decode", 2)}, limits(1, 0),
+			func(set *dset) { set.Name = fmt.Sprintf("llama-%d", i) })
+		create(t, all[i])
+	}
+	for _, set := range all {
+		untilRolesAvailable(t, set)
+	}
+	film := newRoleFilm(t, all[0])
+	for _, set := range all {
+		edit(t, set, withRoleImages(nextImage, nextImage))
+	}
+	var names []string
+	for _, set := range all {
+		untilRolesAvailable(t, set)
+		names = append(names, childNames(set)...)
+	}
+	untilNamed(t, lwsIn(namespace), names...)
+	for _, set := range all {
+		of := film.of(set)
+		of.checkFewest(t, map[string]int32{"prefill": 1, "decode": 2})
+		of.checkMost(t, map[string]int32{"prefill": 2, "decode": 3})
+		of.checkServes(t)
+	}
+}

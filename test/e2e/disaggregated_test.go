@@ -408,10 +408,13 @@ func TestDisaggregatedDelete(t *testing.T) {
 	}
 }
 
-// roleFilm records the LeaderWorkerSets of a set from now on.
+// roleFilm records the LeaderWorkerSets of a namespace from now on.
 type roleFilm struct {
 	*recording[*leaderworkersetv1.LeaderWorkerSet]
 	roles []string
+
+	// set is the name of the set whose LeaderWorkerSets count; empty for all.
+	set string
 }
 
 func newRoleFilm(t *testing.T, set *dset) *roleFilm {
@@ -422,6 +425,11 @@ func newRoleFilm(t *testing.T, set *dset) *roleFilm {
 		film.roles = append(film.roles, set.Spec.Roles[i].Name)
 	}
 	return film
+}
+
+// of returns the film of one of several sets in the namespace.
+func (f *roleFilm) of(set *dset) *roleFilm {
+	return &roleFilm{recording: f.recording, roles: f.roles, set: set.Name}
 }
 
 // ready returns how many groups of a role are ready now.
@@ -452,11 +460,17 @@ func readyGroups(child *leaderworkersetv1.LeaderWorkerSet) int32 {
 // each visits all states of the LeaderWorkerSets, one after the other.
 func (f *roleFilm) each(t *testing.T, visit func(childByID)) {
 	t.Helper()
+	counts := func(child *leaderworkersetv1.LeaderWorkerSet) bool {
+		return f.set == "" || child.Labels[disaggregatedsetv1.SetNameLabelKey] == f.set
+	}
 	state := f.atStart()
+	maps.DeleteFunc(state, func(_ string, child *leaderworkersetv1.LeaderWorkerSet) bool { return !counts(child) })
 	visit(state)
 	for _, change := range f.soFar(t) {
-		change.apply(state)
-		visit(state)
+		if counts(change.object) {
+			change.apply(state)
+			visit(state)
+		}
 	}
 }
 
