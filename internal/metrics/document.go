@@ -19,7 +19,8 @@ Each replica of the operator serves metrics at ` + "`/metrics`" + ` of its port 
 server authenticates and authorizes. [Certificates](../certificates.md) says how a client verifies the server, and
 [config/prometheus](../../config/prometheus) has what the Prometheus Operator needs.
 
-- Only the elected replica has metrics of LeaderWorkerSets and DisaggregatedSets. The others serve those of their process.
+- Only the elected replica has metrics of LeaderWorkerSets and DisaggregatedSets. The others serve those of their
+  process.
 - Gauges are read from the operator's cache when Prometheus reads them. A deleted set leaves none behind.
 - Counters and histograms count what was carried out. They begin at zero with a new elected replica, and with a set.
   What happens while no operator runs isn't counted. One exception: a group that has changed meanwhile is restarted, and

@@ -6,6 +6,7 @@ package metrics
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,9 @@ type DisaggregatedSets struct {
 	perSet  bool        // whether each set has a histogram of its own
 	updates *prometheus.HistogramVec
 	refused func(resource string, verb apply.Verb, reason string)
+
+	// starting is held while histograms of sets in the cache begin. Without it, that of a deleted set could begin again.
+	starting sync.Mutex
 }
 
 var _ prometheus.Collector = &DisaggregatedSets{}
@@ -55,6 +59,8 @@ func (d *DisaggregatedSets) RolledOut(set types.NamespacedName, took time.Durati
 // Forget drops the histogram of a deleted set. A histogram of all sets keeps what it has.
 func (d *DisaggregatedSets) Forget(set types.NamespacedName) {
 	if d.perSet {
+		d.starting.Lock()
+		defer d.starting.Unlock()
 		d.updates.DeleteLabelValues(d.labels(set)...)
 	}
 }
@@ -89,23 +95,40 @@ func (d *DisaggregatedSets) Collect(collected chan<- prometheus.Metric) {
 	if !d.cached.Load() {
 		return
 	}
+	sets, scaled, err := d.read()
+	if err != nil {
+		collected <- prometheus.NewInvalidMetric(dsetDescs[dsetSpecSlices], err)
+		return
+	}
 	d.updates.Collect(collected)
+	for i := range sets {
+		collectDisaggregatedSet(collected, &sets[i], scaled)
+	}
+}
+
+// read returns the sets, and the groups that each scaler asks for. The histogram of a set begins at zero: Prometheus
+// can't see that a series which begins at 1 has increased.
+func (d *DisaggregatedSets) read() (
+	[]disaggregatedsetv1.DisaggregatedSet, map[types.NamespacedName]int32, error,
+) {
 	within, cancel := context.WithTimeout(context.Background(), listTimeout)
 	defer cancel()
+	d.starting.Lock()
+	defer d.starting.Unlock()
 	var list disaggregatedsetv1.DisaggregatedSetList
 	var scalers disaggregatedsetv1.DisaggregatedSetRoleScalerList
 	if err := errors.Join(d.reader.List(within, &list, client.UnsafeDisableDeepCopy),
 		d.reader.List(within, &scalers, client.UnsafeDisableDeepCopy)); err != nil {
-		collected <- prometheus.NewInvalidMetric(dsetDescs[dsetSpecSlices], err)
-		return
+		return nil, nil, err
 	}
 	scaled := map[types.NamespacedName]int32{}
 	for i := range scalers.Items {
 		scaled[client.ObjectKeyFromObject(&scalers.Items[i])] = scalers.Items[i].Spec.Replicas
 	}
 	for i := range list.Items {
-		collectDisaggregatedSet(collected, &list.Items[i], scaled)
+		d.updates.WithLabelValues(d.labels(client.ObjectKeyFromObject(&list.Items[i]))...)
 	}
+	return list.Items, scaled, nil
 }
 
 // collectDisaggregatedSet collects the state of one set. scaled has the groups that each scaler asks for.

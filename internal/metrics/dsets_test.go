@@ -64,12 +64,16 @@ func TestDisaggregatedSets(t *testing.T) {
 		},
 	})
 	dsets := served.DisaggregatedSets()
-	dsets.RolledOut(theSet, 10*time.Minute)
 	dsets.Refused("leaderworkersets", apply.VerbCreate, "Forbidden")
 	if text := scrape(t, registry); strings.Contains(text, "disaggregatedset_") {
 		t.Errorf("the cache has no DisaggregatedSets yet, and there are metrics of them:\n%s", text)
 	}
 	dsets.Cached()
+	const count = `disaggregatedset_rollout_duration_seconds_count{disaggregatedset="llama",namespace="default"} 0`
+	if text := scrape(t, registry); !strings.Contains(text, count+"\n") {
+		t.Errorf("the histogram doesn't begin at zero:\n%s", text)
+	}
+	dsets.RolledOut(theSet, 10*time.Minute)
 	text := scrape(t, registry)
 	const set = `disaggregatedset="llama",namespace="default"`
 	for _, want := range []string{

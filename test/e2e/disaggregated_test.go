@@ -366,8 +366,8 @@ func untilFailure(t *testing.T, set *dset, reason, object string) {
 	})
 }
 
-// TestDisaggregatedDelete deletes a set. Orphaned LeaderWorkerSets stay and are nobody's. A new set of the name doesn't
-// take them.
+// TestDisaggregatedDelete deletes a set. Orphaned LeaderWorkerSets and scalers stay and are nobody's. A new set of the
+// name doesn't take them, and says so.
 func TestDisaggregatedDelete(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]metav1.DeletionPropagation{
@@ -397,7 +397,7 @@ func TestDisaggregatedDelete(t *testing.T) {
 			orphans := listed(t, lwsIn(namespace))
 			again := newDisaggregated(namespace, set.Spec.Roles)
 			create(t, again)
-			untilFailure(t, again, disaggregatedsetv1.ReasonFailedCreate, names[0])
+			untilFailure(t, again, disaggregatedsetv1.ReasonScalerConflict, "llama-decode")
 			for _, orphan := range orphans {
 				uid := orphan.UID
 				refresh(t, orphan)
