@@ -6,7 +6,6 @@ package cluster
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -224,42 +223,4 @@ func switches(flag string, values map[string]bool) []string {
 		pairs = append(pairs, name+"="+strconv.FormatBool(values[name]))
 	}
 	return []string{flag + "=" + strings.Join(pairs, ",")}
-}
-
-// FreePorts returns a free port for each of the names. It holds all ports until it has found all, so that they differ.
-// Another process may take a port before the component starts. Start then tries other ports.
-func FreePorts(components ...string) (map[string]string, error) {
-	ports := make(map[string]string, len(components))
-	var held []net.Listener
-	defer func() {
-		for _, listener := range held {
-			_ = listener.Close() // No client has connected.
-		}
-	}()
-	for _, component := range components {
-		listener, err := listenAnywhere()
-		if err != nil {
-			return nil, err
-		}
-		held = append(held, listener)
-		if _, ports[component], err = net.SplitHostPort(listener.Addr().String()); err != nil {
-			return nil, err
-		}
-	}
-	return ports, nil
-}
-
-// listenAnywhere listens on a free port below the range of outgoing connections. A port in that range may be taken soon
-// after.
-func listenAnywhere() (net.Listener, error) {
-	const first, count, attempts = 20000, 10000, 100
-	var err error
-	for range attempts {
-		port := strconv.Itoa(first + rand.IntN(count)) //nolint:gosec // A port is no secret.
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", net.JoinHostPort(loopback, port)); err == nil {
-			return listener, nil
-		}
-	}
-	return nil, fmt.Errorf("find a free port from %d to %d: %w", first, first+count-1, err)
 }

@@ -129,13 +129,27 @@ func (j *Judge) join(at time.Time, pod *corev1.Pod) {
 	if identityOf(pod) != identityOf(group.leader) {
 		j.fail(group.set, "worker %s is %v, its leader %v", pod.Name, identityOf(pod), identityOf(group.leader))
 	}
-	late := group.ended && at.Sub(group.endedAt) <= Lag // A view that is no later may have created the worker.
-	if old := j.otherPods(group); len(old) > 0 && !group.blind && !late {
+	if old := j.otherPods(group); len(old) > 0 && !group.blind && !j.createdLate(at, group, pod) {
 		j.fail(group.set, "worker %s is created beside %s of another incarnation", pod.Name, strings.Join(old, ", "))
 	}
 	if pod.DeletionTimestamp != nil && !group.ended {
 		j.failed(at, group, "pod "+pod.Name+" is deleted")
 	}
+}
+
+// createdLate reports whether a late view created a worker of an incarnation that has ended, and the view was no later
+// than views may be. During a fault, the StatefulSet controller may not see that a StatefulSet is gone. It creates the
+// pods again, and the garbage collector deletes them. The operator never creates a StatefulSet that late.
+func (j *Judge) createdLate(at time.Time, group *incarnation, worker *corev1.Pod) bool {
+	if group.ended && at.Sub(group.endedAt) <= Lag {
+		return true
+	}
+	owner := metav1.GetControllerOf(worker)
+	if owner == nil {
+		return false
+	}
+	gone, ok := j.gone[owner.UID]
+	return ok && !gone.Before(j.viewFrom(at))
 }
 
 // otherPods returns the names of pods that exist of other incarnations of a group.

@@ -123,7 +123,7 @@ func testWithout(t *testing.T, name string, manifests []*unstructured.Unstructur
 		case <-ticker.C:
 		case err := <-ended:
 			if !missing.saidBy(i.logged()) {
-				t.Errorf("nobody says that the operator lacks a right; the scenario: %v", err)
+				t.Errorf("nobody says that the operator lacks a right; the scenario: %v\n%s", err, i.logged())
 			}
 			return
 		}
