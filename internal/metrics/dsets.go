@@ -48,10 +48,10 @@ func newDisaggregatedSets(
 	}
 }
 
-// Cached takes note that the cache has all DisaggregatedSets and scalers. Before, there are no metrics of them.
+// Cached records that the cache has all DisaggregatedSets and scalers. Before, there are no metrics of them.
 func (d *DisaggregatedSets) Cached() { d.cached.Store(true) }
 
-// RolledOut takes how long a rollout took that has ended.
+// RolledOut records the duration of a rollout that has ended.
 func (d *DisaggregatedSets) RolledOut(set types.NamespacedName, took time.Duration) {
 	d.updates.WithLabelValues(d.labels(set)...).Observe(took.Seconds())
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -45,10 +46,10 @@ func TestLocalDisaggregatedAutoscaler(t *testing.T) {
 	load.Store(300)
 	untilSummary(t, set, "prefill 2/2, decode 3/3")
 
-	film := newRoleFilm(t, set)
+	first, film := set.Status.UpdateRevision, newRoleFilm(t, set)
 	edit(t, set, withRoleImages(nextImage, nextImage))
-	film.until(t, func(state childByID) error {
-		return unless(len(state) > 2, "the rollout hasn't begun")
+	film.until(t, func(childByID) error {
+		return unless(len(film.states(t, first)) > 1, "the rollout hasn't begun")
 	})
 	load.Store(400)
 	untilSummary(t, set, "prefill 2/2, decode 4/4")
@@ -131,8 +132,9 @@ func serveMetrics(t *testing.T, namespace string) *atomic.Int64 {
 	return load
 }
 
-// usage returns the memory of pods as the API has it.
+// usage returns the memory of pods as the API has it. Only pods that run use memory.
 func usage(pods []*corev1.Pod, mebibytes int64) map[string]any {
+	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return pod.Status.Phase != corev1.PodRunning })
 	items := []map[string]any{}
 	for _, pod := range pods {
 		items = append(items, map[string]any{
@@ -150,7 +152,7 @@ func usage(pods []*corev1.Pod, mebibytes int64) map[string]any {
 	return map[string]any{"kind": "PodMetricsList", "apiVersion": metricsVersion, "items": items}
 }
 
-// registerMetrics has the API server pass requests for the API on to a server.
+// registerMetrics registers the server of the API. The API server forwards requests for the API to it.
 func registerMetrics(t *testing.T, namespace, address string) {
 	t.Helper()
 	at, err := url.Parse(address)

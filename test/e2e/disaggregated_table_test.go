@@ -144,7 +144,7 @@ type stepGate struct {
 	failed     error
 }
 
-// install has the API server call the gate until the test ends.
+// install registers the gate with the API server until the test ends.
 func (g *stepGate) install(t *testing.T) {
 	t.Helper()
 	server := httptest.NewTLSServer(g)
@@ -177,7 +177,7 @@ func (g *stepGate) install(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	eventually(t, func(ctx context.Context) error { // The API server calls new webhooks after a while.
+	eventually(t, func(ctx context.Context) error { // The API server begins to call a new webhook some time later.
 		err := suite.client.Create(ctx, newSet(g.set.Namespace, "probe", 0, 1), client.DryRunAll)
 		g.mutex.Lock()
 		defer g.mutex.Unlock()

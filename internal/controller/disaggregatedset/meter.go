@@ -13,10 +13,10 @@ import (
 
 // Meter takes what the metrics of sets count. Passes over different sets call it at the same time.
 type Meter interface {
-	// Cached takes note that the cache has all DisaggregatedSets and scalers. Before, a read of them would wait.
+	// Cached records that the cache has all DisaggregatedSets and scalers. Before, a read of them would wait.
 	Cached()
 
-	// RolledOut takes how long a rollout took that has ended.
+	// RolledOut records the duration of a rollout that has ended.
 	RolledOut(set types.NamespacedName, took time.Duration)
 
 	// Forget drops what was counted of a deleted set.
