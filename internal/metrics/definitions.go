@@ -50,8 +50,8 @@ var untilReady = []float64{5, 15, 30, 60, 150, 300, 600, 1800, 3600}
 // startups.
 var untilUpdated = []float64{60, 300, 900, 3600, 14400}
 
-// conditions are the types of conditions, which both kinds of sets have. All are reported, also those that a set doesn't
-// have at the time.
+// conditions are the types of conditions, which both kinds of sets have. All are reported, also those that a set
+// doesn't have at the time.
 var conditions = []string{
 	leaderworkersetv1.ConditionAvailable, leaderworkersetv1.ConditionProgressing,
 	leaderworkersetv1.ConditionUpdateInProgress, leaderworkersetv1.ConditionDegraded,

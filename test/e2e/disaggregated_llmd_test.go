@@ -82,7 +82,7 @@ func checkRoutable(t *testing.T, pods map[string]*corev1.Pod) {
 // applyFile applies the objects of a file to a namespace, as kubectl does.
 func applyFile(t *testing.T, namespace, path string) {
 	t.Helper()
-	file, err := os.Open(path) //nolint:gosec // The tests name the files.
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}

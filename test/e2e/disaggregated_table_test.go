@@ -25,8 +25,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// rolloutTable is a row of the contract: a rollout from one pair of sizes to another, and the pairs that it passes while
-// groups are ready at once: old prefill and decode, a slash, new prefill and decode.
+// rolloutTable is a rollout from one pair of sizes to another, and the states that it passes while groups are ready at
+// once: old prefill and decode, a slash, new prefill and decode.
 type rolloutTable struct {
 	before, after      [2]int32
 	surge, unavailable int32
@@ -68,9 +68,9 @@ func (r *rolloutTable) rollOut(t *testing.T, set *dset) {
 }
 
 // TestLocalDisaggregatedTables walks the operator through every row of the contract's tables. The tables are about
-// groups that are ready at once, in all roles. Those of a real control plane become ready one after the other, so a gate
-// turns steps back until all groups are ready or gone. The states that a watch has seen are the rows, and between two
-// rows those that the writes of one pass lead through.
+// groups that are ready at once, in all roles. Those of a real control plane become ready one after the other. So a
+// gate turns steps back until all groups are ready or gone. The states that a watch has seen are the rows, and between
+// two rows those that the writes of one pass lead through.
 func TestLocalDisaggregatedTables(t *testing.T) {
 	t.Parallel()
 	for _, table := range rolloutTables {

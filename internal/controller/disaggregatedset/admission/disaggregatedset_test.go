@@ -47,6 +47,10 @@ func external(set *dset) {
 	set.Spec.Roles[1].Scaling = &disaggregatedsetv1.RoleScaling{Mode: disaggregatedsetv1.ExternalScaling}
 }
 
+func decodeReplicas(replicas int32) func(*dset) {
+	return func(set *dset) { set.Spec.Roles[1].Spec.Replicas = &replicas }
+}
+
 // limits sets the limits of decode.
 func limits(surge, unavailable intstr.IntOrString) func(*dset) {
 	return func(set *dset) {
@@ -104,7 +108,7 @@ func TestProblems(t *testing.T) {
 		},
 		{"a surge of less than one group", []func(*dset){limits(intstr.FromString("10%"), intstr.FromInt32(0))}, nil},
 		{"no limits of a role without groups", []func(*dset){
-			limits(intstr.FromInt32(0), intstr.FromInt32(0)), func(set *dset) { set.Spec.Roles[1].Spec.Replicas = ptr.To[int32](0) },
+			limits(intstr.FromInt32(0), intstr.FromInt32(0)), decodeReplicas(0),
 		}, nil},
 		{
 			"no limits of a role whose number others have",
@@ -135,7 +139,7 @@ func TestProblems(t *testing.T) {
 		}, []string{"metadata.name"}},
 		{"the name of a scaler", []func(*dset){
 			named(strings.Repeat("a", 250)), external,
-		}, []string{"metadata.name", "metadata.name", "spec.roles[1].name"}},
+		}, []string{"metadata.name", "spec.roles[1].name"}},
 		{"a role with the name of a group", []func(*dset){
 			func(set *dset) { set.Spec.Roles[1].Name = "prefill-0" },
 		}, []string{"spec.roles[1].name"}},
@@ -180,7 +184,7 @@ func TestRolesChecked(t *testing.T) {
 	}{
 		{"a new set", nil, func(*dset) {}, []string{"prefill", "decode"}},
 		{"nothing changes", newSet(), func(*dset) {}, nil},
-		{"one role changes", newSet(), func(set *dset) { set.Spec.Roles[1].Spec.Replicas = ptr.To[int32](3) }, []string{"decode"}},
+		{"one role changes", newSet(), decodeReplicas(3), []string{"decode"}},
 		{"a role has another name", newSet(), func(set *dset) { set.Spec.Roles[1].Name = "answer" }, []string{"answer"}},
 		{"the set is being deleted", newSet(), func(set *dset) {
 			set.DeletionTimestamp = &metav1.Time{}
@@ -236,9 +240,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"all roles are static", nil, 0},
 		{"a number beside a scaler", []func(*dset){external}, 1},
-		{"1, the default, beside a scaler", []func(*dset){external, func(set *dset) {
-			set.Spec.Roles[1].Spec.Replicas = ptr.To[int32](1)
-		}}, 0},
+		{"1, the default, beside a scaler", []func(*dset){external, decodeReplicas(1)}, 0},
 	} {
 		got, err := newWebhook(nil).ValidateCreate(t.Context(), newSet(tc.changes...))
 		if err != nil || len(got) != tc.want {
@@ -249,7 +251,8 @@ func TestWarnings(t *testing.T) {
 
 // TestDefault fills in defaults, and checks what a role without limits may do.
 func TestDefault(t *testing.T) {
-	set := &dset{Spec: disaggregatedsetv1.DisaggregatedSetSpec{Roles: []disaggregatedsetv1.DisaggregatedRoleSpec{{Name: "a"}}}}
+	set := &dset{}
+	set.Spec.Roles = []disaggregatedsetv1.DisaggregatedRoleSpec{{Name: "a"}}
 	if err := newWebhook(nil).Default(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}

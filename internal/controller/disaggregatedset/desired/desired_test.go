@@ -5,6 +5,7 @@ package desired_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -111,8 +112,9 @@ func checkPods(t *testing.T, name string, pods *corev1.PodTemplateSpec) {
 	if diff := cmp.Diff(added, pods.Spec.InitContainers[0].Env); diff != "" {
 		t.Errorf("variables of the %s's init container (-want +got):\n%s", name, diff)
 	}
-	wantEnv := append(added, corev1.EnvVar{Name: "PORT", Value: "8000"},
-		corev1.EnvVar{Name: "ADDRESS", Value: "$(DISAGGREGATEDSET_NAME):$(PORT)"})
+	wantEnv := slices.Concat(added, []corev1.EnvVar{
+		{Name: "PORT", Value: "8000"}, {Name: "ADDRESS", Value: "$(DISAGGREGATEDSET_NAME):$(PORT)"},
+	})
 	if diff := cmp.Diff(wantEnv, pods.Spec.Containers[0].Env); diff != "" {
 		t.Errorf("variables of the %s (-want +got):\n%s", name, diff)
 	}
@@ -220,25 +222,27 @@ func TestPlacement(t *testing.T) {
 		{
 			disaggregatedsetv1.ExclusiveSlicePlacement, 0,
 			[]string{"rack: " + name + " in (llama)," + index + " in (0)"},
-			[]string{"rack: " + index + "," + index + " notin (0)," + name + " in (llama)"},
+			[]string{"rack: " + name + " in (llama)," + index + "," + index + " notin (0)"},
 		},
 		{
 			disaggregatedsetv1.ExclusiveSlicePlacement, 1,
 			[]string{"rack: " + name + " in (llama)," + index + " in (1)"},
-			[]string{"rack: " + index + " notin (1)," + name + " in (llama)"},
+			[]string{"rack: " + name + " in (llama)," + index + " notin (1)"},
 		},
 		{
 			disaggregatedsetv1.ExclusiveTopologyPlacement, 1,
 			[]string{"rack: " + name + " in (llama)," + index + " in (1)"},
 			[]string{
-				"rack: " + index + " notin (1)," + name + " in (llama)",
-				"rack: " + index + "," + name + " notin (llama)",
+				"rack: " + name + " in (llama)," + index + " notin (1)",
+				"rack: " + name + " notin (llama)," + index,
 			},
 		},
 	} {
 		set := newSet()
 		set.Spec.PlacementPolicy = &disaggregatedsetv1.PlacementPolicy{Type: tc.kind, Topology: "rack"}
-		own := corev1.PodAffinityTerm{TopologyKey: "zone", LabelSelector: metav1.SetAsLabelSelector(map[string]string{"a": "b"})}
+		own := corev1.PodAffinityTerm{
+			TopologyKey: "zone", LabelSelector: metav1.SetAsLabelSelector(map[string]string{"a": "b"}),
+		}
 		set.Spec.Roles[0].Spec.LeaderWorkerTemplate.WorkerTemplate.Spec.Affinity = &corev1.Affinity{
 			PodAntiAffinity: &corev1.PodAntiAffinity{
 				RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{own},
