@@ -19,7 +19,8 @@ Each replica of the operator serves metrics at ` + "`/metrics`" + ` of its port 
 server authenticates and authorizes. [Certificates](certificates.md) says how a client verifies the server, and
 [config/prometheus](../../config/prometheus) has what the Prometheus Operator needs.
 
-- Only the elected replica has metrics of LeaderWorkerSets. The others serve those of their process.
+- Only the elected replica has metrics of LeaderWorkerSets and DisaggregatedSets. The others serve those of their
+  process.
 - Gauges are read from the operator's cache when Prometheus reads them. A deleted set leaves none behind.
 - Counters and histograms count what was carried out. They begin at zero with a new elected replica, and with a set.
   What happens while no operator runs isn't counted. One exception: a group that has changed meanwhile is restarted, and
@@ -28,8 +29,10 @@ server authenticates and authorizes. [Certificates](certificates.md) says how a 
 - The deletion of a set drops its counters and histograms.
 
 With ` + "`metrics.perSetHistograms: false`" + ` in the [configuration](configuration.md),
-one histogram takes all sets: histograms lose the labels ` + "`namespace` and `leaderworkerset`" + `.
-A set has at most 81 series, 40 of them in histograms.
+one histogram takes all sets of a kind: histograms lose the labels ` + "`namespace`, `leaderworkerset`" + `
+and ` + "`disaggregatedset`" + `.
+A LeaderWorkerSet has at most 81 series, 40 of them in histograms. A DisaggregatedSet has 20, 8 of them in a histogram,
+and 4 for each role.
 
 `
 
@@ -81,6 +84,8 @@ func Document() string {
 		page.WriteString("\n")
 	}
 	section("LeaderWorkerSets", "leaderworkerset_", "All have the labels `namespace` and `leaderworkerset`.")
+	section("DisaggregatedSets", "disaggregatedset_", "All have the labels `namespace` and `disaggregatedset`. Their "+
+		"LeaderWorkerSets have the metrics above as well.")
 	section("The operator", "lws_operator_", "They are those of one replica.")
 	page.WriteString("## Values\n\nThe causes of restarts, which [group restarts](../concepts/failures.md) explains:\n\n")
 	for _, cause := range restart.Causes() {

@@ -39,6 +39,9 @@ const (
 	// Until then, quotas count too much if a creation was admitted that failed, as of a pod that exists. StatefulSet
 	// controllers before Kubernetes 1.36 try such creations: their cache may not show a pod that they have just created.
 	quotaResync = "10s"
+	// autoscalerSync is how often the controller manager looks at HorizontalPodAutoscalers. The default of Kubernetes is
+	// 15 seconds.
+	autoscalerSync = "2s"
 	// statefulSetWorkers is how many StatefulSets the controller manager works on at a time.
 	statefulSetWorkers = "10"
 )
@@ -164,6 +167,7 @@ func (s setup) controllerManagerArgs() []string {
 		"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
 		"--root-ca-file="+s.path("pki", "ca.crt"),
 		"--resource-quota-sync-period="+quotaResync,
+		"--horizontal-pod-autoscaler-sync-period="+autoscalerSync,
 	)
 	if !s.DefaultLimits {
 		args = append(args, "--concurrent-statefulset-syncs="+statefulSetWorkers)
