@@ -54,7 +54,7 @@ func TestFind(t *testing.T) {
 	podGroups, others := []string{"workloads", "podgroups"}, []string{"priorityclasses"}
 	api := &server{}
 	var begun []string
-	denied := "create"
+	var denied string
 	deniedNow := func(context.Context, string) (string, error) { return denied, nil }
 	f := New(scheduling.Kubernetes, api, deniedNow, testingclock.NewFakeClock(time.Time{}), func(version string) error {
 		begun = append(begun, version)
