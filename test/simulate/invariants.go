@@ -5,6 +5,7 @@ package simulate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -188,7 +189,8 @@ func (w *World) checkOnDelete(before, after *appsv1.StatefulSet) {
 
 // checkNoLonger: a pass that finds a leader StatefulSet with the strategy OnDelete, which the next leader doesn't need,
 // ends the strategy, unless the pass releases that leader. An exception is a new revision: the operator first deletes
-// the groups that the earlier one released.
+// the groups that the earlier one released. Another one is a pass on a late view: its write asks for the generation and
+// the annotations that it observed, and fails if they have changed.
 func (w *World) checkNoLonger(p *pass) {
 	w.t.Helper()
 	if p.onDelete == nil {
@@ -196,7 +198,8 @@ func (w *World) checkNoLonger(p *pass) {
 	}
 	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, client.ObjectKeyFromObject(p.onDelete))
 	if leaders != nil && leaders.UID == p.onDelete.UID && leaders.Generation == p.onDelete.Generation &&
-		revisionOf(leaders) == w.latestKey(leaders) && !needsOnDelete(leaders, p.lowestMissing) {
+		maps.Equal(leaders.Annotations, p.onDelete.Annotations) && revisionOf(leaders) == w.latestKey(leaders) &&
+		!needsOnDelete(leaders, p.lowestMissing) {
 		w.fail("%s is OnDelete after %s, and the next leader is that of group %d", leaders.Name, p.name, p.lowestMissing)
 	}
 }
