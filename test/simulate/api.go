@@ -74,7 +74,11 @@ type API struct {
 	quota      int                           // how many pods are admitted; 0 for any number
 	refused    map[types.NamespacedName]bool // StatefulSets of which a pod was refused
 	noWebhook  bool                          // the webhook's configuration is deleted
-	uninjected map[types.UID]bool            // pods that were created meanwhile
+
+	statefulSets int  // how many StatefulSets are admitted; 0 for any number
+	gated        bool // whether new pods wait for a queue
+
+	uninjected map[types.UID]bool // pods that were created meanwhile
 }
 
 func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
@@ -146,7 +150,15 @@ func (a *API) Create(object client.Object) error {
 	if err := a.admit(object); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
+	if gvk.Kind == kindStatefulSet {
+		if err := a.refusalOfStatefulSet(key.Name); err != nil {
+			return err
+		}
+	}
 	if pod, ok := object.(*corev1.Pod); ok {
+		if a.gated {
+			desired.AddSchedulingGate(pod, queueGate)
+		}
 		if err := a.refusal(pod); err != nil {
 			if owner := metav1.GetControllerOf(pod); owner != nil {
 				a.refused[at(pod, owner.Name)] = true

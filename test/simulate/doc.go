@@ -22,6 +22,7 @@
 //	accidents.go    other accidents of pods
 //	gc.go           the garbage collector
 //	limit.go        how many requests it may make
+//	scarcity.go     a quota on StatefulSets, a queue, a cordoned node, and an autoscaler
 //	cache.go        the operator's late cache
 //	client.go       the operator's writes
 //	operator.go     one run of the operator, from start to restart
