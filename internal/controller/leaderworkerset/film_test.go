@@ -274,6 +274,7 @@ func TestFilms(t *testing.T) {
 			s.starts("4 groups of 2, maxUnavailable 2", newSet(4, 2, withBudget(2, 0)))
 			s.becomes("image:2", withImage(2))
 		},
+		"update-placement": playPlacement,
 		"update-overtaken": func(s scene) {
 			s.starts("3 groups of 2, maxUnavailable 2", newSet(3, 2, withBudget(2, 0)))
 			s.changes("image:2", withImage(2))
