@@ -1,4 +1,4 @@
-// The other controller of LeaderWorkerSets that docs/comparison.md measures. A module of its own, so that none of its
+// The other controller of LeaderWorkerSets that docs/operate/comparison.md measures. A module of its own, so that none of its
 // dependencies reach the operator.
 module github.com/leaderworkerset/lws-operator/test/compare
 

@@ -161,6 +161,7 @@ var restartFilms = map[string]func(scene){
 	"leaders-orphan":     func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationOrphan) },
 	"exclusive":          playExclusive,
 	"unbounded":          playUnbounded,
+	"backoff":            playBackoff,
 	"volumes-retained":   playVolumesRetained,
 	"volumes-deleted":    playVolumesDeleted,
 	"volumes-waiting":    playVolumesOfWaitingPods,
@@ -470,6 +471,15 @@ func playUnbounded(s scene) {
 	s.Elapse(10 * time.Minute)
 	s.RestartContainer(pod("a-0"))
 	s.recovers()
+}
+
+// playBackoff crashes a worker again and again, as soon as its group is ready. The other group isn't concerned.
+func playBackoff(s scene) {
+	s.starts("2 groups of 2", newSet(2, 2))
+	for range 4 {
+		s.RestartContainer(pod("a-1-1"))
+		s.recovers()
+	}
 }
 
 // playBounded crashes a group until it has no restarts left, and resumes it.

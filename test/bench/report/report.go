@@ -54,6 +54,10 @@ const (
 	// them instead.
 	Many      = "create many sets"
 	ManyFloor = "floor, many sets"
+	// Roles creates DisaggregatedSets of two roles with one group each, and RolesUpdate rolls them out. Groups is the
+	// number of roles of all sets, which is that of the LeaderWorkerSets.
+	Roles       = "create sets of roles"
+	RolesUpdate = "update sets of roles"
 )
 
 // floors has the scenario that a scenario is compared with: the same pods without a controller, or for Recovery their
