@@ -24,7 +24,7 @@ import (
 // TestLocalExamples applies each directory of examples/, and updates each set in it to another image.
 func TestLocalExamples(t *testing.T) {
 	t.Parallel()
-	labelNodes(t)
+	labelAllNodes(t)
 	installForeignAPIs(t)
 	files, err := filepath.Glob(filepath.Join(suite.root, "examples", "*", "*.yaml"))
 	if err != nil || len(files) == 0 {
@@ -40,8 +40,8 @@ func TestLocalExamples(t *testing.T) {
 	}
 }
 
-// labelNodes gives the nodes the labels that examples select nodes by. A rack is a node pool of TPUs.
-func labelNodes(t *testing.T) {
+// labelAllNodes gives all nodes the labels that examples select nodes by. A rack is a node pool of TPUs.
+func labelAllNodes(t *testing.T) {
 	t.Helper()
 	var nodes corev1.NodeList
 	if err := suite.client.List(t.Context(), &nodes); err != nil {
