@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the costs of a controller of LeaderWorkerSets from outside. It starts a local cluster, runs
-// the controller through scenarios, and reports times, requests, CPU time and memory. The page docs/benchmarks.md
-// explains how to run the benchmark and how to read its report.
+// the controller through scenarios, and reports times, requests, CPU time and memory. The page
+// docs/operate/benchmarks.md explains how to run the benchmark and how to read its report.
 package main
 
 import (

@@ -129,7 +129,9 @@ func (j *Judge) join(at time.Time, pod *corev1.Pod) {
 	if identityOf(pod) != identityOf(group.leader) {
 		j.fail(group.set, "worker %s is %v, its leader %v", pod.Name, identityOf(pod), identityOf(group.leader))
 	}
-	if old := j.otherPods(group); len(old) > 0 && !group.blind && !j.createdLate(at, group, pod) {
+	if j.createdLate(at, group, pod) {
+		j.late[pod.UID] = true
+	} else if old := j.otherPods(group); len(old) > 0 && !group.blind {
 		j.fail(group.set, "worker %s is created beside %s of another incarnation", pod.Name, strings.Join(old, ", "))
 	}
 	if pod.DeletionTimestamp != nil && !group.ended {
@@ -152,7 +154,8 @@ func (j *Judge) createdLate(at time.Time, group *incarnation, worker *corev1.Pod
 	return ok && !gone.Before(j.viewFrom(at))
 }
 
-// otherPods returns the names of pods that exist of other incarnations of a group.
+// otherPods returns the names of pods that exist of other incarnations of a group. It leaves out pods that a late view
+// created, since nobody could wait for them.
 func (j *Judge) otherPods(group *incarnation) []string {
 	var names []string
 	for _, other := range j.groups {
@@ -160,7 +163,7 @@ func (j *Judge) otherPods(group *incarnation) []string {
 			continue
 		}
 		for uid := range other.pods {
-			if pod := j.pods[uid]; pod != nil {
+			if pod := j.pods[uid]; pod != nil && !j.late[uid] {
 				names = append(names, fmt.Sprintf("%s (%.8s)", pod.Name, uid))
 			}
 		}

@@ -53,6 +53,7 @@ type Judge struct {
 	leaders map[types.UID]types.UID    // from worker StatefulSets to leaders
 	owners  map[types.UID]types.UID    // from leader StatefulSets to LeaderWorkerSets
 	gone    map[types.UID]time.Time    // when StatefulSets were gone, since the last rest
+	late    map[types.UID]bool         // pods that a late view created, since the last rest
 	pods    map[types.UID]*corev1.Pod
 	// excused has what clients do to pods.
 	excused map[types.UID]string
@@ -97,7 +98,8 @@ func New() *Judge {
 	return &Judge{
 		sets: map[types.NamespacedName]*set{}, groups: map[types.UID]*incarnation{},
 		leaders: map[types.UID]types.UID{}, owners: map[types.UID]types.UID{}, pods: map[types.UID]*corev1.Pod{},
-		gone: map[types.UID]time.Time{}, excused: map[types.UID]string{}, affected: map[string]bool{},
+		gone: map[types.UID]time.Time{}, late: map[types.UID]bool{},
+		excused: map[types.UID]string{}, affected: map[string]bool{},
 	}
 }
 
@@ -159,7 +161,7 @@ func (j *Judge) Rest(at time.Time) int {
 		}
 	}
 	affected := len(j.affected)
-	j.faultAt, j.gone = time.Time{}, map[types.UID]time.Time{}
+	j.faultAt, j.gone, j.late = time.Time{}, map[types.UID]time.Time{}, map[types.UID]bool{}
 	j.affected, j.excused = map[string]bool{}, map[types.UID]string{}
 	return affected
 }

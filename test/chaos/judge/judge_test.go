@@ -122,6 +122,12 @@ func TestJudge(t *testing.T) {
 			s.remove("workers of " + first)
 			s.createLateWorkers(first, 8)
 		}, ""},
+		{"the next worker is created beside such a worker", func(s *scene, first, _ types.UID) {
+			s.remove("workers of " + first)
+			s.createLateWorkers(first, 1)
+			s.put(statefulSet("workers of 9/0", "Pod", "9/0"))
+			s.put(pod(9, 0, 1, "a"))
+		}, ""},
 		{"it does so long after a fault", func(s *scene, first, _ types.UID) {
 			s.remove("workers of " + first)
 			s.createLateWorkers(first, 8)

@@ -115,8 +115,9 @@ func removeCRD(t *testing.T, name string) {
 	})
 }
 
-// TestNamespaces runs the operator in the namespace of the kustomization in docs/configuration.md, with the rights of
-// that kustomization. These have to be enough for the leader election, which looks for other controllers as well.
+// TestNamespaces runs the operator in the namespace of the kustomization in docs/operate/configuration.md, with the
+// rights of that kustomization. These have to be enough for the leader election, which looks for other controllers as
+// well.
 func TestNamespaces(t *testing.T) {
 	dir := documentedKustomization(t)
 	createNamespace(t, "team-a")
@@ -189,11 +190,11 @@ func install(t *testing.T, except ...string) {
 	apply(t, filepath.Join(suite.root, "config", "default"), append(except, webhooks...)...)
 }
 
-// documentedKustomization writes the last kustomization of docs/configuration.md into a directory, and returns the
-// directory.
+// documentedKustomization writes the last kustomization of docs/operate/configuration.md into a directory, and returns
+// the directory.
 func documentedKustomization(t *testing.T) string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(suite.root, "docs", "configuration.md"))
+	page, err := os.ReadFile(filepath.Join(suite.root, "docs", "operate", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
