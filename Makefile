@@ -548,7 +548,7 @@ test-e2e-nodes: nodes build-installer ## Run the tests that need real nodes, in 
 		-power "$(NODES) node" -kubectl $(CLUSTER)/kubectl $(NODES_FLAGS)
 
 .PHONY: test-e2e-olm
-test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.
+test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) $(PROMETHEUS) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.
 	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; $(NODES) olm; \
 		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./olm/e2e $(NODES_FLAGS)
 

@@ -58,8 +58,8 @@ func FuzzGarbage(f *testing.F) {
 	})
 }
 
-// garbage returns a filler that fills values with anything, and leaves half of the pointers nil. It uses few numbers, so
-// that some are equal.
+// garbage returns a filler that fills values with anything, and leaves half of the pointers nil. It uses few numbers,
+// so that some are equal.
 func garbage(seed int64) *randfill.Filler {
 	return randfill.NewWithSeed(seed).NilChance(0.5).NumElements(0, 3).MaxDepth(12).Funcs(
 		func(n *int32, c randfill.Continue) { *n = []int32{-1, 0, 1, 2, 3, 4, 100}[c.Intn(7)] },

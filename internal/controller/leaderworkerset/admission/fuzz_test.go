@@ -17,8 +17,8 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// FuzzPodRequest answers requests to create any pods. A request is refused with a reason, or its pod is patched. The API
-// server may call the webhook again for the patched pod, and nothing is left to patch.
+// FuzzPodRequest answers requests to create any pods. A request is refused with a reason, or its pod is patched. The
+// API server may call the webhook again for the patched pod, and nothing is left to patch.
 func FuzzPodRequest(f *testing.F) {
 	tpu := newServingPod("worker", false)
 	tpu.Spec.Containers[0].Resources.Limits = corev1.ResourceList{
