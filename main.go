@@ -83,7 +83,7 @@ func run(ctx context.Context, settings *config.Settings) error {
 	options := config.Controllers(&settings.OperatorConfiguration)
 	options.LeaderWorkerSet.Meter = counted
 	options.LeaderWorkerSet.Admission.Meter = counted
-	options.DisaggregatedSet.OnRefusal = counted.Refused
+	options.DisaggregatedSet.Meter = counted.DisaggregatedSets()
 	if err := controller.Setup(ctx, mgr, options); err != nil {
 		return err
 	}

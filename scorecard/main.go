@@ -51,6 +51,7 @@ func tests() []test {
 		{"rolls", functional(rolls)},
 		{"restarts-group", functional(restartsGroup)},
 		{"scales", functional(scales)},
+		{"rolls-roles", rollsRoles},
 	}
 }
 

@@ -24,11 +24,11 @@ import (
 	"github.com/leaderworkerset/lws-operator/api/config/v1alpha1"
 )
 
-var update = flag.Bool("update", false, "write the tables and the message in docs/configuration.md")
+var update = flag.Bool("update", false, "write the tables and the message in docs/operate/configuration.md")
 
-var page = filepath.Join("..", "..", "docs", "configuration.md")
+var page = filepath.Join("..", "..", "docs", "operate", "configuration.md")
 
-// TestPage compares what docs/configuration.md says with the types, their comments, and the flags.
+// TestPage compares what docs/operate/configuration.md says with the types, their comments, and the flags.
 func TestPage(t *testing.T) {
 	before, err := os.ReadFile(page)
 	if err != nil {
@@ -43,7 +43,7 @@ func TestPage(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(text, string(before)); diff != "" && !*update {
-		t.Errorf("docs/configuration.md differs from the code (-code +page); -update writes it:\n%s", diff)
+		t.Errorf("docs/operate/configuration.md differs from the code (-code +page); -update writes it:\n%s", diff)
 	}
 }
 

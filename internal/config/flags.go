@@ -69,7 +69,7 @@ func newFlags(configuration *v1alpha1.OperatorConfiguration, help io.Writer) *fl
 	}
 	f.all.SetOutput(help)
 	f.all.Usage = func() {
-		_, _ = fmt.Fprint(help, "manager runs the LeaderWorkerSet operator. docs/configuration.md describes its "+
+		_, _ = fmt.Fprint(help, "manager runs the LeaderWorkerSet operator. docs/operate/configuration.md describes its "+
 			"configuration file.\n")
 		cliflag.PrintSections(help, visible(sections), helpColumns)
 	}

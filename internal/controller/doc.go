@@ -32,7 +32,8 @@
 //   - leader: the pod with worker index 0. It owns the other objects of its group.
 //   - worker: any other pod of a group.
 //   - index: the number of a group in its set, or of a pod in its group. It is the ordinal of a StatefulSet's pod.
-//   - revision: the templates and network configuration that a group is created from, stored as a ControllerRevision.
+//   - revision: the templates, network configuration and placement that a group is created from, stored as a
+//     ControllerRevision.
 //   - partition: the index below which a rollout keeps groups at their revision.
 //   - surge: groups beyond spec.replicas, while a rollout needs them.
 //   - snapshot: the objects that one pass looks at, as the cache had them when the pass began.

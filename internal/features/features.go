@@ -33,10 +33,11 @@ var errChanged = errors.New("the API server serves PodGroups at another version:
 type Features struct {
 	provider  scheduling.Provider
 	discovery discovery.ServerResourcesInterface
+	denied    Denied
 	clock     clock.WithTicker
 
-	// podGroups is the version of PodGroups that the API server serves now; nil or empty for none.
-	podGroups atomic.Pointer[string]
+	// found is what was found last; nil at first.
+	found atomic.Pointer[scheduling.Features]
 
 	// watched is the first version that was found; empty for none.
 	watched string
@@ -46,38 +47,46 @@ type Features struct {
 }
 
 // New returns the features of an operator with a provider. onPodGroups is called once the API server is found to serve
-// PodGroups, before the features say so.
+// PodGroups, and the operator has the rights for them. It is called before the features say so.
 func New(
-	provider scheduling.Provider, from discovery.ServerResourcesInterface, clock clock.WithTicker,
+	provider scheduling.Provider, from discovery.ServerResourcesInterface, denied Denied, clock clock.WithTicker,
 	onPodGroups func(version string) error,
 ) *Features {
-	return &Features{provider: provider, discovery: from, clock: clock, onPodGroups: onPodGroups}
+	return &Features{provider: provider, discovery: from, denied: denied, clock: clock, onPodGroups: onPodGroups}
 }
 
 // Scheduling returns the features for gang scheduling.
 func (f *Features) Scheduling() scheduling.Features {
-	found := scheduling.Features{Provider: f.provider}
-	if version := f.podGroups.Load(); version != nil {
-		found.PodGroups = *version
+	if found := f.found.Load(); found != nil {
+		return *found
 	}
-	return found
+	return scheduling.Features{Provider: f.provider}
 }
 
-// Find looks for the APIs once.
-func (f *Features) Find() error {
+// Find looks for the APIs once, and for the rights until the operator has them.
+func (f *Features) Find(ctx context.Context) error {
 	version, err := f.version()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case version != "" && f.watched == "":
+	}
+	found := scheduling.Features{Provider: f.provider, PodGroups: version}
+	switch {
+	case version == "":
+	case f.watched != "" && version != f.watched:
+		return errChanged
+	case f.watched == "":
+		if found.Denied, err = f.denied(ctx, version); err != nil {
+			return err
+		}
+		if found.Denied != "" {
+			break
+		}
 		if err := f.onPodGroups(version); err != nil {
 			return err
 		}
 		f.watched = version
-	case version != "" && version != f.watched:
-		return errChanged
 	}
-	f.podGroups.Store(&version)
+	f.found.Store(&found)
 	return nil
 }
 
@@ -103,23 +112,26 @@ func (f *Features) version() (string, error) {
 // Start looks for the APIs again and again, until the context ends. It returns an error if the process has to start
 // again. An API server that doesn't answer changes nothing.
 func (f *Features) Start(ctx context.Context) error {
-	ticker := f.clock.NewTicker(interval)
+	ticker, logger := f.clock.NewTicker(interval), log.FromContext(ctx)
 	defer ticker.Stop()
+	if problem := f.Scheduling().Unavailable(); problem != nil {
+		logger.Info("Sets with spec.scheduling are refused", "reason", problem.Message)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C():
 		}
-		before := f.Scheduling().PodGroups
-		err := f.Find()
-		switch after := f.Scheduling().PodGroups; {
+		before := f.Scheduling()
+		err := f.Find(ctx)
+		switch after := f.Scheduling(); {
 		case errors.Is(err, errChanged):
 			return err
 		case err != nil:
-			log.FromContext(ctx).Error(err, "The API server doesn't say which APIs it serves")
+			logger.Error(err, "The API server doesn't say which APIs it serves")
 		case before != after:
-			log.FromContext(ctx).Info("The API server serves other PodGroups than before", "before", before, "now", after)
+			logger.Info("PodGroups have changed", "before", before, "now", after)
 		}
 	}
 }

@@ -44,6 +44,9 @@ func (s *server) ServerResourcesForGroupVersion(groupVersion string) (*metav1.AP
 	return list, nil
 }
 
+// allowed says that the operator has all rights.
+func allowed(context.Context, string) (string, error) { return "", nil }
+
 // TestFind looks for PodGroups while the API server changes what it serves.
 func TestFind(t *testing.T) {
 	t.Parallel()
@@ -51,29 +54,35 @@ func TestFind(t *testing.T) {
 	podGroups, others := []string{"workloads", "podgroups"}, []string{"priorityclasses"}
 	api := &server{}
 	var begun []string
-	f := New(scheduling.Kubernetes, api, testingclock.NewFakeClock(time.Time{}), func(version string) error {
+	denied := "create"
+	deniedNow := func(context.Context, string) (string, error) { return denied, nil }
+	f := New(scheduling.Kubernetes, api, deniedNow, testingclock.NewFakeClock(time.Time{}), func(version string) error {
 		begun = append(begun, version)
 		return nil
 	})
 	for _, step := range []struct {
 		title  string
 		served map[string][]string
+		denied string
 		want   string
 		err    bool
 	}{
 		{title: "nothing"},
 		{title: "the feature gate is off", served: map[string][]string{beta: others}},
 		{title: "the server is away", served: map[string][]string{beta: nil}, err: true},
+		{title: "1.37 without rights", served: map[string][]string{beta: podGroups}, denied: "create", want: "v1beta1"},
+		{title: "1.36 without rights", served: map[string][]string{alpha: podGroups}, denied: "list", want: "v1alpha2"},
 		{title: "1.36", served: map[string][]string{alpha: podGroups}, want: "v1alpha2"},
 		{title: "the server is away again", served: map[string][]string{beta: nil}, want: "v1alpha2", err: true},
 		{title: "the feature gate is off again"},
 		{title: "1.36 again", served: map[string][]string{alpha: podGroups}, want: "v1alpha2"},
 		{title: "1.37", served: map[string][]string{beta: podGroups}, want: "v1alpha2", err: true},
 	} {
-		api.served = step.served
-		err := f.Find()
-		if got := f.Scheduling().PodGroups; got != step.want || (err != nil) != step.err {
-			t.Errorf("%s: %q, %v; want %q", step.title, got, err, step.want)
+		api.served, denied = step.served, step.denied
+		err := f.Find(t.Context())
+		got := f.Scheduling()
+		if got.PodGroups != step.want || got.Denied != step.denied || (err != nil) != step.err {
+			t.Errorf("%s: %+v, %v; want %q", step.title, got, err, step.want)
 		}
 	}
 	if !slices.Equal(begun, []string{"v1alpha2"}) {
@@ -86,7 +95,7 @@ func TestStart(t *testing.T) {
 	t.Parallel()
 	clock, api := testingclock.NewFakeClock(time.Time{}), &server{}
 	found := make(chan string, 1)
-	f := New(scheduling.Kubernetes, api, clock, func(version string) error {
+	f := New(scheduling.Kubernetes, api, allowed, clock, func(version string) error {
 		found <- version
 		return nil
 	})

@@ -22,6 +22,7 @@ const (
 const (
 	namespaceLabel = "namespace"
 	setLabel       = "leaderworkerset"
+	dsetLabel      = "disaggregatedset"
 )
 
 // definition describes a metric. The documentation is made from the definitions.
@@ -32,6 +33,9 @@ type definition struct {
 
 	// labels are those besides the labels of sets.
 	labels []string
+
+	// set is the label with the name of the set; empty for metrics of the process.
+	set string
 
 	// buckets are the upper bounds of a histogram, in seconds.
 	buckets []float64
@@ -46,7 +50,8 @@ var untilReady = []float64{5, 15, 30, 60, 150, 300, 600, 1800, 3600}
 // startups.
 var untilUpdated = []float64{60, 300, 900, 3600, 14400}
 
-// conditions are the types of conditions. All are reported, also those that a set doesn't have at the time.
+// conditions are the types of conditions, which both kinds of sets have. All are reported, also those that a set
+// doesn't have at the time.
 var conditions = []string{
 	leaderworkersetv1.ConditionAvailable, leaderworkersetv1.ConditionProgressing,
 	leaderworkersetv1.ConditionUpdateInProgress, leaderworkersetv1.ConditionDegraded,
@@ -85,6 +90,30 @@ var (
 			"during a rolling update prolongs it.", "result").in(untilUpdated)
 )
 
+// The metrics of DisaggregatedSets.
+var (
+	dsetSpecSlices   = ofDisaggregatedSet("spec_slices", gauge, "How many slices the spec asks for.")
+	dsetSpecReplicas = ofDisaggregatedSet("spec_role_replicas", gauge,
+		"How many groups of a role the spec or the role's scaler asks for, in all slices.", "role")
+	dsetReplicas = ofDisaggregatedSet("status_role_replicas", gauge,
+		"How many groups of a role exist, of all slices and revisions.", "role")
+	dsetReady = ofDisaggregatedSet("status_role_replicas_ready", gauge,
+		"How many groups of a role are ready, of all slices and revisions.", "role")
+	dsetUpdated = ofDisaggregatedSet("status_role_replicas_updated", gauge,
+		"How many groups of a role are of the current revision, ready or not.", "role")
+	dsetCondition = ofDisaggregatedSet("status_condition", gauge,
+		"1 for a condition that is True, 0 for another one.", "condition")
+	dsetGeneration = ofDisaggregatedSet("metadata_generation", gauge, "The generation of the spec.")
+	dsetObserved   = ofDisaggregatedSet("status_observed_generation", gauge,
+		"The generation that the status is about.")
+	dsetCreated = ofDisaggregatedSet("created_timestamp_seconds", gauge,
+		"When the set was created, in seconds since 1970.")
+	dsetRolloutStart = ofDisaggregatedSet("rollout_start_timestamp_seconds", gauge,
+		"When the rollout began, in seconds since 1970. Only while there is one.")
+	dsetRolloutDuration = ofDisaggregatedSet("rollout_duration_seconds", histogram,
+		"How long a rollout of all roles took. A new template during a rollout prolongs it.").in(untilUpdated)
+)
+
 // The metrics of the process.
 var (
 	apiRefusals = ofProcess("api_refusals_total", counter,
@@ -110,13 +139,20 @@ func definitions() []*definition {
 	return []*definition{
 		specReplicas, specGroupSize, statusReplicas, statusReady, statusUpdated, statusUnready, statusCondition,
 		generation, observed, created, rolloutStart, groupRestarts, groupStartup, groupRecovery, rolloutDuration,
+		dsetSpecSlices, dsetSpecReplicas, dsetReplicas, dsetReady, dsetUpdated, dsetCondition,
+		dsetGeneration, dsetObserved, dsetCreated, dsetRolloutStart, dsetRolloutDuration,
 		apiRefusals, releaseRejections, certificateEnd, upgradeHeld, featureEnabled, buildInfo,
 	}
 }
 
-// ofSet defines a metric of sets.
+// ofSet defines a metric of LeaderWorkerSets.
 func ofSet(name string, kind kind, help string, labels ...string) *definition {
-	return &definition{name: "leaderworkerset_" + name, kind: kind, help: help, labels: labels}
+	return &definition{name: "leaderworkerset_" + name, kind: kind, help: help, labels: labels, set: setLabel}
+}
+
+// ofDisaggregatedSet defines a metric of DisaggregatedSets.
+func ofDisaggregatedSet(name string, kind kind, help string, labels ...string) *definition {
+	return &definition{name: "disaggregatedset_" + name, kind: kind, help: help, labels: labels, set: dsetLabel}
 }
 
 // ofProcess defines a metric of the operator's process.
@@ -132,12 +168,21 @@ func (d *definition) in(buckets []float64) *definition {
 
 // perSet returns the labels of a metric of sets.
 func (d *definition) perSet() []string {
-	return append([]string{namespaceLabel, setLabel}, d.labels...)
+	return append([]string{namespaceLabel, d.set}, d.labels...)
 }
 
 // desc returns the description of a gauge of sets.
 func (d *definition) desc() *prometheus.Desc {
 	return prometheus.NewDesc(d.name, d.help, d.perSet(), nil)
+}
+
+// describe returns the descriptions of gauges of sets.
+func describe(all ...*definition) map[*definition]*prometheus.Desc {
+	descs := map[*definition]*prometheus.Desc{}
+	for _, of := range all {
+		descs[of] = of.desc()
+	}
+	return descs
 }
 
 // counterVec returns the counters of a metric.

@@ -1,7 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package metrics has the metrics of LeaderWorkerSets and of the operator's process, and decides who may read them.
+// Package metrics has the metrics of LeaderWorkerSets, of DisaggregatedSets and of the operator's process, and decides
+// who may read them.
 //
 // The state of sets is read from the cache when somebody reads the metrics: it is as new as the cache, and a deleted
 // set leaves nothing behind. Counters and histograms take what package measure counts. Only the elected replica makes
@@ -24,7 +25,7 @@ type Options struct {
 	// Version is the version of the operator.
 	Version string
 
-	// Sets reads LeaderWorkerSets from the cache.
+	// Sets reads LeaderWorkerSets, DisaggregatedSets and their scalers from the cache.
 	Sets client.Reader
 
 	// Elected is closed once this replica is elected.
@@ -50,6 +51,7 @@ const (
 type Metrics struct {
 	sets
 
+	dsets             *DisaggregatedSets
 	apiRefusals       *prometheus.CounterVec
 	releaseRejections prometheus.Counter
 	upgradeHeld       *prometheus.GaugeVec
@@ -60,20 +62,25 @@ type Metrics struct {
 func New(options Options) *Metrics {
 	build := buildInfo.gaugeVec()
 	build.WithLabelValues(options.Version).Set(1)
-	return &Metrics{
+	m := &Metrics{
 		sets:              newSets(&options),
 		apiRefusals:       apiRefusals.counterVec(apiRefusals.labels),
 		releaseRejections: releaseRejections.counterVec(nil).WithLabelValues(),
 		upgradeHeld:       upgradeHeld.gaugeVec(),
 		constant:          []prometheus.Collector{build, features(options.Features), certificates(options.Certificates)},
 	}
+	m.dsets = newDisaggregatedSets(&options, m.Refused)
+	return m
 }
+
+// DisaggregatedSets returns the metrics of DisaggregatedSets.
+func (m *Metrics) DisaggregatedSets() *DisaggregatedSets { return m.dsets }
 
 // Register adds the metrics to those that are served.
 func (m *Metrics) Register(registry prometheus.Registerer) error {
 	var failed error
 	for _, collector := range append([]prometheus.Collector{
-		&m.sets, m.apiRefusals, m.releaseRejections, m.upgradeHeld,
+		&m.sets, m.dsets, m.apiRefusals, m.releaseRejections, m.upgradeHeld,
 	}, m.constant...) {
 		failed = errors.Join(failed, registry.Register(collector))
 	}

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/measure"
@@ -34,20 +35,27 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/metrics"
 )
 
-// cached is a cache with LeaderWorkerSets.
+// cached is a cache with LeaderWorkerSets, DisaggregatedSets and scalers.
 type cached struct {
 	client.Reader
 
-	sets []leaderworkersetv1.LeaderWorkerSet
+	sets    []leaderworkersetv1.LeaderWorkerSet
+	dsets   []disaggregatedsetv1.DisaggregatedSet
+	scalers []disaggregatedsetv1.DisaggregatedSetRoleScaler
 }
 
 // List implements [client.Reader].
 func (c *cached) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	sets, ok := list.(*leaderworkersetv1.LeaderWorkerSetList)
-	if !ok {
+	switch list := list.(type) {
+	case *leaderworkersetv1.LeaderWorkerSetList:
+		list.Items = c.sets
+	case *disaggregatedsetv1.DisaggregatedSetList:
+		list.Items = c.dsets
+	case *disaggregatedsetv1.DisaggregatedSetRoleScalerList:
+		list.Items = c.scalers
+	default:
 		return fmt.Errorf("unexpected list of %T", list)
 	}
-	sets.Items = c.sets
 	return nil
 }
 
@@ -102,6 +110,12 @@ func replica(tb testing.TB, elected, perSet bool, sets ...leaderworkersetv1.Lead
 	*metrics.Metrics, *prometheus.Registry,
 ) {
 	tb.Helper()
+	return replicaWith(tb, elected, perSet, &cached{sets: sets})
+}
+
+// replicaWith returns the same with a cache.
+func replicaWith(tb testing.TB, elected, perSet bool, cache *cached) (*metrics.Metrics, *prometheus.Registry) {
+	tb.Helper()
 	election := make(chan struct{})
 	if elected {
 		close(election)
@@ -112,7 +126,7 @@ func replica(tb testing.TB, elected, perSet bool, sets ...leaderworkersetv1.Lead
 		tb.Fatal(err)
 	}
 	served := metrics.New(metrics.Options{
-		Version: "1.2.3", Sets: &cached{sets: sets}, Elected: election, PerSetHistograms: perSet, Features: gate,
+		Version: "1.2.3", Sets: cache, Elected: election, PerSetHistograms: perSet, Features: gate,
 		Certificates: map[string]func() (time.Time, bool){
 			metrics.UseWebhook: func() (time.Time, bool) { return time.Unix(5000, 0), true },
 			metrics.UseMetrics: func() (time.Time, bool) { return time.Time{}, false },
@@ -127,8 +141,13 @@ func replica(tb testing.TB, elected, perSet bool, sets ...leaderworkersetv1.Lead
 
 // TestLint has all metrics at once checked by promlint.
 func TestLint(t *testing.T) {
-	served, registry := replica(t, true, true, newSet(theSet))
+	served, registry := replicaWith(t, true, true, &cached{
+		sets:  []leaderworkersetv1.LeaderWorkerSet{newSet(theSet)},
+		dsets: []disaggregatedsetv1.DisaggregatedSet{newDisaggregatedSet(theSet)},
+	})
 	served.Count(theSet, everything())
+	served.DisaggregatedSets().Cached()
+	served.DisaggregatedSets().RolledOut(theSet, time.Minute)
 	served.Refused("statefulsets", apply.VerbCreate, "Forbidden")
 	served.UpgradeHeld("RollingUpdatesInProgress", true)
 	problems, err := testutil.GatherAndLint(registry)

@@ -117,16 +117,8 @@ func (s *sets) Forget(set types.NamespacedName) {
 }
 
 // descs are the descriptions of the gauges.
-var descs = func() map[*definition]*prometheus.Desc {
-	all := map[*definition]*prometheus.Desc{}
-	for _, of := range []*definition{
-		specReplicas, specGroupSize, statusReplicas, statusReady, statusUpdated, statusUnready, statusCondition,
-		generation, observed, created, rolloutStart,
-	} {
-		all[of] = of.desc()
-	}
-	return all
-}()
+var descs = describe(specReplicas, specGroupSize, statusReplicas, statusReady, statusUpdated, statusUnready,
+	statusCondition, generation, observed, created, rolloutStart)
 
 // Describe implements [prometheus.Collector].
 func (s *sets) Describe(descriptions chan<- *prometheus.Desc) {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/bench/report"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
@@ -50,7 +51,7 @@ type bed struct {
 	nodes   int
 	cluster *cluster.Cluster
 	api     kubernetes.Interface
-	sets    client.Client // for LeaderWorkerSets
+	sets    client.Client // for LeaderWorkerSets and DisaggregatedSets
 	groups  *groups
 
 	// controller is nil before install.
@@ -98,7 +99,7 @@ func (b *bed) stop(ctx context.Context) error {
 // connect makes the clients and begins to count pods.
 func (b *bed) connect(ctx context.Context) error {
 	scheme := runtime.NewScheme()
-	if err := leaderworkersetv1.AddToScheme(scheme); err != nil {
+	if err := errors.Join(leaderworkersetv1.AddToScheme(scheme), disaggregatedsetv1.AddToScheme(scheme)); err != nil {
 		return err
 	}
 	config := b.cluster.RESTConfig()

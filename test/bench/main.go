@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench measures the costs of a controller of LeaderWorkerSets from outside. It starts a local cluster, runs
-// the controller through scenarios, and reports times, requests, CPU time and memory. The page docs/benchmarks.md
-// explains how to run the benchmark and how to read its report.
+// the controller through scenarios, and reports times, requests, CPU time and memory. The page
+// docs/operate/benchmarks.md explains how to run the benchmark and how to read its report.
 package main
 
 import (
@@ -136,6 +136,7 @@ func parse(args []string) (options, error) {
 			groups:    numbers{50, 100, 200, 500, 1000},
 			failing:   recoveries(),
 			sets:      numbers{200, 1000},
+			dsets:     numbers{50},
 		},
 		large:    dimensions{2, 700},
 		progress: &progress{began: time.Now()},
@@ -166,6 +167,7 @@ func (o *options) register(flags *flag.FlagSet) {
 	flags.BoolVar(&o.floors, "floors", true, "measure the floors of sequence, rollout and many")
 	flags.Var(&o.failing, "failing", "numbers and sizes of the groups of recovery, separated by commas")
 	flags.Var(&o.sets, "sets", "numbers of sets of one group of 2 pods for many, separated by commas")
+	flags.Var(&o.dsets, "dsets", "numbers of DisaggregatedSets of 2 roles for roles, separated by commas")
 	flags.Var(&o.summary, "summary",
 		"instead of scenarios, measure the figures of the summary: all, or some of "+pieceNames())
 	flags.IntVar(&o.runs, "runs", 1, "how often everything is measured; the tables have the medians")
@@ -239,6 +241,8 @@ func (s *scenarios) runSelection(ctx context.Context) error {
 			err = s.recovery(ctx, o.failing)
 		case manyScenario:
 			err = forEach(ctx, o.sets, func(count int) error { return s.many(ctx, count) })
+		case rolesScenario:
+			err = forEach(ctx, o.dsets, func(count int) error { return s.roles(ctx, count) })
 		case slowScenario:
 			err = s.slowUpdate(ctx, o.size)
 		case strangersScenario:

@@ -21,12 +21,13 @@ const (
 	slowScenario      = "slow"
 	strangersScenario = "strangers"
 	largeScenario     = "large"
+	rolesScenario     = "roles"
 )
 
 func scenarioNames() []string {
 	return []string{
 		sequenceScenario, rolloutScenario, editScenario, recoveryScenario, manyScenario, slowScenario, strangersScenario,
-		largeScenario,
+		largeScenario, rolesScenario,
 	}
 }
 
@@ -39,6 +40,7 @@ type selection struct {
 	floors    bool
 	failing   dimensionsList // for recovery
 	sets      numbers        // for many
+	dsets     numbers        // for roles
 }
 
 // recoveries are the groups of the scenario recovery.

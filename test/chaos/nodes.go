@@ -40,37 +40,49 @@ func (p *plane) reviveNode(ctx context.Context) error {
 	if err := p.holdPods(ctx, false); err != nil {
 		return err
 	}
-	pods, err := p.podsOnNode(ctx)
-	for i := range pods {
-		pod := &pods[i]
+	return p.changePods(ctx, func(pod *corev1.Pod) error {
 		at := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodReady })
-		if at < 0 || pod.Status.Phase != corev1.PodRunning || pod.Status.Conditions[at].Reason == "WaitingForReadyAfter" {
-			continue
+		if at < 0 || pod.Status.Phase != corev1.PodRunning || pod.Status.Conditions[at].Reason == "WaitingForReadyAfter" ||
+			pod.Status.Conditions[at].Status == corev1.ConditionTrue {
+			return nil
 		}
-		patch := client.StrategicMergeFrom(pod.DeepCopy())
+		patch := lockedFrom(pod)
 		pod.Status.Conditions[at].Status = corev1.ConditionTrue
-		err = errors.Join(err, client.IgnoreNotFound(p.api.Status().Patch(ctx, pod, patch)))
-	}
-	return err
+		return p.api.Status().Patch(ctx, pod, patch)
+	})
 }
 
-// holdPods adds the finalizer to the pods on the lost node, or removes it. Pods that are being deleted take none. It
-// repeats what the API server refuses, since other parties change the pods meanwhile.
+// holdPods adds the finalizer to the pods on the lost node, or removes it. Pods that are being deleted take none.
 func (p *plane) holdPods(ctx context.Context, hold bool) error {
+	change := controllerutil.RemoveFinalizer
+	if hold {
+		change = controllerutil.AddFinalizer
+	}
+	return p.changePods(ctx, func(pod *corev1.Pod) error {
+		patch := lockedFrom(pod)
+		if hold && pod.DeletionTimestamp != nil || !change(pod, held) {
+			return nil
+		}
+		return p.api.Patch(ctx, pod, patch)
+	})
+}
+
+// changePods changes the pods on the lost node. It repeats what the API server refuses, since other parties change the
+// pods meanwhile.
+func (p *plane) changePods(ctx context.Context, change func(*corev1.Pod) error) error {
 	return objects.Until(ctx, healTimeout, func(ctx context.Context) error {
 		pods, err := p.podsOnNode(ctx)
 		for i := range pods {
-			pod := &pods[i]
-			patch, change := client.MergeFrom(pod.DeepCopy()), controllerutil.RemoveFinalizer
-			if hold {
-				change = controllerutil.AddFinalizer
-			}
-			if (!hold || pod.DeletionTimestamp == nil) && change(pod, held) {
-				err = errors.Join(err, client.IgnoreNotFound(p.api.Patch(ctx, pod, patch)))
-			}
+			err = errors.Join(err, client.IgnoreNotFound(change(&pods[i])))
 		}
 		return err
 	})
+}
+
+// lockedFrom returns a patch for a pod. The API server refuses it if the pod has changed meanwhile, or if another pod
+// has its name: that one may be on another node.
+func lockedFrom(pod *corev1.Pod) client.Patch {
+	return client.MergeFromWithOptions(pod.DeepCopy(), client.MergeFromWithOptimisticLock{})
 }
 
 func (p *plane) podsOnNode(ctx context.Context) ([]corev1.Pod, error) {

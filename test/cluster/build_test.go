@@ -68,9 +68,9 @@ func TestVersionsAreDocumented(t *testing.T) {
 	tested := "It is tested on Kubernetes " + oldest + " and " + Newest
 	const csv = "config/manifests/bases/lws-operator.clusterserviceversion.yaml"
 	for file, texts := range map[string][]string{
-		"README.md":   {tested},
-		"docs/olm.md": {tested, "needs Kubernetes " + oldest + " or later"},
-		csv:           {tested, "minKubeVersion: " + oldest + ".0\n"},
+		"README.md":           {tested},
+		"docs/install/olm.md": {tested, "needs Kubernetes " + oldest + " or later"},
+		csv:                   {tested, "minKubeVersion: " + oldest + ".0\n"},
 	} {
 		data, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {

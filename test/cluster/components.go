@@ -6,7 +6,6 @@ package cluster
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -40,6 +39,9 @@ const (
 	// Until then, quotas count too much if a creation was admitted that failed, as of a pod that exists. StatefulSet
 	// controllers before Kubernetes 1.36 try such creations: their cache may not show a pod that they have just created.
 	quotaResync = "10s"
+	// autoscalerSync is how often the controller manager looks at HorizontalPodAutoscalers. The default of Kubernetes is
+	// 15 seconds.
+	autoscalerSync = "2s"
 	// statefulSetWorkers is how many StatefulSets the controller manager works on at a time.
 	statefulSetWorkers = "10"
 )
@@ -165,6 +167,7 @@ func (s setup) controllerManagerArgs() []string {
 		"--service-account-private-key-file="+s.path("pki", "service-accounts.key"),
 		"--root-ca-file="+s.path("pki", "ca.crt"),
 		"--resource-quota-sync-period="+quotaResync,
+		"--horizontal-pod-autoscaler-sync-period="+autoscalerSync,
 	)
 	if !s.DefaultLimits {
 		args = append(args, "--concurrent-statefulset-syncs="+statefulSetWorkers)
@@ -220,42 +223,4 @@ func switches(flag string, values map[string]bool) []string {
 		pairs = append(pairs, name+"="+strconv.FormatBool(values[name]))
 	}
 	return []string{flag + "=" + strings.Join(pairs, ",")}
-}
-
-// FreePorts returns a free port for each of the names. It holds all ports until it has found all, so that they differ.
-// Another process may take a port before the component starts. Start then tries other ports.
-func FreePorts(components ...string) (map[string]string, error) {
-	ports := make(map[string]string, len(components))
-	var held []net.Listener
-	defer func() {
-		for _, listener := range held {
-			_ = listener.Close() // No client has connected.
-		}
-	}()
-	for _, component := range components {
-		listener, err := listenAnywhere()
-		if err != nil {
-			return nil, err
-		}
-		held = append(held, listener)
-		if _, ports[component], err = net.SplitHostPort(listener.Addr().String()); err != nil {
-			return nil, err
-		}
-	}
-	return ports, nil
-}
-
-// listenAnywhere listens on a free port below the range of outgoing connections. A port in that range may be taken soon
-// after.
-func listenAnywhere() (net.Listener, error) {
-	const first, count, attempts = 20000, 10000, 100
-	var err error
-	for range attempts {
-		port := strconv.Itoa(first + rand.IntN(count)) //nolint:gosec // A port is no secret.
-		var listener net.Listener
-		if listener, err = net.Listen("tcp", net.JoinHostPort(loopback, port)); err == nil {
-			return listener, nil
-		}
-	}
-	return nil, fmt.Errorf("find a free port from %d to %d: %w", first, first+count-1, err)
 }

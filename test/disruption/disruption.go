@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package disruption has the objects that docs/disruptions.md advises, and judges what a drain does to the groups of a
-// set.
+// Package disruption has the objects that docs/operate/disruptions.md advises, and judges what a drain does to the
+// groups of a set.
 package disruption
 
 import (

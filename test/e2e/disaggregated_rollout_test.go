@@ -5,71 +5,75 @@ package e2e
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/ptr"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
+	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 )
 
-// TestDisaggregatedRollouts rolls out a new image in both roles. In no state has a role fewer ready groups than its
-// floor, min(before, after) - maxUnavailable, or more groups than its ceiling, max(before, after) + maxSurge. The rows
-// of the contract's tables are passed in their order, but for those that need groups of both roles to be ready at the
-// same time.
+// TestDisaggregatedRollouts makes the rollouts of the contract's tables as groups become ready, without a gate. In no
+// state has a role fewer ready groups than its floor, or more groups than its ceiling. At every time, a revision has a
+// ready group of each role. The test logs the table of docs/concepts/disaggregated.md.
 func TestDisaggregatedRollouts(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct {
-		before, after      [2]int32
-		surge, unavailable int32
-		rows               string
-		bootstrap          int32 // groups that a role may have above its ceiling, once
-	}{
-		{[2]int32{8, 4}, [2]int32{8, 4}, 2, 2, "84/00 62/22 00/84", 0},
-		{[2]int32{3, 2}, [2]int32{3, 2}, 1, 0, "32/00 32/11 21/11 21/22 11/22 11/32 00/32", 0},
-		{[2]int32{4, 4}, [2]int32{4, 4}, 0, 1, "44/00 33/00 33/11 22/11 22/22 11/33 00/33 00/44", 0},
-		{[2]int32{2, 4}, [2]int32{4, 2}, 1, 0, "24/00 22/11 11/22 00/32 00/42", 0},
-		{[2]int32{1, 5}, [2]int32{1, 5}, 0, 1, "15/00 14/00 14/01 14/11 13/11 13/12 12/12 12/13 11/13 11/14 00/14 00/15", 1},
-		{[2]int32{1, 1}, [2]int32{1, 1}, 1, 0, "11/00 11/11 00/11", 0},
-	} {
-		name := fmt.Sprintf("%v to %v, surge %d, unavailable %d", tc.before, tc.after, tc.surge, tc.unavailable)
-		t.Run(name, func(t *testing.T) {
+	measured := make([]string, len(rolloutTables))
+	t.Cleanup(func() { t.Logf("the rollouts:\n%s", strings.Join(measured, "\n")) })
+	for i, table := range rolloutTables {
+		t.Run(table.String(), func(t *testing.T) {
 			t.Parallel()
-			namespace := newNamespace(t)
-			set := newDisaggregated(namespace,
-				[]dsetRole{newRole("prefill", tc.before[0]), newRole("decode", tc.before[1])},
-				limits(int(tc.surge), int(tc.unavailable)))
+			set := table.newSet(newNamespace(t))
 			create(t, set)
 			untilOnlyCurrent(t, set)
 			first, film := set.Status.UpdateRevision, newRoleFilm(t, set)
-			edit(t, set, func(s *dset) {
-				withRoleImages(nextImage, nextImage)(s)
-				for i := range s.Spec.Roles {
-					s.Spec.Roles[i].Spec.Replicas = ptr.To(tc.after[i])
-				}
-			})
+			table.rollOut(t, set)
 			untilOnlyCurrent(t, set)
-			states, floor, ceiling := film.states(t, first), map[string]int32{}, map[string]int32{}
-			for i, role := range film.roles {
-				floor[role] = max(0, min(tc.before[i], tc.after[i])-tc.unavailable)
-				ceiling[role] = max(tc.before[i], tc.after[i]) + tc.surge + tc.bootstrap
-			}
-			film.checkFewest(t, floor)
-			film.checkMost(t, ceiling)
-			if missed := notPassed(states, strings.Fields(tc.rows)); missed != "" {
-				t.Errorf("the state %s is missing in %v", missed, states)
-			}
+			floor, ceiling := table.floor(), table.ceiling()
+			film.checkFewest(t, byRole(film.roles, floor))
+			film.checkMost(t, byRole(film.roles, ceiling))
+			film.checkServes(t)
 			if t.Failed() {
-				state := film.atStart()
-				for _, c := range film.soFar(t) {
-					c.apply(state)
-					t.Log(describe(state))
-				}
+				film.each(t, func(state childByID) { t.Log(describe(state)) })
 			}
-			t.Logf("%s: floor %v, fewest ready %v, states %v", name, floor, film.fewest(t), states)
+			t.Log(film.states(t, first))
+			fewest, ratio := film.fewest(t), film.ratio(t)
+			measured[i] = fmt.Sprintf("| %d, %d → %d, %d | %d, %d | %d, %d | %d, %d | %.2f…%.2f | %.2f…%.2f |",
+				table.before[0], table.before[1], table.after[0], table.after[1], table.surge, table.unavailable,
+				floor[0], floor[1], fewest[film.roles[0]], fewest[film.roles[1]],
+				quotient(floor[0], ceiling[1]), quotient(ceiling[0], floor[1]), ratio[0], ratio[1])
 		})
 	}
 }
+
+// floor returns how many groups of each role have to be ready at any time.
+func (r *rolloutTable) floor() [2]int32 {
+	var floor [2]int32
+	for role := range floor {
+		floor[role] = max(0, min(r.before[role], r.after[role])-r.unavailable)
+	}
+	return floor
+}
+
+// ceiling returns how many groups each role may have at any time.
+func (r *rolloutTable) ceiling() [2]int32 {
+	var ceiling [2]int32
+	for role := range ceiling {
+		ceiling[role] = max(r.before[role], r.after[role]) + r.surge + r.bootstrap
+	}
+	return ceiling
+}
+
+func byRole(roles []string, values [2]int32) map[string]int32 {
+	return map[string]int32{roles[0]: values[0], roles[1]: values[1]}
+}
+
+func quotient(a, b int32) float64 { return float64(a) / float64(b) }
 
 // notPassed returns the first row that doesn't follow the one before in the states; empty if all do.
 func notPassed(states, rows []string) string {
@@ -163,13 +167,11 @@ func whileKilled(t *testing.T) {
 // checkMost checks that no role has ever had more groups.
 func (f *roleFilm) checkMost(t *testing.T, most map[string]int32) {
 	t.Helper()
-	state := f.atStart()
-	for _, change := range f.soFar(t) {
-		change.apply(state)
+	f.each(t, func(state childByID) {
 		for role, ceiling := range most {
 			total := int32(0)
 			for _, child := range state {
-				if child.Labels["disaggregatedset.x-k8s.io/role"] == role {
+				if child.Labels[disaggregatedsetv1.RoleLabelKey] == role {
 					total += *child.Spec.Replicas
 				}
 			}
@@ -177,23 +179,64 @@ func (f *roleFilm) checkMost(t *testing.T, most map[string]int32) {
 				t.Errorf("%s has %d groups, more than %d", role, total, ceiling)
 			}
 		}
+	})
+}
+
+// checkServes checks that each slice has had a revision with a ready group of each of its roles at every time. llm-d's
+// router sends requests to such revisions alone.
+func (f *roleFilm) checkServes(t *testing.T) {
+	t.Helper()
+	revisionOf := func(child *leaderworkersetv1.LeaderWorkerSet) [2]string {
+		return [2]string{child.Labels[disaggregatedsetv1.SliceLabelKey], child.Labels[disaggregatedsetv1.RevisionLabelKey]}
 	}
+	rolesOf := map[[2]string]sets.Set[string]{} // by slice and revision
+	f.each(t, func(state childByID) {
+		for name, child := range state {
+			if rolesOf[revisionOf(child)] == nil {
+				rolesOf[revisionOf(child)] = sets.New[string]()
+			}
+			rolesOf[revisionOf(child)].Insert(name)
+		}
+	})
+	f.each(t, func(state childByID) {
+		serves := map[string]bool{}
+		for revision, children := range rolesOf {
+			serves[revision[0]] = serves[revision[0]] || !slices.ContainsFunc(children.UnsortedList(), func(name string) bool {
+				return readyGroups(state[name]) == 0
+			})
+		}
+		for slice, does := range serves {
+			if !does {
+				t.Errorf("no revision of slice %s serves: %s", slice, describe(state))
+			}
+		}
+	})
 }
 
 // fewest returns the fewest ready groups that each role has had.
 func (f *roleFilm) fewest(t *testing.T) map[string]int32 {
 	t.Helper()
-	state, fewest := f.atStart(), map[string]int32{}
+	fewest := map[string]int32{}
 	for _, role := range f.roles {
-		fewest[role] = readyOf(state, role)
+		fewest[role] = math.MaxInt32
 	}
-	for _, change := range f.soFar(t) {
-		change.apply(state)
+	f.each(t, func(state childByID) {
 		for _, role := range f.roles {
 			fewest[role] = min(fewest[role], readyOf(state, role))
 		}
-	}
+	})
 	return fewest
+}
+
+// ratio returns the lowest and the highest number of ready groups of the first role for one of the second role.
+func (f *roleFilm) ratio(t *testing.T) [2]float64 {
+	t.Helper()
+	ratio := [2]float64{math.Inf(1), 0}
+	f.each(t, func(state childByID) {
+		now := quotient(readyOf(state, f.roles[0]), readyOf(state, f.roles[1]))
+		ratio[0], ratio[1] = min(ratio[0], now), max(ratio[1], now)
+	})
+	return ratio
 }
 
 // slowly makes the pods of a role ready after a duration.
@@ -201,5 +244,36 @@ func slowly(role int, duration string) func(*dset) {
 	return func(set *dset) {
 		template := &set.Spec.Roles[role].Spec.LeaderWorkerTemplate.WorkerTemplate
 		*template = annotated(*template, cluster.ReadyAfterAnnotation, duration)
+	}
+}
+
+// TestDisaggregatedMany creates 20 sets at once, and rolls all of them out at once.
+func TestDisaggregatedMany(t *testing.T) {
+	t.Parallel()
+	namespace := newNamespace(t)
+	all := make([]*dset, 20)
+	for i := range all {
+		all[i] = newDisaggregated(namespace, []dsetRole{newRole("prefill", 1), newRole("decode", 2)}, limits(1, 0),
+			func(set *dset) { set.Name = fmt.Sprintf("llama-%d", i) })
+		create(t, all[i])
+	}
+	for _, set := range all {
+		untilRolesAvailable(t, set)
+	}
+	film := newRoleFilm(t, all[0])
+	for _, set := range all {
+		edit(t, set, withRoleImages(nextImage, nextImage))
+	}
+	var names []string
+	for _, set := range all {
+		untilRolesAvailable(t, set)
+		names = append(names, childNames(set)...)
+	}
+	untilNamed(t, lwsIn(namespace), names...)
+	for _, set := range all {
+		of := film.of(set)
+		of.checkFewest(t, map[string]int32{"prefill": 1, "decode": 2})
+		of.checkMost(t, map[string]int32{"prefill": 2, "decode": 3})
+		of.checkServes(t)
 	}
 }

@@ -68,18 +68,23 @@ func withRoleImages(images ...string) func(*dset) {
 	}
 }
 
-// untilComplete waits until the operator has observed the set's spec and all roles are available.
+// untilRolesAvailable waits until the operator has observed the set's spec and all roles are available.
 func untilRolesAvailable(t *testing.T, set *dset) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
 			return err
 		}
-		return unless(set.Status.ObservedGeneration == set.Generation &&
-			meta.IsStatusConditionTrue(set.Status.Conditions, disaggregatedsetv1.ConditionAvailable) &&
-			meta.IsStatusConditionFalse(set.Status.Conditions, disaggregatedsetv1.ConditionUpdateInProgress),
-			"generation %d, status %+v", set.Generation, set.Status)
+		return unless(rolesAvailable(set), "generation %d, status %+v", set.Generation, set.Status)
 	})
+}
+
+// rolesAvailable reports whether the status is of the set's latest generation, all roles are available and no update is
+// in progress.
+func rolesAvailable(set *dset) bool {
+	return set.Status.ObservedGeneration == set.Generation &&
+		meta.IsStatusConditionTrue(set.Status.Conditions, disaggregatedsetv1.ConditionAvailable) &&
+		meta.IsStatusConditionFalse(set.Status.Conditions, disaggregatedsetv1.ConditionUpdateInProgress)
 }
 
 func lwsIn(namespace string) func(context.Context) ([]*leaderworkersetv1.LeaderWorkerSet, error) {
@@ -95,7 +100,7 @@ func childNames(set *dset) []string {
 	var names []string
 	for slice := range *set.Spec.Slices {
 		for i := range set.Spec.Roles {
-			names = append(names, fmt.Sprintf("llama-%d-%s-%s", slice, set.Status.UpdateRevision, set.Spec.Roles[i].Name))
+			names = append(names, fmt.Sprintf("%s-%d-%s-%s", set.Name, slice, set.Status.UpdateRevision, set.Spec.Roles[i].Name))
 		}
 	}
 	return names
@@ -108,8 +113,8 @@ func untilOnlyCurrent(t *testing.T, set *dset) {
 	untilNamed(t, lwsIn(set.Namespace), childNames(set)...)
 }
 
-// TestDisaggregatedCreate creates a set with two slices and looks at all that it consists of. Then it scales a role and
-// takes a slice away: no pod that stays is touched.
+// TestDisaggregatedCreate creates a set with two slices and looks at all that it consists of. Then it scales a role,
+// takes a slice away, and has three slices for a while: no pod that stays is touched.
 func TestDisaggregatedCreate(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
@@ -143,6 +148,17 @@ func TestDisaggregatedCreate(t *testing.T) {
 	edit(t, set, func(s *dset) { s.Spec.Slices = ptr.To[int32](1) })
 	untilOnlyCurrent(t, set)
 	check(t, "summary", "prefill 2/2, decode 3/3", set.Status.Summary)
+	edit(t, set, func(s *dset) { s.Spec.Slices = ptr.To[int32](3) })
+	untilOnlyCurrent(t, set)
+	check(t, "summary", "prefill 6/6, decode 9/9", set.Status.Summary)
+	edit(t, set, func(s *dset) { s.Spec.Slices = ptr.To[int32](1) })
+	untilOnlyCurrent(t, set)
+	after = uidsOf(listed(t, podsIn(namespace)))
+	for name, uid := range before {
+		if strings.HasPrefix(name, set.Name+"-0-") {
+			check(t, "UID of "+name, uid, after[name])
+		}
+	}
 	for _, child := range listed(t, lwsIn(namespace)) {
 		check(t, "slice of "+child.Name, "0", child.Labels[disaggregatedsetv1.SliceLabelKey])
 		if owner := metav1.GetControllerOf(child); owner == nil || owner.UID != set.UID {
@@ -220,13 +236,15 @@ func childName(set *dset, role string, state childByID, not string) string {
 	return set.Name
 }
 
-// TestDisaggregatedRename gives one role, and then all roles, other names. It is a rollout like any other.
+// TestDisaggregatedRename gives one role, and then all roles, other names. Then it adds a role and removes one. All are
+// rollouts like any other.
 func TestDisaggregatedRename(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t)
 	set := newDisaggregated(namespace, []dsetRole{newRole("prefill", 2), newRole("decode", 2)}, limits(1, 0))
 	create(t, set)
 	untilOnlyCurrent(t, set)
+	film := newRoleFilm(t, set)
 	for _, names := range [][]string{
 		{"prefill", "generate"}, {"encode", "answer"}, {"encode", "answer", "route"}, {"route", "answer"},
 	} {
@@ -240,6 +258,7 @@ func TestDisaggregatedRename(t *testing.T) {
 		untilOnlyCurrent(t, set)
 	}
 	check(t, "summary", "route 2/2, answer 2/2", set.Status.Summary)
+	film.checkServes(t)
 }
 
 // TestDisaggregatedExternal scales a role by its scaler, as an autoscaler does.
@@ -315,17 +334,7 @@ func TestDisaggregatedForeign(t *testing.T) {
 	untilAvailable(t, foreign)
 	set := newDisaggregated(namespace, []dsetRole{newRole("prefill", 1), newRole("decode", 1)})
 	create(t, set)
-	untilFailure := func(reason, what string) {
-		t.Helper()
-		eventually(t, func(ctx context.Context) error {
-			if err := suite.client.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
-				return err
-			}
-			c := meta.FindStatusCondition(set.Status.Conditions, disaggregatedsetv1.ConditionReplicaFailure)
-			return unless(c != nil && c.Reason == reason && strings.Contains(c.Message, what), "condition %+v", c)
-		})
-	}
-	untilFailure(disaggregatedsetv1.ReasonFailedCreate, name)
+	untilFailure(t, set, disaggregatedsetv1.ReasonFailedCreate, name)
 	uid := foreign.UID
 	refresh(t, foreign)
 	check(t, "UID of the other set", uid, foreign.UID)
@@ -336,7 +345,7 @@ func TestDisaggregatedForeign(t *testing.T) {
 	edit(t, set, func(s *dset) {
 		s.Spec.Roles[0].Scaling = &disaggregatedsetv1.RoleScaling{Mode: disaggregatedsetv1.ExternalScaling}
 	})
-	untilFailure(disaggregatedsetv1.ReasonScalerConflict, scaler.Name)
+	untilFailure(t, set, disaggregatedsetv1.ReasonScalerConflict, scaler.Name)
 	remove(t, scaler)
 	eventually(t, func(ctx context.Context) error {
 		err := suite.client.Get(ctx, client.ObjectKeyFromObject(scaler), scaler)
@@ -345,8 +354,20 @@ func TestDisaggregatedForeign(t *testing.T) {
 	check(t, "groups that the scaler begins with", int32(1), scaler.Spec.Replicas)
 }
 
-// TestDisaggregatedDelete deletes a set. Orphaned LeaderWorkerSets stay and are nobody's. A new set of the name doesn't
-// take them.
+// untilFailure waits until the set's ReplicaFailure has a reason and names an object.
+func untilFailure(t *testing.T, set *dset, reason, object string) {
+	t.Helper()
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
+			return err
+		}
+		c := meta.FindStatusCondition(set.Status.Conditions, disaggregatedsetv1.ConditionReplicaFailure)
+		return unless(c != nil && c.Reason == reason && strings.Contains(c.Message, object), "condition %+v", c)
+	})
+}
+
+// TestDisaggregatedDelete deletes a set. Orphaned LeaderWorkerSets and scalers stay and are nobody's. A new set of the
+// name doesn't take them, and says so.
 func TestDisaggregatedDelete(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]metav1.DeletionPropagation{
@@ -373,17 +394,27 @@ func TestDisaggregatedDelete(t *testing.T) {
 				return
 			}
 			untilNamed(t, lwsIn(namespace), names...)
-			for _, child := range listed(t, lwsIn(namespace)) {
-				check(t, "owners of "+child.Name, 0, len(child.OwnerReferences))
+			orphans := listed(t, lwsIn(namespace))
+			again := newDisaggregated(namespace, set.Spec.Roles)
+			create(t, again)
+			untilFailure(t, again, disaggregatedsetv1.ReasonScalerConflict, "llama-decode")
+			for _, orphan := range orphans {
+				uid := orphan.UID
+				refresh(t, orphan)
+				check(t, "owners of "+orphan.Name, 0, len(orphan.OwnerReferences))
+				check(t, "UID of "+orphan.Name, uid, orphan.UID)
 			}
 		})
 	}
 }
 
-// roleFilm records the LeaderWorkerSets of a set from now on.
+// roleFilm records the LeaderWorkerSets of a namespace from now on.
 type roleFilm struct {
 	*recording[*leaderworkersetv1.LeaderWorkerSet]
 	roles []string
+
+	// set is the name of the set whose LeaderWorkerSets count; empty for all.
+	set string
 }
 
 func newRoleFilm(t *testing.T, set *dset) *roleFilm {
@@ -396,6 +427,11 @@ func newRoleFilm(t *testing.T, set *dset) *roleFilm {
 	return film
 }
 
+// of returns the film of one of several sets in the namespace.
+func (f *roleFilm) of(set *dset) *roleFilm {
+	return &roleFilm{recording: f.recording, roles: f.roles, set: set.Name}
+}
+
 // ready returns how many groups of a role are ready now.
 func (f *roleFilm) ready(t *testing.T, role string) int32 {
 	t.Helper()
@@ -406,25 +442,48 @@ func (f *roleFilm) ready(t *testing.T, role string) int32 {
 func readyOf(state childByID, role string) int32 {
 	ready := int32(0)
 	for _, child := range state {
-		if child.Labels[disaggregatedsetv1.RoleLabelKey] == role && child.DeletionTimestamp == nil {
-			ready += min(child.Status.ReadyReplicas, *child.Spec.Replicas)
+		if child.Labels[disaggregatedsetv1.RoleLabelKey] == role {
+			ready += readyGroups(child)
 		}
 	}
 	return ready
 }
 
+// readyGroups counts the ready groups of a LeaderWorkerSet that aren't about to go; 0 for nil.
+func readyGroups(child *leaderworkersetv1.LeaderWorkerSet) int32 {
+	if child == nil || child.DeletionTimestamp != nil {
+		return 0
+	}
+	return min(child.Status.ReadyReplicas, *child.Spec.Replicas)
+}
+
+// each visits all states of the LeaderWorkerSets, one after the other.
+func (f *roleFilm) each(t *testing.T, visit func(childByID)) {
+	t.Helper()
+	counts := func(child *leaderworkersetv1.LeaderWorkerSet) bool {
+		return f.set == "" || child.Labels[disaggregatedsetv1.SetNameLabelKey] == f.set
+	}
+	state := f.atStart()
+	maps.DeleteFunc(state, func(_ string, child *leaderworkersetv1.LeaderWorkerSet) bool { return !counts(child) })
+	visit(state)
+	for _, change := range f.soFar(t) {
+		if counts(change.object) {
+			change.apply(state)
+			visit(state)
+		}
+	}
+}
+
 // checkFewest checks that no role has ever had fewer ready groups.
 func (f *roleFilm) checkFewest(t *testing.T, fewest map[string]int32) {
 	t.Helper()
-	state := f.atStart()
-	for _, change := range f.soFar(t) {
-		change.apply(state)
+	f.each(t, func(state childByID) {
 		for role, floor := range fewest {
 			if ready := readyOf(state, role); ready < floor {
 				t.Errorf("%s has %d ready groups, fewer than %d: %s", role, ready, floor, describe(state))
 			}
 		}
-	}
+	})
 }
 
 // describe writes the counts of all LeaderWorkerSets.
@@ -459,13 +518,11 @@ func (f *roleFilm) replicas(state childByID, first string) string {
 // states returns all replicas that the roles have had, one after the other.
 func (f *roleFilm) states(t *testing.T, first string) []string {
 	t.Helper()
-	state := f.atStart()
-	states := []string{f.replicas(state, first)}
-	for _, change := range f.soFar(t) {
-		change.apply(state)
-		if next := f.replicas(state, first); next != states[len(states)-1] {
+	var states []string
+	f.each(t, func(state childByID) {
+		if next := f.replicas(state, first); len(states) == 0 || next != states[len(states)-1] {
 			states = append(states, next)
 		}
-	}
+	})
 	return states
 }

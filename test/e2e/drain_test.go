@@ -24,8 +24,8 @@ import (
 // poolLabel is the label, and the taint, of nodes that one test has for itself.
 const poolLabel = "example.com/pool"
 
-// TestLocalDrain drains three of six nodes at once, with the PodDisruptionBudget of docs/disruptions.md. The groups
-// come down one at a time. Each one is whole again before the next one comes down.
+// TestLocalDrain drains three of six nodes at once, with the PodDisruptionBudget of docs/operate/disruptions.md. The
+// groups come down one at a time. Each one is whole again before the next one comes down.
 func TestLocalDrain(t *testing.T) {
 	t.Parallel()
 	const replicas, size int32 = 5, 3

@@ -16,12 +16,14 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -29,6 +31,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/gangs"
 	"github.com/leaderworkerset/lws-operator/test/measure"
 	"github.com/leaderworkerset/lws-operator/test/objects"
 )
@@ -39,6 +42,9 @@ const (
 
 	// gangGroups and gangSize are the groups of a gang test, and the pods of each.
 	gangGroups, gangSize = 3, 3
+
+	// scheduler is the user as which the scheduler asks the API server.
+	scheduler = "system:kube-scheduler"
 
 	// schedulerDeadline bounds each wait for the scheduler. It may miss room that comes while it looks at a gang. It tries
 	// all waiting pods again every 5 minutes.
@@ -83,6 +89,7 @@ func TestLocalGangs(t *testing.T) {
 	t.Run("Refusals", testGangRefusals)
 	t.Run("Sample", testGangSample)
 	t.Run("ProviderTurnedOff", testProviderTurnedOff)
+	t.Run("WithoutRights", testGangsWithoutRights)
 	if err := nothingForbidden(); err != nil {
 		t.Error(err)
 	}
@@ -137,7 +144,7 @@ func testGangCreation(t *testing.T) {
 	g.untilTwoRun(t)
 	g.untilExplained(t)
 	setRoom(t, gangGroups*gangSize)
-	untilAvailable(t, g.lws)
+	g.untilAvailable(t)
 	g.checkPodGroups(t)
 }
 
@@ -167,7 +174,7 @@ func testGangRestart(t *testing.T) {
 		g.untilTwoRun(t)
 	}
 	setRoom(t, gangGroups*gangSize)
-	untilAvailable(t, g.lws)
+	g.untilAvailable(t)
 	g.checkPodGroups(t)
 }
 
@@ -188,10 +195,7 @@ func testGangRollout(t *testing.T, maxUnavailable, maxSurge int) {
 	})
 	g.untilTwoRun(t)
 	setRoom(t, (gangGroups+maxSurge)*gangSize)
-	eventually(t, func(context.Context) error {
-		refresh(t, g.lws)
-		return unless(available(g.lws) && g.lws.Status.UpdatedReplicas == gangGroups, "status: %+v", g.lws.Status)
-	})
+	g.untilAvailable(t)
 	g.checkPodGroups(t)
 }
 
@@ -210,7 +214,7 @@ func testGangOfWorkers(t *testing.T) {
 		return unless(slices.Equal(sizesOf(bound), []int{1, gangSize, gangSize}), "bound: %v", bound)
 	})
 	setRoom(t, gangGroups*gangSize)
-	untilAvailable(t, g.lws)
+	g.untilAvailable(t)
 	eventually(t, func(ctx context.Context) error {
 		podGroups, err := podGroupsIn(ctx, g.lws.Namespace)
 		return unless(err == nil && len(podGroups) == 2*gangGroups, "%d PodGroups: %v", len(podGroups), err)
@@ -224,7 +228,7 @@ func testGangRounds(t *testing.T) {
 	g.untilTwoRun(t) // The scheduler may miss room that comes while it tries.
 	setRoom(t, gangGroups*gangSize)
 	for round := range rounds {
-		untilAvailable(t, g.lws)
+		g.untilAvailable(t)
 		before := g.boundPods(t)
 		for group := range gangGroups {
 			remove(t, named(t, before, groupNames(g.lws.Name, int32(group), gangSize)[(round+group)%gangSize]))
@@ -233,7 +237,7 @@ func testGangRounds(t *testing.T) {
 			g.untilGone(t, pod.UID)
 		}
 	}
-	untilAvailable(t, g.lws)
+	g.untilAvailable(t)
 	g.checkPodGroups(t)
 	g.checkIncarnations(t)
 }
@@ -284,7 +288,7 @@ func testProviderTurnedOff(t *testing.T) {
 	g := newGangs(t)
 	g.untilTwoRun(t)
 	setRoom(t, gangGroups*gangSize)
-	untilAvailable(t, g.lws)
+	g.untilAvailable(t)
 	g.untilCondition(t, metav1.ConditionTrue, leaderworkersetv1.ReasonPodGroupsCreated, "Each group has the PodGroups")
 	configure(t, "provider: Kubernetes", "provider: None")
 	t.Cleanup(func() { configure(t, "provider: None", "provider: Kubernetes") })
@@ -298,8 +302,46 @@ func testProviderTurnedOff(t *testing.T) {
 	remove(t, victim)
 	g.untilGone(t, victim.UID)
 	configure(t, "provider: None", "provider: Kubernetes")
-	untilAvailable(t, g.lws)
+	g.untilAvailable(t)
 	g.untilCondition(t, metav1.ConditionTrue, leaderworkersetv1.ReasonPodGroupsCreated, "Each group has the PodGroups")
+	g.checkPodGroups(t)
+}
+
+// testGangsWithoutRights takes the rights for PodGroups from an operator that has a provider. The operator runs on, and
+// says what it needs. Once it has the rights, a set of gangs goes on.
+func testGangsWithoutRights(t *testing.T) {
+	g := newGangs(t)
+	g.untilTwoRun(t)
+	setRoom(t, gangGroups*gangSize)
+	g.untilAvailable(t)
+	binding := &rbacv1.ClusterRoleBinding{}
+	binding.Name = "lws-operator-podgroups-rolebinding"
+	refresh(t, binding)
+	whileDown(t, func() { remove(t, binding.DeepCopy()) })
+	binding.ResourceVersion, binding.UID = "", ""
+	restored := false
+	restore := func() {
+		if !restored {
+			restored = true
+			if err := suite.client.Create(context.WithoutCancel(t.Context()), binding); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(restore)
+	const denied = "the operator has no right to create podgroups.scheduling.k8s.io: give it the rights of " +
+		"config/podgroups"
+	g.untilCondition(t, metav1.ConditionFalse, leaderworkersetv1.ReasonUnsupportedProviderCapability, denied)
+	err := suite.client.Create(t.Context(), newSet(g.lws.Namespace, "refused", 1, 2, inGangs))
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.scheduling: Forbidden: "+denied) {
+		t.Errorf("creation without rights: %v", err)
+	}
+	restore()
+	g.untilCondition(t, metav1.ConditionTrue, leaderworkersetv1.ReasonPodGroupsCreated, "Each group has the PodGroups")
+	victim := g.boundPods(t)[0]
+	remove(t, victim)
+	g.untilGone(t, victim.UID)
+	g.untilAvailable(t)
 	g.checkPodGroups(t)
 }
 
@@ -373,31 +415,39 @@ func inGangs(lws *leaderworkersetv1.LeaderWorkerSet) {
 	}
 }
 
-// gangs is a set of gangs, and what was recorded of its pods.
-type gangs struct {
+// gangSet is a set of gangs, and what was recorded of its pods.
+type gangSet struct {
 	lws  *leaderworkersetv1.LeaderWorkerSet
 	pods *recording[*corev1.Pod]
 }
 
 // newGangs creates a set with room for two groups.
-func newGangs(t *testing.T, changes ...func(*leaderworkersetv1.LeaderWorkerSet)) *gangs {
+func newGangs(t *testing.T, changes ...func(*leaderworkersetv1.LeaderWorkerSet)) *gangSet {
 	t.Helper()
 	setRoom(t, roomForTwo)
 	namespace := newNamespace(t)
 	all := append([]func(*leaderworkersetv1.LeaderWorkerSet){inGangs}, changes...)
-	g := &gangs{
+	g := &gangSet{
 		lws:  newSet(namespace, "gangs", gangGroups, gangSize, all...),
 		pods: record[*corev1.Pod](t, namespace, &corev1.PodList{}),
 	}
-	create(t, g.lws)
+	createGangs(t, g.lws)
+	return g
+}
+
+// createGangs creates a set, which is deleted at the end of the test: the next test needs its room. Its pods and
+// PodGroups go with it.
+func createGangs(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet) {
+	t.Helper()
+	create(t, lws)
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if err := suite.client.Delete(ctx, g.lws, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
+		if err := suite.client.Delete(ctx, lws, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
 			t.Error(err)
 		}
 		err := objects.Until(ctx, deadline, func(ctx context.Context) error {
-			left, err := podGroupsIn(ctx, namespace)
-			pods, podsErr := podsIn(namespace)(ctx)
+			left, err := podGroupsIn(ctx, lws.Namespace)
+			pods, podsErr := podsIn(lws.Namespace)(ctx)
 			return unless(err == nil && podsErr == nil && len(left)+len(pods) == 0, "%d PodGroups, %d pods are left: %v",
 				len(left), len(pods), err)
 		})
@@ -405,19 +455,29 @@ func newGangs(t *testing.T, changes ...func(*leaderworkersetv1.LeaderWorkerSet))
 			t.Error(err)
 		}
 	})
-	return g
 }
 
 // boundPods returns the pods that have a node and aren't being deleted.
-func (g *gangs) boundPods(t *testing.T) []*corev1.Pod {
+func (g *gangSet) boundPods(t *testing.T) []*corev1.Pod {
 	t.Helper()
-	return slices.DeleteFunc(listed(t, podsIn(g.lws.Namespace)), func(pod *corev1.Pod) bool {
-		return pod.Spec.NodeName == "" || pod.DeletionTimestamp != nil
+	return boundPods(t, g.lws)
+}
+
+// untilAvailable waits until all groups are ready, and none has to be updated. It gives the scheduler the time to try
+// all waiting pods again.
+func (g *gangSet) untilAvailable(t *testing.T) {
+	t.Helper()
+	err := objects.Until(t.Context(), schedulerDeadline, func(context.Context) error {
+		refresh(t, g.lws)
+		return unless(isUpdated(g.lws), "status: %+v", g.lws.Status)
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // untilBound waits until the numbers of bound pods, by group, pass the check, and go on to pass it.
-func (g *gangs) untilBound(t *testing.T, check func(map[string]int) error) {
+func (g *gangSet) untilBound(t *testing.T, check func(map[string]int) error) {
 	t.Helper()
 	bound := func(context.Context) error {
 		counts := map[string]int{}
@@ -437,7 +497,7 @@ func (g *gangs) untilBound(t *testing.T, check func(map[string]int) error) {
 }
 
 // untilTwoRun waits until two groups are bound, and no pod of any other one.
-func (g *gangs) untilTwoRun(t *testing.T) {
+func (g *gangSet) untilTwoRun(t *testing.T) {
 	t.Helper()
 	g.untilBound(t, func(bound map[string]int) error {
 		maps.DeleteFunc(bound, func(_ string, pods int) bool { return pods == 0 })
@@ -448,7 +508,7 @@ func (g *gangs) untilTwoRun(t *testing.T) {
 func sizesOf(bound map[string]int) []int { return slices.Sorted(maps.Values(bound)) }
 
 // untilExplained waits until the status says why the third group doesn't run.
-func (g *gangs) untilExplained(t *testing.T) {
+func (g *gangSet) untilExplained(t *testing.T) {
 	t.Helper()
 	eventually(t, func(context.Context) error {
 		refresh(t, g.lws)
@@ -460,7 +520,7 @@ func (g *gangs) untilExplained(t *testing.T) {
 }
 
 // untilRenewed waits until the group of a pod has a leader in another PodGroup.
-func (g *gangs) untilRenewed(t *testing.T, before *corev1.Pod) {
+func (g *gangSet) untilRenewed(t *testing.T, before *corev1.Pod) {
 	t.Helper()
 	group := before.Labels[leaderworkersetv1.GroupIndexLabelKey]
 	eventually(t, func(ctx context.Context) error {
@@ -473,7 +533,7 @@ func (g *gangs) untilRenewed(t *testing.T, before *corev1.Pod) {
 }
 
 // untilGone waits until a pod doesn't exist any more.
-func (g *gangs) untilGone(t *testing.T, uid types.UID) {
+func (g *gangSet) untilGone(t *testing.T, uid types.UID) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		pods, err := podsIn(g.lws.Namespace)(ctx)
@@ -482,15 +542,19 @@ func (g *gangs) untilGone(t *testing.T, uid types.UID) {
 	})
 }
 
-// untilCondition waits for the condition WorkloadSchedulingCreated.
-func (g *gangs) untilCondition(t *testing.T, status metav1.ConditionStatus, reason, message string) {
+// untilCondition waits for the condition WorkloadSchedulingCreated. The operator looks for rights and for APIs once a
+// minute, and so do passes over sets that need them.
+func (g *gangSet) untilCondition(t *testing.T, status metav1.ConditionStatus, reason, message string) {
 	t.Helper()
-	eventually(t, func(context.Context) error {
+	err := objects.Until(t.Context(), 2*deadline, func(context.Context) error {
 		refresh(t, g.lws)
 		is := meta.FindStatusCondition(g.lws.Status.Conditions, leaderworkersetv1.ConditionWorkloadSchedulingCreated)
 		return unless(is != nil && is.Status == status && is.Reason == reason && strings.Contains(is.Message, message),
 			"condition: %+v", is)
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // podGroupsIn returns the PodGroups of a namespace.
@@ -502,7 +566,7 @@ func podGroupsIn(ctx context.Context, namespace string) ([]metav1.PartialObjectM
 	return list.Items, err
 }
 
-func (g *gangs) podGroups(t *testing.T) []metav1.PartialObjectMetadata {
+func (g *gangSet) podGroups(t *testing.T) []metav1.PartialObjectMetadata {
 	t.Helper()
 	podGroups, err := podGroupsIn(t.Context(), g.lws.Namespace)
 	if err != nil {
@@ -512,7 +576,7 @@ func (g *gangs) podGroups(t *testing.T) []metav1.PartialObjectMetadata {
 }
 
 // checkPodGroups waits until there is one PodGroup for each group, which all pods of the group name.
-func (g *gangs) checkPodGroups(t *testing.T) {
+func (g *gangSet) checkPodGroups(t *testing.T) {
 	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		podGroups, err := podGroupsIn(ctx, g.lws.Namespace)
@@ -534,34 +598,25 @@ func (g *gangs) checkPodGroups(t *testing.T) {
 }
 
 // checkIncarnations checks all that was recorded: no incarnation is split over two PodGroups, none shares its PodGroup
-// with another one, and none had a part of its pods bound, unless a rollout stopped it while its pods were being bound.
-func (g *gangs) checkIncarnations(t *testing.T) {
+// with another one, and the scheduler has bound none in part.
+func (g *gangSet) checkIncarnations(t *testing.T) {
 	t.Helper()
-	leaders, nodes, stopped := map[string]types.UID{}, map[string]map[types.UID]bool{}, map[string]bool{}
-	for _, change := range g.pods.soFar(t) {
-		pod := change.object
-		name := scheduling.NameOf(pod)
-		if name == "" {
-			t.Errorf("pod %s is in no PodGroup", pod.Name)
-			continue
-		}
-		if pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == "0" {
-			if known, ok := leaders[name]; ok && known != pod.UID {
-				t.Errorf("PodGroup %s has the leaders %s and %s", name, known, pod.UID)
-			}
-			leaders[name] = pod.UID
-			stopped[name] = stopped[name] || pod.DeletionTimestamp != nil
-		}
-		if pod.Spec.NodeName != "" {
-			if nodes[name] == nil {
-				nodes[name] = map[types.UID]bool{}
-			}
-			nodes[name][pod.UID] = true
+	requests, _, err := measure.Requests(suite.cluster.AuditLog(), 0, scheduler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := map[types.UID]bool{}
+	for _, request := range requests {
+		if request.Verb == "create" && request.Resource() == "pods/binding" {
+			tried[types.UID(request.ObjectRef.UID)] = true
 		}
 	}
-	for name, bound := range nodes {
-		if leaders[name] == "" || (len(bound) < gangSize && !stopped[name]) {
-			t.Errorf("PodGroup %s has leader %q and had %d pods on nodes", name, leaders[name], len(bound))
-		}
+	var versions []gangs.Version
+	for _, change := range g.pods.soFar(t) {
+		versions = append(versions, gangs.Version{Pod: change.object, Deleted: change.kind == watch.Deleted})
+	}
+	wasTried := func(uid types.UID) bool { return tried[uid] }
+	for _, fault := range gangs.Faults(versions, gangSize, wasTried) {
+		t.Error(fault)
 	}
 }

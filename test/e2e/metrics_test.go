@@ -34,6 +34,35 @@ func TestLocalMetrics(t *testing.T) {
 		"leaderworkerset_group_recovery_duration_seconds_count{"+of+"} 1")
 
 	remove(t, lws)
+	untilNoMetrics(t, of)
+}
+
+// TestLocalDisaggregatedMetrics reads the metrics of a DisaggregatedSet after a rollout, and after the set is deleted.
+func TestLocalDisaggregatedMetrics(t *testing.T) {
+	namespace := newNamespace(t)
+	set := newDisaggregated(namespace, []dsetRole{newRole("prefill", 2), newRole("decode", 1)})
+	create(t, set)
+	untilRolesAvailable(t, set)
+	of := fmt.Sprintf(`disaggregatedset="llama",namespace=%q`, namespace)
+	untilMetrics(t,
+		"disaggregatedset_spec_slices{"+of+"} 1",
+		"disaggregatedset_spec_role_replicas{"+of+`,role="prefill"} 2`,
+		"disaggregatedset_status_role_replicas_ready{"+of+`,role="decode"} 1`,
+		`disaggregatedset_status_condition{condition="Available",`+of+"} 1")
+
+	edit(t, set, withRoleImages(nextImage, nextImage))
+	untilRolesAvailable(t, set)
+	untilMetrics(t,
+		"disaggregatedset_status_role_replicas_updated{"+of+`,role="prefill"} 2`,
+		"disaggregatedset_rollout_duration_seconds_count{"+of+"} 1")
+
+	remove(t, set)
+	untilNoMetrics(t, of)
+}
+
+// untilNoMetrics waits until the operator serves no series with these labels.
+func untilNoMetrics(t *testing.T, of string) {
+	t.Helper()
 	eventually(t, func(ctx context.Context) error {
 		text, err := suite.operator.Metrics(ctx)
 		if err != nil {

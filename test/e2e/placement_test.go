@@ -32,7 +32,7 @@ func TestLocalExclusive(t *testing.T) {
 	const size, surplus = 3, 2
 	namespace := newNamespace(t)
 	lws := newSet(namespace, "racks", racks, size,
-		exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel))
+		placed(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel))
 	create(t, lws)
 	untilAvailable(t, lws)
 	pods := listed(t, podsIn(namespace))
@@ -62,6 +62,53 @@ func TestLocalExclusive(t *testing.T) {
 	check(t, "UIDs of the pods", uidsOf(pods), uidsOf(listed(t, podsIn(namespace))))
 }
 
+// TestLocalShareTopology puts each group into one rack. There are more groups than racks, and other sets on the racks. A
+// rack that is cordoned takes no group that is recreated.
+func TestLocalShareTopology(t *testing.T) {
+	const size = 2
+	namespace := newNamespace(t)
+	lws := newSet(namespace, "shared", racks+2, size,
+		placed(leaderworkersetv1.ShareTopologyAnnotationKey, cluster.RackLabel))
+	create(t, lws)
+	untilAvailable(t, lws)
+	before := listed(t, podsIn(namespace))
+	checkTogether(t, before, cluster.RackLabel)
+
+	rack := domainOf(t, before[0], cluster.RackLabel)
+	cordon(t, rack)
+	remove(t, named(t, before, "shared-0-1"))
+	for _, pod := range before {
+		if pod.Labels[leaderworkersetv1.GroupIndexLabelKey] == "0" {
+			untilDeleted(t, pod.DeepCopy())
+		}
+	}
+	untilAvailable(t, lws)
+	after := listed(t, podsIn(namespace))
+	checkTogether(t, after, cluster.RackLabel)
+	if domain := domainOf(t, named(t, after, "shared-0"), cluster.RackLabel); domain == rack {
+		t.Errorf("group 0 is in %s, which is cordoned", domain)
+	}
+}
+
+// TestLocalExclusiveScope runs two sets whose groups keep away from those of their own set only. Together, they have more
+// groups than there are racks.
+func TestLocalExclusiveScope(t *testing.T) {
+	t.Parallel()
+	const replicas, size = racks - 2, 2
+	namespace := newNamespace(t)
+	for _, name := range []string{"one", "two"} {
+		lws := newSet(namespace, name, replicas, size,
+			placed(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
+			placed(leaderworkersetv1.ExclusiveScopeAnnotationKey, leaderworkersetv1.ExclusiveScopeLeaderWorkerSet))
+		create(t, lws)
+		untilAvailable(t, lws)
+		ofSet := client.MatchingLabels{leaderworkersetv1.SetNameLabelKey: name}
+		domains := exclusiveDomains(t, listed(t, podsIn(namespace, ofSet)), cluster.RackLabel,
+			leaderworkersetv1.GroupUniqueHashLabelKey)
+		check(t, "racks of "+name, replicas, len(domains))
+	}
+}
+
 // TestLocalExclusiveBesideAffinity checks that exclusive placement keeps the affinity of the user's template.
 func TestLocalExclusiveBesideAffinity(t *testing.T) {
 	t.Parallel()
@@ -79,7 +126,7 @@ func TestLocalExclusiveBesideAffinity(t *testing.T) {
 	}
 	namespace := newNamespace(t)
 	lws := newSet(namespace, "both", replicas, size,
-		exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
+		placed(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
 		func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			template := &lws.Spec.LeaderWorkerTemplate.WorkerTemplate
 			template.Labels = map[string]string{"app": "model"}
@@ -109,7 +156,7 @@ func TestLocalUnlabeledNode(t *testing.T) {
 	node := &corev1.Node{}
 	node.Name = "node-0"
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "lost", 1, 3, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, island),
+	lws := newSet(namespace, "lost", 1, 3, placed(leaderworkersetv1.ExclusiveKeyAnnotationKey, island),
 		func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			// NodeName bypasses the scheduler, which wouldn't choose this node.
 			leader := podTemplate()
@@ -164,13 +211,13 @@ func TestLocalExclusiveSubGroups(t *testing.T) {
 			t.Parallel()
 			namespace := newNamespace(t)
 			lws := newSet(namespace, "sub", test.replicas, test.size,
-				exclusive(leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey, cluster.RackLabel), func(lws *set) {
+				placed(leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey, cluster.RackLabel), func(lws *set) {
 					lws.Spec.LeaderWorkerTemplate.SubGroupPolicy = &leaderworkersetv1.SubGroupPolicy{
 						SubGroupSize: ptr.To(int32(subGroupSize)), Type: test.policy,
 					}
 				})
 			if test.exclusiveZones {
-				exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, corev1.LabelTopologyZone)(lws)
+				placed(leaderworkersetv1.ExclusiveKeyAnnotationKey, corev1.LabelTopologyZone)(lws)
 			}
 			create(t, lws)
 			untilAvailable(t, lws)
@@ -248,7 +295,7 @@ func TestLocalLostNode(t *testing.T) {
 func TestLocalExclusiveMoves(t *testing.T) {
 	const slow = "8s"
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "moves", 1, 3, exclusive(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
+	lws := newSet(namespace, "moves", 1, 3, placed(leaderworkersetv1.ExclusiveKeyAnnotationKey, cluster.RackLabel),
 		func(lws *leaderworkersetv1.LeaderWorkerSet) {
 			template := &lws.Spec.LeaderWorkerTemplate
 			template.LeaderTemplate = ptr.To(podTemplate())
@@ -301,10 +348,10 @@ func cordon(t *testing.T, rack string) {
 	}
 }
 
-// exclusive sets an annotation for exclusive placement in the topology of a node label.
-func exclusive(annotation, nodeLabel string) func(*leaderworkersetv1.LeaderWorkerSet) {
+// placed sets an annotation for placement, mostly with the name of a node label.
+func placed(annotation, value string) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		metav1.SetMetaDataAnnotation(&lws.ObjectMeta, annotation, nodeLabel)
+		metav1.SetMetaDataAnnotation(&lws.ObjectMeta, annotation, value)
 	}
 }
 

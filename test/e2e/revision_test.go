@@ -4,7 +4,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -111,11 +110,11 @@ func checkListed(t *testing.T, namespace string, first, second *appsv1.Controlle
 	}, columns(output, 0, 5, 6))
 }
 
-// documented runs the command of docs/rolling-updates.md that contains these words, and returns the output. It replaces
-// the documentation's revision by the given one and uses the namespace.
+// documented runs the command of docs/concepts/rolling-updates.md that contains these words, and returns the output. It
+// replaces the documentation's revision by the given one and uses the namespace.
 func documented(t *testing.T, namespace, words, revision string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(suite.root, "docs", "rolling-updates.md"))
+	text, err := os.ReadFile(filepath.Join(suite.root, "docs", "concepts", "rolling-updates.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,17 +124,24 @@ func documented(t *testing.T, namespace, words, revision string) string {
 	if i < 0 {
 		t.Fatalf("no command of the documentation has %q", words)
 	}
-	shell := exec.CommandContext(t.Context(), "sh", "-c",
+	output, err := shell(t.Context(), kubeconfigIn(t, namespace),
 		strings.ReplaceAll(commands[i][1], "llama-54475854d9-1", revision))
-	shell.Env = append(os.Environ(),
-		"KUBECONFIG="+kubeconfigIn(t, namespace),
-		"PATH="+cluster.Bin(suite.root)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	var output bytes.Buffer
-	shell.Stdout, shell.Stderr = &output, &output
-	if err := shell.Run(); err != nil {
-		t.Fatalf("%s: %v\n%s", words, err, output.String())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return output.String()
+	return output
+}
+
+// shell runs a command of the documentation with the kubectl of the cluster, and returns the output.
+func shell(ctx context.Context, kubeconfig, command string) (string, error) {
+	run := exec.CommandContext(ctx, "sh", "-c", command)
+	run.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
+		"PATH="+cluster.Bin(suite.root)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	output, err := run.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", command, err, output)
+	}
+	return string(output), nil
 }
 
 // kubeconfigIn returns the path of a kubeconfig for the local cluster with this default namespace.

@@ -17,7 +17,9 @@ import (
 )
 
 // scorecardTests are the scorecard's own tests that need a cluster.
-var scorecardTests = []string{"examples-admitted", "becomes-available", "rolls", "restarts-group", "scales"}
+var scorecardTests = []string{
+	"examples-admitted", "becomes-available", "rolls", "restarts-group", "scales", "rolls-roles",
+}
 
 // TestLocalScorecard runs the scorecard's program like a pod of `operator-sdk scorecard`. The program has the rights of
 // its role in one namespace, and logs nothing but the results.

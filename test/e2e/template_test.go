@@ -5,82 +5,124 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
-	"github.com/leaderworkerset/lws-operator/test/cluster"
-	"github.com/leaderworkerset/lws-operator/test/objects"
 )
 
-// The tests of this file change annotations of pods within one revision.
+// The tests of this file change annotations: those for placement, and one of pods within one revision.
 
-// TestLocalExclusiveLater requests exclusive placement for a set that exists, and withdraws the request. Groups that
-// are created from then on follow; groups that exist stay.
-func TestLocalExclusiveLater(t *testing.T) {
+// TestLocalPlacementLater asks for exclusive placement of a set that runs, then for another one, and for none. Each
+// request replaces the groups one after the other. A group below the partition keeps its placement, also when it is
+// recreated.
+func TestLocalPlacementLater(t *testing.T) {
 	t.Parallel()
-	const key = leaderworkersetv1.ExclusiveKeyAnnotationKey
+	const replicas, size, island = 3, 2, "example.com/later"
+	labelNodes(t, island, 2*replicas)
 	namespace := newNamespace(t)
-	lws := newSet(namespace, "later", 1, 2)
+	lws := newSet(namespace, "later", replicas, size, readyAfter("500ms"))
 	create(t, lws)
 	untilAvailable(t, lws)
-	first := uidsOf(listed(t, podsIn(namespace)))
-
+	film := newFilm(t, namespace, "later")
+	place := func(annotations map[string]string) {
+		t.Helper()
+		before := lws.Status.UpdateRevision
+		edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Annotations = annotations })
+		eventually(t, func(context.Context) error {
+			refresh(t, lws)
+			return unless(lws.Status.UpdateRevision != before && isUpdated(lws), "status: %+v", lws.Status)
+		})
+	}
+	place(map[string]string{leaderworkersetv1.ShareTopologyAnnotationKey: island})
+	checkTogether(t, listed(t, podsIn(namespace)), island)
+	place(map[string]string{
+		leaderworkersetv1.ExclusiveKeyAnnotationKey:   island,
+		leaderworkersetv1.ExclusiveScopeAnnotationKey: leaderworkersetv1.ExclusiveScopeLeaderWorkerSet,
+	})
+	running := listed(t, podsIn(namespace))
+	check(t, "islands", replicas,
+		len(exclusiveDomains(t, running, island, leaderworkersetv1.GroupUniqueHashLabelKey)))
 	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
-		metav1.SetMetaDataAnnotation(&lws.ObjectMeta, key, cluster.RackLabel)
+		lws.Annotations = nil
+		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = ptr.To[int32](1)
 	})
-	untilAnnotated(t, lws, cluster.RackLabel)
-	edit(t, lws, scaledTo(2))
-	untilAvailable(t, lws)
-	checkExclusive(t, lws, "later-0", false)
-	checkExclusive(t, lws, "later-1", true)
-
-	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) { delete(lws.Annotations, key) })
-	untilAnnotated(t, lws, "")
-	edit(t, lws, scaledTo(3))
-	untilAvailable(t, lws)
-	checkExclusive(t, lws, "later-1", true)
-	checkExclusive(t, lws, "later-2", false)
-	check(t, "UIDs of the first group", first, uidsOf(listed(t, podsIn(namespace,
-		client.MatchingLabels{leaderworkersetv1.GroupIndexLabelKey: "0"}))))
-
-	remove(t, named(t, listed(t, podsIn(namespace)), "later-1"))
-	eventually(t, func(ctx context.Context) error {
-		pod := &corev1.Pod{}
-		err := suite.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "later-1-1"}, pod)
-		return unless(err == nil && objects.PodReady(pod) && len(pod.Spec.NodeSelector) == 0, "%s: %v", pod.Name, err)
+	eventually(t, func(context.Context) error {
+		refresh(t, lws)
+		return unless(lws.Status.UpdatedReplicas == replicas-1 && lws.Status.ReadyReplicas == replicas,
+			"status: %+v", lws.Status)
 	})
-	checkExclusive(t, lws, "later-1", false)
-	check(t, "revisions", 1, len(revisionsOf(t, lws)))
+	victim := named(t, listed(t, podsIn(namespace)), "later-0")
+	film.disturbed[victim.UID] = true
+	remove(t, victim)
+	untilDeleted(t, victim.DeepCopy())
+	eventually(t, func(context.Context) error {
+		refresh(t, lws)
+		return unless(lws.Status.ReadyReplicas == replicas, "status: %+v", lws.Status)
+	})
+	for index := range replicas {
+		checkExclusive(t, lws, fmt.Sprintf("later-%d", index), island, index == 0)
+	}
+	edit(t, lws, func(lws *leaderworkersetv1.LeaderWorkerSet) {
+		lws.Spec.RolloutStrategy.RollingUpdateConfiguration.Partition = nil
+	})
+	eventually(t, func(context.Context) error {
+		refresh(t, lws)
+		return unless(isUpdated(lws), "status: %+v", lws.Status)
+	})
+	checkExclusive(t, lws, "later-0", island, false)
+	check(t, "revisions", 3, len(revisionsOf(t, lws)))
+	for _, err := range []error{film.overspent(t, budget{maxUnavailable: "1"}), film.mixed(t)} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func scaledTo(replicas int32) func(*leaderworkersetv1.LeaderWorkerSet) {
 	return func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Spec.Replicas = ptr.To(replicas) }
 }
 
-// untilAnnotated waits until the leader StatefulSet requests placement as the set does.
-func untilAnnotated(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, nodeLabel string) {
+// labelNodes gives the first nodes a label, each another value of it.
+func labelNodes(t *testing.T, label string, count int) {
 	t.Helper()
-	eventually(t, func(ctx context.Context) error {
-		leaders := &appsv1.StatefulSet{}
-		err := suite.client.Get(ctx, client.ObjectKeyFromObject(lws), leaders)
-		value, found := leaders.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]
-		return unless(err == nil && found && value == nodeLabel, "annotation %q, %v", value, err)
-	})
+	for i := range count {
+		node := &corev1.Node{}
+		node.Name = fmt.Sprintf("node-%d", i)
+		edit(t, node, func(node *corev1.Node) { node.Labels[label] = node.Name })
+	}
+}
+
+// isUpdated reports whether the set is available, and all its groups are of the current revision.
+func isUpdated(lws *leaderworkersetv1.LeaderWorkerSet) bool {
+	return available(lws) && lws.Status.UpdatedReplicas == *lws.Spec.Replicas
+}
+
+// checkTogether checks that the pods of each group are in one topology domain.
+func checkTogether(t *testing.T, pods []*corev1.Pod, nodeLabel string) {
+	t.Helper()
+	domains := map[string]string{}
+	for _, pod := range pods {
+		group, domain := pod.Labels[leaderworkersetv1.GroupIndexLabelKey], domainOf(t, pod, nodeLabel)
+		if known, ok := domains[group]; domain == "" || (ok && known != domain) {
+			t.Errorf("%s is in %q, others of group %s are in %q", pod.Name, domain, group, known)
+		}
+		domains[group] = domain
+	}
 }
 
 // checkExclusive checks whether the group of a leader is placed exclusively: the leader by its affinity, and the worker
 // by its nodeSelector.
-func checkExclusive(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, leader string, want bool) {
+func checkExclusive(t *testing.T, lws *leaderworkersetv1.LeaderWorkerSet, leader, nodeLabel string, want bool) {
 	t.Helper()
 	pods := listed(t, podsIn(lws.Namespace))
 	check(t, "affinity of "+leader, want, named(t, pods, leader).Spec.Affinity != nil)
-	_, bound := named(t, pods, leader+"-1").Spec.NodeSelector[cluster.RackLabel]
+	_, bound := named(t, pods, leader+"-1").Spec.NodeSelector[nodeLabel]
 	check(t, "nodeSelector of the worker of "+leader, want, bound)
 }
 

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// verdicts are what each tool says of a status. docs/gitops.md has the same table.
+// verdicts are what each tool says of a status. docs/install/gitops.md has the same table.
 var verdicts = []struct {
 	status              string
 	argo, flux, kstatus string
@@ -94,13 +94,13 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-// TestDocumentedVerdicts checks that docs/gitops.md shows the verdicts.
+// TestDocumentedVerdicts checks that docs/install/gitops.md shows the verdicts.
 func TestDocumentedVerdicts(t *testing.T) {
-	page := read(t, "../../docs/gitops.md")
+	page := read(t, "../../docs/install/gitops.md")
 	for _, tc := range verdicts {
 		row := "| " + strings.Join([]string{"`" + tc.status + "`", tc.argo, tc.flux, tc.kstatus}, " | ") + " |"
 		if !strings.Contains(page, row) {
-			t.Errorf("docs/gitops.md lacks the row %q", row)
+			t.Errorf("docs/install/gitops.md lacks the row %q", row)
 		}
 	}
 }

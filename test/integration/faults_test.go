@@ -15,18 +15,19 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
-// faultsInOrder are the sets of docs/troubleshooting.md, in the order of kubectl. The package status writes their
-// golden statuses.
+// faultsInOrder are the sets of docs/operate/troubleshooting.md, in the order of kubectl. The package status writes
+// their golden statuses.
 var faultsInOrder = []string{"bad-image", "gated", "no-node", "out-of-memory", "over-quota", "recreated"}
 
 // ages are the ages that kubectl prints.
 var ages = regexp.MustCompile(` \d+[smh](\d+s)? `)
 
-// TestCommonestFaults checks that docs/troubleshooting.md shows what kubectl prints of sets with the commonest faults.
+// TestCommonestFaults checks that docs/operate/troubleshooting.md shows what kubectl prints of sets with the commonest
+// faults.
 func TestCommonestFaults(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
-	text, err := os.ReadFile("../../docs/troubleshooting.md")
+	text, err := os.ReadFile("../../docs/operate/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func wantShown(t *testing.T, page, printed string) {
 	t.Helper()
 	inOneLine := func(text string) string { return unwrapped(ages.ReplaceAllString(text, " 5m ")) }
 	if !strings.Contains(inOneLine(page), inOneLine(printed)) {
-		t.Errorf("docs/troubleshooting.md doesn't show:\n%s", printed)
+		t.Errorf("docs/operate/troubleshooting.md doesn't show:\n%s", printed)
 	}
 }
 

@@ -253,7 +253,7 @@ func (o *olmFixture) allow(t *testing.T, except string) (withdraw func()) {
 	}
 }
 
-// override is the patch by which docs/olm.md overrides the operator's condition Upgradeable.
+// override is the patch by which docs/install/olm.md overrides the operator's condition Upgradeable.
 const override = `{"spec":{"overrides":[{"type":"Upgradeable","status":"True","reason":"ByHand","message":"",` +
 	`"lastTransitionTime":"2026-01-31T00:00:00Z"}]}}`
 

@@ -22,7 +22,8 @@ type Request struct {
 	Verb       string
 	RequestURI string
 	User       struct{ Username string }
-	ObjectRef  struct{ APIGroup, Resource, Subresource string }
+	// ObjectRef names the object. UID is that of the object in the request, if it has one.
+	ObjectRef struct{ APIGroup, Resource, Subresource, UID string }
 	// ResponseStatus has the HTTP status. It is 0 for a request without an answer.
 	ResponseStatus struct{ Code int }
 	// Annotations have, among others, the decision of the authorizer.

@@ -119,8 +119,10 @@ func served(t *testing.T) map[string][]string {
 	known := maps.Clone(ofOthers)
 	for _, row := range documented.FindAllStringSubmatch(string(page), -1) {
 		var of []string
-		if strings.HasPrefix(row[1], "leaderworkerset_") {
-			of = append(of, "namespace", "leaderworkerset")
+		for _, kind := range []string{"leaderworkerset", "disaggregatedset"} {
+			if strings.HasPrefix(row[1], kind+"_") {
+				of = append(of, "namespace", kind)
+			}
 		}
 		for _, label := range quoted.FindAllStringSubmatch(row[2], -1) {
 			of = append(of, label[1])

@@ -102,7 +102,7 @@ var sets = dashboard{
 			theHistograms, view: lines, unit: seconds, queries: quantiles("leaderworkerset_rollout_duration_seconds")},
 
 		{title: "Restarts by cause", description: "How many groups were restarted within the last hour. The page " +
-			"docs/group-restarts.md explains the causes.", view: stacked,
+			"docs/concepts/failures.md explains the causes.", view: stacked,
 			queries: []query{{"{{cause}}", `sum by (cause) (increase(` + restarts + `[1h])) > 0`}}, empty: "No restarts"},
 		{title: "Sets with most restarts", description: "The 20 sets with most restarts within the time range.",
 			view: table, empty: "No restarts",

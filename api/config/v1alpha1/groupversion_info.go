@@ -5,7 +5,7 @@
 // operator's configuration file. No API server serves the group.
 //
 // Each field that isn't a group of others has a comment that ends with its default. A test compares these defaults with
-// those of the operator, and docs/configuration.md with the comments.
+// those of the operator, and docs/operate/configuration.md with the comments.
 package v1alpha1
 
 import "k8s.io/apimachinery/pkg/runtime/schema"

@@ -113,7 +113,7 @@ type Certificate struct {
 	// Files: another program makes and renews the certificate, and the operator reads it.
 	Files *CertificateFiles `json:"files,omitempty"`
 
-	// Authority: the operator makes and renews the certificate itself. See docs/certificates.md.
+	// Authority: the operator makes and renews the certificate itself. See docs/operate/certificates.md.
 	Authority *CertificateAuthority `json:"authority,omitempty"`
 }
 

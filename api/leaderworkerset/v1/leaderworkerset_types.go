@@ -551,6 +551,7 @@ type UnreadyGroup struct {
 // UnreadyReason is why a group is not ready. Later versions may add reasons.
 type UnreadyReason string
 
+// Reasons of the groups in status.unreadyGroups.
 const (
 	// UnreadyMissing means that the group has no leader pod yet. The API server may refuse it: then the message is the
 	// server's.

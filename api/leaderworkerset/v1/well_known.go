@@ -57,6 +57,20 @@ const (
 	// annotation to pods.
 	SubGroupExclusiveKeyAnnotationKey = MetadataPrefix + "subgroup-exclusive-topology"
 
+	// ExclusiveScopeAnnotationKey is set by users on a LeaderWorkerSet with exclusive placement. Its value says which
+	// groups, or subgroups, keep away from each other: those of the namespace, or those of the set. The operator copies
+	// the annotation to pods.
+	ExclusiveScopeAnnotationKey = MetadataPrefix + "exclusive-topology-scope"
+
+	// ShareTopologyAnnotationKey is set by users on a LeaderWorkerSet. Its value is the name of a node label. Nodes with
+	// the same value of that label form a topology domain. All pods of a group run in one domain, which other groups may
+	// share. The operator copies the annotation to pods.
+	ShareTopologyAnnotationKey = MetadataPrefix + "share-topology"
+
+	// PlacementAnnotationKey is on ControllerRevisions. Its value is JSON: the annotations for placement of the groups of
+	// the revision. The operator adds it to revisions of earlier versions.
+	PlacementAnnotationKey = MetadataPrefix + "placement"
+
 	// SubGroupSizeAnnotationKey is on the pods of sets with a subGroupPolicy. Its value is the subGroupSize.
 	SubGroupSizeAnnotationKey = MetadataPrefix + "subgroup-size"
 
@@ -106,8 +120,17 @@ const (
 	LeaderUIDAnnotationKey = MetadataPrefix + "leader-uid"
 )
 
+// Values of the annotation exclusive-topology-scope.
+const (
+	// ExclusiveScopeNamespace keeps a group away from all other groups of its namespace. It is the default.
+	ExclusiveScopeNamespace = "Namespace"
+
+	// ExclusiveScopeLeaderWorkerSet keeps a group away from the other groups of its set.
+	ExclusiveScopeLeaderWorkerSet = "LeaderWorkerSet"
+)
+
 // PreviousGroupSchedulingGate is the scheduling gate of leader pods that wait for pods of the group's previous
-// incarnation: until all are marked for deletion, and with exclusive placement until they are gone. Those pods have the
+// incarnation: until all are marked for deletion, and with a topology domain until they are gone. Those pods have the
 // same group-key. Without the gate, the scheduler would bind the leader to their topology domain.
 const PreviousGroupSchedulingGate = MetadataPrefix + "previous-group"
 

@@ -1,7 +1,7 @@
 -- Copyright The LeaderWorkerSet Operator Authors
 -- SPDX-License-Identifier: Apache-2.0
 
--- The health of a LeaderWorkerSet in Argo CD. docs/gitops.md says where it goes.
+-- The health of a LeaderWorkerSet in Argo CD. docs/install/gitops.md says where it goes.
 
 local function health(status, message)
   return { status = status, message = message }

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -59,6 +60,7 @@ func (r *setReconciler) pass(ctx context.Context, key types.NamespacedName) (rec
 	}
 	if dset == nil {
 		r.memories.forget(key)
+		r.options.Meter.Forget(key)
 		return ctrl.Result{}, nil
 	}
 	if dset.DeletionTimestamp != nil {
@@ -117,6 +119,9 @@ func (r *setReconciler) report(
 		updated.Status = planned.Status
 		if err := r.applier.Status(ctx, dset, updated); err != nil {
 			return err
+		}
+		if took, ended := status.RolledOut(dset.Status.Conditions, planned.Status.Conditions); ended {
+			r.options.Meter.RolledOut(client.ObjectKeyFromObject(dset), took)
 		}
 	}
 	r.applier.Record(dset, planned.StatusEvents)

@@ -7,6 +7,7 @@
 //	setup.go       adds the webhooks, and the reconciler once the API server serves DisaggregatedSets
 //	controller.go  one pass over a set
 //	observe.go     the only reader
+//	meter.go       what metrics count
 //	memory.go      what the process remembers from one pass to the next
 //
 // Pure packages, values in and values out:

@@ -8,7 +8,6 @@ import (
 
 	"k8s.io/utils/clock"
 
-	"github.com/leaderworkerset/lws-operator/internal/controller/apply"
 	lwsadmission "github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/admission"
 )
 
@@ -36,8 +35,8 @@ type Options struct {
 	// Admission shapes the webhooks: those of LeaderWorkerSets validate roles.
 	Admission lwsadmission.Options
 
-	// OnRefusal takes each write that the API server refuses, see [apply.Applier]. Nil if nobody counts.
-	OnRefusal func(resource string, verb apply.Verb, reason string)
+	// Meter takes what metrics count. It is never nil.
+	Meter Meter
 
 	// Clock tells the time to passes. It is never nil.
 	Clock clock.PassiveClock
@@ -53,6 +52,7 @@ func DefaultOptions() Options {
 		BatchDelay:      20 * time.Millisecond,
 		ServedInterval:  15 * time.Second,
 		Admission:       lwsadmission.DefaultOptions(),
+		Meter:           noMeter{},
 		Clock:           clock.RealClock{},
 	}
 }

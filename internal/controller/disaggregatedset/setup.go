@@ -59,6 +59,12 @@ func (s *starter) Start(ctx context.Context) error {
 	if err := s.mgr.GetFieldIndexer().IndexField(ctx, scaler, ownedBySet, indexByOwner); err != nil {
 		return err
 	}
+	for _, kind := range []client.Object{&disaggregatedsetv1.DisaggregatedSet{}, scaler} {
+		if _, err := s.mgr.GetCache().GetInformer(ctx, kind); err != nil {
+			return err
+		}
+	}
+	s.options.Meter.Cached()
 	controller, err := s.newController()
 	if err != nil {
 		return err
@@ -71,7 +77,7 @@ func (s *starter) newController() (ctrlcontroller.Controller, error) {
 		Client:    s.mgr.GetClient(),
 		Live:      s.mgr.GetAPIReader(),
 		Recorder:  s.mgr.GetEventRecorder("disaggregatedset-controller"),
-		OnRefusal: s.options.OnRefusal,
+		OnRefusal: s.options.Meter.Refused,
 	}
 	controller, err := ctrlcontroller.NewUnmanaged("disaggregatedset", ctrlcontroller.Options{
 		Reconciler:              newReconciler(applier, s.options),

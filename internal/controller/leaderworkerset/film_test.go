@@ -274,6 +274,7 @@ func TestFilms(t *testing.T) {
 			s.starts("4 groups of 2, maxUnavailable 2", newSet(4, 2, withBudget(2, 0)))
 			s.becomes("image:2", withImage(2))
 		},
+		"update-placement": playPlacement,
 		"update-overtaken": func(s scene) {
 			s.starts("3 groups of 2, maxUnavailable 2", newSet(3, 2, withBudget(2, 0)))
 			s.changes("image:2", withImage(2))
@@ -310,6 +311,19 @@ func TestFilms(t *testing.T) {
 			s.changes("an image that doesn't work", withBrokenImage)
 			s.Settle()
 			s.becomes("image:1, as it was", withImage(1))
+		},
+		"update-stopped": func(s scene) {
+			s.starts("4 groups of 2, maxUnavailable 1", newSet(4, 2, withBudget(1, 0)))
+			s.changes("an image that doesn't work", withBrokenImage)
+			s.Elapse(20 * time.Second)
+			s.becomes("image:1, as it was", withImage(1))
+		},
+		"update-canary": func(s scene) {
+			s.starts("4 groups of 2, maxUnavailable 1, partition 3",
+				newSet(4, 2, withBudget(1, 0), withPartition(3)))
+			s.changes("image:2", withImage(2))
+			s.Elapse(20 * time.Second)
+			s.becomes("partition 0", withPartition(0))
 		},
 		"sibling-in-the-way": playSiblingInTheWay,
 		"sibling-too-early":  playSiblingTooEarly,

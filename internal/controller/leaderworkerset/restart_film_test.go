@@ -161,6 +161,7 @@ var restartFilms = map[string]func(scene){
 	"leaders-orphan":     func(s scene) { playStatefulSetDeleted(s, "a", metav1.DeletePropagationOrphan) },
 	"exclusive":          playExclusive,
 	"unbounded":          playUnbounded,
+	"backoff":            playBackoff,
 	"volumes-retained":   playVolumesRetained,
 	"volumes-deleted":    playVolumesDeleted,
 	"volumes-waiting":    playVolumesOfWaitingPods,
@@ -423,7 +424,19 @@ func (s scene) addsRack(name string) {
 // checkExclusive fails the test if two groups share a rack, or a group is in two.
 func (s scene) checkExclusive() {
 	s.Helper()
-	groupIn, rackOf := map[string]string{}, map[string]string{}
+	groupIn := map[string]string{}
+	for group, name := range s.checkTogether() {
+		if other, ok := groupIn[name]; ok {
+			s.Errorf("rack %q has groups %s and %s", name, other, group)
+		}
+		groupIn[name] = group
+	}
+}
+
+// checkTogether fails the test if a group is in two racks. It returns the rack of each group.
+func (s scene) checkTogether() map[string]string {
+	s.Helper()
+	rackOf := map[string]string{}
 	for _, object := range s.API.List("Pod") {
 		member, ok := object.(*corev1.Pod)
 		if !ok || member.Spec.NodeName == "" {
@@ -431,14 +444,12 @@ func (s scene) checkExclusive() {
 		}
 		node := s.API.Get("Node", types.NamespacedName{Name: member.Spec.NodeName})
 		name, group := node.GetLabels()[rack], member.Labels[leaderworkersetv1.GroupIndexLabelKey]
-		if other, ok := groupIn[name]; ok && other != group {
-			s.Errorf("rack %q has groups %s and %s", name, other, group)
-		}
 		if other, ok := rackOf[group]; ok && other != name {
 			s.Errorf("group %s is in racks %q and %q", group, other, name)
 		}
-		groupIn[name], rackOf[group] = group, name
+		rackOf[group] = name
 	}
+	return rackOf
 }
 
 // playExclusive checks that each group has a rack of its own, also after a restart and while there are too few racks.
@@ -460,6 +471,28 @@ func playExclusive(s scene) {
 	s.checkExclusive()
 }
 
+// playPlacement asks for placement of a set that runs, for another one, and for none. Each change replaces the groups one
+// after the other.
+func playPlacement(s scene) {
+	asks := func(annotation string) change {
+		return func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Annotations = map[string]string{annotation: rack}
+		}
+	}
+	for _, name := range []string{"rack-a", "rack-b", "rack-c"} {
+		s.addsRack(name)
+	}
+	s.starts("2 groups of 2, maxUnavailable 1", newSet(2, 2, withBudget(1, 0)))
+	s.becomes("each group in one rack", asks(leaderworkersetv1.ShareTopologyAnnotationKey))
+	s.checkTogether()
+	s.KillPod(pod("a-1-1"))
+	s.recovers()
+	s.checkTogether()
+	s.becomes("each group in a rack of its own", asks(leaderworkersetv1.ExclusiveKeyAnnotationKey))
+	s.checkExclusive()
+	s.becomes("no placement", func(lws *leaderworkersetv1.LeaderWorkerSet) { lws.Annotations = nil })
+}
+
 // playUnbounded crashes a group again and again, as soon as it is ready. The delay of its restart grows up to a limit.
 func playUnbounded(s scene) {
 	s.starts("1 group of 1", newSet(1, 1))
@@ -470,6 +503,15 @@ func playUnbounded(s scene) {
 	s.Elapse(10 * time.Minute)
 	s.RestartContainer(pod("a-0"))
 	s.recovers()
+}
+
+// playBackoff crashes a worker again and again, as soon as its group is ready. The other group isn't concerned.
+func playBackoff(s scene) {
+	s.starts("2 groups of 2", newSet(2, 2))
+	for range 4 {
+		s.RestartContainer(pod("a-1-1"))
+		s.recovers()
+	}
 }
 
 // playBounded crashes a group until it has no restarts left, and resumes it.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -48,8 +49,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	return admission.Setup(mgr, known.features, options.Admission)
 }
 
-// addFeatures looks for the APIs of the provider, now and while the manager runs. Once they are found, passes over
-// groups read PodGroups, and PodGroups start passes.
+// addFeatures looks for the APIs of the provider and the rights, now and while the manager runs. Once they are found,
+// passes over groups read PodGroups, and PodGroups start passes.
 func addFeatures(
 	ctx context.Context, mgr ctrl.Manager, group ctrlcontroller.Controller, known *podGroups, options SchedulingOptions,
 ) error {
@@ -57,7 +58,12 @@ func addFeatures(
 	if err != nil {
 		return err
 	}
-	apis := features.New(options.Provider, found, clock.RealClock{}, func(version string) error {
+	asker, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme()})
+	if err != nil {
+		return err
+	}
+	denied := features.DeniedBy(asker, options.Namespaces)
+	apis := features.New(options.Provider, found, denied, clock.RealClock{}, func(version string) error {
 		cached, err := newPodGroupCache(mgr, options.Namespaces)
 		if err != nil {
 			return err
@@ -69,7 +75,7 @@ func addFeatures(
 		return errors.Join(mgr.Add(ofLeader{cached}), group.Watch(events))
 	})
 	known.features = apis.Scheduling
-	if err := apis.Find(); err != nil {
+	if err := apis.Find(ctx); err != nil {
 		return err
 	}
 	return mgr.Add(apis)

@@ -34,6 +34,9 @@ type Features struct {
 	// PodGroups is the version of scheduling.k8s.io at which the API server serves PodGroups. It is empty if the API
 	// server serves none, or at no version that the operator knows.
 	PodGroups string
+
+	// Denied is a right for PodGroups that the operator doesn't have, as a verb; empty if it has all.
+	Denied string
 }
 
 // NoFeatures returns the features of an operator without a provider.
@@ -52,8 +55,10 @@ func (f Features) Problem(lws *leaderworkersetv1.LeaderWorkerSet) *Problem {
 	return f.Unavailable()
 }
 
-// MayAppear reports whether the operator waits for the API server to serve what the provider needs.
-func (f Features) MayAppear() bool { return f.Provider == Kubernetes && f.PodGroups == "" }
+// MayAppear reports whether the operator waits for the API that the provider needs, or for the rights.
+func (f Features) MayAppear() bool {
+	return f.Provider == Kubernetes && (f.PodGroups == "" || f.Denied != "")
+}
 
 // Unavailable returns why no group can be scheduled as a unit; nil if groups can.
 func (f Features) Unavailable() *Problem {
@@ -68,6 +73,12 @@ func (f Features) Unavailable() *Problem {
 			Reason: leaderworkersetv1.ReasonAPINotAvailable,
 			Message: "the API server doesn't serve PodGroups: it needs the feature gate GenericWorkload and the API " +
 				"scheduling.k8s.io/v1beta1, or v1alpha2 with Kubernetes 1.36",
+		}
+	case f.Denied != "":
+		return &Problem{
+			Reason: leaderworkersetv1.ReasonUnsupportedProviderCapability,
+			Message: "the operator has no right to " + f.Denied + " podgroups.scheduling.k8s.io: give it the rights of " +
+				"config/podgroups",
 		}
 	default:
 		return nil

@@ -54,6 +54,10 @@ const (
 	// them instead.
 	Many      = "create many sets"
 	ManyFloor = "floor, many sets"
+	// Roles creates DisaggregatedSets of two roles with one group each, and RolesUpdate rolls them out. Groups is the
+	// number of roles of all sets, which is that of the LeaderWorkerSets.
+	Roles       = "create sets of roles"
+	RolesUpdate = "update sets of roles"
 )
 
 // floors has the scenario that a scenario is compared with: the same pods without a controller, or for Recovery their
@@ -207,8 +211,16 @@ func Sum(requests map[string]int) int {
 
 // Find returns the result with the key, or nil if there is none, or if its scenario didn't finish.
 func (r *Report) Find(key Key) *Result {
+	if found := r.result(key); found != nil && found.Error == "" {
+		return found
+	}
+	return nil
+}
+
+// result returns the result of a scenario, finished or not, or nil.
+func (r *Report) result(key Key) *Result {
 	for i := range r.Results {
-		if r.Results[i].Key == key && r.Results[i].Error == "" {
+		if r.Results[i].Key == key {
 			return &r.Results[i]
 		}
 	}

@@ -129,8 +129,9 @@ func (j *Judge) join(at time.Time, pod *corev1.Pod) {
 	if identityOf(pod) != identityOf(group.leader) {
 		j.fail(group.set, "worker %s is %v, its leader %v", pod.Name, identityOf(pod), identityOf(group.leader))
 	}
-	late := group.ended && at.Sub(group.endedAt) <= Lag // A view that is no later may have created the worker.
-	if old := j.otherPods(group); len(old) > 0 && !group.blind && !late {
+	if j.createdLate(at, group, pod) {
+		j.late[pod.UID] = true
+	} else if old := j.otherPods(group); len(old) > 0 && !group.blind {
 		j.fail(group.set, "worker %s is created beside %s of another incarnation", pod.Name, strings.Join(old, ", "))
 	}
 	if pod.DeletionTimestamp != nil && !group.ended {
@@ -138,7 +139,23 @@ func (j *Judge) join(at time.Time, pod *corev1.Pod) {
 	}
 }
 
-// otherPods returns the names of pods that exist of other incarnations of a group.
+// createdLate reports whether a late view created a worker of an incarnation that has ended, and the view was no later
+// than views may be. During a fault, the StatefulSet controller may not see that a StatefulSet is gone. It creates the
+// pods again, and the garbage collector deletes them. The operator never creates a StatefulSet that late.
+func (j *Judge) createdLate(at time.Time, group *incarnation, worker *corev1.Pod) bool {
+	if group.ended && at.Sub(group.endedAt) <= Lag {
+		return true
+	}
+	owner := metav1.GetControllerOf(worker)
+	if owner == nil {
+		return false
+	}
+	gone, ok := j.gone[owner.UID]
+	return ok && !gone.Before(j.viewFrom(at))
+}
+
+// otherPods returns the names of pods that exist of other incarnations of a group. It leaves out pods that a late view
+// created, since nobody could wait for them.
 func (j *Judge) otherPods(group *incarnation) []string {
 	var names []string
 	for _, other := range j.groups {
@@ -146,7 +163,7 @@ func (j *Judge) otherPods(group *incarnation) []string {
 			continue
 		}
 		for uid := range other.pods {
-			if pod := j.pods[uid]; pod != nil {
+			if pod := j.pods[uid]; pod != nil && !j.late[uid] {
 				names = append(names, fmt.Sprintf("%s (%.8s)", pod.Name, uid))
 			}
 		}

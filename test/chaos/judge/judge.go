@@ -52,6 +52,8 @@ type Judge struct {
 	groups  map[types.UID]*incarnation // by leader
 	leaders map[types.UID]types.UID    // from worker StatefulSets to leaders
 	owners  map[types.UID]types.UID    // from leader StatefulSets to LeaderWorkerSets
+	gone    map[types.UID]time.Time    // when StatefulSets were gone, since the last rest
+	late    map[types.UID]bool         // pods that a late view created, since the last rest
 	pods    map[types.UID]*corev1.Pod
 	// excused has what clients do to pods.
 	excused map[types.UID]string
@@ -96,6 +98,7 @@ func New() *Judge {
 	return &Judge{
 		sets: map[types.NamespacedName]*set{}, groups: map[types.UID]*incarnation{},
 		leaders: map[types.UID]types.UID{}, owners: map[types.UID]types.UID{}, pods: map[types.UID]*corev1.Pod{},
+		gone: map[types.UID]time.Time{}, late: map[types.UID]bool{},
 		excused: map[types.UID]string{}, affected: map[string]bool{},
 	}
 }
@@ -158,7 +161,8 @@ func (j *Judge) Rest(at time.Time) int {
 		}
 	}
 	affected := len(j.affected)
-	j.faultAt, j.affected, j.excused = time.Time{}, map[string]bool{}, map[types.UID]string{}
+	j.faultAt, j.gone, j.late = time.Time{}, map[types.UID]time.Time{}, map[types.UID]bool{}
+	j.affected, j.excused = map[string]bool{}, map[types.UID]string{}
 	return affected
 }
 
@@ -248,6 +252,7 @@ func (j *Judge) observeStatefulSet(e Event, latest *appsv1.StatefulSet) {
 	switch {
 	case e.After == nil:
 		j.note(e.At, key, "StatefulSet %s is gone", latest.Name)
+		j.gone[latest.UID] = e.At
 		return
 	case e.Before == nil:
 		j.note(e.At, key, "StatefulSet %s is created", latest.Name)

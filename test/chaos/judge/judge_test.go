@@ -117,6 +117,25 @@ func TestJudge(t *testing.T) {
 		{"a view that is far too late creates workers of an old leader", func(s *scene, first, _ types.UID) {
 			s.createLateWorkers(first, 4)
 		}, "worker llama-0-2 is created beside llama-0 .* of another incarnation"},
+		{"the StatefulSet controller creates workers of a StatefulSet that is gone", func(s *scene, first, _ types.UID) {
+			s.judge.Fault(s.now, "API server killed", true)
+			s.remove("workers of " + first)
+			s.createLateWorkers(first, 8)
+		}, ""},
+		{"the next worker is created beside such a worker", func(s *scene, first, _ types.UID) {
+			s.remove("workers of " + first)
+			s.createLateWorkers(first, 1)
+			s.put(statefulSet("workers of 9/0", "Pod", "9/0"))
+			s.put(pod(9, 0, 1, "a"))
+		}, ""},
+		{"it does so long after a fault", func(s *scene, first, _ types.UID) {
+			s.remove("workers of " + first)
+			s.createLateWorkers(first, 8)
+		}, "worker llama-0-2 is created beside llama-0 .* of another incarnation"},
+		{"a late view creates a StatefulSet of an old leader in a fault", func(s *scene, first, _ types.UID) {
+			s.judge.Fault(s.now, "leader frozen", true)
+			s.createLateWorkers(first, 8)
+		}, "worker llama-0-2 is created beside llama-0 .* of another incarnation"},
 		{"nobody saw what happened", func(s *scene, first, _ types.UID) { s.gap = true; s.mark(first) }, ""},
 		{"the set is deleted", func(s *scene, first, second types.UID) {
 			s.mark(first)

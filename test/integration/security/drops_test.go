@@ -29,7 +29,7 @@ const (
 	selected   = everywhere + "\n" + `components: ["{root}/config/selected-namespaces"]`
 )
 
-// rightsInNamespace gives the operator its rights in a single namespace, as docs/configuration.md does.
+// rightsInNamespace gives the operator its rights in a single namespace, as docs/operate/configuration.md does.
 const rightsInNamespace = `apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: lws-operator, namespace: lws-operator-sets}
@@ -123,7 +123,7 @@ func testWithout(t *testing.T, name string, manifests []*unstructured.Unstructur
 		case <-ticker.C:
 		case err := <-ended:
 			if !missing.saidBy(i.logged()) {
-				t.Errorf("nobody says that the operator lacks a right; the scenario: %v", err)
+				t.Errorf("nobody says that the operator lacks a right; the scenario: %v\n%s", err, i.logged())
 			}
 			return
 		}

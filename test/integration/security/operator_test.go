@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -52,6 +51,7 @@ type installed struct {
 	// managed are the namespaces whose LeaderWorkerSets the operator manages.
 	managed []string
 	before  map[types.UID]bool // the pods before the last disruption
+	ended   chan error         // gets the result of the operator's program when that ends
 
 	mutex sync.Mutex
 	log   bytes.Buffer
@@ -92,6 +92,7 @@ func install(
 		webhook: net.JoinHostPort(loopback, ports["webhook"]),
 		metrics: net.JoinHostPort(loopback, ports["metrics"]),
 		health:  net.JoinHostPort(loopback, ports["health"]),
+		ended:   make(chan error, 1),
 	}
 	i.managed = append([]string{i.sets()}, further...)
 	for _, namespace := range append([]string{i.system(), i.other()}, i.managed...) {
@@ -218,11 +219,12 @@ func (i *installed) start(t *testing.T, port string, env []string) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := command.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-			t.Logf("the operator ended: %v", err) // It may end because it lacks a right.
-		}
-	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		i.ended <- command.Wait()
+	}()
+	t.Cleanup(func() { <-done })
 }
 
 // configuration returns the content of the operator's configuration file. The lease lasts for longer than usual. On a

@@ -44,19 +44,33 @@ type step struct {
 	check func(context.Context) error
 }
 
-// run runs the scenario, until the context is done.
+// run runs the scenario, until the context is done or the operator ends.
 func (i *installed) run(ctx context.Context) error {
-	for _, step := range i.scenario() {
-		if step.do != nil {
-			if err := retryConflicts(ctx, step.do); err != nil {
-				return fmt.Errorf("%s: %w", step.name, err)
-			}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case err := <-i.ended:
+			cancel(errors.Join(errors.New("the operator ended"), err))
+		case <-ctx.Done():
 		}
-		if err := objects.Until(ctx, stepTimeout, step.check); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
+	}()
+	for _, step := range i.scenario() {
+		if err := step.run(ctx); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", step.name, err), context.Cause(ctx))
 		}
 	}
 	return nil
+}
+
+// run makes the change of the step, and waits until its check returns no error.
+func (s step) run(ctx context.Context) error {
+	if s.do != nil {
+		if err := retryConflicts(ctx, s.do); err != nil {
+			return err
+		}
+	}
+	return objects.Until(ctx, stepTimeout, s.check)
 }
 
 // scenario is the life of two sets, and of a set of roles. It needs every right of the operator. The set llama has

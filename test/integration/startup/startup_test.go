@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -26,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/test/cluster"
 	"github.com/leaderworkerset/lws-operator/test/operator"
@@ -58,8 +60,64 @@ func TestBeforeCRD(t *testing.T) {
 	}
 }
 
-// TestNamespaces runs the operator in the namespace of the kustomization in docs/configuration.md, with the rights of
-// that kustomization. These have to be enough for the leader election, which looks for other controllers as well.
+// TestWithoutDisaggregatedSets runs the operator while the API server doesn't serve DisaggregatedSets. LeaderWorkerSets
+// don't miss them. The operator says once what it waits for, and reconciles DisaggregatedSets once they are served.
+func TestWithoutDisaggregatedSets(t *testing.T) {
+	install(t)
+	for _, kind := range []string{"disaggregatedsets", "disaggregatedsetrolescalers"} {
+		removeCRD(t, kind+"."+disaggregatedsetv1.GroupVersion.Group)
+	}
+	without := start(t, "")
+	without.until(t, "/readyz", http.StatusOK, "ok")
+	createNamespace(t, "no-roles")
+	untilManaged(t, createSet(t, "no-roles"))
+	const said = "The API server doesn't serve an API that the operator can do without"
+	if count := strings.Count(without.logged(), said); count != 1 {
+		t.Errorf("the log says %d times what isn't served", count)
+	}
+
+	install(t)
+	set := &disaggregatedsetv1.DisaggregatedSet{ObjectMeta: metav1.ObjectMeta{Namespace: "no-roles", Name: "llama"}}
+	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "pause"}}}}
+	for _, name := range []string{"prefill", "decode"} {
+		role := disaggregatedsetv1.DisaggregatedRoleSpec{Name: name}
+		role.Spec.LeaderWorkerTemplate.WorkerTemplate = template
+		set.Spec.Roles = append(set.Spec.Roles, role)
+	}
+	eventually(t, func(ctx context.Context) error { return suite.client.Create(ctx, set) })
+	eventually(t, func(ctx context.Context) error {
+		if err := suite.client.Get(ctx, client.ObjectKeyFromObject(set), set); err != nil {
+			return err
+		}
+		if len(set.Status.RoleStatuses) != 2 {
+			return errors.New("the set has no status")
+		}
+		return nil
+	})
+}
+
+// removeCRD deletes a CustomResourceDefinition, and waits until it is gone.
+func removeCRD(t *testing.T, name string) {
+	t.Helper()
+	crd := &unstructured.Unstructured{}
+	crd.SetAPIVersion("apiextensions.k8s.io/v1")
+	crd.SetKind("CustomResourceDefinition")
+	crd.SetName(name)
+	if err := client.IgnoreNotFound(suite.client.Delete(t.Context(), crd)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func(ctx context.Context) error {
+		err := suite.client.Get(ctx, client.ObjectKeyFromObject(crd), crd)
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("the CustomResourceDefinition %s still exists: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// TestNamespaces runs the operator in the namespace of the kustomization in docs/operate/configuration.md, with the
+// rights of that kustomization. These have to be enough for the leader election, which looks for other controllers as
+// well.
 func TestNamespaces(t *testing.T) {
 	dir := documentedKustomization(t)
 	createNamespace(t, "team-a")
@@ -132,11 +190,11 @@ func install(t *testing.T, except ...string) {
 	apply(t, filepath.Join(suite.root, "config", "default"), append(except, webhooks...)...)
 }
 
-// documentedKustomization writes the last kustomization of docs/configuration.md into a directory, and returns the
-// directory.
+// documentedKustomization writes the last kustomization of docs/operate/configuration.md into a directory, and returns
+// the directory.
 func documentedKustomization(t *testing.T) string {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join(suite.root, "docs", "configuration.md"))
+	page, err := os.ReadFile(filepath.Join(suite.root, "docs", "operate", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

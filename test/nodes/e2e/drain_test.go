@@ -27,9 +27,9 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/nodes/bed"
 )
 
-// TestDrain drains a node with kubectl, with the PodDisruptionBudget of docs/disruptions.md. The groups with a pod on
-// that node come down one at a time. Each one is whole again, on other nodes, before the next one comes down. The pods
-// of the operator and of CoreDNS on the node are evicted as well.
+// TestDrain drains a node with kubectl, with the PodDisruptionBudget of docs/operate/disruptions.md. The groups with a
+// pod on that node come down one at a time. Each one is whole again, on other nodes, before the next one comes down.
+// The pods of the operator and of CoreDNS on the node are evicted as well.
 func TestDrain(t *testing.T) {
 	const replicas, size int32 = 5, 2
 	lws := suite.NewSet(suite.NewNamespace(t), "peers", replicas, size, spreadGroups, bed.Draining(drain))

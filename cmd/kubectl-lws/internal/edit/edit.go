@@ -8,6 +8,7 @@ package edit
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -15,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/placement"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 )
 
 // operation is an operation of a JSON patch.
@@ -41,18 +44,18 @@ var undone = []string{"leaderTemplate", "workerTemplate", "size", "subGroupPolic
 
 // Undo returns the patch that takes everything that pods are created from out of a revision. Fields that the revision
 // doesn't have are removed. The data is taken as it is stored: it may have fields that this program doesn't know.
-func Undo(lws *leaderworkersetv1.LeaderWorkerSet, revision *appsv1.ControllerRevision) ([]byte, error) {
+func Undo(lws *leaderworkersetv1.LeaderWorkerSet, target *appsv1.ControllerRevision) ([]byte, error) {
 	var data struct {
 		Spec struct {
 			LeaderWorkerTemplate map[string]any `json:"leaderWorkerTemplate"`
 			NetworkConfig        map[string]any `json:"networkConfig"`
 		} `json:"spec"`
 	}
-	if err := json.Unmarshal(revision.Data.Raw, &data); err != nil {
-		return nil, fmt.Errorf("revision %s: %w", revision.Name, err)
+	if err := json.Unmarshal(target.Data.Raw, &data); err != nil {
+		return nil, fmt.Errorf("revision %s: %w", target.Name, err)
 	}
 	if data.Spec.LeaderWorkerTemplate["workerTemplate"] == nil {
-		return nil, fmt.Errorf("revision %s has no spec.leaderWorkerTemplate.workerTemplate", revision.Name)
+		return nil, fmt.Errorf("revision %s has no spec.leaderWorkerTemplate.workerTemplate", target.Name)
 	}
 	var operations []operation
 	for _, field := range undone {
@@ -71,7 +74,32 @@ func Undo(lws *leaderworkersetv1.LeaderWorkerSet, revision *appsv1.ControllerRev
 		network = map[string]any{"subdomainPolicy": leaderworkersetv1.SubdomainShared}
 	}
 	operations = append(operations, operation{Op: "add", Path: specPath + "/networkConfig", Value: network})
-	return patch(lws, operations...)
+	return patch(lws, append(operations, undonePlacement(lws, target)...)...)
+}
+
+// undonePlacement returns the operations that give a set the annotations for placement of a revision, and remove others.
+// A revision that doesn't say its placement changes none.
+func undonePlacement(lws *leaderworkersetv1.LeaderWorkerSet, target *appsv1.ControllerRevision) []operation {
+	const annotations = "/metadata/annotations"
+	wanted := revision.PlacementOf(target)
+	if wanted == nil {
+		return nil
+	}
+	var operations []operation
+	for _, key := range placement.Keys {
+		path := annotations + "/" + strings.ReplaceAll(key, "/", "~1")
+		is, found := lws.Annotations[key]
+		switch value := wanted[key]; {
+		case value == "" && found:
+			operations = append(operations, operation{Op: "remove", Path: path})
+		case value != "" && value != is:
+			operations = append(operations, operation{Op: "add", Path: path, Value: value})
+		}
+	}
+	if len(operations) > 0 && lws.Annotations == nil {
+		return append([]operation{{Op: "add", Path: annotations, Value: map[string]string{}}}, operations...)
+	}
+	return operations
 }
 
 // restartedAt is the annotation by which kubectl makes workloads restart.

@@ -14,6 +14,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/cmd/kubectl-lws/internal/fixture"
 	"github.com/leaderworkerset/lws-operator/cmd/kubectl-lws/internal/view"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 )
 
 // seen begins every patch: it holds for the generation that the user saw.
@@ -73,6 +74,48 @@ func TestPatches(t *testing.T) {
 	for _, spec := range []string{`{}`, `{"leaderWorkerTemplate":{"size":1}}`, `[]`} {
 		if patch, err := Undo(plain, stored(spec)); err == nil {
 			t.Errorf("revision %s gives %s", spec, patch)
+		}
+	}
+}
+
+// TestUndoOfPlacement goes back to revisions that say their placement.
+func TestUndoOfPlacement(t *testing.T) {
+	t.Parallel()
+	const share, scope = leaderworkersetv1.ShareTopologyAnnotationKey, leaderworkersetv1.ExclusiveScopeAnnotationKey
+	const path = `"path":"/metadata/annotations/leaderworkerset.sigs.k8s.io~1`
+	const addRack = `,{"op":"add",` + path + `share-topology","value":"rack"}`
+	type annotations = map[string]string
+	for what, test := range map[string]struct {
+		lws, revision annotations
+		want          string
+	}{
+		"not said": {annotations{share: "zone"}, nil, ``},
+		"the same": {annotations{share: "rack"}, annotations{share: "rack"}, ``},
+		"another":  {annotations{share: "zone"}, annotations{share: "rack"}, addRack},
+		"withdrawn": {
+			annotations{scope: "x", "other": "y"}, annotations{},
+			`,{"op":"remove",` + path + `exclusive-topology-scope"}`,
+		},
+		"the first": {
+			nil, annotations{share: "rack"},
+			`,{"op":"add","path":"/metadata/annotations","value":{}}` + addRack,
+		},
+	} {
+		lws := fixture.Set("llama", 2, 2).LWS
+		target := &appsv1.ControllerRevision{
+			Data: runtime.RawExtension{Raw: []byte(`{"spec":{"leaderWorkerTemplate":{"workerTemplate":{}}}}`)},
+		}
+		before, err := Undo(lws, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lws.Annotations = test.lws
+		if test.revision != nil {
+			target = revision.WithPlacement(target, test.revision)
+		}
+		patch, err := Undo(lws, target)
+		if want := strings.TrimSuffix(string(before), "]") + test.want + "]"; err != nil || string(patch) != want {
+			t.Errorf("%s: %v\n%s\nwant:\n%s", what, err, patch, want)
 		}
 	}
 }

@@ -50,9 +50,13 @@ func RevisionText(stored *appsv1.ControllerRevision) (string, error) {
 	template.LeaderWorkerTemplate.RestartPolicy = ""
 	template.LeaderWorkerTemplate.MaxGroupRestarts = nil
 	template.LeaderWorkerTemplate.PersistentVolumeClaimRetentionPolicy = nil
-	text, err := yaml.Marshal(map[string]any{
+	fields := map[string]any{
 		"leaderWorkerTemplate": template.LeaderWorkerTemplate, "networkConfig": template.NetworkConfig,
-	})
+	}
+	if len(template.Placement) > 0 {
+		fields["annotations"] = template.Placement
+	}
+	text, err := yaml.Marshal(fields)
 	return string(text), err
 }
 

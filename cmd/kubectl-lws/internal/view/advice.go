@@ -23,7 +23,7 @@ func (s *Set) advice(group *Group) []string {
 	return lines
 }
 
-// reasonAdvice returns the sentences for the reason of a group, as docs/troubleshooting.md has them.
+// reasonAdvice returns the sentences for the reason of a group, as docs/operate/troubleshooting.md has them.
 func (s *Set) reasonAdvice(group *Group) []string {
 	switch group.Reason {
 	case leaderworkersetv1.UnreadyUnschedulable:

@@ -7,6 +7,7 @@ package status
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -185,6 +186,16 @@ func events(before, after []metav1.Condition) []write.Event {
 		}
 	}
 	return recorded
+}
+
+// RolledOut returns how long a rollout took that has ended between two statuses. ended is false if none has.
+func RolledOut(before, after []metav1.Condition) (took time.Duration, ended bool) {
+	was := meta.FindStatusCondition(before, disaggregatedsetv1.ConditionUpdateInProgress)
+	is := meta.FindStatusCondition(after, disaggregatedsetv1.ConditionUpdateInProgress)
+	if was == nil || is == nil || was.Status != metav1.ConditionTrue || is.Status == metav1.ConditionTrue {
+		return 0, false
+	}
+	return is.LastTransitionTime.Sub(was.LastTransitionTime.Time), true
 }
 
 // action is the action of all events.

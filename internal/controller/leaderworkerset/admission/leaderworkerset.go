@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +21,7 @@ import (
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/placement"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
@@ -73,8 +73,8 @@ func (w *leaderWorkerSetWebhook) ValidateCreate(
 
 // checkAlone rejects a set that could never run, whatever other sets there are.
 func (w *leaderWorkerSetWebhook) checkAlone(ctx context.Context, lws *leaderworkersetv1.LeaderWorkerSet) error {
-	if err := checkTopologies(nil, lws); err != nil {
-		return err
+	if mistakes := placement.Validate(nil, lws); len(mistakes) > 0 {
+		return apierrors.NewInvalid(groupKind, lws.Name, mistakes)
 	}
 	if mistakes := scheduling.Validate(lws); len(mistakes) > 0 {
 		return apierrors.NewInvalid(groupKind, lws.Name, mistakes)
@@ -97,8 +97,8 @@ func (w *leaderWorkerSetWebhook) ValidateUpdate(
 	if lws.DeletionTimestamp != nil {
 		return nil, nil
 	}
-	if err := checkTopologies(before, lws); err != nil {
-		return nil, err
+	if mistakes := placement.Validate(before, lws); len(mistakes) > 0 {
+		return nil, apierrors.NewInvalid(groupKind, lws.Name, mistakes)
 	}
 	if mistakes := scheduling.ValidateUpdate(before, lws); len(mistakes) > 0 {
 		return nil, apierrors.NewInvalid(groupKind, lws.Name, mistakes)
@@ -147,24 +147,6 @@ func withoutTemplates(lws *leaderworkersetv1.LeaderWorkerSet) *leaderworkersetv1
 	small := *lws
 	small.Spec.LeaderWorkerTemplate = leaderworkersetv1.LeaderWorkerTemplate{Size: lws.Spec.LeaderWorkerTemplate.Size}
 	return defaulted(&small)
-}
-
-// checkTopologies rejects annotations for exclusive placement that aren't keys of node labels. No pod could be created
-// with them. An annotation that the set has already passes.
-func checkTopologies(before, lws *leaderworkersetv1.LeaderWorkerSet) error {
-	for _, annotation := range []string{
-		leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey,
-	} {
-		key := lws.Annotations[annotation]
-		if key == "" || (before != nil && before.Annotations[annotation] == key) {
-			continue
-		}
-		if problems := validation.IsQualifiedName(key); len(problems) > 0 {
-			path := field.NewPath("metadata", "annotations").Key(annotation)
-			return invalid(lws, field.Invalid(path, key, strings.Join(problems, "; ")))
-		}
-	}
-	return nil
 }
 
 // checkClaims rejects volume claim templates that mean something else than before. The CRD's rules reject most changes.

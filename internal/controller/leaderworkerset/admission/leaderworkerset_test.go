@@ -334,10 +334,11 @@ func TestTopologies(t *testing.T) {
 		lws.Annotations = map[string]string{leaderworkersetv1.ExclusiveKeyAnnotationKey: key}
 		return lws
 	}
+	webhook := newWebhook(t, interceptor.Funcs{})
 	for key, valid := range map[string]bool{
 		"": true, "rack": true, "topology.kubernetes.io/zone": true, "bad key!": false, "a/b/c": false,
 	} {
-		err := checkTopologies(nil, annotated(key))
+		_, err := webhook.ValidateCreate(t.Context(), annotated(key))
 		if (err == nil) != valid {
 			t.Errorf("%q: got %v, want it to be valid: %v", key, err, valid)
 		}
@@ -346,7 +347,7 @@ func TestTopologies(t *testing.T) {
 			t.Errorf("%q: the error doesn't name the annotation: %v", key, err)
 		}
 	}
-	if err := checkTopologies(annotated("bad key!"), annotated("bad key!")); err != nil {
+	if _, err := webhook.ValidateUpdate(t.Context(), annotated("bad key!"), annotated("bad key!")); err != nil {
 		t.Errorf("an edit is rejected for an annotation that the set had before: %v", err)
 	}
 }

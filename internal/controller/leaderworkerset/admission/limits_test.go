@@ -28,8 +28,8 @@ import (
 )
 
 // BenchmarkLimits measures the answers to requests with objects that are as large as the API server takes them, from
-// the JSON of the object to that of the answer. The name of a benchmark is that of its row in docs/benchmarks.md.
-// Requests to the API server take no time here.
+// the JSON of the object to that of the answer. The name of a benchmark is that of its row in
+// docs/operate/benchmarks.md. Requests to the API server take no time here.
 func BenchmarkLimits(b *testing.B) {
 	for _, large := range largeSets() {
 		lws := large.set

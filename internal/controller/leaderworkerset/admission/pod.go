@@ -222,9 +222,9 @@ func (w podWebhook) gateUntilPreviousGroupGone(ctx context.Context, leader *core
 }
 
 // previousPods returns the pods of the group of a new leader. The replica that leads reads them from its cache, unless
-// the leader has exclusive affinity: a pod that the cache doesn't show would bind it to a topology domain.
+// the leader has affinity to a topology domain: a pod that the cache doesn't show would bind it to one.
 func (w podWebhook) previousPods(ctx context.Context, leader *corev1.Pod) ([]metav1.Object, error) {
-	if w.leads() && !desired.HasExclusiveAffinity(leader) {
+	if w.leads() && !desired.HasDomainAffinity(leader) {
 		within, cancel := context.WithTimeout(ctx, w.options.CacheTimeout)
 		defer cancel()
 		workers := &corev1.PodList{}

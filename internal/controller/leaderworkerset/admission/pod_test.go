@@ -342,6 +342,7 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 		return pod
 	}
 	exclusive := func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack" }
+	shared := func(pod *corev1.Pod) { pod.Annotations[leaderworkersetv1.ShareTopologyAnnotationKey] = "rack" }
 	subGroup := func(policy leaderworkersetv1.SubGroupPolicyType) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
 			pod.Annotations[leaderworkersetv1.SizeAnnotationKey] = "3"
@@ -364,6 +365,7 @@ func TestLeadersWaitForTheirPreviousGroup(t *testing.T) {
 		{"not exclusive", func(*corev1.Pod) {}, previous("default", "a-0"), []corev1.PodSchedulingGate{own}},
 		{"not exclusive, and previous pods terminate", func(*corev1.Pod) {}, terminating("a-0"), nil},
 		{"exclusive, and previous pods terminate", exclusive, terminating("a-0"), []corev1.PodSchedulingGate{own}},
+		{"shared topology, and previous pods terminate", shared, terminating("a-0"), []corev1.PodSchedulingGate{own}},
 		{"another gate", func(pod *corev1.Pod) {
 			exclusive(pod)
 			pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{other}

@@ -69,15 +69,20 @@ func (e *editor) setSubdomain(subdomain string) {
 	}
 }
 
-// addAffinity requires that the pod runs in a topology domain with a pod that one term selects, and with no pod that
-// the other selects.
-func (e *editor) addAffinity(with, without corev1.PodAffinityTerm) {
-	const path = "/spec/affinity"
-	affinity := child(e, path, &e.pod.Spec.Affinity)
-	podAffinity := child(e, path+"/podAffinity", &affinity.PodAffinity)
-	podAntiAffinity := child(e, path+"/podAntiAffinity", &affinity.PodAntiAffinity)
-	e.addTerm(path+"/podAffinity", &podAffinity.RequiredDuringSchedulingIgnoredDuringExecution, with)
-	e.addTerm(path+"/podAntiAffinity", &podAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution, without)
+const affinityPath = "/spec/affinity"
+
+// addAffinity requires that the pod runs in a topology domain with a pod that the term selects.
+func (e *editor) addAffinity(with corev1.PodAffinityTerm) {
+	const path = affinityPath + "/podAffinity"
+	together := child(e, path, &child(e, affinityPath, &e.pod.Spec.Affinity).PodAffinity)
+	e.addTerm(path, &together.RequiredDuringSchedulingIgnoredDuringExecution, with)
+}
+
+// addAntiAffinity requires that the pod runs in a topology domain with no pod that the term selects.
+func (e *editor) addAntiAffinity(without corev1.PodAffinityTerm) {
+	const path = affinityPath + "/podAntiAffinity"
+	apart := child(e, path, &child(e, affinityPath, &e.pod.Spec.Affinity).PodAntiAffinity)
+	e.addTerm(path, &apart.RequiredDuringSchedulingIgnoredDuringExecution, without)
 }
 
 // addTerm adds a term to the required terms of the pod's affinity or anti-affinity.

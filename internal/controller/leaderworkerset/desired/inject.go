@@ -16,7 +16,7 @@ import (
 
 // Inject completes a pod of a group that its StatefulSet creates. It adds what depends on the pod's ordinal: labels
 // that say where the pod belongs, the variables by which its processes find each other, its subdomain, and the affinity
-// of exclusive placement.
+// of its placement.
 //
 // Inject changes the pod and returns the operations of a JSON patch that changes the pod's JSON in the same way. For a
 // pod that is injected already, it returns none. If the pod's name, labels or annotations don't say where the pod
@@ -99,49 +99,68 @@ func (m *member) setLabels(e *editor) {
 	}
 }
 
-// addAffinity adds the affinity of exclusive placement. The workers of a group follow their leader by a nodeSelector,
-// so only the leader needs the affinity of the group. No pod of a subgroup comes first, so each of them needs the
-// affinity of the subgroup.
+// addAffinity adds the affinity of the pod's placement. With exclusive placement, the workers of a group follow their
+// leader by a nodeSelector, so only the leader needs the affinity of the group. No pod comes first in a subgroup, or in a
+// group that shares its topology domain with others. So each of these needs the affinity.
 func (m *member) addAffinity(e *editor) {
+	const group, subGroup = leaderworkersetv1.GroupUniqueHashLabelKey, leaderworkersetv1.SubGroupUniqueHashLabelKey
 	if key := e.pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; key != "" && m.worker == 0 {
-		addExclusiveAffinity(e, key, leaderworkersetv1.GroupUniqueHashLabelKey)
+		e.addAffinity(m.together(e.pod, key, group))
+		e.addAntiAffinity(m.apart(e.pod, key, group))
 	}
 	if key := e.pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey]; key != "" && m.inSubGroup {
-		addExclusiveAffinity(e, key, leaderworkersetv1.SubGroupUniqueHashLabelKey)
+		e.addAffinity(m.together(e.pod, key, subGroup))
+		e.addAntiAffinity(m.apart(e.pod, key, subGroup))
+	}
+	if key := e.pod.Annotations[leaderworkersetv1.ShareTopologyAnnotationKey]; key != "" {
+		e.addAffinity(m.together(e.pod, key, group))
 	}
 }
 
-// HasExclusiveAffinity reports whether an injected pod is a leader whose affinity binds it to the topology domain of
-// its group, or of its subgroup.
-func HasExclusiveAffinity(pod *corev1.Pod) bool {
-	group := pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != ""
+// together selects the pods that have the same value of a label as the pod.
+func (m *member) together(pod *corev1.Pod, topologyKey, label string) corev1.PodAffinityTerm {
+	return term(topologyKey, metav1.LabelSelectorRequirement{
+		Key: label, Operator: metav1.LabelSelectorOpIn, Values: []string{pod.Labels[label]},
+	})
+}
+
+// apart selects the pods that have another value of a label than the pod: those of the namespace, or of the set.
+func (m *member) apart(pod *corev1.Pod, topologyKey, label string) corev1.PodAffinityTerm {
+	others := []metav1.LabelSelectorRequirement{
+		{Key: label, Operator: metav1.LabelSelectorOpExists},
+		{Key: label, Operator: metav1.LabelSelectorOpNotIn, Values: []string{pod.Labels[label]}},
+	}
+	scope := pod.Annotations[leaderworkersetv1.ExclusiveScopeAnnotationKey]
+	if scope == leaderworkersetv1.ExclusiveScopeLeaderWorkerSet {
+		others = append(others, metav1.LabelSelectorRequirement{
+			Key: leaderworkersetv1.SetNameLabelKey, Operator: metav1.LabelSelectorOpIn, Values: []string{m.set},
+		})
+	}
+	return term(topologyKey, others...)
+}
+
+func term(topologyKey string, expressions ...metav1.LabelSelectorRequirement) corev1.PodAffinityTerm {
+	return corev1.PodAffinityTerm{
+		TopologyKey: topologyKey, LabelSelector: &metav1.LabelSelector{MatchExpressions: expressions},
+	}
+}
+
+// HasDomainAffinity reports whether an injected pod is a leader whose affinity binds it to the topology domain of its
+// group, or of its subgroup.
+func HasDomainAffinity(pod *corev1.Pod) bool {
+	group := pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] != "" ||
+		pod.Annotations[leaderworkersetv1.ShareTopologyAnnotationKey] != ""
 	subGroup := pod.Annotations[leaderworkersetv1.SubGroupExclusiveKeyAnnotationKey] != "" &&
 		pod.Labels[leaderworkersetv1.SubGroupUniqueHashLabelKey] != ""
 	return pod.Labels[leaderworkersetv1.WorkerIndexLabelKey] == identity.FormatIndex(0) && (group || subGroup)
 }
 
 // WaitsFor reports whether a new leader isn't scheduled while a pod of its group's previous incarnation exists. It
-// waits until each such pod is marked for deletion. With exclusive affinity, it waits until they are gone: they have
-// the same group key, so the affinity binds the leader to their topology domain. That domain may be full or cordoned by
+// waits until each such pod is marked for deletion. With affinity to a topology domain, it waits until they are gone:
+// they have the same group key, so the affinity binds the leader to their domain. That domain may be full or cordoned by
 // now, and the scheduler doesn't retry once the pods are gone.
 func WaitsFor(leader *corev1.Pod, previous metav1.Object) bool {
-	return previous.GetDeletionTimestamp() == nil || HasExclusiveAffinity(leader)
-}
-
-// addExclusiveAffinity keeps the pod in one topology domain with the pods that have the same value of the label, and
-// away from the pods that have another value.
-func addExclusiveAffinity(e *editor, topologyKey, label string) {
-	term := func(expressions ...metav1.LabelSelectorRequirement) corev1.PodAffinityTerm {
-		return corev1.PodAffinityTerm{
-			TopologyKey:   topologyKey,
-			LabelSelector: &metav1.LabelSelector{MatchExpressions: expressions},
-		}
-	}
-	values := []string{e.pod.Labels[label]}
-	same := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpIn, Values: values}
-	some := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpExists}
-	other := metav1.LabelSelectorRequirement{Key: label, Operator: metav1.LabelSelectorOpNotIn, Values: values}
-	e.addAffinity(term(same), term(some, other))
+	return previous.GetDeletionTimestamp() == nil || HasDomainAffinity(leader)
 }
 
 // addVariables puts the group's variables first: Kubernetes expands $(NAME) only in the variables that follow NAME, and

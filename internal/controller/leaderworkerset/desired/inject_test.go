@@ -212,6 +212,43 @@ func TestInjectExclusivePlacement(t *testing.T) {
 	checkAffinity(t, pods[1], nil, nil) // It follows its leader by nodeSelector.
 }
 
+// TestInjectExclusivePlacementInASet keeps a group away from the groups of its own set only.
+func TestInjectExclusivePlacementInASet(t *testing.T) {
+	lws := newSet(2)
+	lws.Annotations = map[string]string{
+		prefix + "exclusive-topology": "rack", prefix + "exclusive-topology-scope": "LeaderWorkerSet",
+	}
+	required, anti := exclusive("group-key", sha1Of("default/llama-1"))
+	anti.LabelSelector.MatchExpressions = append(anti.LabelSelector.MatchExpressions, metav1.LabelSelectorRequirement{
+		Key: prefix + "name", Operator: metav1.LabelSelectorOpIn, Values: []string{"llama"},
+	})
+	pods := injectedPods(t, lws)
+	checkAffinity(t, pods[0], []corev1.PodAffinityTerm{required}, []corev1.PodAffinityTerm{anti})
+	checkAffinity(t, pods[1], nil, nil)
+}
+
+// TestInjectSharedTopology keeps the pods of a group together, and not away from others.
+func TestInjectSharedTopology(t *testing.T) {
+	lws := newSet(2)
+	lws.Annotations = map[string]string{prefix + "share-topology": "rack"}
+	required, _ := exclusive("group-key", sha1Of("default/llama-1"))
+	for _, pod := range injectedPods(t, lws) {
+		checkAffinity(t, pod, []corev1.PodAffinityTerm{required}, nil)
+	}
+}
+
+// TestInjectSharedTopologyInAnExclusiveOne gives each group a zone for itself, and in it one rack.
+func TestInjectSharedTopologyInAnExclusiveOne(t *testing.T) {
+	lws := newSet(2)
+	lws.Annotations = map[string]string{prefix + "exclusive-topology": "zone", prefix + "share-topology": "rack"}
+	together, apart := exclusive("group-key", sha1Of("default/llama-1"))
+	zone := *together.DeepCopy()
+	zone.TopologyKey, apart.TopologyKey = "zone", "zone"
+	pods := injectedPods(t, lws)
+	checkAffinity(t, pods[0], []corev1.PodAffinityTerm{zone, together}, []corev1.PodAffinityTerm{apart})
+	checkAffinity(t, pods[1], []corev1.PodAffinityTerm{together}, nil)
+}
+
 func TestInjectExclusivePlacementOfSubGroups(t *testing.T) {
 	lws := newSet(5)
 	lws.Annotations = map[string]string{prefix + "subgroup-exclusive-topology": "rack"}

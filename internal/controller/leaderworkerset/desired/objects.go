@@ -17,6 +17,7 @@ import (
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/placement"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/revision"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/rollout"
 	"github.com/leaderworkerset/lws-operator/internal/controller/scheduling"
@@ -31,7 +32,7 @@ func LeaderStatefulSet(
 		leaderworkersetv1.SetNameLabelKey:     lws.Name,
 		leaderworkersetv1.WorkerIndexLabelKey: identity.FormatIndex(0),
 		leaderworkersetv1.RevisionLabelKey:    key,
-	}, topologyAnnotations(lws.Annotations))
+	}, template.Placement)
 	if role := scheduling.LeaderRole(lws.Spec.Scheduling); role != "" {
 		pod.Annotations[leaderworkersetv1.SchedulingGroupAnnotationKey] = string(role)
 	}
@@ -105,7 +106,7 @@ func WorkerStatefulSet(
 	selector := maps.Clone(labels)
 	labels[leaderworkersetv1.RevisionLabelKey] = key
 
-	annotations := topologyAnnotations(group.Leader.Annotations)
+	annotations := placement.Of(group.Leader.Annotations)
 	annotations[leaderworkersetv1.LeaderPodNameAnnotationKey] = group.Leader.Name
 	if requestsTPUs(&template.Leader().Spec) {
 		annotations[leaderworkersetv1.LeaderRequestsTPUsAnnotationKey] = "true"

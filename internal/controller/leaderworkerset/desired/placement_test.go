@@ -60,10 +60,41 @@ func TestUpdatePlacement(t *testing.T) {
 			t.Errorf("%s: annotations (-want +got):\n%s", tc.what, diff)
 		}
 	}
+	earlier := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Annotations: map[string]string{key: "rack"}, Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "1"},
+		OwnerReferences: []metav1.OwnerReference{{UID: "leaders", Controller: ptr.To(true)}},
+	}}
+	next := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
+		UID: "leaders", Annotations: map[string]string{key: ""}, Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "2"},
+	}}
+	if UpdatePlacement(earlier, next) != nil {
+		t.Error("a leader of an earlier revision gets the placement of the next one")
+	}
 	stranger := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{}}}
 	leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{key: "rack"}}}
 	if UpdatePlacement(stranger, leaders) != nil || UpdatePlacement(stranger, nil) != nil {
 		t.Error("the placement of a pod of another StatefulSet, or of none, is changed")
+	}
+}
+
+// TestPlacementOf reads the placement from StatefulSets of this version, of earlier ones, and of other controllers.
+func TestPlacementOf(t *testing.T) {
+	const key, share = leaderworkersetv1.ExclusiveKeyAnnotationKey, leaderworkersetv1.ShareTopologyAnnotationKey
+	type annotations = map[string]string
+	for what, tc := range map[string]struct{ leaders, template, want annotations }{
+		"none":                         {nil, nil, annotations{}},
+		"the template has it":          {annotations{key: "rack"}, annotations{key: "rack"}, annotations{key: "rack"}},
+		"only the template has it":     {nil, annotations{key: "rack", "size": "2"}, annotations{key: "rack"}},
+		"requested within a revision":  {annotations{key: "rack"}, nil, annotations{key: "rack"}},
+		"withdrawn within a revision":  {annotations{key: ""}, annotations{key: "rack"}, annotations{}},
+		"withdrawn by a new revision":  {annotations{share: ""}, nil, annotations{}},
+		"edited by others, not rolled": {annotations{share: "rack"}, annotations{share: "zone"}, annotations{share: "zone"}},
+	} {
+		leaders := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Annotations: tc.leaders}}
+		leaders.Spec.Template.Annotations = tc.template
+		if diff := cmp.Diff(tc.want, PlacementOf(leaders)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -36,15 +37,16 @@ type revisionDecision struct {
 // currentRevision finds the revision that means what the set asks for, or creates it. An earlier one that the set
 // returns to becomes the newest again. One that somebody deleted is created again with its key, and no group restarts.
 func currentRevision(set *snapshot.Set) (revisionDecision, error) {
-	template, owned := revision.TemplateOf(set.LWS), snapshot.OwnedRevisions(set.LWS, set.Revisions)
+	template := revision.TemplateOf(set.LWS)
+	owned, recorded := recordPlacement(set, snapshot.OwnedRevisions(set.LWS, set.Revisions))
 	if current := equivalentRevision(set, owned); current != nil {
-		decision := revisionDecision{key: revision.Key(current), template: template}
+		decision := revisionDecision{key: revision.Key(current), template: template, writes: recorded}
 		if latest := revision.Latest(owned); current.Revision < latest {
-			newest := current.DeepCopy()
+			newest := revision.WithPlacement(current, template.Placement)
 			newest.Revision = latest + 1
-			decision.writes = []write.Write{{
+			decision.writes = append(decision.writes, write.Write{
 				Patch: &write.Patch{From: current, To: newest}, If: write.SameVersion, Reason: "the set returns to this revision",
-			}}
+			})
 		}
 		return decision, nil
 	}
@@ -55,7 +57,7 @@ func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 	key := revision.Key(created)
 	return revisionDecision{
 		key: key, template: template,
-		writes: []write.Write{creation(created, created.Labels, reason)},
+		writes: append(recorded, creation(created, created.Labels, reason)),
 		events: []write.Event{{
 			Type:   corev1.EventTypeNormal,
 			Reason: leaderworkersetv1.ReasonCreatingRevision,
@@ -63,6 +65,31 @@ func currentRevision(set *snapshot.Set) (revisionDecision, error) {
 			Note:   fmt.Sprintf("Created revision %d, key %s", created.Revision, key),
 		}},
 	}, nil
+}
+
+// recordPlacement returns the set's revisions, and the write that records the placement of the one that the leader
+// StatefulSet is made from. Other controllers and earlier versions don't record it. Without the record, a later change
+// of the placement couldn't be told from none.
+func recordPlacement(
+	set *snapshot.Set, owned []*appsv1.ControllerRevision,
+) ([]*appsv1.ControllerRevision, []write.Write) {
+	leaders := set.OwnLeaders()
+	if leaders == nil {
+		return owned, nil
+	}
+	at := slices.IndexFunc(owned, func(r *appsv1.ControllerRevision) bool {
+		return revision.Key(r) == leaders.Labels[leaderworkersetv1.RevisionLabelKey] && revision.PlacementOf(r) == nil
+	})
+	if at < 0 {
+		return owned, nil
+	}
+	before := owned[at]
+	owned = slices.Clone(owned)
+	owned[at] = revision.WithPlacement(before, desired.PlacementOf(leaders))
+	return owned, []write.Write{{
+		Patch: &write.Patch{From: before, To: owned[at]}, If: write.SameVersion,
+		Reason: "the revision doesn't say the placement of its groups",
+	}}
 }
 
 // newRevision returns the revision to create for what the set asks for, and why.

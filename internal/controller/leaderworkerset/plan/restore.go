@@ -24,6 +24,9 @@ import (
 // words. Other controllers write the same template in other words, and compute other keys.
 func areMadeFrom(set *snapshot.Set, template *revision.Template, key string) bool {
 	leaders := set.OwnLeaders()
+	if !maps.Equal(desired.PlacementOf(leaders), template.Placement) {
+		return false
+	}
 	wanted := desired.LeaderStatefulSet(set.LWS, template, key, rollout.Step{})
 	if !slices.EqualFunc(leaders.Spec.VolumeClaimTemplates, wanted.Spec.VolumeClaimTemplates, equalClaim) ||
 		!equalPods(&leaders.Spec.Template, &wanted.Spec.Template) {
@@ -49,7 +52,7 @@ func equalPods(a, b *corev1.PodTemplateSpec) bool {
 }
 
 // fromRevision returns the part of a StatefulSet's pod template that comes from a revision: without what the operator
-// adds, but with the size, the subgroups and the subdomains. Exclusive placement isn't of a revision.
+// adds, but with the size, the subgroups and the subdomains.
 func fromRevision(template *corev1.PodTemplateSpec) *corev1.PodTemplateSpec {
 	part := template.DeepCopy()
 	isOwn := func(key, _ string) bool { return strings.HasPrefix(key, leaderworkersetv1.MetadataPrefix) }

@@ -53,8 +53,9 @@ func asOthersWrite(template *corev1.PodTemplateSpec) corev1.PodTemplateSpec {
 	written.Labels[leaderworkersetv1.RevisionLabelKey] = othersKey
 	written.Labels[leaderworkersetv1.MetadataPrefix+"something-new"] = "x"
 	delete(written.Annotations, leaderworkersetv1.SubGroupPolicyTypeAnnotationKey)
-	written.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack"
-	written.Spec.NodeSelector = map[string]string{"rack": "r1"}
+	if key := written.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; key != "" {
+		written.Spec.NodeSelector = map[string]string{key: "r1"}
+	}
 	written.Spec.RestartPolicy = corev1.RestartPolicyAlways
 	written.Spec.Containers[0].ImagePullPolicy = corev1.PullIfNotPresent
 	written.Spec.Containers[0].TerminationMessagePath = corev1.TerminationMessagePathDefault
@@ -112,6 +113,9 @@ func TestRestoreOnlyWhatIsAskedFor(t *testing.T) {
 		"another subdomain": func(w *world) {
 			key := leaderworkersetv1.SubdomainPolicyAnnotationKey
 			w.Leaders.Spec.Template.Annotations[key] = string(leaderworkersetv1.SubdomainUniquePerReplica)
+		},
+		"another placement": func(w *world) {
+			w.Leaders.Spec.Template.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey] = "rack"
 		},
 		"other claims":  func(w *world) { w.Leaders.Spec.VolumeClaimTemplates = claims("1Gi") },
 		"other workers": func(w *world) { w.LostWorkers.Spec.Template.Spec.Containers[0].Image = "serve:0" },

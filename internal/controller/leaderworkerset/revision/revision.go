@@ -1,8 +1,8 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package revision writes the parts of a LeaderWorkerSet that a rollout changes, its templates and network
-// configuration, as ControllerRevisions, and reads them back. Revisions are compared by their meaning, never by their
+// Package revision writes the parts of a LeaderWorkerSet that a rollout changes, its templates, network configuration
+// and placement, as ControllerRevisions, and reads them back. Revisions are compared by their meaning, never by their
 // bytes: other controllers, and other versions of this one, write the same templates in other words.
 package revision
 
@@ -22,17 +22,24 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/placement"
 )
 
 // Template is the part of a LeaderWorkerSet whose change makes a new revision.
 type Template struct {
 	LeaderWorkerTemplate leaderworkersetv1.LeaderWorkerTemplate
 	NetworkConfig        leaderworkersetv1.NetworkConfig
+
+	// Placement are the annotations that ask for placement, see [placement.Of]. Nil if the revision doesn't say it: it is
+	// of another controller, or of an earlier version.
+	Placement map[string]string `json:",omitempty"`
 }
 
 // TemplateOf returns the template that the set asks for, with defaults filled in.
 func TemplateOf(lws *leaderworkersetv1.LeaderWorkerSet) Template {
-	return defaulted(&lws.Spec.LeaderWorkerTemplate, lws.Spec.NetworkConfig)
+	template := defaulted(&lws.Spec.LeaderWorkerTemplate, lws.Spec.NetworkConfig)
+	template.Placement = placement.Of(lws.Annotations)
+	return template
 }
 
 // Parse reads the template of a revision, with defaults filled in. It fails for data that isn't a patch of a
@@ -50,7 +57,31 @@ func Parse(revision *appsv1.ControllerRevision) (Template, error) {
 	if data.Spec.LeaderWorkerTemplate == nil {
 		return Template{}, fmt.Errorf("revision %s: no spec.leaderWorkerTemplate", revision.Name)
 	}
-	return defaulted(data.Spec.LeaderWorkerTemplate, data.Spec.NetworkConfig), nil
+	template := defaulted(data.Spec.LeaderWorkerTemplate, data.Spec.NetworkConfig)
+	template.Placement = PlacementOf(revision)
+	return template, nil
+}
+
+// PlacementOf returns the placement of the groups of a revision; nil if the revision doesn't say it.
+func PlacementOf(revision *appsv1.ControllerRevision) map[string]string {
+	var asked map[string]string
+	text := revision.Annotations[leaderworkersetv1.PlacementAnnotationKey]
+	if text == "" || json.Unmarshal([]byte(text), &asked) != nil || asked == nil {
+		return nil
+	}
+	return asked
+}
+
+// WithPlacement returns a copy of a revision that says the placement of its groups. The placement is no part of the
+// data: other controllers compare that.
+func WithPlacement(revision *appsv1.ControllerRevision, asked map[string]string) *appsv1.ControllerRevision {
+	text, err := json.Marshal(asked)
+	if err != nil {
+		panic(err) // Texts can be written as JSON.
+	}
+	revision = revision.DeepCopy()
+	metav1.SetMetaDataAnnotation(&revision.ObjectMeta, leaderworkersetv1.PlacementAnnotationKey, string(text))
+	return revision
 }
 
 // Leader returns the template of the leader pods.
@@ -68,9 +99,13 @@ func (t *Template) Subdomain() leaderworkersetv1.SubdomainPolicy {
 
 // Equal reports whether both templates make the same pods: defaults may be written out in one of them.
 // restartPolicy, maxGroupRestarts and persistentVolumeClaimRetentionPolicy don't count. They say how pods are treated,
-// not what they are.
+// not what they are. A template that doesn't say its placement is equal whatever the placement of the other is.
 func (t Template) Equal(other Template) bool {
-	return equality.Semantic.DeepEqual(t.meaning(), other.meaning())
+	a, b := t.meaning(), other.meaning()
+	if a.Placement == nil || b.Placement == nil {
+		a.Placement, b.Placement = nil, nil
+	}
+	return equality.Semantic.DeepEqual(a, b)
 }
 
 // EqualPods reports whether two pod templates make the same pods: defaults may be written out in one of them.
@@ -124,12 +159,13 @@ func New(
 func Restored(
 	lws *leaderworkersetv1.LeaderWorkerSet, named []*appsv1.ControllerRevision, key string,
 ) (*appsv1.ControllerRevision, error) {
-	data, err := TemplateOf(lws).patch()
+	template := TemplateOf(lws)
+	data, err := template.patch()
 	if err != nil {
 		return nil, err
 	}
 	number := Latest(named) + 1
-	return &appsv1.ControllerRevision{
+	return WithPlacement(&appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      fmt.Sprintf("%s-%s-%d", lws.Name, key, number),
 			Namespace: lws.Namespace,
@@ -143,7 +179,7 @@ func Restored(
 		},
 		Data:     runtime.RawExtension{Raw: data},
 		Revision: number,
-	}, nil
+	}, template.Placement), nil
 }
 
 // Latest returns the highest number among the revisions; 0 if there are none.

@@ -21,7 +21,7 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/status"
 )
 
-// commonest is where the integration tests read the statuses whose words docs/troubleshooting.md shows.
+// commonest is where the integration tests read the statuses whose words docs/operate/troubleshooting.md shows.
 const commonest = "../../../../test/integration/testdata/faults"
 
 // The words of a scheduler, a kubelet with containerd, and an API server.

@@ -21,12 +21,12 @@ import (
 	"github.com/leaderworkerset/lws-operator/test/operator"
 )
 
-// configuredAt is the annotation by which docs/olm.md lets OLM restart the operator.
+// configuredAt is the annotation by which docs/install/olm.md lets OLM restart the operator.
 const configuredAt = "configured-at"
 
-// TestConfiguration configures an operator that a Subscription has installed, as docs/olm.md says: by a ConfigMap, and
-// by an annotation in the Subscription. OLM restarts the operator for the annotation. The lease shows that the operator
-// uses the value.
+// TestConfiguration configures an operator that a Subscription has installed, as docs/install/olm.md says: by a
+// ConfigMap, and by an annotation in the Subscription. OLM restarts the operator for the annotation. The lease shows
+// that the operator uses the value.
 func TestConfiguration(t *testing.T) {
 	subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())

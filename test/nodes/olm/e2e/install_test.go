@@ -168,7 +168,7 @@ func completed(ctx context.Context, version string) error {
 	return bed.RolledOut(deployment)
 }
 
-// uninstall deletes the objects that docs/olm.md names, and waits until OLM has removed the operator.
+// uninstall deletes the objects that docs/install/olm.md names, and waits until OLM has removed the operator.
 func uninstall(ctx context.Context) error {
 	label := client.HasLabels{"operators.coreos.com/" + packageName + "." + operator.Namespace}
 	var subscription operatorsv1alpha1.Subscription
