@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
@@ -44,12 +45,15 @@ const (
 	kindNode               = "Node"
 	kindEvent              = "Event"
 	kindPodGroup           = "PodGroup"
+
+	kindDisaggregatedSet = "DisaggregatedSet"
+	kindScaler           = "DisaggregatedSetRoleScaler"
 )
 
 // kinds are all kinds, in the order in which the world handles them.
 var kinds = []string{
 	kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode,
-	kindEvent, kindPodGroup,
+	kindEvent, kindPodGroup, kindDisaggregatedSet, kindScaler,
 }
 
 // Change is the change of one object by a write: Old is nil for a created object, New for a deleted one.
@@ -180,6 +184,8 @@ func (a *API) admit(object client.Object) error {
 	switch object := object.(type) {
 	case *leaderworkersetv1.LeaderWorkerSet:
 		object.Default()
+	case *disaggregatedsetv1.DisaggregatedSet:
+		object.Default()
 	case *appsv1.StatefulSet:
 		if object.Spec.UpdateStrategy.Type == "" {
 			object.Spec.UpdateStrategy.Type = appsv1.RollingUpdateStatefulSetStrategyType
@@ -298,6 +304,12 @@ func specChanged(old, updated client.Object) bool {
 	case *appsv1.StatefulSet:
 		before, ok := old.(*appsv1.StatefulSet)
 		return !ok || !equality.Semantic.DeepEqual(before.Spec, updated.Spec)
+	case *disaggregatedsetv1.DisaggregatedSet:
+		before, ok := old.(*disaggregatedsetv1.DisaggregatedSet)
+		return !ok || !equality.Semantic.DeepEqual(before.Spec, updated.Spec)
+	case *disaggregatedsetv1.DisaggregatedSetRoleScaler:
+		before, ok := old.(*disaggregatedsetv1.DisaggregatedSetRoleScaler)
+		return !ok || before.Spec != updated.Spec
 	default:
 		return false
 	}

@@ -34,6 +34,12 @@
 //	naive.go        simple readers of objects, for the checks
 //	film.go         what happened, in words
 //
+// DisaggregatedSets have the same actors. The operator's passes over them write LeaderWorkerSets.
+//
+//	disaggregated.go       readers of their objects, and their films
+//	lockstep.go            what has to hold for their roles after every write
+//	disaggregated_rest.go  what has to hold for them at rest
+//
 // To add an actor, write a type with the methods of actor and add it to the world's list. World.API takes the changes
 // of users.
 package simulate

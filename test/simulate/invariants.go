@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
@@ -27,6 +28,9 @@ type invariants struct {
 
 	// disturbed are the leaders of groups that users or accidents have changed, as they were.
 	disturbed map[types.UID]*corev1.Pod
+
+	// roles are those of all DisaggregatedSets.
+	roles map[types.NamespacedName]*roleBounds
 }
 
 // bounds are the fewest ready groups of a rollout, the most groups that may exist, and the highest partition of users.
@@ -42,6 +46,9 @@ func (w *World) check(change Change) {
 			w.rules.addSpec(lws)
 			w.checkConditions(lws.Status.Conditions)
 		}
+		w.checkChild(change)
+	case kindDisaggregatedSet, kindScaler:
+		w.checkRoles(change)
 	case kindClaim:
 		if claim, ok := change.Old.(*corev1.PersistentVolumeClaim); ok && isDeletion(change) {
 			w.checkClaim(claim)
@@ -126,9 +133,12 @@ func (i *invariants) disturb(leader *corev1.Pod) {
 
 // reset forgets earlier specs and disturbances, since the world is at rest.
 func (i *invariants) reset(api *API) {
-	i.bounds, i.disturbed = nil, nil
+	i.bounds, i.disturbed, i.roles = nil, nil, nil
 	for _, lws := range listOf[*leaderworkersetv1.LeaderWorkerSet](api, kindLeaderWorkerSet) {
 		i.addSpec(lws)
+	}
+	for _, set := range listOf[*disaggregatedsetv1.DisaggregatedSet](api, kindDisaggregatedSet) {
+		i.addRoles(api, set)
 	}
 }
 

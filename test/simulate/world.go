@@ -103,6 +103,8 @@ type World struct {
 	incarnations incarnations
 	gangLeaders  map[string]types.UID // the leader that was first in a PodGroup, by its name
 
+	neededRoles map[string]map[string]bool // by DisaggregatedSet and revision, see needs
+
 	// checksCache is whether each pass must leave the shared objects of the cache unchanged.
 	checksCache bool
 }
@@ -132,6 +134,7 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	w := &World{
 		t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began,
 		incarnations: newIncarnations(), gangLeaders: map[string]types.UID{}, checksCache: checksCache,
+		neededRoles: map[string]map[string]bool{},
 	}
 	w.gate = w.chance(50)
 	w.API = newAPI(operator.Scheme, w.clock)
