@@ -4,6 +4,7 @@
 # The version of the next release, and its date: everything that carries them takes them from here.
 VERSION ?= 0.2.0
 RELEASE_DATE ?= 2026-11-21
+RELEASE_TIME = $(RELEASE_DATE)T00:00:00Z
 
 # The image that docker-build makes and deploy runs.
 IMAGE_REPOSITORY ?= ghcr.io/leaderworkerset/lws-operator
@@ -31,6 +32,9 @@ BENCH_FLAGS ?=
 # The summary of docs/operate/benchmarks.md: its pieces, or all of them, and how often each is measured.
 PIECES ?= all
 RUNS ?= 3
+
+# What make compare measures of each controller.
+COMPARE_FLAGS ?= -summary recovery,rollout-30,rollout-100,many-200
 
 # How long each fuzzer runs.
 FUZZTIME ?= 1m
@@ -169,7 +173,7 @@ tidy: ## Tidy go.mod and go.sum of all modules.
 	@$(call for-earlier,go mod tidy)
 
 .PHONY: verify
-verify: verify-format verify-generated verify-tidy bundle-validate catalog-validate verify-releases vet lint ## Check all that needs no tests.
+verify: verify-format verify-generated verify-tidy bundle-validate hub-validate catalog-validate verify-releases vet lint ## Check all that needs no tests.
 
 .PHONY: verify-format
 verify-format: $(GOLANGCI_LINT)
@@ -205,13 +209,13 @@ plugin-release: ## Pack the kubectl plugin for all platforms, with checksums and
 		GOOS=$${platform%-*} GOARCH=$${platform#*-} \
 		$(call go-build,$(BIN)/plugin/$$platform/kubectl-lws,.,$(PLUGIN_LDFLAGS)); done
 	mkdir -p dist
-	cd $(PLUGIN_MODULE) && go run ./release -root $(CURDIR) -programs $(BIN)/plugin -output $(CURDIR)/dist \
-		-version $(VERSION) -created $(RELEASE_DATE)T00:00:00Z -platforms '$(PLUGIN_PLATFORMS)'
+	go run ./tools/release plugin -programs $(BIN)/plugin -version $(VERSION) -created $(RELEASE_TIME) \
+		-platforms '$(PLUGIN_PLATFORMS)'
 
 .PHONY: sbom
 sbom: build $(CYCLONEDX_GOMOD) ## Write the software bill of materials of the operator: dist/lws-operator.cdx.json.
 	mkdir -p dist
-	$(CYCLONEDX_GOMOD) bin -json -std -noserial -version $(VERSION) -output dist/lws-operator.cdx.json $(BIN)/manager
+	$(call write-sbom,lws-operator,$(BIN)/manager)
 
 .PHONY: vulnerabilities
 vulnerabilities: $(GOVULNCHECK) $(VULNERABILITIES) ## Look for known vulnerabilities of the images' dependencies, as of the version in tools/vulnerabilities.
@@ -257,13 +261,18 @@ scorecard-image: ## Build the image of the scorecard's own tests: bin/images/sco
 	$(call cross-build,scorecard,scorecard,.)
 	$(call build-image,scorecard)
 
+# The catalog comes last: clusters that read it must find what it names.
+IMAGES := operator bundle scorecard catalog
+
 .PHONY: images-push
 images-push: ## Push the images in bin/images; to REGISTRY, such as localhost:5000/lws, if that is set.
-	go -C tools/images run . push -registry '$(REGISTRY)' $(BIN)/images/*.tar
+	archives=; for image in $(IMAGES); do archive=$(BIN)/images/$$image.tar; \
+		if [[ -e $$archive ]]; then archives+=" $$archive"; fi; done; \
+		go -C tools/images run . push -registry '$(REGISTRY)' $$archives
 
 .PHONY: verify-images
 verify-images: operator-image bundle-image ## Check that the images of operator and bundle come out the same elsewhere, and that the operator runs.
-	tools/images/reproduce.sh operator bundle
+	tools/release/reproduce.sh 'operator-image bundle-image' bin/images/operator.tar bin/images/bundle.tar
 	cd tools/images && go test -count=1 ./built
 
 ##@ The Helm chart
@@ -273,6 +282,45 @@ CHART = dist/$(PACKAGE)-$(VERSION).tgz
 .PHONY: chart
 chart: ## Package the Helm chart, generated from the kustomizations: dist/lws-operator-<version>.tgz.
 	go -C tools/helm run . -root $(CURDIR) -version $(VERSION) -date $(RELEASE_DATE) -out $(CURDIR)/dist
+
+##@ A release
+
+.PHONY: release
+release: ## Write everything that a release publishes into dist/, the same wherever it is built. Takes minutes.
+	rm -rf dist
+	$(MAKE) build-installer chart plugin-release images sboms
+	$(KUSTOMIZE) build config/crd > dist/crds.yaml
+	go run ./tools/release pack -created $(RELEASE_TIME) bundle dist/$(PACKAGE)-$(VERSION)-bundle.tar.gz
+	go run ./tools/release pack -created $(RELEASE_TIME) catalog dist/$(PACKAGE)-$(VERSION)-catalog.tar.gz
+	for image in $(IMAGES); do cp $(BIN)/images/$$image.tar dist/$(PACKAGE)-$(VERSION)-image-$$image.tar; done
+	cd dist && find . -type f ! -name SHA256SUMS | sed 's|^\./||' | LC_ALL=C sort | xargs $(SHA256SUM) > SHA256SUMS
+
+# One for each program of ours, and one for each other program in an image. They are about Linux on amd64.
+.PHONY: sboms
+sboms: $(CYCLONEDX_GOMOD)
+	mkdir -p dist
+	$(call write-sbom,lws-operator,$(BIN)/linux-amd64/manager)
+	$(call write-sbom,kubectl-lws,$(BIN)/plugin/linux-amd64/kubectl-lws)
+	$(call write-sbom,lws-operator-scorecard,$(BIN)/linux-amd64/scorecard)
+	$(call write-sbom,opm,$(BIN)/linux-amd64/opm)
+	$(call write-sbom,grpc_health_probe,$(BIN)/linux-amd64/grpc_health_probe)
+
+.PHONY: verify-release
+verify-release: release ## Make the release again in another place, and check that all its files are the same.
+	tools/release/reproduce.sh release dist
+
+# What a release announces: its part of CHANGELOG.md.
+.PHONY: release-notes
+release-notes:
+	@awk '/^## / { found = $$2 == "$(VERSION)" } found' CHANGELOG.md | tee $(BIN)/release-notes.md
+	@test -s $(BIN)/release-notes.md || { echo "CHANGELOG.md says nothing about $(VERSION)." >&2; exit 1; }
+
+.PHONY: publish
+publish: release-notes ## Publish what make release wrote: push the images, and make a release on GitHub of the tag v<version>.
+	test "$$(git describe --exact-match --tags)" = v$(VERSION)
+	cd dist && $(SHA256SUM) --quiet --check SHA256SUMS
+	$(MAKE) images-push
+	gh release create v$(VERSION) --title v$(VERSION) --notes-file $(BIN)/release-notes.md dist/*
 
 ##@ Packages for the Operator Lifecycle Manager
 
@@ -290,13 +338,22 @@ bundle: not-released manifests $(KUSTOMIZE) $(OPERATOR_SDK) $(BUNDLEFIT) ## Gene
 		--channels $(CHANNELS) --default-channel $(DEFAULT_CHANNEL)
 	# OLM makes a Service of its own for the webhooks.
 	rm bundle/manifests/lws-webhook-service_v1_service.yaml
-	$(BUNDLEFIT) -icon config/manifests/icon.svg -image $(BUNDLE_OPERATOR_IMG) -created $(RELEASE_DATE)T00:00:00Z \
+	$(BUNDLEFIT) -icon config/manifests/icon.svg -image $(BUNDLE_OPERATOR_IMG) -created $(RELEASE_TIME) \
 		-first leaderworkerset-sample bundle/manifests/$(PACKAGE).clusterserviceversion.yaml
 
 .PHONY: bundle-validate
 bundle-validate: $(OPERATOR_SDK) ## Validate the bundle: warnings are errors, too.
 	$(OPERATOR_SDK) bundle validate ./bundle --select-optional suite=operatorframework --optional-values=k8s-version=$(NEWEST_KUBERNETES) 2>&1 | tee $(BIN)/bundle-validate.log
 	! grep -Eq 'level=(warning|error)' $(BIN)/bundle-validate.log
+
+# The rules for a submission to OperatorHub.io, as far as they can be checked here. operator-sdk warns that these two
+# validators are deprecated, but OperatorHub.io's pipeline runs the first one.
+.PHONY: hub-validate
+hub-validate: $(OPERATOR_SDK) ## Check the bundle by OperatorHub.io's rules: warnings are errors, too.
+	$(OPERATOR_SDK) bundle validate ./bundle --select-optional 'name in (operatorhub, community)' \
+		--optional-values=k8s-version=$(NEWEST_KUBERNETES) 2>&1 | tee $(BIN)/hub-validate.log
+	! grep -E 'level=(warning|error)' $(BIN)/hub-validate.log | grep -v 'validator is deprecated'
+	cd tools/olm && go test -count=1 ./hub
 
 .PHONY: bundle-build
 bundle-build: ## Build the bundle's image, BUNDLE_IMG.
@@ -432,6 +489,20 @@ bench-summary: ## Measure the summary of docs/operate/benchmarks.md and write it
 	go run ./test/bench -summary $(PIECES) -runs $(RUNS) -keep -out $(BIN)/bench-summary \
 		-document docs/operate/benchmarks.md $(BENCH_FLAGS)
 
+# The other controller is built with the dependencies of its own go.mod, and installed by its own manifests.
+COMPARE := $(BIN)/compare
+COMPARE_MODULE := test/compare/go.mod test/compare/go.sum
+$(COMPARE)/lws: $(COMPARE_MODULE)
+	$(call go-tool,test/compare,sigs.k8s.io/lws/cmd)
+	ln -sfn "$$(cd test/compare && go list -mod=readonly -m -f '{{.Dir}}' sigs.k8s.io/lws)" $(COMPARE)/source
+
+.PHONY: compare
+compare: $(COMPARE)/lws ## Measure kubernetes-sigs/lws and this operator in turn, and write the table of docs/operate/comparison.md.
+	go build -o $(COMPARE)/bench ./test/bench
+	$(COMPARE)/bench -controller test/compare/lws.yaml $(COMPARE_FLAGS) -out $(COMPARE)/other
+	$(COMPARE)/bench $(COMPARE_FLAGS) -out $(COMPARE)/ours \
+		-compare $(COMPARE)/other/report.json -document docs/operate/comparison.md
+
 .PHONY: bench-teardown
 bench-teardown: ## Compare ways to delete the pods of a group: one request each, or one for all.
 	go run ./test/bench/teardown
@@ -477,7 +548,7 @@ test-e2e-nodes: nodes build-installer ## Run the tests that need real nodes, in 
 		-power "$(NODES) node" -kubectl $(CLUSTER)/kubectl $(NODES_FLAGS)
 
 .PHONY: test-e2e-olm
-test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.
+test-e2e-olm: nodes $(OPM) $(OPERATOR_SDK) $(SCORECARD_TEST) $(PROMETHEUS) ## Run the tests that need the Operator Lifecycle Manager, in a cluster of their own.
 	access=$$($(NODES) up); eval "$$access"; trap '$(NODES) down' EXIT; $(NODES) olm; \
 		cd test/nodes && go test -v -count=1 -timeout $(NODES_TIMEOUT) ./olm/e2e $(NODES_FLAGS)
 
@@ -667,13 +738,16 @@ go-build = go build -mod=readonly -trimpath -buildvcs=false -tags '$(strip $(4))
 # $(call go-tool,module,package,ldflags,tags) builds a target from a package of a module.
 go-tool = cd $(1) && $(call go-build,$@,$(2),$(3),$(4))
 
+# $(call write-sbom,name,program) writes the software bill of materials of a program: dist/<name>.cdx.json.
+write-sbom = $(CYCLONEDX_GOMOD) bin -json -std -noserial -notimestamp -version $(VERSION) -output dist/$(1).cdx.json $(2)
+
 # $(call cross-build,module,program,package,ldflags,tags) builds a program for all architectures: bin/linux-<architecture>/<program>.
 cross-build = cd $(1) && for arch in $(ARCHITECTURES); do \
 	GOOS=linux GOARCH=$$arch $(call go-build,$(BIN)/linux-$$arch/$(2),$(3),$(4),$(5)); done
 
 # $(call build-image,image) makes an image of the programs in bin/linux-<architecture>: bin/images/<image>.tar.
 build-image = go -C tools/images run . build -root $(CURDIR) -programs '$(BIN)/linux-{arch}' -output $(BIN)/images \
-	-repository $(IMAGE_REPOSITORY) -version $(VERSION) -created $(RELEASE_DATE)T00:00:00Z \
+	-repository $(IMAGE_REPOSITORY) -version $(VERSION) -created $(RELEASE_TIME) \
 	-architectures '$(ARCHITECTURES)' $(1)
 
 # $(call version-of,module,dependency) is the version that a module requires of a dependency.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/leaderworkerset/lws-operator/test/cluster"
+	"github.com/leaderworkerset/lws-operator/test/monitoring"
 )
 
 // points is about how many points a panel gets.
@@ -34,9 +35,9 @@ type dashboard struct {
 
 // data is what the queries of a dashboard return, by the ID of the panel and the query.
 type data struct {
-	From   int64              `json:"from"`
-	To     int64              `json:"to"`
-	Panels map[int][][]series `json:"panels"`
+	From   int64                         `json:"from"`
+	To     int64                         `json:"to"`
+	Panels map[int][][]monitoring.Series `json:"panels"`
 }
 
 // keepPanels evaluates the queries of the dashboards over the whole run, and writes the results to <uid>.json. It fails
@@ -78,7 +79,7 @@ func (b *bed) keepPanels(ctx context.Context, dir string, all bool) error {
 
 // evaluate evaluates the queries of a dashboard. The error names those that return nothing.
 func (b *bed) evaluate(ctx context.Context, board dashboard, to time.Time) (data, error) {
-	kept := data{From: b.began.Unix(), To: to.Unix(), Panels: map[int][][]series{}}
+	kept := data{From: b.began.Unix(), To: to.Unix(), Panels: map[int][][]monitoring.Series{}}
 	length := to.Sub(b.began).Round(time.Second)
 	step := max(2*time.Second, (length / points).Round(time.Second))
 	fill := strings.NewReplacer("$cluster", ".*", "$instance", ".*", "$namespace", ".*", "$leaderworkerset", ".*",
@@ -86,7 +87,7 @@ func (b *bed) evaluate(ctx context.Context, board dashboard, to time.Time) (data
 	var errs []error
 	for _, p := range board.Panels {
 		for _, target := range p.Targets {
-			found, err := b.prometheus.queryRange(ctx, fill.Replace(target.Expr), b.began, to, step)
+			found, err := b.prometheus.QueryRange(ctx, fill.Replace(target.Expr), b.began, to, step)
 			if err == nil && len(found) == 0 && !withoutData[p.Title] {
 				err = errors.New("no data")
 			}

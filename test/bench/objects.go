@@ -44,7 +44,7 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 			RolloutStrategy: leaderworkersetv1.RolloutStrategy{
 				Type: leaderworkersetv1.RollingUpdateStrategyType,
 				RollingUpdateConfiguration: &leaderworkersetv1.RollingUpdateConfiguration{
-					MaxUnavailable: ptr.To(intstr.FromString(maxUnavailable)),
+					MaxUnavailable: ptr.To(atLeastOne(maxUnavailable, replicas)),
 				},
 			},
 			LeaderWorkerTemplate: leaderworkersetv1.LeaderWorkerTemplate{
@@ -53,6 +53,16 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 			},
 		},
 	}
+}
+
+// atLeastOne returns a percentage, or 1 if the percentage of so few groups is rounded down to 0. Some controllers refuse
+// such a percentage.
+func atLeastOne(percentage string, replicas int) intstr.IntOrString {
+	parsed := intstr.FromString(percentage)
+	if count, err := intstr.GetScaledValueFromIntOrPercent(&parsed, replicas, false); err == nil && count == 0 {
+		return intstr.FromInt32(1)
+	}
+	return parsed
 }
 
 // newSets returns sets of one group each.

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// nudgeInterval is how long a pod may stay in one state before it is nudged.
-	nudgeInterval = 2 * time.Second
+	// nudgeInterval is how long a pod may stay in one state before it is nudged. It is longer than all delays of
+	// simulation.yaml: a nudge makes kwok wait for the whole delay again.
+	nudgeInterval = 4 * time.Second
 	// nudged is an annotation of pods. Its value has no meaning.
 	nudged = "chaos.lws-operator.dev/nudged"
 )

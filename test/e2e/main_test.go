@@ -124,7 +124,9 @@ func (e *environment) start(ctx context.Context, with settings) (err error) {
 	e.cluster, err = cluster.Start(ctx, cluster.Options{
 		Dir: dir, Bin: bin,
 		Nodes: 20, Racks: 10, Zones: 2,
-		NodeCapacity: corev1.ResourceList{leaderworkersetv1.TPUResourceName: resource.MustParse("1000")},
+		NodeCapacity: corev1.ResourceList{
+			leaderworkersetv1.TPUResourceName: resource.MustParse("1000"), "nvidia.com/gpu": resource.MustParse("1000"),
+		},
 		CRDs:         []string{filepath.Join(e.root, "config", "crd", "bases")},
 		FeatureGates: with.featureGates, RuntimeConfig: with.runtimeConfig,
 		Audit: true,

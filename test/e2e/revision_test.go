@@ -134,7 +134,7 @@ func documented(t *testing.T, namespace, words, revision string) string {
 
 // shell runs a command of the documentation with the kubectl of the cluster, and returns the output.
 func shell(ctx context.Context, kubeconfig, command string) (string, error) {
-	run := exec.CommandContext(ctx, "sh", "-c", command) //nolint:gosec // A command of a page of this repository.
+	run := exec.CommandContext(ctx, "sh", "-c", command)
 	run.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
 		"PATH="+cluster.Bin(suite.root)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	output, err := run.CombinedOutput()

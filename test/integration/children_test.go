@@ -5,8 +5,12 @@ package integration
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +20,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,8 +32,9 @@ import (
 )
 
 var (
-	generatedSets = flag.Int("sets", 500, "how many random sets TestChildrenOfRandomSets generates")
-	generatedSet  = flag.Uint64("set", 0, "generate only the random set of this number")
+	generatedSets = flag.Uint64("sets", 500, "how many random sets TestChildrenOfRandomSets generates")
+	firstSet      = flag.Uint64("first", 1, "the number of the first random set")
+	chosenSets    = flag.String("set", "", "generate only the random sets of these numbers, such as 3,17")
 )
 
 // posters is how many requests for random sets are under way at a time.
@@ -39,20 +45,26 @@ const posters = 8
 func TestChildrenOfRandomSets(t *testing.T) {
 	t.Parallel()
 	namespace := newNamespace(t, webhooksOn)
-	if *generatedSet > 0 {
-		postRandomSet(t, namespace, *generatedSet)
+	if *chosenSets != "" {
+		for text := range strings.SplitSeq(*chosenSets, ",") {
+			n, err := strconv.ParseUint(text, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("set %d: %d children", n, postRandomSet(t, namespace, n))
+		}
 		return
 	}
-	var number, accepted, children atomic.Uint64
+	var posted, accepted, children atomic.Uint64
 	var group sync.WaitGroup
 	for range posters {
 		group.Go(func() {
 			for {
-				n := number.Add(1)
-				if n > uint64(*generatedSets) || t.Context().Err() != nil { //nolint:gosec // A number of tests.
+				n := posted.Add(1)
+				if n > *generatedSets || t.Context().Err() != nil {
 					return
 				}
-				if created := postRandomSet(t, namespace, n); created > 0 {
+				if created := postRandomSet(t, namespace, *firstSet+n-1); created > 0 {
 					accepted.Add(1)
 					children.Add(created)
 				}
@@ -61,10 +73,15 @@ func TestChildrenOfRandomSets(t *testing.T) {
 	}
 	group.Wait()
 	t.Logf("%d of %d sets accepted, and %d children", accepted.Load(), *generatedSets, children.Load())
-	if accepted.Load() == 0 || accepted.Load() == uint64(*generatedSets) { //nolint:gosec // A number of tests.
+	if accepted.Load() == 0 || accepted.Load() == *generatedSets {
 		t.Error("want both accepted and refused sets")
 	}
 }
+
+// validations is how often a set is posted whose children are refused. The webhook admits a set if the API server takes
+// too long to validate its StatefulSets, as it does now and then on a busy machine. A gap in the validation admits the
+// set each time.
+const validations = 3
 
 // postRandomSet creates the set of a number and then its children, in dry runs. It returns how many children there are:
 // none of a set that is refused.
@@ -72,23 +89,37 @@ func postRandomSet(t *testing.T, namespace string, n uint64) (children uint64) {
 	t.Helper()
 	posted := setOfSpec(namespace, generatedSpec(t, n))
 	posted.SetName(nameOf(int(n))) //nolint:gosec // A number of tests.
-	err := suite.client.Create(t.Context(), posted, dryRun)
-	if err != nil {
-		(&answers{}).check(t, posted.Object["spec"], err)
-		return 0
+	var refused []string
+	for range validations {
+		created := posted.DeepCopy()
+		if err := suite.client.Create(t.Context(), created, dryRun); err != nil {
+			(&answers{}).check(t, posted.Object["spec"], err)
+			return 0
+		}
+		if children, refused = postChildren(t, created); len(refused) == 0 {
+			return children
+		}
 	}
+	t.Errorf("set %d is accepted, and children are refused: %v\nspec %v", n, refused, posted.Object["spec"])
+	return children
+}
+
+// postChildren creates the children of a set that is accepted, in dry runs. It returns how many there are, and why some
+// are refused as invalid.
+func postChildren(t *testing.T, accepted *unstructured.Unstructured) (children uint64, refused []string) {
+	t.Helper()
 	lws := &leaderworkersetv1.LeaderWorkerSet{}
-	convert(t, posted, lws)
+	convert(t, accepted, lws)
 	lws.UID = "1"
 	lws.Default()
 	for _, child := range childrenOf(t, lws) {
 		err := suite.client.Create(t.Context(), child, dryRun)
 		if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsInternalError(err) {
-			t.Errorf("set %d is accepted, and its %T is refused: %v\nspec %v", n, child, err, posted.Object["spec"])
+			refused = append(refused, fmt.Sprintf("%T: %v", child, err))
 		}
 		children++
 	}
-	return children
+	return children, refused
 }
 
 // generatedSpec returns the spec of a random set: one of random fields, or a valid one with damage.
@@ -169,20 +200,21 @@ func without(volumes []corev1.Volume, name string) []corev1.Volume {
 	return others
 }
 
-// BenchmarkAdmission measures how long the API server and the webhooks take for random sets. It reports the slowest
-// answer as well.
+// BenchmarkAdmission measures how long the API server and the webhooks take for random sets. It reports the answer that
+// only one of 100 is slower than, and the slowest one, as well.
 func BenchmarkAdmission(b *testing.B) {
 	namespace := newNamespace(b, webhooksOn)
-	var number uint64
-	var slowest time.Duration
+	var answers []time.Duration
 	for b.Loop() {
 		b.StopTimer()
-		number++
-		posted := setOfSpec(namespace, generatedSpec(b, number))
+		posted := setOfSpec(namespace, generatedSpec(b, uint64(len(answers)+1)))
 		b.StartTimer()
 		began := time.Now()
 		_ = suite.client.Create(b.Context(), posted, dryRun) // It may refuse the set.
-		slowest = max(slowest, time.Since(began))
+		answers = append(answers, time.Since(began))
 	}
-	b.ReportMetric(float64(slowest.Microseconds())/1000, "slowest-ms")
+	slices.Sort(answers)
+	milliseconds := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	b.ReportMetric(milliseconds(answers[len(answers)*99/100]), "p99-ms")
+	b.ReportMetric(milliseconds(answers[len(answers)-1]), "slowest-ms")
 }

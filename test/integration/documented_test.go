@@ -4,7 +4,6 @@
 package integration
 
 import (
-	"fmt"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,7 +33,7 @@ func TestDocumentedSets(t *testing.T) {
 			found++
 			object.SetNamespace(namespace)
 			if err := suite.client.Create(t.Context(), object, dryRun); err != nil {
-				t.Error(fmt.Errorf("%s:%d: %w", page.Path, block.Line, err))
+				t.Errorf("%s:%d: %v", page.Path, block.Line, err)
 			}
 		}
 	}

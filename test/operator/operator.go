@@ -117,6 +117,11 @@ func InstallController(ctx context.Context, c *cluster.Cluster, root string, con
 	if err := o.Start(ctx); err != nil {
 		return nil, err
 	}
+	if len(webhooks) > 0 {
+		if err := o.untilWebhooksServed(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, object := range webhooks {
 		if err := o.redirect(object, bundle); err != nil {
 			return nil, err
@@ -146,6 +151,19 @@ func (o *Operator) Start(ctx context.Context) error {
 		return fmt.Errorf("the operator didn't become ready: %w\n%s", err, program.LogTail())
 	}
 	return nil
+}
+
+// untilWebhooksServed waits until the webhooks accept connections. Other controllers can be ready before.
+func (o *Operator) untilWebhooksServed(ctx context.Context) error {
+	var dialer net.Dialer
+	served := func(ctx context.Context) (bool, error) {
+		connection, err := dialer.DialContext(ctx, "tcp", o.webhooks)
+		if err != nil {
+			return false, nil //nolint:nilerr // Nobody listens yet.
+		}
+		return true, connection.Close()
+	}
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, readyTimeout, true, served)
 }
 
 // Stop terminates the operator and waits for its end.

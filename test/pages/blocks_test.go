@@ -87,13 +87,13 @@ func decode(decoder runtime.Decoder, text string) error {
 
 // decodeDocument decodes a whole object or a piece of one.
 func decodeDocument(decoder runtime.Decoder, document []byte) error {
-	var fields map[string]any
-	if err := yaml.UnmarshalStrict(document, &fields); err != nil {
-		var list []any
-		if asList := yaml.UnmarshalStrict(document, &list); asList == nil {
-			return nil // A piece of a list.
-		}
+	var content any
+	if err := yaml.UnmarshalStrict(document, &content); err != nil {
 		return err
+	}
+	fields, isObject := content.(map[string]any)
+	if !isObject {
+		return nil // A piece of a list.
 	}
 	kind, _ := fields["kind"].(string)
 	switch {

@@ -64,7 +64,7 @@ func Walk(root string, visit func(path, text string) error) error {
 		if !entry.Type().IsRegular() {
 			return nil
 		}
-		content, err := os.ReadFile(path) //nolint:gosec // The path is that of a file of the repository.
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}

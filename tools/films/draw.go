@@ -62,19 +62,21 @@ const patterns = `<defs>
 </defs>
 `
 
+// firstRevision is the revision that pictures call old.
+const firstRevision = 1
+
 // canvas is a picture that grows.
 type canvas struct {
 	strings.Builder
 	story
 	columns []column
 	cell    float64 // the width of a second
-	first   int     // the revision that is called old
 	rows    int
 }
 
 // draw returns a picture of a story.
 func draw(title string, told story) string {
-	c := &canvas{story: told, first: 1}
+	c := &canvas{story: told}
 	for _, states := range c.seconds {
 		c.rows = max(c.rows, len(states))
 	}
@@ -100,7 +102,7 @@ func (c *canvas) addf(format string, args ...any) { fmt.Fprintf(c, format, args.
 // text adds a line of text. A class may be empty.
 func (c *canvas) text(x float64, y int, class, words string) {
 	if class != "" {
-		class = fmt.Sprintf(` class="%s"`, class)
+		class = ` class="` + class + `"`
 	}
 	c.addf(`<text x="%.5g" y="%d"%s>%s</text>`+"\n", x, y, class, html.EscapeString(words))
 }
@@ -133,7 +135,8 @@ func (c *canvas) layOut() {
 		all[i].x = x
 		x += c.units(all[i]) * c.cell
 	}
-	c.columns = append(all, column{x: x, second: len(c.seconds)})
+	all = append(all, column{x: x, second: len(c.seconds)})
+	c.columns = all
 }
 
 // units returns the width of a column in cells.
@@ -167,7 +170,7 @@ func (c *canvas) axisY() int { return c.rowY(c.rows) }
 // classOf returns the class of a state in a row.
 func (c *canvas) classOf(of state) string {
 	age := "new"
-	if of.revision == c.first {
+	if of.revision == firstRevision {
 		age = "old"
 	}
 	switch of.phase {

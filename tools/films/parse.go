@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -22,7 +23,7 @@ type event struct {
 }
 
 // The format of a line is that of test/simulate/film.go.
-var lineFormat = regexp.MustCompile(`^ *(\d+)\.\ds  (\S.*?)  +(.+)$`)
+var lineFormat = regexp.MustCompile(`^ *(\d+)\.\ds {2}(\S.*?) {2,}(.+)$`)
 
 // parse returns the events of a film. It leaves out the metrics at the end.
 func parse(film string) ([]event, error) {
@@ -63,7 +64,7 @@ var (
 // termsOf returns the terms in the first event, by which the user creates the set.
 func termsOf(events []event) (terms, error) {
 	if len(events) == 0 {
-		return terms{}, fmt.Errorf("the film is empty")
+		return terms{}, errors.New("the film is empty")
 	}
 	found := groupsOfSize.FindStringSubmatch(events[0].what)
 	if found == nil {

@@ -124,7 +124,7 @@ func (p *player) change(next event) {
 		return
 	}
 	if found := ofPods.FindStringSubmatch(next.what); found != nil {
-		for _, name := range strings.Split(found[2], ", ") {
+		for name := range strings.SplitSeq(found[2], ", ") {
 			p.changePod(found[1], strings.TrimSpace(name))
 		}
 	}

@@ -200,6 +200,9 @@ const (
 	// ReasonRecreateGroup reports that the operator recreates a group after one of its pods failed.
 	ReasonRecreateGroup = "RecreateGroup"
 
+	// ReasonSurgeGaveWay reports that a rolling update removes surge groups, since they or other groups lack room.
+	ReasonSurgeGaveWay = "SurgeGaveWay"
+
 	// ReasonReplicaRestartBudgetExceeded warns that groups have crashed more often than maxGroupRestarts allows.
 	ReasonReplicaRestartBudgetExceeded = "ReplicaRestartBudgetExceeded"
 

@@ -211,8 +211,16 @@ func Sum(requests map[string]int) int {
 
 // Find returns the result with the key, or nil if there is none, or if its scenario didn't finish.
 func (r *Report) Find(key Key) *Result {
+	if found := r.result(key); found != nil && found.Error == "" {
+		return found
+	}
+	return nil
+}
+
+// result returns the result of a scenario, finished or not, or nil.
+func (r *Report) result(key Key) *Result {
 	for i := range r.Results {
-		if r.Results[i].Key == key && r.Results[i].Error == "" {
+		if r.Results[i].Key == key {
 			return &r.Results[i]
 		}
 	}

@@ -190,7 +190,14 @@ func TestPublish(t *testing.T) {
 				Runs: 3, Fastest: 8, Slowest: 9.5},
 		},
 	}
-	other := &Report{Controller: "theirs", Results: []Result{{Key: Key{Recovery, 1, 128, Defaults}, Seconds: 12}}}
+	other := &Report{
+		Controller: "theirs", Version: "v3", Kubernetes: "v1", Go: "go1", Machine: "linux", Cores: 2, MemoryGiB: 4,
+		Date: "yesterday",
+		Results: []Result{
+			{Key: Key{Recovery, 1, 128, Defaults}, Seconds: 12, MarkedSeconds: 1, CPUSeconds: 0.75, Runs: 1},
+			{Key: of(Update, 100), Error: "it took too long"},
+		},
+	}
 	for range 2 { // The second time changes nothing.
 		if err := r.Publish(document, other); err != nil {
 			t.Fatal(err)

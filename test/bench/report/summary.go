@@ -32,13 +32,13 @@ func summaryRows() []summaryRow {
 }
 
 // Summary writes what a user waits for, and what it costs, first with the client limits of most clusters. If other
-// isn't nil, the table shows the seconds of its controller as well.
+// isn't nil, the table shows the same figures of its controller.
 func (r *Report) Summary(out io.Writer, other *Report) {
 	header := []string{
 		"what happens", "groups", "client limits", "seconds", "floor s", "of floor", "CPU s", "requests per group",
 	}
 	if other != nil {
-		header = append(header, other.Controller+" s")
+		header = append(header, other.Controller+": seconds", "CPU s", "requests per group")
 	}
 	var rows [][]string
 	for _, about := range summaryRows() {
@@ -55,25 +55,32 @@ func (r *Report) Summary(out io.Writer, other *Report) {
 
 // summaryCells returns the cells of a row of the summary.
 func (r *Report) summaryCells(about summaryRow, result *Result, other *Report) []string {
-	cells := []string{about.what, fmt.Sprintf("%d × %d", result.Groups, result.Size), result.Profile}
-	if result.Error != "" {
-		cells = append(cells, "not finished", none, none, none, none)
-	} else {
-		cells = append(cells, about.seconds(result))
-		floorSeconds, ofFloor := none, none
-		if floor := r.floorOf(result); floor != nil && about.hasFloor {
-			floorSeconds, ofFloor = seconds(floor.Seconds), formatRatio(about.of(result), floor.Seconds)
-		}
-		requests := fmt.Sprintf("%.1f", float64(result.allPodRequests())/float64(result.Groups))
-		cells = append(cells, floorSeconds, ofFloor, fmt.Sprintf("%.2f", result.CPUSeconds), requests)
+	floorSeconds, ofFloor := none, none
+	if floor := r.floorOf(result); floor != nil && about.hasFloor && result.Error == "" {
+		floorSeconds, ofFloor = seconds(floor.Seconds), formatRatio(about.of(result), floor.Seconds)
 	}
-	if other == nil {
-		return cells
+	own := about.figures(result)
+	cells := []string{
+		about.what, fmt.Sprintf("%d × %d", result.Groups, result.Size), result.Profile,
+		own[0], floorSeconds, ofFloor, own[1], own[2],
 	}
-	if base := other.Find(result.Key); base != nil {
-		return append(cells, seconds(about.of(base)))
+	if other != nil {
+		theirs := about.figures(other.result(result.Key))
+		cells = append(cells, theirs[:]...)
 	}
-	return append(cells, none)
+	return cells
+}
+
+// figures returns the seconds, the CPU seconds and the requests per group of a result, which may be nil.
+func (about summaryRow) figures(result *Result) [3]string {
+	switch {
+	case result == nil:
+		return [3]string{none, none, none}
+	case result.Error != "":
+		return [3]string{"not finished", none, none}
+	}
+	requests := float64(result.allPodRequests()) / float64(result.Groups)
+	return [3]string{about.seconds(result), fmt.Sprintf("%.2f", result.CPUSeconds), fmt.Sprintf("%.1f", requests)}
 }
 
 // seconds returns the median, and of more than one run also the fastest and the slowest.
@@ -110,6 +117,10 @@ func (r *Report) Publish(document string, other *Report) error {
 	r.Summary(&summary, other)
 	summary.WriteString("\n")
 	r.Origin(&summary)
+	if other != nil {
+		summary.WriteString("\n")
+		other.Origin(&summary)
+	}
 	return ReplaceSummary(document, summary.Bytes())
 }
 

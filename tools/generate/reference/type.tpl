@@ -2,7 +2,7 @@
 {{- if markdownShouldRenderType . }}
 ### {{ .Name }}
 
-{{ .Doc }}
+{{ .Doc | replace "<" "&lt;" }}
 {{ if .References }}
 In:{{ range .SortedReferences }} {{ markdownRenderTypeLink . }}{{ end }}
 {{ end }}
@@ -17,7 +17,7 @@ In:{{ range .SortedReferences }} {{ markdownRenderTypeLink . }}{{ end }}
 | value | meaning |
 | --- | --- |
 {{ range .EnumValues -}}
-| `{{ .Name }}` | {{ markdownRenderFieldDoc .Doc }} |
+| `{{ .Name }}` | {{ .Doc | replace "<" "&lt;" | markdownRenderFieldDoc }} |
 {{ end }}
 {{- end }}
 {{- end }}

@@ -222,7 +222,7 @@ func TestPlacement(t *testing.T) {
 		{
 			disaggregatedsetv1.ExclusiveSlicePlacement, 0,
 			[]string{"rack: " + name + " in (llama)," + index + " in (0)"},
-			[]string{"rack: " + name + " in (llama)," + index + "," + index + " notin (0)"},
+			[]string{"rack: " + name + " in (llama)," + index + " notin (0)," + index},
 		},
 		{
 			disaggregatedsetv1.ExclusiveSlicePlacement, 1,

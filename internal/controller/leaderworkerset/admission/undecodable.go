@@ -22,12 +22,15 @@ type undecodableValidation struct {
 	ctrladmission.Handler
 }
 
-// Handle answers a request.
+// Handle answers a request. It decodes the stored set only if the update is rejected: that takes long for a large one,
+// and the handler does it as well.
 func (h undecodableValidation) Handle(ctx context.Context, request ctrladmission.Request) ctrladmission.Response {
-	if request.Operation == admissionv1.Update {
-		if err := h.decoder.DecodeRaw(request.OldObject, &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
-			return ctrladmission.Allowed("")
-		}
+	response := h.Handler.Handle(ctx, request)
+	if response.Allowed || request.Operation != admissionv1.Update {
+		return response
 	}
-	return h.Handler.Handle(ctx, request)
+	if err := h.decoder.DecodeRaw(request.OldObject, &leaderworkersetv1.LeaderWorkerSet{}); err != nil {
+		return ctrladmission.Allowed("")
+	}
+	return response
 }

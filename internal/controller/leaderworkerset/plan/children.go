@@ -5,12 +5,14 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -188,9 +190,27 @@ func wantedLeaders(
 		wanted.Spec.UpdateStrategy = appsv1.StatefulSetUpdateStrategy{Type: released.Strategy}
 	}
 	if restarts.WriteRecord {
-		wanted.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = restarts.Record
+		room := recordRoom(set.Leaders, wanted)
+		wanted.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = restarts.Record.Format(room)
 	}
 	return wanted
+}
+
+// recordRoom returns how many bytes the other annotations of the leader StatefulSet leave for the record. Those of the
+// set may take nearly all that the API server takes. A record that is too long would stop all changes of the set.
+func recordRoom(existing, wanted *appsv1.StatefulSet) int {
+	const reserved = 1 << 10 // For the keys of the record and of other annotations of the operator, which are short.
+	others := map[string]string{}
+	if existing != nil {
+		maps.Copy(others, existing.Annotations)
+	}
+	maps.Copy(others, wanted.Annotations)
+	delete(others, leaderworkersetv1.GroupRecordAnnotationKey)
+	room := apivalidation.TotalAnnotationSizeLimitB - reserved
+	for key, value := range others {
+		room -= len(key) + len(value)
+	}
+	return max(room, 0)
 }
 
 // whyChanged returns why the leader StatefulSet changes, in words for logs and films.

@@ -5,13 +5,16 @@ package plan_test
 
 import (
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
+	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/restart"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/snapshot"
 )
 
@@ -124,6 +127,32 @@ func (h hugeSet) bytes(tb testing.TB, replicas, existing int32) uint64 {
 	h.passes(tb, observed)
 	runtime.ReadMemStats(&after)
 	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestAnnotationsFit checks that the record of thousands of groups leaves the room that the annotations of a set need:
+// the API server would refuse each change of the leader StatefulSet else. The first groups are recorded as far as there
+// is room.
+func TestAnnotationsFit(t *testing.T) {
+	const groups = 6000
+	for _, kib := range []int{0, 64, 200, 254} {
+		huges := hugeSet{configure: func(lws *leaderworkersetv1.LeaderWorkerSet) {
+			lws.Annotations = map[string]string{"example.com/note": strings.Repeat("x", kib<<10)}
+		}}
+		observed := huges.start(t, groups, groups)
+		complete(observed)
+		huges.passes(t, observed)
+		annotations := observed.Leaders.Annotations
+		if err := apivalidation.ValidateAnnotationsSize(annotations); err != nil {
+			t.Errorf("annotation of %d KiB: %v", kib, err)
+		}
+		record := annotations[leaderworkersetv1.GroupRecordAnnotationKey]
+		entries := restart.ReadRecord(record, restart.StoredRecord{}).Entries
+		_, first := entries[0]
+		t.Logf("annotation of %d KiB: %d groups recorded in %d bytes", kib, len(entries), len(record))
+		if !first || len(entries) == groups {
+			t.Errorf("annotation of %d KiB: %d groups are recorded, of which the first: %t", kib, len(entries), first)
+		}
+	}
 }
 
 // BenchmarkHugeSet measures four passes over a set of a million groups, of which ten exist.

@@ -184,7 +184,8 @@ func TestForSetDefersADegradedGroup(t *testing.T) {
 			t.Errorf("%s: the entry is %+v, want %+v", what, got, entry)
 		}
 	}
-	observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = restart.Record{1: entry}.Format()
+	record := restart.Record{1: entry}.Format(restart.MaxRecordSize)
+	observed.Leaders.Annotations[leaderworkersetv1.GroupRecordAnnotationKey] = record
 
 	carryOutAt(t, observed, time.Second, leaders, "delete *v1.Pod llama-1")
 	wantDeferred(t, observed, 1)

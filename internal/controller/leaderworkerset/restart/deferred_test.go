@@ -34,7 +34,7 @@ func TestNextOfDeferredGroups(t *testing.T) {
 		change(&in)
 		decision := restart.Next(in)
 		if decision.WriteRecord {
-			record = restart.ReadRecord(decision.Record, restart.StoredRecord{}).Entries
+			record = decision.Record
 		}
 		return decision
 	}

@@ -182,7 +182,7 @@ func TestNextOfFailedLeaders(t *testing.T) {
 		decision := restart.Next(failedLeader(tc.present, tc.entry, tc.change))
 		got := tc.entry
 		if decision.WriteRecord {
-			got = restart.ReadRecord(decision.Record, restart.StoredRecord{}).Entries[0]
+			got = decision.Record[0]
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s: entry (-want +got):\n%s", tc.what, diff)

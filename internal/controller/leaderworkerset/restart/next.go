@@ -73,8 +73,8 @@ type Decision struct {
 	// WriteRecord says that Record has to be written.
 	WriteRecord bool
 
-	// Record is the annotation to write.
-	Record string
+	// Record is what the leader StatefulSet has to remember.
+	Record Record
 
 	// Unrecorded reports that a group is ready of which the record says nothing. Its next failure could go unnoticed while
 	// the operator is away.

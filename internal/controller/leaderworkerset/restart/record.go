@@ -14,10 +14,10 @@ import (
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
 )
 
-// maxRecordSize bounds the record, in bytes. The API server takes 262144 bytes for all annotations of an object; this
+// MaxRecordSize bounds the record, in bytes. The API server takes 262144 bytes for all annotations of an object; this
 // leaves room for those of users. Groups beyond it, from about 4,500 on, aren't recorded: their failures are noticed
 // only while the operator runs.
-const maxRecordSize = 180_000
+const MaxRecordSize = 180_000
 
 // Record is what the operator remembers of groups while it isn't running, by index. It is an annotation of the leader
 // StatefulSet, as JSON: about 40 bytes for each group. A failure that happens meanwhile shows as a difference.
@@ -86,16 +86,16 @@ func ReadRecord(annotation string, last StoredRecord) StoredRecord {
 	return read
 }
 
-// Format returns the annotation: the groups in the order of their index, as far as they fit in. It is empty if nothing
-// has to be remembered.
-func (r Record) Format() string {
+// Format returns the annotation: the groups in the order of their index, as far as they fit into a number of bytes, and
+// into [MaxRecordSize]. It is empty if nothing has to be remembered.
+func (r Record) Format(room int) string {
 	kept, size := Record{}, 0
 	for _, index := range slices.Sorted(maps.Keys(r)) {
 		if r[index] == (Entry{}) {
 			continue
 		}
 		entry, err := json.Marshal(Record{index: r[index]})
-		if size += len(entry); err != nil || size > maxRecordSize {
+		if size += len(entry); err != nil || size > min(room, MaxRecordSize) {
 			break
 		}
 		kept[index] = r[index]

@@ -39,7 +39,7 @@ func TestFormat(t *testing.T) {
 				`"2":{"failed":"uid"}}`,
 		},
 	} {
-		if got := tc.groups.Format(); got != tc.want {
+		if got := tc.groups.Format(restart.MaxRecordSize); got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.what, got, tc.want)
 		}
 	}
@@ -51,13 +51,18 @@ func TestFormatIsBounded(t *testing.T) {
 	for index := range int32(10_000) {
 		groups[index] = restart.Entry{Fingerprint: strings.Repeat("x", 25)}
 	}
-	text := groups.Format()
+	text := groups.Format(restart.MaxRecordSize)
 	if len(text) > 200_000 {
 		t.Errorf("got %d bytes", len(text))
 	}
 	kept := parse(text)
 	if _, first := kept[0]; !first || len(kept) < 4_000 {
 		t.Errorf("kept %d groups, of which the first: %v", len(kept), first)
+	}
+	for _, room := range []int{0, 100, 1000} {
+		if text := groups.Format(room); len(text) > room {
+			t.Errorf("got %d bytes, and there is room for %d", len(text), room)
+		}
 	}
 }
 
@@ -93,7 +98,7 @@ func FuzzFormat(f *testing.F) {
 		if want[index] == (restart.Entry{}) || len(fingerprint)+len(reason) > 1000 {
 			return
 		}
-		if diff := cmp.Diff(want, parse(want.Format())); diff != "" {
+		if diff := cmp.Diff(want, parse(want.Format(restart.MaxRecordSize))); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -108,8 +113,8 @@ func FuzzReadRecord(f *testing.F) {
 	f.Add(`{"0":{"reason":"\",\"1\":{"}}`)
 	f.Add(`[{"0":1}]`)
 	f.Fuzz(func(t *testing.T, annotation string) {
-		text := parse(annotation).Format()
-		if again := parse(text).Format(); again != text {
+		text := parse(annotation).Format(restart.MaxRecordSize)
+		if again := parse(text).Format(restart.MaxRecordSize); again != text {
 			t.Errorf("written again the record is %q, want %q", again, text)
 		}
 	})

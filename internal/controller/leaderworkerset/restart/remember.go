@@ -73,7 +73,7 @@ func (in *Input) record(decision Decision, next Record) Decision {
 			decision.RequeueAfter = requeue.Earliest(decision.RequeueAfter, wait)
 			recorded = in.Record
 		} else {
-			decision.WriteRecord, decision.Record = true, next.Format()
+			decision.WriteRecord, decision.Record = true, next
 		}
 	}
 	decision.Unrecorded = in.anyUnrecorded(recorded)

@@ -4,6 +4,7 @@
 package restart_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestNextUninjected(t *testing.T) {
 		var want []string
 		if tc.wait == 0 {
 			want = []string{"pod a-0 was created without the webhook"}
-			recorded := restart.ReadRecord(decision.Record, restart.StoredRecord{}).Entries
+			recorded := decision.Record
 			after := restart.Record{0: {Uninjected: tc.before + 1}}
 			if diff := cmp.Diff(after, recorded); diff != "" || !decision.WriteRecord {
 				t.Errorf("%s: record (-want +got):\n%s", tc.what, diff)
@@ -110,7 +111,7 @@ func TestNextOfUninjectedFailedLeader(t *testing.T) {
 	for failed, want := range map[types.UID]restart.Cause{"leader": "", "earlier": restart.Evicted} {
 		before := restart.Entry{FailedLeader: failed, Waiting: restart.Evicted, Reason: "a-0: Evicted"}
 		decision := restart.Next(uninjected(10*time.Second, before, func(*restart.Input) {}))
-		after := restart.ReadRecord(decision.Record, restart.StoredRecord{}).Entries[0]
+		after := decision.Record[0]
 		if len(decision.Restarts) != 1 || after.Waiting != want {
 			t.Errorf("leader %s failed: %d restarts, and %q waits; want 1, and %q",
 				failed, len(decision.Restarts), after.Waiting, want)
@@ -128,15 +129,15 @@ func TestNextForgetsUninjected(t *testing.T) {
 			in.Set.LWS.Spec.LeaderWorkerTemplate.RestartPolicy = policy
 			in.Set.Groups[0].Uninjected = nil
 		})
-		if decision := restart.Next(in); !decision.WriteRecord || decision.Record != "" || len(decision.Restarts) > 0 {
+		if decision := restart.Next(in); !decision.WriteRecord || len(decision.Record) > 0 || len(decision.Restarts) > 0 {
 			t.Errorf("%s: got %+v, want an empty record", policy, decision)
 		}
 	}
 	in := uninjected(time.Hour, restart.Entry{Uninjected: 3, Restarts: 2}, func(in *restart.Input) {
 		in.Set.Groups[0].Uninjected = nil
 	})
-	if got := restart.Next(in).Record; got != `{"0":{"restarts":2}}` {
-		t.Errorf("got record %s, want that of the crashes", got)
+	if got := restart.Next(in).Record; !maps.Equal(got, restart.Record{0: {Restarts: 2}}) {
+		t.Errorf("got record %v, want that of the crashes", got)
 	}
 }
 

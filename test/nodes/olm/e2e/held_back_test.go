@@ -39,7 +39,7 @@ func TestUpgradeWaitsForRollout(t *testing.T) {
 	})
 	s.move(t, successor)
 	line := observe(t, namespace)
-	prober := startProbing(t, namespace)
+	prober := startProbing(t, namespace, probeInterval)
 	bed.Eventually(t, func(ctx context.Context) error { return heldBack(ctx, successor) })
 	permitPods(t, namespace)
 	line.note(time.Now(), "rollout", "can go on")

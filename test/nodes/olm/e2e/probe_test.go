@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// probeInterval is the time between the starts of two probes.
+	// probeInterval is the time between the starts of two probes that have to find each refusal.
 	probeInterval = 50 * time.Millisecond
 	// probeTimeout is a little longer than the API server's timeout for webhooks.
 	probeTimeout = 15 * time.Second
@@ -38,8 +38,8 @@ type prober struct {
 	probes []refusal.Probe
 }
 
-// startProbing starts probes in a namespace.
-func startProbing(t *testing.T, namespace string) *prober {
+// startProbing starts a probe after each interval, in a namespace.
+func startProbing(t *testing.T, namespace string, interval time.Duration) *prober {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -50,7 +50,7 @@ func startProbing(t *testing.T, namespace string) *prober {
 		Spec: *bed.PodSpec(suite.NewSet(namespace, "probe", 1, 1)),
 	}}
 	p.ended.Go(func() {
-		ticker := time.NewTicker(probeInterval)
+		ticker := time.NewTicker(interval)
 		defer ticker.Stop()
 		for {
 			select {

@@ -39,7 +39,7 @@ func TestUpgrade(t *testing.T) {
 
 	s.move(t, published.prepared())
 	line := observe(t, namespace)
-	prober := startProbing(t, namespace)
+	prober := startProbing(t, namespace, probeInterval)
 	bed.Eventually(t, func(ctx context.Context) error { return installing(ctx, published.prepared()) })
 	roll(t, rolling, func(lws *leaderworkersetv1.LeaderWorkerSet) {
 		container := &bed.PodSpec(lws).Containers[0]

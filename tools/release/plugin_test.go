@@ -8,12 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/yaml"
 )
 
-// TestRelease packs the same archives twice. The manifest for krew has the checksum of each.
-func TestRelease(t *testing.T) {
+// TestPlugin packs the same archives twice. The manifest for krew has the checksum of each.
+func TestPlugin(t *testing.T) {
 	t.Parallel()
 	programs := t.TempDir()
 	all := "linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64"
@@ -30,8 +31,8 @@ func TestRelease(t *testing.T) {
 	for i := range written {
 		dir := t.TempDir()
 		o := options{
-			root: filepath.Join("..", "..", ".."), programs: programs, output: dir, version: "0.2.0",
-			created: "2026-11-21T00:00:00Z", platforms: all,
+			root: filepath.Join("..", ".."), programs: programs, output: dir, version: "0.2.0",
+			created: time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC), platforms: all,
 		}
 		if err := o.run(); err != nil {
 			t.Fatal(err)

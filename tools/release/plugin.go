@@ -1,13 +1,10 @@
 // Copyright The LeaderWorkerSet Operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command release packs the plugin for all platforms. The same programs give the same archives.
 package main
 
 import (
-	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -20,39 +17,33 @@ import (
 	"time"
 )
 
-// options are the flags of the program.
+// options says how to pack the kubectl plugin.
 type options struct {
-	root, programs, output, version, created, platforms string
+	root, programs, output, version, platforms string
+	created                                    time.Time
 }
 
-func main() {
+// plugin packs the kubectl plugin for all platforms.
+func plugin(arguments []string) error {
 	var o options
-	flag.StringVar(&o.root, "root", ".", "the root of the repository")
-	flag.StringVar(&o.programs, "programs", "", "the directory with a program for each platform: <os>-<arch>/kubectl-lws")
-	flag.StringVar(&o.output, "output", "dist", "the directory to write to")
-	flag.StringVar(&o.version, "version", "", "the version, without v")
-	flag.StringVar(&o.created, "created", "", "the time of all files, as RFC 3339")
-	flag.StringVar(&o.platforms, "platforms", "", "the platforms, such as linux-amd64, separated by spaces")
-	flag.Parse()
-	if err := o.run(); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	flags := flag.NewFlagSet("plugin", flag.ContinueOnError)
+	created := timeFlag(flags)
+	flags.StringVar(&o.root, "root", ".", "the root of the repository")
+	flags.StringVar(&o.programs, "programs", "", "the directory with a program for each platform: <os>-<arch>/kubectl-lws")
+	flags.StringVar(&o.output, "output", "dist", "the directory to write to")
+	flags.StringVar(&o.version, "version", "", "the version, without v")
+	flags.StringVar(&o.platforms, "platforms", "", "the platforms, such as linux-amd64, separated by spaces")
+	if err := flags.Parse(arguments); err != nil {
+		return err
 	}
-}
-
-// file is a file of an archive.
-type file struct {
-	name string
-	mode int64
-	data []byte
+	if o.created = *created; o.created.IsZero() || o.version == "" || flags.NArg() > 0 {
+		return errors.New(usage)
+	}
+	return o.run()
 }
 
 // run writes the archives, their checksums, and the manifest for krew.
 func (o *options) run() error {
-	created, err := time.Parse(time.RFC3339, o.created)
-	if err != nil {
-		return err
-	}
 	sums := map[string]string{}
 	var list strings.Builder
 	for platform := range strings.FieldsSeq(o.platforms) {
@@ -60,15 +51,15 @@ func (o *options) run() error {
 		if err != nil {
 			return err
 		}
-		archive, err := pack(files, created)
+		packed, err := archive(files, o.created)
 		if err != nil {
 			return err
 		}
 		name := archiveName(platform)
-		if err := os.WriteFile(filepath.Join(o.output, name), archive, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(o.output, name), packed, 0o644); err != nil {
 			return err
 		}
-		sum := sha256.Sum256(archive)
+		sum := sha256.Sum256(packed)
 		sums[name] = hex.EncodeToString(sum[:])
 		fmt.Fprintf(&list, "%s  %s\n", sums[name], name)
 	}
@@ -106,26 +97,6 @@ func (o *options) files(platform string) ([]file, error) {
 		files = append(files, file{source.name, source.mode, data})
 	}
 	return files, nil
-}
-
-// pack returns an archive that depends on the files and the time alone.
-func pack(files []file, created time.Time) ([]byte, error) {
-	var archive bytes.Buffer
-	compressed := gzip.NewWriter(&archive)
-	out := tar.NewWriter(compressed)
-	for _, f := range files {
-		header := &tar.Header{
-			Name: f.name, Mode: f.mode, Size: int64(len(f.data)), ModTime: created.UTC(), Format: tar.FormatUSTAR,
-		}
-		if err := out.WriteHeader(header); err != nil {
-			return nil, err
-		}
-		if _, err := out.Write(f.data); err != nil {
-			return nil, err
-		}
-	}
-	err := errors.Join(out.Close(), compressed.Close())
-	return archive.Bytes(), err
 }
 
 // manifest renders .krew.yaml, which krew's release bot reads as well: it calls the same function.
