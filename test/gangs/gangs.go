@@ -27,8 +27,8 @@ type Version struct {
 //
 // A scheduler binds the pods of a gang one after the other, once it has a node for each. So a gang may end with a part
 // of its pods bound in one case only: a pod was deleted between the scheduler's decision and the binding of that pod.
-// Then all pods of the gang exist at the first binding. Each pod without a node is marked for deletion after the first
-// binding, or the scheduler asks for its binding in vain.
+// Then each pod of the gang exists at the first binding, or the scheduler asks for its binding in vain. Each pod without
+// a node is marked for deletion after the first binding, or the scheduler asks for its binding in vain.
 func Faults(versions []Version, size int, wasTried func(types.UID) bool) []string {
 	var faults []string
 	groups, names := map[string]*group{}, []string{}
@@ -40,13 +40,13 @@ func Faults(versions []Version, size int, wasTried func(types.UID) bool) []strin
 			continue
 		}
 		if groups[name] == nil {
-			groups[name] = &group{name: name, members: map[types.UID]*member{}}
+			groups[name] = &group{name: name, wasTried: wasTried, members: map[types.UID]*member{}}
 			names = append(names, name)
 		}
 		faults = append(faults, groups[name].see(version, at, size)...)
 	}
 	for _, name := range names {
-		faults = append(faults, groups[name].partlyBound(wasTried)...)
+		faults = append(faults, groups[name].partlyBound()...)
 	}
 	return faults
 }
@@ -57,6 +57,8 @@ type group struct {
 	leader  types.UID
 	isBound bool
 	boundAt int // the version at which the first pod was bound
+
+	wasTried func(types.UID) bool
 
 	members map[types.UID]*member
 	order   []*member
@@ -69,7 +71,8 @@ type member struct {
 	isBound, isMarked, deleted bool
 	markedAt                   int
 
-	// presentAtBinding says that the pod existed when the first pod of its PodGroup was bound.
+	// presentAtBinding says that the pod existed when the first pod of its PodGroup was bound, or that the scheduler has
+	// asked to bind it.
 	presentAtBinding bool
 }
 
@@ -103,11 +106,11 @@ func (g *group) see(version Version, at, size int) []string {
 	return faults
 }
 
-// markPresent marks the pods that exist now, and returns how many there are.
+// markPresent marks the pods that exist now or that the scheduler has asked to bind, and returns how many there are.
 func (g *group) markPresent() int {
 	present := 0
 	for _, pod := range g.order {
-		if !pod.deleted {
+		if !pod.deleted || g.wasTried(pod.uid) {
 			pod.presentAtBinding = true
 			present++
 		}
@@ -116,7 +119,7 @@ func (g *group) markPresent() int {
 }
 
 // partlyBound returns the pods that have no node though others of their PodGroup have, and don't have to.
-func (g *group) partlyBound(wasTried func(types.UID) bool) []string {
+func (g *group) partlyBound() []string {
 	if !g.isBound {
 		return nil
 	}
@@ -129,7 +132,7 @@ func (g *group) partlyBound(wasTried func(types.UID) bool) []string {
 		case pod.isBound || !pod.presentAtBinding:
 		case !pod.isMarked:
 			faults = append(faults, fmt.Sprintf("PodGroup %s: %s has no node, and others have", g.name, pod.name))
-		case pod.markedAt < g.boundAt && !wasTried(pod.uid):
+		case pod.markedAt < g.boundAt && !g.wasTried(pod.uid):
 			faults = append(faults, fmt.Sprintf("PodGroup %s: %s was deleted before others were bound", g.name, pod.name))
 		}
 	}

@@ -34,6 +34,11 @@ func TestFaults(t *testing.T) {
 			what: "the leader is deleted before the first binding, and after the decision", history: "L+ 1+ 2+ L! 2= 1= L-",
 			tried: "L",
 		},
+		{what: "the leader is gone before the first binding", history: "L+ 1+ 2+ L! L- 2= 1=", tried: "L"},
+		{
+			what: "the leader is gone before the decision", history: "L+ 1+ 2+ L! L- 2= 1=",
+			want: []string{"PodGroup g: 2 was bound when 2 of 3 pods existed"},
+		},
 		{
 			what: "the leader is deleted before the decision", history: "L+ 1+ 2+ L! 2= 1= L-",
 			want: []string{"PodGroup g: L was deleted before others were bound"},
