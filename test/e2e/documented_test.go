@@ -48,7 +48,8 @@ func TestLocalQuickstart(t *testing.T) {
 var aboutSets = regexp.MustCompile(`^kubectl (?:get|describe|events|wait|scale)\b.*(?: lws(?:[ /]|$)|llama)`)
 
 // elsewhere finds commands that other tests run, that need what isn't there, or that don't end.
-var elsewhere = regexp.MustCompile(`leaderworkerset-sample|llama-54475854d9-1|lws gang|wait lws --all|--watch|[|>] ?\w+`)
+var elsewhere = regexp.MustCompile(
+	`leaderworkerset-sample|llama-54475854d9-1|lws gang|wait lws --all|--watch|[|>] ?\w+`)
 
 // TestLocalDocumentedCommands runs the commands of all pages that look at sets, on a set of the name that they use.
 func TestLocalDocumentedCommands(t *testing.T) {

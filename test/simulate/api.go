@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/desired"
 	"github.com/leaderworkerset/lws-operator/internal/controller/leaderworkerset/identity"
@@ -44,12 +45,15 @@ const (
 	kindNode               = "Node"
 	kindEvent              = "Event"
 	kindPodGroup           = "PodGroup"
+
+	kindDisaggregatedSet = "DisaggregatedSet"
+	kindScaler           = "DisaggregatedSetRoleScaler"
 )
 
 // kinds are all kinds, in the order in which the world handles them.
 var kinds = []string{
 	kindLeaderWorkerSet, kindStatefulSet, kindControllerRevision, kindService, kindPod, kindClaim, kindNode,
-	kindEvent, kindPodGroup,
+	kindEvent, kindPodGroup, kindDisaggregatedSet, kindScaler,
 }
 
 // Change is the change of one object by a write: Old is nil for a created object, New for a deleted one.
@@ -74,7 +78,11 @@ type API struct {
 	quota      int                           // how many pods are admitted; 0 for any number
 	refused    map[types.NamespacedName]bool // StatefulSets of which a pod was refused
 	noWebhook  bool                          // the webhook's configuration is deleted
-	uninjected map[types.UID]bool            // pods that were created meanwhile
+
+	statefulSets int  // how many StatefulSets are admitted; 0 for any number
+	gated        bool // whether new pods wait for a queue
+
+	uninjected map[types.UID]bool // pods that were created meanwhile
 }
 
 func newAPI(scheme *runtime.Scheme, clock clock.PassiveClock) *API {
@@ -146,7 +154,15 @@ func (a *API) Create(object client.Object) error {
 	if err := a.admit(object); err != nil {
 		return apierrors.NewBadRequest(err.Error())
 	}
+	if gvk.Kind == kindStatefulSet {
+		if err := a.refusalOfStatefulSet(key.Name); err != nil {
+			return err
+		}
+	}
 	if pod, ok := object.(*corev1.Pod); ok {
+		if a.gated {
+			desired.AddSchedulingGate(pod, queueGate)
+		}
 		if err := a.refusal(pod); err != nil {
 			if owner := metav1.GetControllerOf(pod); owner != nil {
 				a.refused[at(pod, owner.Name)] = true
@@ -167,6 +183,8 @@ func (a *API) Create(object client.Object) error {
 func (a *API) admit(object client.Object) error {
 	switch object := object.(type) {
 	case *leaderworkersetv1.LeaderWorkerSet:
+		object.Default()
+	case *disaggregatedsetv1.DisaggregatedSet:
 		object.Default()
 	case *appsv1.StatefulSet:
 		if object.Spec.UpdateStrategy.Type == "" {
@@ -286,6 +304,12 @@ func specChanged(old, updated client.Object) bool {
 	case *appsv1.StatefulSet:
 		before, ok := old.(*appsv1.StatefulSet)
 		return !ok || !equality.Semantic.DeepEqual(before.Spec, updated.Spec)
+	case *disaggregatedsetv1.DisaggregatedSet:
+		before, ok := old.(*disaggregatedsetv1.DisaggregatedSet)
+		return !ok || !equality.Semantic.DeepEqual(before.Spec, updated.Spec)
+	case *disaggregatedsetv1.DisaggregatedSetRoleScaler:
+		before, ok := old.(*disaggregatedsetv1.DisaggregatedSetRoleScaler)
+		return !ok || before.Spec != updated.Spec
 	default:
 		return false
 	}

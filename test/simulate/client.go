@@ -10,17 +10,20 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
@@ -41,18 +44,20 @@ func (c *operatorClient) Scheme() *runtime.Scheme { return c.world.API.scheme }
 func (c *operatorClient) Get(
 	ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption,
 ) error {
+	c.run.waitForWrites(c.world.API.kindOf(into).Kind)
 	return c.run.cache.Get(ctx, key, into, options...)
 }
 
 // List implements [client.Reader].
 func (c *operatorClient) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	c.run.waitForWrites(strings.TrimSuffix(c.world.API.kindOf(list).Kind, "List"))
 	return c.run.cache.List(ctx, list, options...)
 }
 
 // Create implements [client.Writer].
 func (c *operatorClient) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
 	reason := c.run.takeReason()
-	return c.write(func() error {
+	return c.write(object, func() error {
 		err := c.world.API.Create(object)
 		if err == nil {
 			c.world.recordWhy(c.run.name(), "creates "+noun(object), c.world.described(object), reason)
@@ -64,7 +69,7 @@ func (c *operatorClient) Create(_ context.Context, object client.Object, _ ...cl
 // Delete implements [client.Writer].
 func (c *operatorClient) Delete(_ context.Context, object client.Object, options ...client.DeleteOption) error {
 	wanted, reason := (&client.DeleteOptions{}).ApplyOptions(options), c.run.reason
-	return c.write(func() error {
+	return c.write(object, func() error {
 		var uid *types.UID
 		if wanted.Preconditions != nil {
 			uid = wanted.Preconditions.UID
@@ -84,7 +89,7 @@ func (c *operatorClient) Patch(
 	_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption,
 ) error {
 	reason := c.run.takeReason()
-	return c.write(func() error {
+	return c.write(object, func() error {
 		old, patched, err := c.patched(object, patch)
 		if err != nil {
 			return err
@@ -100,7 +105,7 @@ func (c *operatorClient) Patch(
 // Status implements [client.Client].
 func (c *operatorClient) Status() client.SubResourceWriter { return &statusClient{operatorClient: c} }
 
-// statusClient writes the status of LeaderWorkerSets.
+// statusClient writes the status of LeaderWorkerSets, DisaggregatedSets and scalers.
 type statusClient struct {
 	// A method that isn't overridden would panic. None is called.
 	client.SubResourceWriter
@@ -113,23 +118,44 @@ func (s *statusClient) Patch(
 	_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption,
 ) error {
 	c := s.operatorClient
-	return c.write(func() error {
+	return c.write(object, func() error {
 		old, patched, err := c.patched(object, patch)
 		if err != nil {
 			return err
 		}
-		before, isSet := old.(*leaderworkersetv1.LeaderWorkerSet)
-		after, isStillSet := patched.(*leaderworkersetv1.LeaderWorkerSet)
-		if !isSet || !isStillSet {
+		updated, words := withStatusOf(old, patched)
+		if updated == nil {
 			return fmt.Errorf("the operator must not write the status of %T", old)
 		}
-		updated := before.DeepCopy()
-		updated.Status = after.Status
 		c.world.API.replace(old, updated)
-		c.world.record(c.run.name(), "status", statusWords(&updated.Status))
+		c.world.record(c.run.name(), "status", words)
 		copyInto(object, updated)
 		return nil
 	})
+}
+
+// withStatusOf returns an object with the status of another one, and that status in words. It is nil for kinds of which
+// the operator must not write the status.
+func withStatusOf(old, patched client.Object) (updated client.Object, words string) {
+	updated = deepCopy(old)
+	switch after := patched.(type) {
+	case *leaderworkersetv1.LeaderWorkerSet:
+		if lws, ok := updated.(*leaderworkersetv1.LeaderWorkerSet); ok {
+			lws.Status = after.Status
+			return updated, statusWords(&after.Status)
+		}
+	case *disaggregatedsetv1.DisaggregatedSet:
+		if set, ok := updated.(*disaggregatedsetv1.DisaggregatedSet); ok {
+			set.Status = after.Status
+			return updated, rolesWords(&after.Status)
+		}
+	case *disaggregatedsetv1.DisaggregatedSetRoleScaler:
+		if scaler, ok := updated.(*disaggregatedsetv1.DisaggregatedSetRoleScaler); ok {
+			scaler.Status = after.Status
+			return updated, fmt.Sprintf("scaler %s, replicas %d", after.Name, after.Status.Replicas)
+		}
+	}
+	return nil, ""
 }
 
 // applied returns an object after a patch. A JSON patch whose test fails is an error, the same as a real API server's.
@@ -180,7 +206,7 @@ func (c *operatorClient) patched(object client.Object, patch client.Patch) (old,
 }
 
 // write writes. In a random world, other actors may act before, the write may fail, or its answer may be lost.
-func (c *operatorClient) write(do func() error) error {
+func (c *operatorClient) write(object client.Object, do func() error) error {
 	c.world.interrupt()
 	switch {
 	case c.run.ended:
@@ -193,6 +219,9 @@ func (c *operatorClient) write(do func() error) error {
 	c.world.writing = nil
 	if c.world.chance(lostAnswers) {
 		return apierrors.NewTimeoutError("the answer is lost", 1)
+	}
+	if err == nil {
+		c.run.wrote(c.world.API.kindOf(object).Kind)
 	}
 	return err
 }
@@ -209,6 +238,18 @@ type liveReader struct {
 func (r *liveReader) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	kind := r.api.kindOf(into).Kind
 	return read(r.api.Get(kind, key), kind, key, into)
+}
+
+// List implements [client.Reader], for namespaces and labels.
+func (r *liveReader) List(_ context.Context, list client.ObjectList, options ...client.ListOption) error {
+	wanted := (&client.ListOptions{}).ApplyOptions(options)
+	var found []runtime.Object
+	for _, object := range r.api.List(strings.TrimSuffix(r.api.kindOf(list).Kind, "List")) {
+		if object.GetNamespace() == wanted.Namespace && wanted.LabelSelector.Matches(labels.Set(object.GetLabels())) {
+			found = append(found, object)
+		}
+	}
+	return meta.SetList(list, found)
 }
 
 // copyInto sets an object, or its metadata, to another one. Both share what they point to.

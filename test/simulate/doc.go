@@ -22,6 +22,7 @@
 //	accidents.go    other accidents of pods
 //	gc.go           the garbage collector
 //	limit.go        how many requests it may make
+//	scarcity.go     a quota on StatefulSets, a queue, a cordoned node, and an autoscaler
 //	cache.go        the operator's late cache
 //	client.go       the operator's writes
 //	operator.go     one run of the operator, from start to restart
@@ -32,6 +33,12 @@
 //	rest.go         what has to hold at rest
 //	naive.go        simple readers of objects, for the checks
 //	film.go         what happened, in words
+//
+// DisaggregatedSets have the same actors. The operator's passes over them write LeaderWorkerSets.
+//
+//	disaggregated.go       readers of their objects, and their films
+//	lockstep.go            what has to hold for their roles after every write
+//	disaggregated_rest.go  what has to hold for them at rest
 //
 // To add an actor, write a type with the methods of actor and add it to the world's list. World.API takes the changes
 // of users.

@@ -25,6 +25,9 @@ type film struct {
 	// revisions are the numbers of revisions by key. Films show numbers, as keys change with the version of Kubernetes'
 	// types.
 	revisions map[string]int64
+
+	// hashes are the numbers of revisions of DisaggregatedSets by hash, in the order in which they were created.
+	hashes map[string]int
 }
 
 // line is one event, or several of the same kind in a row.
@@ -50,7 +53,11 @@ func (w *World) record(actor, verb, object string) { w.recordWhy(actor, verb, ob
 // recordWhy adds a write of the operator to the film, with its reason.
 func (w *World) recordWhy(actor, verb, object, reason string) {
 	now := w.clock.Since(w.began)
-	next := line{at: now, actor: actor, verb: verb, objects: []string{object}, reason: w.film.withoutKeys(reason)}
+	next := line{
+		at: now, actor: w.film.withoutHashes(actor), verb: verb, objects: []string{w.film.withoutHashes(object)},
+		reason: w.film.withoutHashes(w.film.withoutKeys(reason)),
+	}
+	object = next.objects[0]
 	if last := len(w.film.lines) - 1; last >= 0 && object != "" {
 		if previous := &w.film.lines[last]; previous.continuedBy(&next) {
 			previous.objects = append(previous.objects, object)
@@ -88,6 +95,7 @@ func (f *film) text(from int) string {
 
 // watch records the numbers of new revisions.
 func (f *film) watch(change Change) {
+	f.watchHashes(change)
 	revision, ok := change.New.(*appsv1.ControllerRevision)
 	if !ok {
 		return
@@ -129,8 +137,11 @@ func nameOf(object client.Object) string {
 
 // described returns the name of a new object, and its facts.
 func (w *World) described(object client.Object) string {
-	if sts, ok := object.(*appsv1.StatefulSet); ok {
-		return fmt.Sprintf("%s (%s)", sts.Name, strings.Join(w.facts(sts), ", "))
+	switch object := object.(type) {
+	case *appsv1.StatefulSet:
+		return fmt.Sprintf("%s (%s)", object.Name, strings.Join(w.facts(object), ", "))
+	case *leaderworkersetv1.LeaderWorkerSet:
+		return fmt.Sprintf("%s (%s)", object.Name, strings.Join(childFacts(object), ", "))
 	}
 	return nameOf(object)
 }
@@ -156,19 +167,26 @@ func listed(indices []int32) string { return cmp.Or(strings.Trim(fmt.Sprint(indi
 
 // difference returns the name of an object, and its changes.
 func (w *World) difference(old, updated client.Object) string {
-	before, isSet := old.(*appsv1.StatefulSet)
-	after, isStillSet := updated.(*appsv1.StatefulSet)
-	if !isSet || !isStillSet {
+	var earlier, later []string
+	switch before := old.(type) {
+	case *appsv1.StatefulSet:
+		if after, ok := updated.(*appsv1.StatefulSet); ok {
+			earlier, later = w.allFacts(before), w.allFacts(after)
+		}
+	case *leaderworkersetv1.LeaderWorkerSet:
+		if after, ok := updated.(*leaderworkersetv1.LeaderWorkerSet); ok {
+			earlier, later = childFacts(before), childFacts(after)
+		}
+	default:
 		return nameOf(updated)
 	}
 	var changes []string
-	earlier := w.allFacts(before)
-	for i, fact := range w.allFacts(after) {
+	for i, fact := range later {
 		if _, value, _ := strings.Cut(fact, " "); fact != earlier[i] {
 			changes = append(changes, earlier[i]+" to "+value)
 		}
 	}
-	return fmt.Sprintf("%s (%s)", after.Name, cmp.Or(strings.Join(changes, ", "), "metadata"))
+	return fmt.Sprintf("%s (%s)", updated.GetName(), cmp.Or(strings.Join(changes, ", "), "metadata"))
 }
 
 // isLeaders reports whether a StatefulSet is the leader StatefulSet of a LeaderWorkerSet.

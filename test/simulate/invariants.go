@@ -5,6 +5,7 @@ package simulate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	leaderworkersetv1 "github.com/leaderworkerset/lws-operator/api/leaderworkerset/v1"
 )
 
@@ -26,6 +28,9 @@ type invariants struct {
 
 	// disturbed are the leaders of groups that users or accidents have changed, as they were.
 	disturbed map[types.UID]*corev1.Pod
+
+	// roles are those of all DisaggregatedSets.
+	roles map[types.NamespacedName]*roleBounds
 }
 
 // bounds are the fewest ready groups of a rollout, the most groups that may exist, and the highest partition of users.
@@ -41,6 +46,9 @@ func (w *World) check(change Change) {
 			w.rules.addSpec(lws)
 			w.checkConditions(lws.Status.Conditions)
 		}
+		w.checkChild(change)
+	case kindDisaggregatedSet, kindScaler:
+		w.checkRoles(change)
 	case kindClaim:
 		if claim, ok := change.Old.(*corev1.PersistentVolumeClaim); ok && isDeletion(change) {
 			w.checkClaim(claim)
@@ -125,9 +133,12 @@ func (i *invariants) disturb(leader *corev1.Pod) {
 
 // reset forgets earlier specs and disturbances, since the world is at rest.
 func (i *invariants) reset(api *API) {
-	i.bounds, i.disturbed = nil, nil
+	i.bounds, i.disturbed, i.roles = nil, nil, nil
 	for _, lws := range listOf[*leaderworkersetv1.LeaderWorkerSet](api, kindLeaderWorkerSet) {
 		i.addSpec(lws)
+	}
+	for _, set := range listOf[*disaggregatedsetv1.DisaggregatedSet](api, kindDisaggregatedSet) {
+		i.addRoles(api, set)
 	}
 }
 
@@ -188,7 +199,8 @@ func (w *World) checkOnDelete(before, after *appsv1.StatefulSet) {
 
 // checkNoLonger: a pass that finds a leader StatefulSet with the strategy OnDelete, which the next leader doesn't need,
 // ends the strategy, unless the pass releases that leader. An exception is a new revision: the operator first deletes
-// the groups that the earlier one released.
+// the groups that the earlier one released. Another one is a pass on a late view: its write asks for the generation and
+// the annotations that it observed, and fails if they have changed.
 func (w *World) checkNoLonger(p *pass) {
 	w.t.Helper()
 	if p.onDelete == nil {
@@ -196,7 +208,8 @@ func (w *World) checkNoLonger(p *pass) {
 	}
 	leaders := getOf[*appsv1.StatefulSet](w.API, kindStatefulSet, client.ObjectKeyFromObject(p.onDelete))
 	if leaders != nil && leaders.UID == p.onDelete.UID && leaders.Generation == p.onDelete.Generation &&
-		revisionOf(leaders) == w.latestKey(leaders) && !needsOnDelete(leaders, p.lowestMissing) {
+		maps.Equal(leaders.Annotations, p.onDelete.Annotations) && revisionOf(leaders) == w.latestKey(leaders) &&
+		!needsOnDelete(leaders, p.lowestMissing) {
 		w.fail("%s is OnDelete after %s, and the next leader is that of group %d", leaders.Name, p.name, p.lowestMissing)
 	}
 }

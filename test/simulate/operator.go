@@ -32,6 +32,10 @@ type Operator struct {
 	// Cache selects and trims the objects of its cache.
 	Cache cache.Options
 
+	// ReadsYourWrites is whether reads of its client wait until the cache shows all that this run has written, as those
+	// of the real operator do. Writes whose answer is lost aren't waited for.
+	ReadsYourWrites bool
+
 	// Start begins a run. Nothing in its memory may come from an earlier run.
 	Start func(Environment) ([]Controller, error)
 }
@@ -71,6 +75,10 @@ type run struct {
 	passes      []*pass // that have begun, the present one last
 	ended       bool
 
+	// written is how long the API's history of each kind was after the run's last write that succeeded. It is nil if
+	// reads don't wait.
+	written map[string]int
+
 	// counted are the groups whose workers were all ready in the cache when the last pass over the group began.
 	counted readyGroups
 
@@ -99,6 +107,9 @@ type pass struct {
 	// leader didn't need that; else nil.
 	onDelete *appsv1.StatefulSet
 
+	// roles is the DisaggregatedSet of the pass as the cache showed it when the pass began; nil for other passes.
+	roles *rolesPass
+
 	// read are the objects of the cache that the pass has read, in worlds that check them.
 	read map[client.Object]sharedObject
 }
@@ -108,6 +119,9 @@ func begin(world *World, operator Operator) (*run, error) {
 	r := &run{world: world, cache: newLateCache(world.API, operator.Cache), counted: readyGroups{}}
 	if world.checksCache {
 		r.cache.onRead = r.record
+	}
+	if operator.ReadsYourWrites {
+		r.written = map[string]int{}
 	}
 	controllers, err := operator.Start(Environment{
 		Cache:    r.cache,
@@ -180,12 +194,14 @@ func (r *run) reconcile(c controller, p *pass) {
 	countWorkers(r.cache, p.request.NamespacedName, r.counted)
 	p.lowestMissing = lowestMissingInCache(r.cache, p.request.NamespacedName)
 	p.onDelete = needlesslyOnDelete(r.cache, p.request.NamespacedName, p.lowestMissing)
+	p.roles = r.beginRoles(p.request.NamespacedName)
 	r.passes = append(r.passes, p)
 	result, err := c.Reconciler.Reconcile(log.IntoContext(context.Background(), logr.New(&reasons{run: r})), p.request)
 	r.passes = r.passes[:len(r.passes)-1]
 	r.checkUnchanged(p)
 	if err == nil && !r.ended {
 		r.world.checkNoLonger(p)
+		r.world.checkStep(p)
 	}
 	switch {
 	case errors.Is(err, reconcile.TerminalError(nil)):
@@ -197,6 +213,20 @@ func (r *run) reconcile(c controller, p *pass) {
 		if result.RequeueAfter > 0 {
 			c.queue.AddAfter(p.request, result.RequeueAfter)
 		}
+	}
+}
+
+// wrote records a write that succeeded.
+func (r *run) wrote(kind string) {
+	if r.written != nil {
+		r.written[kind] = len(r.world.API.history[kind])
+	}
+}
+
+// waitForWrites lets the cache catch up with what the run has written.
+func (r *run) waitForWrites(kind string) {
+	for r.cache.views[kind].seen < r.written[kind] {
+		r.cache.catchUp(kind)
 	}
 }
 

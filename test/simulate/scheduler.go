@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // scheduler binds each pod to the node with the fewest pods among the feasible ones. It respects the nodeSelector, the
@@ -27,11 +28,19 @@ func (s *scheduler) actions() []action {
 		switch {
 		case node != "":
 			actions = append(actions, func() { s.bind(pod, node) })
-		case s.world.room > 0 && !isUnschedulable(pod):
+		case s.isScarce(pod) && !isUnschedulable(pod):
 			actions = append(actions, func() { s.report(pod) })
 		}
 	}
 	return append(actions, s.gangActions()...)
+}
+
+// isScarce reports whether the lack of a node for a pod is part of the world. Only then it is reported.
+func (s *scheduler) isScarce(pod *corev1.Pod) bool { return s.world.room > 0 || s.isPinned(pod) }
+
+// isPinned reports whether the only node that could take a pod is cordoned.
+func (s *scheduler) isPinned(pod *corev1.Pod) bool {
+	return client.ObjectKeyFromObject(pod) == s.world.pinned
 }
 
 // isSchedulable reports whether the scheduler has yet to place a pod.
@@ -74,6 +83,9 @@ func (s *scheduler) podsOn() map[string]int {
 
 // nodeFor returns the node that a pod is placed on; empty if no node can take it.
 func (s *scheduler) nodeFor(pod *corev1.Pod, podsOn map[string]int) string {
+	if s.isPinned(pod) {
+		return ""
+	}
 	best := ""
 	for _, node := range listOf[*corev1.Node](s.world.API, kindNode) {
 		selected := labels.SelectorFromSet(pod.Spec.NodeSelector).Matches(labels.Set(node.Labels))

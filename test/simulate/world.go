@@ -91,7 +91,10 @@ type World struct {
 	returns    time.Time // when the operator starts again; the zero time for never
 	restarts   int
 	depth      int
-	room       int   // how many pods a node takes; 0 if any number
+	room       int                  // how many pods a node takes; 0 if any number
+	pinned     types.NamespacedName // the pod that no node takes; empty for none
+	queue      *queueController
+	scaler     *autoscaler
 	writing    *pass // the operator's pass that writes now; nil if none does
 	accidental bool  // whether the present change is an accident or a user's
 	film       film
@@ -99,6 +102,8 @@ type World struct {
 
 	incarnations incarnations
 	gangLeaders  map[string]types.UID // the leader that was first in a PodGroup, by its name
+
+	neededRoles map[string]map[string]bool // by DisaggregatedSet and revision, see needs
 
 	// checksCache is whether each pass must leave the shared objects of the cache unchanged.
 	checksCache bool
@@ -129,14 +134,17 @@ func newWorld(tb testing.TB, operator Operator, random *rand.Rand, checksCache b
 	w := &World{
 		t: tb, operator: operator, random: random, clock: testingclock.NewFakeClock(began), began: began,
 		incarnations: newIncarnations(), gangLeaders: map[string]types.UID{}, checksCache: checksCache,
+		neededRoles: map[string]map[string]bool{},
 	}
 	w.gate = w.chance(50)
 	w.API = newAPI(operator.Scheme, w.clock)
 	w.API.watches = append(w.API.watches, w.film.watch, w.check)
 	w.collector = &garbageCollector{world: w, begun: map[types.UID]task{}}
+	w.queue, w.scaler = &queueController{world: w}, &autoscaler{world: w, removeAt: map[string]time.Time{}}
+	w.API.watches = append(w.API.watches, w.scaler.watch)
 	w.actors = []actor{
 		newStatefulSetController(w), &scheduler{world: w}, newKubelets(w), &nodeController{world: w},
-		w.collector, &podGroupController{world: w},
+		w.collector, &podGroupController{world: w}, w.queue, w.scaler,
 	}
 	for _, name := range []string{"node-1", "node-2"} {
 		w.must(w.API.Create(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}))

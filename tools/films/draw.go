@@ -102,7 +102,7 @@ func (c *canvas) addf(format string, args ...any) { fmt.Fprintf(c, format, args.
 // text adds a line of text. A class may be empty.
 func (c *canvas) text(x float64, y int, class, words string) {
 	if class != "" {
-		class = fmt.Sprintf(` class="%s"`, class)
+		class = ` class="` + class + `"`
 	}
 	c.addf(`<text x="%.5g" y="%d"%s>%s</text>`+"\n", x, y, class, html.EscapeString(words))
 }

@@ -23,7 +23,7 @@ type event struct {
 }
 
 // The format of a line is that of test/simulate/film.go.
-var lineFormat = regexp.MustCompile(`^ *(\d+)\.\ds  (\S.*?)  +(.+)$`)
+var lineFormat = regexp.MustCompile(`^ *(\d+)\.\ds {2}(\S.*?) {2,}(.+)$`)
 
 // parse returns the events of a film. It leaves out the metrics at the end.
 func parse(film string) ([]event, error) {

@@ -130,8 +130,8 @@ const (
 )
 
 // PreviousGroupSchedulingGate is the scheduling gate of leader pods that wait for pods of the group's previous
-// incarnation: until all are marked for deletion, and with a topology domain until they are gone. Those pods have the
-// same group-key. Without the gate, the scheduler would bind the leader to their topology domain.
+// incarnation: until all are marked for deletion, and with exclusive or shared topology until they are gone. Those pods
+// have the same group-key. Without the gate, the scheduler would bind the leader to their topology domain.
 const PreviousGroupSchedulingGate = MetadataPrefix + "previous-group"
 
 // RestartSchedulingGate is the scheduling gate of leader pods of groups that crashed before. The operator removes it
@@ -199,6 +199,9 @@ const (
 
 	// ReasonRecreateGroup reports that the operator recreates a group after one of its pods failed.
 	ReasonRecreateGroup = "RecreateGroup"
+
+	// ReasonSurgeGaveWay reports that a rolling update removes surge groups, since they or other groups lack room.
+	ReasonSurgeGaveWay = "SurgeGaveWay"
 
 	// ReasonReplicaRestartBudgetExceeded warns that groups have crashed more often than maxGroupRestarts allows.
 	ReasonReplicaRestartBudgetExceeded = "ReplicaRestartBudgetExceeded"

@@ -77,6 +77,7 @@ func (r *setReconciler) pass(ctx context.Context, key types.NamespacedName) (rec
 	}
 	written := r.write(ctx, dset, &planned)
 	memory.obstacle = obstacleOf(written)
+	memory.current = isCurrent(&memory, &planned, written)
 	memory.noServices = memory.noServices || written == nil
 	changed := r.memories.store(key, memory)
 	err = errors.Join(written, r.report(ctx, dset, &planned))
@@ -125,6 +126,21 @@ func (r *setReconciler) report(
 	}
 	r.applier.Record(dset, planned.StatusEvents)
 	return nil
+}
+
+// isCurrent reports whether the cache shows after a pass all that the operator has written. Reads wait for what this
+// process has written, see package controller. They can't wait for a write whose answer was lost. A pass that has made
+// all its writes has checked what it couldn't know.
+func isCurrent(before *remembered, planned *plan.Set, written error) bool {
+	_, isRefused := errors.AsType[*apply.RefusedError](written)
+	switch {
+	case written == nil:
+		return before.current || len(planned.Writes) > 0
+	case isRefused, apierrors.IsConflict(written), apierrors.IsTooManyRequests(written):
+		return before.current
+	default:
+		return false
+	}
 }
 
 // obstacleOf returns what the status reports of an error: nothing if another attempt is all it takes.

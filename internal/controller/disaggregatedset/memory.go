@@ -28,6 +28,9 @@ type remembered struct {
 	// obstacle is what was in the way of the last pass; nil for nothing.
 	obstacle *status.Obstacle
 
+	// current says that the cache shows all that the operator has written, see [plan.Memory].
+	current bool
+
 	// noServices says that the set has no Services of other controllers left.
 	noServices bool
 }
@@ -61,4 +64,6 @@ func (m *memories) forget(set types.NamespacedName) {
 }
 
 // plan returns what a plan may know.
-func (r *remembered) plan() *plan.Memory { return &plan.Memory{Obstacle: r.obstacle} }
+func (r *remembered) plan() *plan.Memory {
+	return &plan.Memory{Obstacle: r.obstacle, Current: r.current}
+}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -79,20 +80,16 @@ func (s *starter) newController() (ctrlcontroller.Controller, error) {
 		OnRefusal: s.options.Meter.Refused,
 	}
 	controller, err := ctrlcontroller.NewUnmanaged("disaggregatedset", ctrlcontroller.Options{
-		Reconciler: &setReconciler{
-			observer: &observer{Reader: applier.Client, live: applier.Live},
-			applier:  applier, memories: newMemories(), options: s.options,
-		},
+		Reconciler:              newReconciler(applier, s.options),
 		MaxConcurrentReconciles: s.options.Concurrent,
-		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
-			s.options.MinRetryDelay, s.options.MaxRetryDelay),
-		CacheSyncTimeout: cacheSyncTimeout,
-		Logger:           s.mgr.GetLogger(),
+		RateLimiter:             newLimiter(s.options),
+		CacheSyncTimeout:        cacheSyncTimeout,
+		Logger:                  s.mgr.GetLogger(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, events := range s.sources() {
+	for _, events := range sources(s.mgr.GetCache(), s.options.BatchDelay) {
 		if err := controller.Watch(events); err != nil {
 			return nil, err
 		}
@@ -100,12 +97,24 @@ func (s *starter) newController() (ctrlcontroller.Controller, error) {
 	return controller, nil
 }
 
+// newReconciler returns a reconciler that reads and writes by the client of the applier.
+func newReconciler(applier *apply.Applier, options Options) *setReconciler {
+	return &setReconciler{
+		observer: &observer{Reader: applier.Client, live: applier.Live},
+		applier:  applier, memories: newMemories(), options: options,
+	}
+}
+
+func newLimiter(options Options) workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+		options.MinRetryDelay, options.MaxRetryDelay)
+}
+
 // cacheSyncTimeout bounds the wait for the caches: controller-runtime's default.
 const cacheSyncTimeout = 2 * time.Minute
 
-// sources returns the watches that start passes.
-func (s *starter) sources() []source.Source {
-	cached, delay := s.mgr.GetCache(), s.options.BatchDelay
+// sources returns the watches that start passes. A change of a child waits for further ones.
+func sources(cached cache.Cache, delay time.Duration) []source.Source {
 	return []source.Source{
 		// A change that a user makes does not wait.
 		source.Kind[client.Object](cached, &disaggregatedsetv1.DisaggregatedSet{}, enqueue(toItself, 0)),

@@ -28,6 +28,7 @@
 // Where to look:
 //
 //	setup.go, options.go             how it is wired, and its tunables
+//	reconcilers.go                   the same for a world without a manager
 //	leaderworkerset_controller.go    a pass over a set
 //	group_controller.go              a pass over a group
 //	observe.go                       what a pass reads

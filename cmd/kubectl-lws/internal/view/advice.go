@@ -36,6 +36,9 @@ func (s *Set) reasonAdvice(group *Group) []string {
 			advice = append(advice,
 				"The placement is exclusive: each group needs a value of the node label "+domain+" for itself.")
 		}
+		if domain := s.LWS.Annotations[leaderworkersetv1.ShareTopologyAnnotationKey]; domain != "" {
+			advice = append(advice, "All pods of a group have to fit on nodes with the same value of the node label "+domain+".")
+		}
 		return advice
 	case leaderworkersetv1.UnreadyImagePull:
 		return []string{"Correct the image's name, or the pull secret. A rollout replaces broken groups first."}

@@ -24,6 +24,10 @@ import (
 type Memory struct {
 	// Obstacle is what was in the way of the last pass; nil for nothing.
 	Obstacle *status.Obstacle
+
+	// Current says that the snapshot shows all that the operator has written before. An operator that has just started
+	// can't know that, nor can one that got no answer to a write.
+	Current bool
 }
 
 // Set is what one pass over a DisaggregatedSet does, in this order.
@@ -78,6 +82,9 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time) (Set, error) {
 	}
 	planned.add(surplus(set))
 	planned.add(leftOver(set))
+	if !memory.Current && len(planned.Writes) > 0 {
+		planned.Writes = slices.Concat(checks(set), planned.Writes)
+	}
 	planned.Reason = reason
 	planned.Status, planned.StatusEvents = status.Next(status.Input{
 		Set: set, Revision: key, Updating: updating, Rollout: reason, Obstacle: memory.Obstacle, Now: metav1.NewTime(now),
@@ -151,6 +158,20 @@ func leftOver(set *snapshot.Set) changes {
 		})
 	}
 	return c
+}
+
+// checks returns a check of each LeaderWorkerSet. A step of a rollout is right only beside the others as they are. The
+// precondition of a change only holds for one of them.
+func checks(set *snapshot.Set) []write.Write {
+	var all []write.Write
+	for _, child := range set.Children {
+		if !child.Terminating() {
+			all = append(all, write.Write{
+				Check: child.LWS, Reason: "the operator may have written what the cache doesn't show yet",
+			})
+		}
+	}
+	return all
 }
 
 // create returns the creation of a child object. Others are written although it is refused: the rollout counts what

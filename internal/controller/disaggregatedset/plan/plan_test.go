@@ -81,7 +81,7 @@ func (w *world) pass() plan.Set {
 	}
 	planned, err := plan.ForSet(&snapshot.Set{
 		DSet: w.set, Children: snapshot.Owned(w.set, all), Scalers: w.scalers, Services: w.services,
-	}, &plan.Memory{}, now)
+	}, &plan.Memory{Current: true}, now)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ type slice struct {
 
 	// revisions are the current revision and then the old ones, newest first. Their children are in the order of roles.
 	revisions []revisionOfSlice
+
+	// in is what the rollout decides on.
+	in rollout.Input
 }
 
 type revisionOfSlice struct {
@@ -83,6 +86,7 @@ func (s *slice) next() rollout.Decision {
 	for _, old := range s.old() {
 		in.Old = append(in.Old, old.observed())
 	}
+	s.in = in
 	return rollout.Next(in)
 }
 
@@ -138,10 +142,11 @@ func (s *slice) explain(decision *rollout.Decision) string {
 func (s *slice) writes(decision *rollout.Decision) changes {
 	var c changes
 	for i, old := range s.old() {
-		c.addAll(s.resize(old, decision.Old[i], s.updating(decision)))
+		baseline := func(role int) int32 { return s.in.Baseline(role, s.in.Old[i].Children[role]) }
+		c.addAll(s.resize(old, decision.Old[i], baseline, s.updating(decision)))
 	}
 	created := s.missing(decision)
-	c.addAll(s.resize(s.revisions[0], decision.New, s.updating(decision)))
+	c.addAll(s.resize(s.revisions[0], decision.New, s.target, s.updating(decision)))
 	c.addAll(created)
 	if !s.revisions[0].lives() && len(created.writes) > 0 && slices.ContainsFunc(s.old(), revisionOfSlice.hasGroups) {
 		c.events = append(c.events, status.Normal(disaggregatedsetv1.ReasonRollingUpdateStarted,
@@ -158,21 +163,16 @@ func (c *changes) addAll(other changes) {
 
 // resize brings living children to the decided replicas and to the policies of their roles. The baseline follows the
 // target while the revision is the current one, and stays after.
-func (s *slice) resize(r revisionOfSlice, replicas []int32, updating bool) changes {
+func (s *slice) resize(
+	r revisionOfSlice, replicas []int32, baseline func(role int) int32, updating bool,
+) changes {
 	var c changes
 	for i, child := range r.children {
 		if child == nil || child.Terminating() {
 			continue
 		}
-		initial := s.target(i)
-		if r.key != s.key {
-			initial = child.Replicas()
-			if frozen, ok := child.InitialReplicas(); ok {
-				initial = frozen
-			}
-		}
 		at := desired.Position{Slice: s.index, Revision: r.key, Role: s.set.Role(child.Role)}
-		adjusted := desired.Adjusted(child.LWS, s.set.DSet, at, replicas[i], initial)
+		adjusted := desired.Adjusted(child.LWS, s.set.DSet, at, replicas[i], baseline(i))
 		if equality.Semantic.DeepEqual(child.LWS, adjusted) {
 			continue
 		}

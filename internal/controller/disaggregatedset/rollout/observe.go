@@ -74,17 +74,17 @@ func newWorld(in Input) world {
 	w := world{roles: in.Roles}
 	w.new = observe(in.New.Children, func(role int, _ Child) int32 { return in.Roles[role].Target })
 	for _, revision := range in.Old {
-		w.old = append(w.old, observe(revision.Children, in.initialOld))
+		w.old = append(w.old, observe(revision.Children, in.Baseline))
 	}
 	return w
 }
 
-// initialOld returns the baseline of an old child. One without the annotation was as large as the role is in all
+// Baseline returns the baseline of an old child. One without the annotation was as large as the role is in all
 // revisions now, up to the target.
 //
 // Worked example: a rollback in the middle of 4 groups. 2 groups are of the target revision, 2 of an old child without
 // a baseline. The baseline is 4, so the floor is that of 4 groups.
-func (in *Input) initialOld(role int, child Child) int32 {
+func (in *Input) Baseline(role int, child Child) int32 {
 	if child.InitialOld >= 0 || child.Spec == 0 {
 		return max(0, child.InitialOld)
 	}

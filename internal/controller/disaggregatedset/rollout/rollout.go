@@ -63,7 +63,8 @@ func (w *world) stay(active int, reason Reason, message string) Decision {
 
 // bootstrap decides for a slice in which nothing else moves: a role without surge gets its first group one above the
 // ceiling, once. Otherwise no other role could go on. With several old revisions, the role that is furthest behind gets
-// one more group for each: each of them serves only while it has a group of the role, and these may fill the ceiling.
+// a group above the ceiling, up to one for each of them: each serves only while it has a group of the role, and these
+// may fill the ceiling. No other step keeps the floor then.
 //
 // Worked example: roles of 1 and 5, MaxSurge 0, MaxUnavailable 1. The second role has 4 old groups and 1 new one. The
 // first role has 1 old group, which may not go alone, and no room for a new one. It gets one.
@@ -89,11 +90,24 @@ func (w *world) behind(several bool) int {
 		switch {
 		case spec >= of.Target || !slices.Equal(w.new.spec, w.new.committed):
 		case !several && (spec > 0 || of.MaxSurge > 0 || of.MaxUnavailable == 0):
+		case spec+w.oldSpec(role) >= w.highestCeiling(role):
 		case slowest < 0 || int64(spec)*int64(w.roles[slowest].Target) < int64(w.new.spec[slowest])*int64(of.Target):
 			slowest = role
 		}
 	}
 	return slowest
+}
+
+// highestCeiling returns how many groups of a role may exist if nothing else moves: its largest size, and its surge or
+// one group for each old revision that has groups of the role.
+func (w *world) highestCeiling(role int) int32 {
+	size, revisions := w.roles[role].Target, int32(0)
+	for index := range w.old {
+		if w.old[index].spec[role] > 0 {
+			size, revisions = max(size, w.old[index].size[role]), revisions+1
+		}
+	}
+	return size + max(w.roles[role].MaxSurge, revisions)
 }
 
 // settled reports whether every child's status is of its spec, and no group is about to be deleted.

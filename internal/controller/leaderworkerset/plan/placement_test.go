@@ -75,7 +75,9 @@ func TestForSetRecordsThePlacement(t *testing.T) {
 		observed.Leaders = observed.Leaders.DeepCopy()
 		set(observed.Leaders.Annotations, tc.leaders)
 		set(observed.Leaders.Spec.Template.Annotations, tc.template)
-		observed.LWS.Annotations = map[string]string{exclusiveTopology: tc.set}
+		if tc.set != "" {
+			observed.LWS.Annotations = map[string]string{exclusiveTopology: tc.set}
+		}
 		name := observed.Revisions[0].Name
 		delete(observed.Revisions[0].Annotations, leaderworkersetv1.PlacementAnnotationKey)
 

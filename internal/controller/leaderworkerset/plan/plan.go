@@ -39,8 +39,8 @@ type Options struct {
 	// Refusals shape what happens while pods are missing.
 	Refusals refusal.Options
 
-	// UnschedulableAfter is how long no node has to be able to take a pod until its group counts as one that lacks room.
-	// Rollouts release no further groups meanwhile.
+	// UnschedulableAfter is how long no node has to be able to take a pod, or another controller's scheduling gate has to
+	// hold one, until its group counts as one that lacks room. Rollouts release no further groups meanwhile.
 	UnschedulableAfter time.Duration
 }
 
@@ -110,12 +110,11 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 	released := release.Next(releaseInput(set, memory, current.key, record.Entries, &missing, now, options))
 	restarts := restart.Next(restartInput(set, memory, current.key, record.Entries, &released, now, options))
 	children := childrenOf(set, current, &released, &restarts, &missing, now)
-	others := append(uninjectedPods(set), refusals(set, &missing, &released)...)
 	reported := status.Input{
 		Set:        set,
 		Revision:   current.key,
 		Release:    released,
-		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, others),
+		Obstacles:  slices.Concat(memory.Obstacles, children.obstacles, othersInTheWay(set, &missing, &released)),
 		Crashes:    restarts.Crashes,
 		Unrecorded: restarts.Unrecorded,
 		Now:        metav1.NewTime(now),
@@ -127,10 +126,11 @@ func ForSet(set *snapshot.Set, memory *Memory, now time.Time, options *Options) 
 		Failed:  restart.Failed(set.Groups, memory.Incarnations, record.Entries),
 		Unready: status.UnreadyCounts(reported), Now: now,
 	})
+	gaveWay := surgeEvents(set.LWS, &released, next.UnreadyGroups, now)
 	next, wait := delayed(set.LWS, next, memory.StatusWrittenAt, now, options)
 	return Set{
 		Writes:       children.writes,
-		WriteEvents:  slices.Concat(current.events, restartEvents(memory.Leaders, set.Groups, &restarts)),
+		WriteEvents:  slices.Concat(current.events, gaveWay, restartEvents(memory.Leaders, set.Groups, &restarts)),
 		WritesRecord: restarts.WriteRecord,
 		Status:       next,
 		StatusEvents: statusEvents,
@@ -237,6 +237,11 @@ func waitForReclaim(
 		RequeueAfter: kstatus.UntilStalled(next.Conditions, now),
 		Reason:       "objects of the set have to be reclaimed first",
 	}
+}
+
+// othersInTheWay reports what is in the way of pods, and of the rollout.
+func othersInTheWay(set *snapshot.Set, missing *refusal.Decision, released *release.Decision) []status.Obstacle {
+	return append(uninjectedPods(set), refusals(set, missing, released)...)
 }
 
 // uninjectedPods reports the groups that wait for their restart because a pod was created without the webhook.

@@ -33,6 +33,9 @@ type Holds struct {
 	// that were added during the rollout. Room holds that of deferred groups: after it, they aren't deferred for as long.
 	// Withheld holds the surge that is withheld while other groups lack room: after it, surge isn't withheld for as long.
 	Revision, Surge, Added, Room, Withheld Hold
+
+	// SurgeFrom is the lowest surge group that gave way since Surge began to hold.
+	SurgeFrom int32
 }
 
 // lasts reports whether something is held.

@@ -41,7 +41,8 @@ type Input struct {
 	// Holds are those of the last decision.
 	Holds Holds
 
-	// ConfirmAfter is how long no node has to be able to take a pod until its group counts as one that lacks room.
+	// ConfirmAfter is how long no node has to be able to take a pod, or another controller's scheduling gate has to hold
+	// one, until its group counts as one that lacks room.
 	ConfirmAfter time.Duration
 
 	// Now is the present time.
@@ -75,6 +76,11 @@ type Decision struct {
 
 	// GaveWay says that surge is reclaimed because it or other groups lack room.
 	GaveWay bool
+
+	// Reclaimed are the surge groups that give way and that no earlier decision has reclaimed, lowest first. A decision is
+	// made anew if its write fails. LacksRoom is the lowest group that lacks room then.
+	Reclaimed []int32
+	LacksRoom int32
 
 	// TakenBack are the groups that are no longer released, because the API server refuses their leaders.
 	TakenBack []int32
@@ -125,6 +131,10 @@ func Next(in Input) Decision {
 	}
 	decision.Replace = in.replace(slices.Concat(step.Replace, step.Deferred), decision.Unfinished)
 	decision.Holds, decision.RequeueAfter = in.holds(step, scarce)
+	if step.GaveWay > 0 && !scarce {
+		decision.Reclaimed, decision.LacksRoom = in.reclaimed(step)
+		decision.Holds.SurgeFrom = step.Replicas
+	}
 	if step.Outdated > 0 && decision.Holds.Revision.lasts(in.Key, in.Now) {
 		decision.Refusal = decision.Holds.Revision.Refusal
 	}
@@ -150,6 +160,24 @@ func (in *Input) step() (step rollout.Decision, scarce bool) {
 	input.Replicas, input.MaxSurge = before, max(ptr.Deref(in.Set.OwnLeaders().Spec.Replicas, 1)-before, 0)
 	input.Current.Replicas = before + input.MaxSurge
 	return rollout.Next(input), true
+}
+
+// reclaimed returns the surge groups that give way by this step and by no earlier one since surge is held. It also
+// returns the lowest group that lacks room.
+func (in *Input) reclaimed(step rollout.Decision) (groups []int32, lacksRoom int32) {
+	end := step.Replicas + step.GaveWay
+	if in.Holds.Surge.lasts(in.Key, in.Now) {
+		end = min(end, in.Holds.SurgeFrom)
+	}
+	for index := step.Replicas; index < end; index++ {
+		groups = append(groups, index)
+	}
+	for index, group := range in.rolloutGroups(in.released(), in.Key) {
+		if group.LacksRoom {
+			return groups, int32(index) //nolint:gosec // No more groups than indices.
+		}
+	}
+	return groups, step.Replicas
 }
 
 // isUnfinished reports whether the rollout has yet to finish one of the first groups: not all are up to date and ready.

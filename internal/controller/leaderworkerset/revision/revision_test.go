@@ -366,6 +366,34 @@ func TestEqual(t *testing.T) {
 }
 
 // TestEqualWithoutLeaderTemplate changes the set of minimal.yaml, whose fields are mostly defaults.
+// TestPlacement stores placements, and compares revisions that say theirs with one that doesn't.
+func TestPlacement(t *testing.T) {
+	const share = leaderworkersetv1.ShareTopologyAnnotationKey
+	lws := readSet(t, "minimal.yaml")
+	none := newRevision(t, lws)
+	lws.Annotations = map[string]string{share: "rack"}
+	rack := newRevision(t, lws)
+	unsaid := rack.DeepCopy()
+	unsaid.Annotations = nil
+	garbage := rack.DeepCopy()
+	garbage.Annotations = map[string]string{leaderworkersetv1.PlacementAnnotationKey: `{"`}
+	if revision.Key(none) == revision.Key(rack) {
+		t.Error("two placements have one key")
+	}
+	if diff := cmp.Diff(map[string]string{share: "rack"}, revision.PlacementOf(rack)); diff != "" {
+		t.Errorf("placement (-want +got):\n%s", diff)
+	}
+	for what, tc := range map[string]struct {
+		stored *appsv1.ControllerRevision
+		want   bool
+	}{"none": {none, false}, "the same": {rack, true}, "not said": {unsaid, true}, "garbage": {garbage, true}} {
+		template, err := revision.Parse(tc.stored)
+		if err != nil || template.Equal(revision.TemplateOf(lws)) != tc.want {
+			t.Errorf("%s: equal is %v, want %v; %v", what, !tc.want, tc.want, err)
+		}
+	}
+}
+
 func TestEqualWithoutLeaderTemplate(t *testing.T) {
 	for name, change := range map[string]func(*leaderworkersetv1.LeaderWorkerSetSpec){
 		"an explicit leader template that is the worker's": func(s *leaderworkersetv1.LeaderWorkerSetSpec) {

@@ -63,8 +63,8 @@ type Group struct {
 	// Failed says that the group waits for its restart, though its pods are ready. Such a group isn't Ready.
 	Failed bool
 
-	// LacksRoom says that no node can take a pod of the group, that the API server refuses one, or that the group doesn't
-	// exist because it or a lower one is deferred.
+	// LacksRoom says that no node can take a pod of the group, that a queue holds one, that the API server refuses one, or
+	// that the group doesn't exist because it or a lower one is deferred.
 	LacksRoom bool
 
 	// Refused says that the group doesn't exist because the API server refuses its leader.

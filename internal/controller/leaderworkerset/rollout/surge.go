@@ -23,6 +23,9 @@ import "slices"
 func (in *Input) surge() (surge, gaveWay int32, withheld bool) {
 	existing := min(in.MaxSurge, max(in.Current.Replicas-in.Replicas, 0))
 	wanted, lacksRoom := in.wantedSurge(), in.firstWithoutRoom(0, in.Replicas) >= 0 && !in.KeepSurge
+	if in.replacesLast() {
+		wanted = min(wanted, existing)
+	}
 	if lacksRoom {
 		wanted, withheld = 0, wanted > 0
 	}
@@ -51,6 +54,18 @@ func (in *Input) wantedSurge() int32 {
 		}
 	}
 	return min(in.MaxSurge, unfinished)
+}
+
+// replacesLast reports whether this decision replaces all groups that are left to update. The next one would remove
+// surge that this one adds.
+func (in *Input) replacesLast() bool {
+	known, replaced := in.known(in.Replicas), in.choose(in.Replicas)
+	for index := in.UserPartition; index < known; index++ {
+		if !in.Groups[index].UpToDate && !replaced.includes(index) {
+			return false
+		}
+	}
+	return in.unreleased(max(in.UserPartition, known), min(replaced.from, in.Replicas)) == 0
 }
 
 // goesOn reports whether the rollout goes on without surge: a group is moving to the current revision, or may be

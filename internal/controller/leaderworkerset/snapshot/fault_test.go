@@ -195,6 +195,12 @@ func TestObservations(t *testing.T) {
 	refused := m.Observation("exceeded quota")
 	unschedulable(m.WorkerPods[0], "0/24 nodes are available")
 	one := m.Observation("")
+	queued := m.Leader.DeepCopy()
+	queued.CreationTimestamp = metav1.NewTime(unschedulableSince)
+	queued.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/queue"}}
+	waiting := queued.DeepCopy()
+	waiting.Spec.SchedulingGates = append(waiting.Spec.SchedulingGates,
+		corev1.PodSchedulingGate{Name: leaderworkersetv1.RestartSchedulingGate})
 	if none.Equal(one) || none.Equal(refused) || !one.Equal(m.Observation("")) {
 		t.Error("observations aren't compared by what they say")
 	}
@@ -203,16 +209,20 @@ func TestObservations(t *testing.T) {
 	}
 	const second = time.Second
 	for _, tc := range []struct {
+		leader      *corev1.Pod
 		observed    *snapshot.Observation
 		after       time.Duration
 		lacksRoom   bool
 		confirmedIn time.Duration
 	}{
-		{nil, 0, false, 0}, {&none, 0, false, 0}, {&refused, 0, true, 0},
-		{&one, 0, false, 5 * second}, {&one, 2 * second, false, 3 * second}, {&one, 5 * second, true, 0},
-		{&one, -second, true, 0}, // The clock of the scheduler's machine is ahead.
+		{m.Leader, nil, 0, false, 0}, {m.Leader, &none, 0, false, 0}, {m.Leader, &refused, 0, true, 0},
+		{m.Leader, &one, 0, false, 5 * second}, {m.Leader, &one, 2 * second, false, 3 * second},
+		{m.Leader, &one, 5 * second, true, 0},
+		{m.Leader, &one, -second, true, 0}, // The clock of the scheduler's machine is ahead.
+		{queued, nil, 2 * second, false, 3 * second}, {queued, &none, 5 * second, true, 0},
+		{waiting, nil, 5 * second, false, 0}, // The operator itself gates it.
 	} {
-		group := snapshot.Group{Leader: m.Leader, Observed: tc.observed}
+		group := snapshot.Group{Leader: tc.leader, Observed: tc.observed}
 		lacksRoom, confirmedIn := group.LacksRoom(unschedulableSince.Add(tc.after), 5*second)
 		if lacksRoom != tc.lacksRoom || confirmedIn != tc.confirmedIn {
 			t.Errorf("%+v after %s: lacks room is %t, want %t; confirmed in %s, want %s",

@@ -22,8 +22,9 @@ type Observation struct {
 	// Faults are what keeps pods from being ready, in the order of faultOrder. None of a terminating leader.
 	Faults []Fault
 
-	// UnschedulableSince is since when no node can take a pod; zero if nodes can take all.
-	UnschedulableSince time.Time
+	// WaitsForRoomSince is since when no node can take a pod, or another controller's scheduling gate holds one; zero if
+	// no pod waits for room.
+	WaitsForRoomSince time.Time
 
 	// RefusedWorkers is what the API server said of missing workers; empty if it refuses none.
 	RefusedWorkers string
@@ -41,7 +42,7 @@ func (m *GroupMembers) Observation(refusedWorkers string) Observation {
 	observed := Observation{Leader: m.Leader.UID, Faults: m.Faults(), RefusedWorkers: refusedWorkers}
 	for worker, pod := range m.Members() {
 		if pod.DeletionTimestamp == nil {
-			observed.UnschedulableSince = earlier(observed.UnschedulableSince, unschedulableSince(pod))
+			observed.WaitsForRoomSince = earlier(observed.WaitsForRoomSince, waitsForRoomSince(pod))
 		}
 		if worker > 0 && pod.DeletionTimestamp == nil && PodReady(pod) {
 			observed.ReadyWorkers++
@@ -53,7 +54,7 @@ func (m *GroupMembers) Observation(refusedWorkers string) Observation {
 // Equal reports whether two passes observed the same.
 func (o Observation) Equal(other Observation) bool {
 	return o.Leader == other.Leader && o.ReadyWorkers == other.ReadyWorkers &&
-		o.UnschedulableSince.Equal(other.UnschedulableSince) &&
+		o.WaitsForRoomSince.Equal(other.WaitsForRoomSince) &&
 		o.RefusedWorkers == other.RefusedWorkers && o.Unconfirmed == other.Unconfirmed &&
 		slices.EqualFunc(o.Faults, other.Faults, Fault.equal)
 }

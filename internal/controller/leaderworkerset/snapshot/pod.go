@@ -46,12 +46,19 @@ func isUnschedulable(scheduled *corev1.PodCondition) bool {
 		scheduled.Reason == corev1.PodReasonUnschedulable
 }
 
-// unschedulableSince returns since when no node can take a pod; zero if a node can, or if the scheduler hasn't tried.
-func unschedulableSince(pod *corev1.Pod) time.Time {
-	if scheduled := ConditionOf(pod, corev1.PodScheduled); isUnschedulable(scheduled) {
+// waitsForRoomSince returns since when no node can take a pod, or another controller's scheduling gate holds the pod; a
+// queue gates pods until there is room. The time is zero if neither is so, if the scheduler hasn't tried, and while the
+// operator itself gates the pod.
+func waitsForRoomSince(pod *corev1.Pod) time.Time {
+	gates := len(ForeignGates(pod))
+	switch scheduled := ConditionOf(pod, corev1.PodScheduled); {
+	case gates > 0 && gates == len(pod.Spec.SchedulingGates):
+		return pod.CreationTimestamp.Time
+	case isUnschedulable(scheduled):
 		return scheduled.LastTransitionTime.Time
+	default:
+		return time.Time{}
 	}
-	return time.Time{}
 }
 
 // earlier returns the earlier one of two times. A zero time is none.

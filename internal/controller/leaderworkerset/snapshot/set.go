@@ -259,16 +259,17 @@ func (g Group) RefusedWorkers() string {
 // Unconfirmed reports whether the API server has refused a worker that doesn't count as refused yet.
 func (g Group) Unconfirmed() bool { return g.Observed != nil && g.Observed.Unconfirmed }
 
-// LacksRoom reports whether the group lacks room: the API server refuses a worker, or no node could take a pod for that
-// long. Shorter times don't count: a claim may be bound meanwhile. If none counts yet, confirmedIn is how long it takes
-// until one does; 0 if nothing is to confirm. A time in the future, of another clock, counts.
+// LacksRoom reports whether the group lacks room: the API server refuses a worker, or for that long no node could take
+// a pod, or another controller's scheduling gate held one. Shorter times don't count: a claim may be bound meanwhile,
+// or a queue admit the pod. If none counts yet, confirmedIn is how long it takes until one does; 0 if nothing is to
+// confirm. A time in the future, of another clock, counts.
 func (g Group) LacksRoom(now time.Time, confirmAfter time.Duration) (lacksRoom bool, confirmedIn time.Duration) {
 	if g.Terminating() {
 		return false, 0
 	}
-	since := unschedulableSince(g.Leader)
+	since := waitsForRoomSince(g.Leader)
 	if g.Observed != nil {
-		since = earlier(since, g.Observed.UnschedulableSince)
+		since = earlier(since, g.Observed.WaitsForRoomSince)
 	}
 	lasted := now.Sub(since)
 	switch {

@@ -32,20 +32,23 @@ func Groups(indices []int32) string {
 			ranges = append(ranges, indexRange{first: index, last: index})
 		}
 	}
-	return groupRanges(ranges)
+	return groupRanges("group", ranges)
 }
 
-// groupRanges returns what Groups does of groups that are given as ranges, lowest first.
-func groupRanges(ranges []indexRange) string {
+// SurgeGroups returns the names of surge groups in the same way: "surge group 4".
+func SurgeGroups(indices []int32) string { return "surge " + Groups(indices) }
+
+// groupRanges returns what Groups does of groups that are given as ranges, lowest first. noun is what one is called.
+func groupRanges(noun string, ranges []indexRange) string {
 	if len(ranges) == 1 && ranges[0].first == ranges[0].last {
-		return "group " + ranges[0].String()
+		return noun + " " + ranges[0].String()
 	}
 	shown := ranges[:min(len(ranges), maxRanges)]
 	texts := make([]string, 0, len(shown))
 	for _, named := range shown {
 		texts = append(texts, named.String())
 	}
-	text, more := "groups "+strings.Join(texts, ", "), int32(0)
+	text, more := noun+"s "+strings.Join(texts, ", "), int32(0)
 	for _, others := range ranges[len(shown):] {
 		more += others.last - others.first + 1
 	}

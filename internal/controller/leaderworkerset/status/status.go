@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -218,8 +219,8 @@ func rolloutMessage(in Input, c counts, p progress) string {
 	case rollout.WaitingForGroups:
 		_, unavailable := snapshot.Budget(in.Set.LWS)
 		message := fmt.Sprintf("%d of %d groups have to be updated", p.outdated, c.replicas)
-		if waiting := unready(in); len(waiting) > 0 {
-			message += ", waiting for " + groupRanges(waiting)
+		if waiting := waitingFor(in, c.replicas); waiting != "" {
+			message += ", waiting for " + waiting
 		}
 		return fmt.Sprintf("%s; %d may be unavailable", message, unavailable)
 	default:
@@ -227,22 +228,34 @@ func rolloutMessage(in Input, c counts, p progress) string {
 	}
 }
 
-// unready returns the ranges of the groups that aren't ready, or don't exist, surge included.
-func unready(in Input) []indexRange {
+// waitingFor names the groups that aren't ready, or don't exist: "groups 2-3 and surge group 4".
+func waitingFor(in Input, replicas int32) string {
+	var names []string
+	if groups := unready(in, 0, min(replicas, in.Release.Replicas)); len(groups) > 0 {
+		names = append(names, groupRanges("group", groups))
+	}
+	if surge := unready(in, replicas, in.Release.Replicas); len(surge) > 0 {
+		names = append(names, groupRanges("surge group", surge))
+	}
+	return strings.Join(names, " and ")
+}
+
+// unready returns the ranges of the groups from one index up to another that aren't ready, or don't exist.
+func unready(in Input, from, to int32) []indexRange {
 	var ranges []indexRange
-	next := int32(0)
+	next := from
 	addUntil := func(end int32) {
 		if next < end {
 			ranges = append(ranges, indexRange{first: next, last: end - 1})
 		}
 	}
 	for _, group := range in.Set.Groups {
-		if group.Ready() && group.Index < in.Release.Replicas {
+		if group.Ready() && group.Index >= from && group.Index < to {
 			addUntil(group.Index)
 			next = group.Index + 1
 		}
 	}
-	addUntil(in.Release.Replicas)
+	addUntil(to)
 	return ranges
 }
 

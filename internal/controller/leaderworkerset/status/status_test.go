@@ -182,7 +182,7 @@ func TestRolloutMessage(t *testing.T) {
 		{
 			"surge isn't created yet", "ooxo", release.Decision{Replicas: 6, Outdated: 4, Progress: rollout.WaitingForGroups},
 			leaderworkersetv1.ReasonGroupsUpdating,
-			"4 of 4 groups have to be updated, waiting for groups 2, 4-5; 1 may be unavailable",
+			"4 of 4 groups have to be updated, waiting for group 2 and surge groups 4-5; 1 may be unavailable",
 		},
 		{
 			"the partition protects groups", "ooon", release.Decision{Replicas: 4, Progress: rollout.HeldByPartition},
