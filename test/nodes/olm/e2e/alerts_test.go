@@ -52,9 +52,9 @@ const (
 	calmTimeout = 12 * time.Minute
 )
 
-// TestNoAlertInUpgrade checks that no alert of config/prometheus fires while OLM upgrades the operator, and that none is
-// about to fire after that. A real Prometheus reads the replicas of both versions and the API server, and evaluates the
-// rules with the durations that users have. Pods are created all the time, and one set is in a rollout.
+// TestNoAlertInUpgrade checks that no alert of config/prometheus fires while OLM upgrades the operator, and that none
+// is about to fire after that. A real Prometheus reads the replicas of both versions and the API server, and evaluates
+// the rules with the durations that users have. Pods are created all the time, and one set is in a rollout.
 func TestNoAlertInUpgrade(t *testing.T) {
 	s := subscribe(t, published.prepared())
 	untilInstalled(t, published.prepared())
