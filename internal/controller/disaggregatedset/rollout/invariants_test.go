@@ -297,9 +297,9 @@ func outOfStep(in rollout.Input, decision rollout.Decision) string {
 			before: min(counted(in.New.Children[role]), of.Target), after: min(decision.New[role], of.Target), size: of.Target,
 		})
 		old := in.Old[decision.Active].Children[role]
-		size := max(old.InitialOld, counted(old))
+		size := old.InitialOld // A revision that was pushed away while it shrank has more groups than that.
 		removed = append(removed, progress{
-			before: size - counted(old), after: size - decision.Old[decision.Active][role], size: old.InitialOld,
+			before: max(0, size-counted(old)), after: max(0, size-decision.Old[decision.Active][role]), size: size,
 		})
 	}
 	if role := ahead(created); role >= 0 {

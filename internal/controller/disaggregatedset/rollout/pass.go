@@ -98,25 +98,24 @@ func (p pass) mayEnd() bool {
 }
 
 // partialDrain returns the replicas of the active revision when each role keeps a ready group. Each removed group may
-// be a ready one.
+// be a ready one. Groups beyond the role's size go first, and are no progress: a role that shrank just before the push
+// may still have some.
 //
 // Worked example: a role with spec 4, 3 of them ready, floor 3, 1 new group ready. 1 ready group may go, so the spec is
 // 3.
 func (p pass) partialDrain() []int32 {
-	removed := make([]int32, len(p.roles))
-	for role := range p.roles {
+	lowest, removed := slices.Clone(p.active.spec), make([]int32, len(p.roles))
+	for role, size := range p.active.size {
 		ready := p.active.committed[role]
 		spare := min(p.elsewhere(role)+ready-p.needed(role), ready-1)
-		before := max(0, p.active.size[role]-p.active.spec[role])
-		removed[role] = before + max(0, spare)
+		lowest[role] -= max(0, spare)
+		removed[role] = max(0, size-lowest[role])
 	}
 	removed = lockstep(removed, p.active.size)
-	result := slices.Clone(p.active.spec)
 	for role, size := range p.active.size {
-		before := max(0, size-p.active.spec[role])
-		result[role] -= max(0, removed[role]-before)
+		lowest[role] = min(max(lowest[role], size-removed[role]), p.active.spec[role])
 	}
-	return result
+	return lowest
 }
 
 // grow returns the replicas of the target revision: as high as possible, or lower where the target fell.

@@ -90,12 +90,23 @@ func (w *world) behind(several bool) int {
 		switch {
 		case spec >= of.Target || !slices.Equal(w.new.spec, w.new.committed):
 		case !several && (spec > 0 || of.MaxSurge > 0 || of.MaxUnavailable == 0):
-		case spec+w.oldSpec(role) >= w.highestCeiling(role):
+		case spec+w.oldSpec(role) >= w.highestCeiling(role) || !w.mayLead(role):
 		case slowest < 0 || int64(spec)*int64(w.roles[slowest].Target) < int64(w.new.spec[slowest])*int64(of.Target):
 			slowest = role
 		}
 	}
 	return slowest
+}
+
+// mayLead reports whether a role stays within the window if it alone gets another new group. The slowest role may be at
+// its highest ceiling.
+func (w *world) mayLead(role int) bool {
+	counts, targets := slices.Clone(w.new.spec), make([]int32, len(w.roles))
+	for other, of := range w.roles {
+		targets[other] = of.Target
+	}
+	counts[role]++
+	return lockstep(counts, targets)[role] == counts[role]
 }
 
 // highestCeiling returns how many groups of a role may exist if nothing else moves: its largest size, and its surge or
