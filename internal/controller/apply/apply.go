@@ -230,10 +230,13 @@ func (a *Applier) checkTaken(ctx context.Context, planned *write.Write) error {
 	for key, value := range planned.CacheLabels {
 		metav1.SetMetaDataLabel(&relabeled.ObjectMeta, key, value)
 	}
-	if maps.Equal(taken.Labels, relabeled.Labels) {
-		return nil
+	if !maps.Equal(taken.Labels, relabeled.Labels) {
+		err = a.patch(ctx, &write.Patch{From: taken, To: relabeled}, write.SameUID)
 	}
-	return a.patch(ctx, &write.Patch{From: taken, To: relabeled}, write.SameUID)
+	if err == nil && planned.MustBeNew {
+		return conflict(planned.Create, errors.New("it exists, and the cache doesn't show it yet"))
+	}
+	return err
 }
 
 // live reads the metadata of an object past the cache.

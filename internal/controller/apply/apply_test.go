@@ -327,6 +327,31 @@ func TestCreateExisting(t *testing.T) {
 	}
 }
 
+// TestCreateMustBeNew creates an object on which the next write relies.
+func TestCreateMustBeNew(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		existing []client.Object
+		isNew    bool
+	}{
+		{"it doesn't exist", nil, true},
+		{"an earlier creation has succeeded", []client.Object{newStatefulSet("a", "me")}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			applier := newApplier(t, interceptor.Funcs{}, tc.existing...)
+			err := applier.Writes(t.Context(), []write.Write{
+				{Create: newStatefulSet("a", "me"), MustBeNew: true, Optional: true}, {Create: newStatefulSet("b", "me")},
+			})
+			if (err == nil) != tc.isNew || apierrors.IsConflict(err) == tc.isNew {
+				t.Errorf("got %v", err)
+			}
+			if got := slices.Contains(names(t, applier), "b"); got != tc.isNew {
+				t.Errorf("the next write was made: %t, want %t", got, tc.isNew)
+			}
+		})
+	}
+}
+
 // TestCreateDeletedMeanwhile deletes the existing object before the applier reads it: another attempt helps.
 func TestCreateDeletedMeanwhile(t *testing.T) {
 	applier := newApplier(t, interceptor.Funcs{

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -66,7 +67,8 @@ func (r *setReconciler) pass(ctx context.Context, key types.NamespacedName) (rec
 	if dset.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil // The garbage collector deletes its children; none is created.
 	}
-	memory := r.memories.of(key, dset.UID)
+	before := r.memories.of(key, dset)
+	memory := before
 	set, err := r.observer.set(ctx, dset, !memory.noServices)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -76,15 +78,15 @@ func (r *setReconciler) pass(ctx context.Context, key types.NamespacedName) (rec
 		return ctrl.Result{}, err
 	}
 	written := r.write(ctx, dset, &planned)
-	memory.obstacle = obstacleOf(written)
-	memory.current = isCurrent(&memory, &planned, written)
-	memory.noServices = memory.noServices || written == nil
-	changed := r.memories.store(key, memory)
+	memory.obstacle = obstacleAfter(before.obstacle, written)
+	memory.current = isCurrent(&before, &planned, written)
+	memory.noServices = before.noServices || written == nil
+	r.memories.store(key, memory)
 	err = errors.Join(written, r.report(ctx, dset, &planned))
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
-	case changed: // The status of the next pass says that the obstacle is gone.
+	case !ptr.Equal(before.obstacle, memory.obstacle): // The status of the next pass says that the obstacle is gone.
 		return ctrl.Result{RequeueAfter: r.options.BatchDelay}, nil
 	default:
 		return ctrl.Result{RequeueAfter: planned.RequeueAfter}, nil
@@ -143,11 +145,15 @@ func isCurrent(before *remembered, planned *plan.Set, written error) bool {
 	}
 }
 
-// obstacleOf returns what the status reports of an error: nothing if another attempt is all it takes.
-func obstacleOf(err error) *status.Obstacle {
-	refused, ok := errors.AsType[*apply.RefusedError](err)
-	if !ok {
+// obstacleAfter returns what the status reports after a pass that ended its writes with an error. A pass that another
+// attempt repeats may not have reached the obstacle, which stays.
+func obstacleAfter(before *status.Obstacle, err error) *status.Obstacle {
+	refused, isRefused := errors.AsType[*apply.RefusedError](err)
+	switch {
+	case err == nil:
 		return nil
+	case !isRefused:
+		return before
 	}
 	taken, isTaken := errors.AsType[*apply.TakenError](err)
 	reason := disaggregatedsetv1.ReasonFailedUpdate

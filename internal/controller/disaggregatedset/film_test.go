@@ -186,6 +186,22 @@ func (s scene) becomes(what string, change change) {
 	s.CheckRolesReconciled(theSet)
 }
 
+// removesOrphans deletes what nobody owns.
+func (s scene) removesOrphans() {
+	s.Helper()
+	for _, kind := range []string{"LeaderWorkerSet", "DisaggregatedSetRoleScaler"} {
+		for _, object := range s.API.List(kind) {
+			if metav1.GetControllerOf(object) == nil {
+				role := object.GetLabels()[disaggregatedsetv1.RoleLabelKey]
+				s.User(fmt.Sprintf("deletes a %s of %s that nobody owns", kind, role), func() error {
+					return s.API.Delete(kind, types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()},
+						nil, metav1.DeletePropagationBackground)
+				})
+			}
+		}
+	}
+}
+
 const threeAndTwo = "3 groups of prefill and 2 of decode, maxSurge 1"
 
 func (s scene) startsThreeAndTwo() {
@@ -225,6 +241,18 @@ func TestFilms(t *testing.T) {
 			})
 			s.Settle()
 			s.becomes("image:3 in decode", withImage("image:3", "decode"))
+		},
+		"names-taken": func(s scene) {
+			s.startsThreeAndTwo()
+			s.deletes(metav1.DeletePropagationOrphan)
+			s.Settle()
+			s.creates(threeAndTwo, newSet(role("prefill", 3, 1, 0), role("decode", 2, 1, 0)))
+			s.Elapse(10 * time.Minute)
+			s.Restart()
+			s.Elapse(time.Minute)
+			s.removesOrphans()
+			s.Settle()
+			s.CheckRolesReconciled(theSet)
 		},
 		"operator-killed": func(s scene) {
 			s.startsThreeAndTwo()

@@ -7,8 +7,8 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
+	disaggregatedsetv1 "github.com/leaderworkerset/lws-operator/api/disaggregatedset/v1"
 	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/plan"
 	"github.com/leaderworkerset/lws-operator/internal/controller/disaggregatedset/status"
 )
@@ -37,23 +37,22 @@ type remembered struct {
 
 func newMemories() *memories { return &memories{bySet: map[types.NamespacedName]remembered{}} }
 
-// of returns what is remembered of a set. Nothing is remembered of another set that had its name.
-func (m *memories) of(set types.NamespacedName, uid types.UID) remembered {
+// of returns what is remembered of a set. Nothing is remembered of another set that had its name. An operator that has
+// just started takes the obstacle from the status, until a pass finds out.
+func (m *memories) of(set types.NamespacedName, dset *disaggregatedsetv1.DisaggregatedSet) remembered {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	if known := m.bySet[set]; known.uid == uid {
+	if known := m.bySet[set]; known.uid == dset.UID {
 		return known
 	}
-	return remembered{uid: uid}
+	return remembered{uid: dset.UID, obstacle: status.Reported(dset.Status.Conditions)}
 }
 
-// store stores what a pass over a set found. changed reports whether something else is in the way than before.
-func (m *memories) store(set types.NamespacedName, next remembered) (changed bool) {
+// store stores what a pass over a set found.
+func (m *memories) store(set types.NamespacedName, next remembered) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	before := m.bySet[set]
 	m.bySet[set] = next
-	return !ptr.Equal(before.obstacle, next.obstacle)
 }
 
 // forget drops what is remembered of a deleted set.

@@ -302,8 +302,8 @@ func (w *randomWorld) budgets(set *disaggregatedsetv1.DisaggregatedSet) {
 	})
 }
 
-// recreate deletes the set, and creates another one soon after. Orphaned LeaderWorkerSets belong to nobody, and the
-// user deletes them.
+// recreate deletes the set, and creates another one soon after. Orphaned LeaderWorkerSets belong to nobody. The user
+// deletes them later: while one has a name that the set needs, the operator tries again and again.
 func (w *randomWorld) recreate() {
 	w.Helper()
 	policies := []metav1.DeletionPropagation{
@@ -319,6 +319,10 @@ func (w *randomWorld) recreate() {
 	}
 	set := w.set()
 	w.creates(described(set), set)
+	for range w.random.IntN(100) {
+		w.Step()
+	}
+	w.removesOrphans()
 }
 
 // ends ends a random world: with images that work, the rollout completes, and the world is as the user wants it.
@@ -331,25 +335,8 @@ func (w *randomWorld) ends() {
 		w.change()
 	}
 	w.Settle()
-	w.removesOrphans()
-	w.Settle()
 	w.CheckRolesReconciled(theSet)
 	w.deletes(metav1.DeletePropagationForeground)
 	w.Settle()
 	w.CheckRolesDeleted()
-}
-
-// removesOrphans deletes what nobody owns.
-func (w *randomWorld) removesOrphans() {
-	w.Helper()
-	for _, kind := range []string{"LeaderWorkerSet", "DisaggregatedSetRoleScaler"} {
-		for _, object := range w.API.List(kind) {
-			if metav1.GetControllerOf(object) == nil {
-				w.User("deletes "+object.GetName()+", which nobody owns", func() error {
-					return w.API.Delete(kind, types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()},
-						nil, metav1.DeletePropagationBackground)
-				})
-			}
-		}
-	}
 }

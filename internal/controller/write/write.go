@@ -51,6 +51,10 @@ type Write struct {
 	// CacheLabels are the labels by which the cache selects the object, for Create. An object without them exists unseen.
 	CacheLabels map[string]string
 
+	// MustBeNew says that the writes after this one are right only if Create creates the object. If an earlier creation
+	// has succeeded, the request fails with a conflict: the writes were decided on a late view.
+	MustBeNew bool
+
 	// Optional says that the writes after this one are right without it. If the API server refuses it, they are made all
 	// the same, and the refusal is reported after them.
 	Optional bool

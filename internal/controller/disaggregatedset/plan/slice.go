@@ -213,7 +213,10 @@ func (s *slice) missing(decision *rollout.Decision) changes {
 		}
 		at := desired.Position{Slice: s.index, Revision: s.key, Role: role}
 		child := desired.Child(s.set.DSet, at, decision.New[i], s.target(i))
-		c.writes = append(c.writes, create(s.set, child, "the role has no LeaderWorkerSet of the revision yet"))
+		created := create(s.set, child, "the role has no LeaderWorkerSet of the revision yet")
+		// The other roles' steps are right beside the decided replicas. One that exists may have others.
+		created.MustBeNew, created.CacheLabels = true, child.Labels
+		c.writes = append(c.writes, created)
 	}
 	return c
 }

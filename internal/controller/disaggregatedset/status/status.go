@@ -50,6 +50,15 @@ type Obstacle struct {
 	Message string
 }
 
+// Reported returns the obstacle that conditions report; nil for none.
+func Reported(conditions []metav1.Condition) *Obstacle {
+	failure := meta.FindStatusCondition(conditions, disaggregatedsetv1.ConditionReplicaFailure)
+	if failure == nil || failure.Status != metav1.ConditionTrue {
+		return nil
+	}
+	return &Obstacle{Reason: failure.Reason, Message: failure.Message}
+}
+
 // Next returns the next status, and the events about what changed.
 func Next(in Input) (disaggregatedsetv1.DisaggregatedSetStatus, []write.Event) {
 	before := in.Set.DSet.Status.Conditions

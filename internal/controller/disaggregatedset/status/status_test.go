@@ -210,9 +210,13 @@ func TestFailures(t *testing.T) {
 			t.Errorf("%s: events %+v", tc.name, events)
 		}
 		set.DSet.Status = next
-		again, repeated := status.Next(status.Input{Set: set, Revision: "new", Obstacle: tc.obstacle, Now: now})
-		if diff := cmp.Diff(next, again); diff != "" || len(repeated) > 0 {
-			t.Errorf("%s: the next pass changes the status, or records %+v:\n%s", tc.name, repeated, diff)
+		for who, obstacle := range map[string]*status.Obstacle{
+			"the next pass": tc.obstacle, "the first pass after a restart": status.Reported(next.Conditions),
+		} {
+			again, repeated := status.Next(status.Input{Set: set, Revision: "new", Obstacle: obstacle, Now: now})
+			if diff := cmp.Diff(next, again); diff != "" || len(repeated) > 0 {
+				t.Errorf("%s: %s changes the status, or records %+v:\n%s", tc.name, who, repeated, diff)
+			}
 		}
 	}
 }
