@@ -33,7 +33,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the films to testdata/films instead of comparing them")
-	seeds  = flag.Int("seeds", 40, "how many random worlds to run")
+	seeds  = flag.Int("seeds", 25, "how many random worlds to run")
 	seed   = flag.Uint64("seed", 0, "run only the random world of this seed, and log its film")
 )
 

@@ -252,3 +252,33 @@ func TestDrainingIsNotUnusable(t *testing.T) {
 		t.Errorf("the old revision gets %v groups: %s", old, decision.Message)
 	}
 }
+
+// TestGroupsBeyondTheSize drains a revision that was pushed away while its first role shrank from 5 groups to 2. The 3
+// groups too many are no progress, so the second role may only give up half of its groups.
+func TestGroupsBeyondTheSize(t *testing.T) {
+	decision := rollout.Next(rollout.Input{
+		Roles: []rollout.Role{{Name: "prefill", Target: 2, MaxSurge: 1}, {Name: "decode", Target: 6, MaxUnavailable: 4}},
+		New:   revisionOf("new", 0, 0),
+		Old:   []rollout.Revision{{Name: "old", Children: []rollout.Child{child(2, 5), child(6, 6)}}},
+	})
+	if diff := cmp.Diff([]int32{2, 3}, decision.Old[0]); diff != "" {
+		t.Errorf("%s: -want +got:\n%s", decision.Message, diff)
+	}
+}
+
+// TestSlowestRoleAtItsCeiling checks that no role leaves the window above the ceiling because the slowest one has no
+// room: 4 groups of it aren't ready.
+func TestSlowestRoleAtItsCeiling(t *testing.T) {
+	middle := rollout.Revision{Name: "middle", Children: []rollout.Child{child(6, 6), child(1, 1)}}
+	middle.Children[0].Ready = 2
+	decision := rollout.Next(rollout.Input{
+		Roles: []rollout.Role{
+			{Name: "prefill", Target: 5, MaxSurge: 2, MaxUnavailable: 1}, {Name: "decode", Target: 4, MaxSurge: 1},
+		},
+		New: rollout.Revision{Name: "new", Children: []rollout.Child{child(5, 0), child(4, 1)}},
+		Old: []rollout.Revision{middle, {Name: "oldest", Children: []rollout.Child{child(6, 2), child(5, 1)}}},
+	})
+	if diff := cmp.Diff([]int32{0, 1}, decision.New); diff != "" {
+		t.Errorf("%s: -want +got:\n%s", decision.Message, diff)
+	}
+}
