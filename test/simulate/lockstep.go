@@ -95,6 +95,19 @@ func (w *World) checkRoles(change Change) {
 		for _, set := range listOf[*disaggregatedsetv1.DisaggregatedSet](w.API, kindDisaggregatedSet) {
 			w.rules.addRoles(w.API, set)
 		}
+		w.rules.addScaler(changed)
+	}
+}
+
+// addScaler adds the bound of a role that the present spec lacks: a pass with a late cache has created its scaler.
+func (i *invariants) addScaler(scaler *disaggregatedsetv1.DisaggregatedSetRoleScaler) {
+	known, role := i.roles[at(scaler, scaler.Labels[disaggregatedsetv1.SetNameLabelKey])],
+		scaler.Labels[disaggregatedsetv1.RoleLabelKey]
+	if known == nil {
+		return
+	}
+	if _, hadRole := known.roles[role]; !hadRole {
+		known.roles[role] = roleBound{most: scaler.Spec.Replicas}
 	}
 }
 
