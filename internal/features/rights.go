@@ -34,7 +34,7 @@ func DeniedBy(api client.Writer, namespaces []string) Denied {
 					Namespace: namespace, Verb: verb,
 					Group: scheduling.APIGroup, Version: version, Resource: scheduling.Resource,
 				}
-				if err := api.Create(ctx, review); err != nil {
+				if err := api.Create(ctx, review); err != nil { //nolint:forbidigo // A question is stored nowhere.
 					return "", fmt.Errorf("ask for the right to %s PodGroups: %w", verb, err)
 				}
 				if !review.Status.Allowed {

@@ -56,7 +56,8 @@ func TestDeniedBy(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", tc.what, got, err, tc.want)
 		}
 	}
-	fails := interceptor.Funcs{Create: func(context.Context, client.WithWatch, client.Object, ...client.CreateOption) error {
+	type watcher = client.WithWatch
+	fails := interceptor.Funcs{Create: func(context.Context, watcher, client.Object, ...client.CreateOption) error {
 		return errors.New("the server is away")
 	}}
 	api := fake.NewClientBuilder().WithInterceptorFuncs(fails).Build()

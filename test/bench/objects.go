@@ -55,8 +55,8 @@ func newSet(replicas, size int, maxUnavailable, readyAfter string) *leaderworker
 	}
 }
 
-// atLeastOne returns a percentage, or 1 if the percentage of so few groups is rounded down to 0. Some controllers refuse
-// such a percentage.
+// atLeastOne returns a percentage, or 1 if the percentage of so few groups is rounded down to 0. Some controllers
+// refuse such a percentage.
 func atLeastOne(percentage string, replicas int) intstr.IntOrString {
 	parsed := intstr.FromString(percentage)
 	if count, err := intstr.GetScaledValueFromIntOrPercent(&parsed, replicas, false); err == nil && count == 0 {

@@ -137,6 +137,10 @@ func freezeKubelets(ctx context.Context, p *plane) error {
 	return p.cluster.Signal(cluster.Kubelets, syscall.SIGCONT)
 }
 
+// namespaceTimeout bounds the deletion of a namespace. The API server deletes its events one by one. After 39 rounds,
+// that takes longer than a request may.
+const namespaceTimeout = 5 * time.Minute
+
 // deleteNamespace deletes a namespace with sets, and creates it again once it is gone.
 func deleteNamespace(ctx context.Context, p *plane) error {
 	newNamespace := func() *corev1.Namespace {
@@ -145,7 +149,7 @@ func deleteNamespace(ctx context.Context, p *plane) error {
 	if err := p.api.Delete(ctx, newNamespace()); err != nil {
 		return err
 	}
-	return objects.Until(ctx, time.Minute, func(ctx context.Context) error {
+	return objects.Until(ctx, namespaceTimeout, func(ctx context.Context) error {
 		if err := p.api.Create(ctx, newNamespace()); apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("namespace %s isn't gone", doomed)
 		} else if err != nil {

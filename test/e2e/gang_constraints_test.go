@@ -41,8 +41,8 @@ func TestLocalGangConstraints(t *testing.T) {
 	}
 }
 
-// testGangTopology puts each group into one rack. Each rack has room for one group, and there is a group more than racks.
-// A rack that is cordoned takes no group that is recreated.
+// testGangTopology puts each group into one rack. Each rack has room for one group, and there is a group more than
+// racks. A rack that is cordoned takes no group that is recreated.
 func testGangTopology(t *testing.T) {
 	const size = 2
 	setRoom(t, racks*size)

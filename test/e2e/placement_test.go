@@ -62,8 +62,8 @@ func TestLocalExclusive(t *testing.T) {
 	check(t, "UIDs of the pods", uidsOf(pods), uidsOf(listed(t, podsIn(namespace))))
 }
 
-// TestLocalShareTopology puts each group into one rack. There are more groups than racks, and other sets on the racks. A
-// rack that is cordoned takes no group that is recreated.
+// TestLocalShareTopology puts each group into one rack. There are more groups than racks, and other sets on the racks.
+// A rack that is cordoned takes no group that is recreated.
 func TestLocalShareTopology(t *testing.T) {
 	const size = 2
 	namespace := newNamespace(t)
@@ -90,8 +90,8 @@ func TestLocalShareTopology(t *testing.T) {
 	}
 }
 
-// TestLocalExclusiveScope runs two sets whose groups keep away from those of their own set only. Together, they have more
-// groups than there are racks.
+// TestLocalExclusiveScope runs two sets whose groups keep away from those of their own set only. Together, they have
+// more groups than there are racks.
 func TestLocalExclusiveScope(t *testing.T) {
 	t.Parallel()
 	const replicas, size = racks - 2, 2

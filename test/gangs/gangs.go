@@ -27,8 +27,8 @@ type Version struct {
 //
 // A scheduler binds the pods of a gang one after the other, once it has a node for each. So a gang may end with a part
 // of its pods bound in one case only: a pod was deleted between the scheduler's decision and the binding of that pod.
-// Then each pod of the gang exists at the first binding, or the scheduler asks for its binding in vain. Each pod without
-// a node is marked for deletion after the first binding, or the scheduler asks for its binding in vain.
+// Then each pod of the gang exists at the first binding, or the scheduler asks for its binding in vain. Each pod
+// without a node is marked for deletion after the first binding, or the scheduler asks for its binding in vain.
 func Faults(versions []Version, size int, wasTried func(types.UID) bool) []string {
 	var faults []string
 	groups, names := map[string]*group{}, []string{}

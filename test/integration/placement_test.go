@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// TestPlacementAnnotations asks for placements that don't exist or exclude each other, at creation and later. Without the
-// webhooks nothing is refused, and a set that has such annotations can be edited with the webhooks.
+// TestPlacementAnnotations asks for placements that don't exist or exclude each other, at creation and later. Without
+// the webhooks nothing is refused, and a set that has such annotations can be edited with the webhooks.
 func TestPlacementAnnotations(t *testing.T) {
 	t.Parallel()
 	const spec = `{leaderWorkerTemplate: {size: 2}}`
@@ -49,7 +49,8 @@ func TestPlacementAnnotations(t *testing.T) {
 	if err := edit(t, stored, `{replicas: 2}`); err != nil {
 		t.Errorf("edit of a set that has the annotation: %v", err)
 	}
-	if err := annotate(t, stored, map[string]string{exclusive: "rack", scope: "LeaderWorkerSet", share: "zone"}); err != nil {
+	valid := map[string]string{exclusive: "rack", scope: "LeaderWorkerSet", share: "zone"}
+	if err := annotate(t, stored, valid); err != nil {
 		t.Errorf("annotations that are right: %v", err)
 	}
 }

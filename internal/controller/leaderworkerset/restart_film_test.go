@@ -471,8 +471,8 @@ func playExclusive(s scene) {
 	s.checkExclusive()
 }
 
-// playPlacement asks for placement of a set that runs, for another one, and for none. Each change replaces the groups one
-// after the other.
+// playPlacement asks for placement of a set that runs, for another one, and for none. Each change replaces the groups
+// one after the other.
 func playPlacement(s scene) {
 	asks := func(annotation string) change {
 		return func(lws *leaderworkersetv1.LeaderWorkerSet) {

@@ -77,8 +77,8 @@ func Undo(lws *leaderworkersetv1.LeaderWorkerSet, target *appsv1.ControllerRevis
 	return patch(lws, append(operations, undonePlacement(lws, target)...)...)
 }
 
-// undonePlacement returns the operations that give a set the annotations for placement of a revision, and remove others.
-// A revision that doesn't say its placement changes none.
+// undonePlacement returns the operations that give a set the annotations for placement of a revision, and remove
+// others. A revision that doesn't say its placement changes none.
 func undonePlacement(lws *leaderworkersetv1.LeaderWorkerSet, target *appsv1.ControllerRevision) []operation {
 	const annotations = "/metadata/annotations"
 	wanted := revision.PlacementOf(target)

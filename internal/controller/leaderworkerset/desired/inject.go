@@ -100,8 +100,8 @@ func (m *member) setLabels(e *editor) {
 }
 
 // addAffinity adds the affinity of the pod's placement. With exclusive placement, the workers of a group follow their
-// leader by a nodeSelector, so only the leader needs the affinity of the group. No pod comes first in a subgroup, or in a
-// group that shares its topology domain with others. So each of these needs the affinity.
+// leader by a nodeSelector, so only the leader needs the affinity of the group. No pod comes first in a subgroup, or in
+// a group that shares its topology domain with others. So each of these needs the affinity.
 func (m *member) addAffinity(e *editor) {
 	const group, subGroup = leaderworkersetv1.GroupUniqueHashLabelKey, leaderworkersetv1.SubGroupUniqueHashLabelKey
 	if key := e.pod.Annotations[leaderworkersetv1.ExclusiveKeyAnnotationKey]; key != "" && m.worker == 0 {
@@ -157,8 +157,8 @@ func HasDomainAffinity(pod *corev1.Pod) bool {
 
 // WaitsFor reports whether a new leader isn't scheduled while a pod of its group's previous incarnation exists. It
 // waits until each such pod is marked for deletion. With affinity to a topology domain, it waits until they are gone:
-// they have the same group key, so the affinity binds the leader to their domain. That domain may be full or cordoned by
-// now, and the scheduler doesn't retry once the pods are gone.
+// they have the same group key, so the affinity binds the leader to their domain. That domain may be full or cordoned
+// by now, and the scheduler doesn't retry once the pods are gone.
 func WaitsFor(leader *corev1.Pod, previous metav1.Object) bool {
 	return previous.GetDeletionTimestamp() == nil || HasDomainAffinity(leader)
 }

@@ -33,8 +33,8 @@ func PlacementOf(leaders *appsv1.StatefulSet) map[string]string {
 	return placement.Of(annotations)
 }
 
-// withdrawPlacement empties the annotations for placement that the set doesn't have, if the leader StatefulSet or its pod
-// template has them.
+// withdrawPlacement empties the annotations for placement that the set doesn't have, if the leader StatefulSet or its
+// pod template has them.
 func withdrawPlacement(leaders, wanted *appsv1.StatefulSet) {
 	for _, key := range placement.Keys {
 		_, requested := wanted.Annotations[key]
@@ -45,8 +45,8 @@ func withdrawPlacement(leaders, wanted *appsv1.StatefulSet) {
 }
 
 // UpdatePlacement brings the placement of a new leader up to date with the leader StatefulSet that creates it, see
-// [PlacementOf]. It returns the operations of a JSON patch that does the same. A leader of an earlier revision keeps the
-// placement of its own template. A leader without any annotation stays as it is: Inject rejects it.
+// [PlacementOf]. It returns the operations of a JSON patch that does the same. A leader of an earlier revision keeps
+// the placement of its own template. A leader without any annotation stays as it is: Inject rejects it.
 func UpdatePlacement(leader *corev1.Pod, leaders *appsv1.StatefulSet) []jsonpatch.Operation {
 	const key = leaderworkersetv1.RevisionLabelKey
 	if leaders == nil || !metav1.IsControlledBy(leader, leaders) || leader.Annotations == nil ||

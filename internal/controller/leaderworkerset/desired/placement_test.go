@@ -65,7 +65,8 @@ func TestUpdatePlacement(t *testing.T) {
 		OwnerReferences: []metav1.OwnerReference{{UID: "leaders", Controller: ptr.To(true)}},
 	}}
 	next := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{
-		UID: "leaders", Annotations: map[string]string{key: ""}, Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "2"},
+		UID: "leaders", Annotations: map[string]string{key: ""},
+		Labels: map[string]string{leaderworkersetv1.RevisionLabelKey: "2"},
 	}}
 	if UpdatePlacement(earlier, next) != nil {
 		t.Error("a leader of an earlier revision gets the placement of the next one")

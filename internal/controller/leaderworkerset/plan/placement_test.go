@@ -68,7 +68,8 @@ func TestForSetRecordsThePlacement(t *testing.T) {
 	} {
 		observed := settled(t, newSet())
 		set := func(annotations map[string]string, value string) {
-			if delete(annotations, exclusiveTopology); value != "-" {
+			delete(annotations, exclusiveTopology)
+			if value != "-" {
 				annotations[exclusiveTopology] = value
 			}
 		}

@@ -36,15 +36,16 @@ func surgeEvents(
 	case released.LacksRoom >= *lws.Spec.Replicas:
 		lacking = status.SurgeGroups([]int32{released.LacksRoom})
 	}
-	note := fmt.Sprintf("Removing %s: there is no room for %s", status.SurgeGroups(released.Reclaimed), lacking)
-	for _, group := range reported {
-		if group.Index == released.LacksRoom {
-			note += fmt.Sprintf(" (%s: %s)", group.Reason, snapshot.Shortened(group.Message, maxQuoted))
-		}
+	at := slices.IndexFunc(reported, func(group leaderworkersetv1.UnreadyGroup) bool {
+		return group.Index == released.LacksRoom
+	})
+	if at >= 0 {
+		lacking += fmt.Sprintf(" (%s: %s)", reported[at].Reason, snapshot.Shortened(reported[at].Message, maxQuoted))
 	}
 	held := released.Holds.Surge.Until.Sub(now).Round(time.Second)
 	return []write.Event{{
 		Type: corev1.EventTypeNormal, Reason: leaderworkersetv1.ReasonSurgeGaveWay, Action: "ScaleDown",
-		Note: fmt.Sprintf("%s; no surge group is added for %s", note, held),
+		Note: fmt.Sprintf("Removing %s: there is no room for %s; no surge group is added for %s",
+			status.SurgeGroups(released.Reclaimed), lacking, held),
 	}}
 }

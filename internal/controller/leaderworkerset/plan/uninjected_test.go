@@ -76,8 +76,8 @@ func TestRolloutRestartIsUndone(t *testing.T) {
 	}
 }
 
-// TestPlacementOfTheLeaders checks that the leader StatefulSet requests exclusive placement as the set does, and that its
-// pod template does so as well.
+// TestPlacementOfTheLeaders checks that the leader StatefulSet requests exclusive placement as the set does, and that
+// its pod template does so as well.
 func TestPlacementOfTheLeaders(t *testing.T) {
 	const key = leaderworkersetv1.ExclusiveKeyAnnotationKey
 	observed := settled(t, newSet())

@@ -174,7 +174,7 @@ func (in *Input) reclaimed(step rollout.Decision) (groups []int32, lacksRoom int
 	}
 	for index, group := range in.rolloutGroups(in.released(), in.Key) {
 		if group.LacksRoom {
-			return groups, int32(index) //nolint:gosec // No more groups than indices.
+			return groups, int32(index)
 		}
 	}
 	return groups, step.Replicas
