@@ -68,7 +68,8 @@ func TestMemories(t *testing.T) {
 	all, set := newMemories(), newSet()
 	set.UID = "1"
 	set.Status.Conditions = []metav1.Condition{{
-		Type: disaggregatedsetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue, Reason: "FailedCreate", Message: "taken",
+		Type: disaggregatedsetv1.ConditionReplicaFailure, Status: metav1.ConditionTrue,
+		Reason: "FailedCreate", Message: "taken",
 	}}
 	known := all.of(theSet, set)
 	if diff := cmp.Diff(&status.Obstacle{Reason: "FailedCreate", Message: "taken"}, known.obstacle); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -88,14 +89,14 @@ func (w *randomWorld) role(name string) disaggregatedsetv1.DisaggregatedRoleSpec
 }
 
 func described(set *disaggregatedsetv1.DisaggregatedSet) string {
-	words := fmt.Sprintf("%d slices", *set.Spec.Slices)
+	words := []string{fmt.Sprintf("%d slices", *set.Spec.Slices)}
 	for i := range set.Spec.Roles {
 		of := &set.Spec.Roles[i]
 		budgets := of.Spec.RolloutStrategy.RollingUpdateConfiguration
-		words += fmt.Sprintf(", %s %d (surge %s, unavailable %s)",
-			of.Name, *of.Spec.Replicas, budgets.MaxSurge.String(), budgets.MaxUnavailable.String())
+		words = append(words, fmt.Sprintf("%s %d (surge %s, unavailable %s)",
+			of.Name, *of.Spec.Replicas, budgets.MaxSurge.String(), budgets.MaxUnavailable.String()))
 	}
-	return words
+	return strings.Join(words, ", ")
 }
 
 // steps takes a random number of steps, or settles.

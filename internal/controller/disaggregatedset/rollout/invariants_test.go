@@ -216,8 +216,8 @@ func apply(in *rollout.Input, decision rollout.Decision, random *rand.Rand) bool
 	return changed
 }
 
-// drift lets some children create, delete or get ready a group, write their status, or disappear, in a random order; one
-// at least if any can. A group that is deleted may be a ready one. Now and then, somebody deletes a child.
+// drift lets some children create, delete or get ready a group, write their status, or disappear, in a random order;
+// one at least if any can. A group that is deleted may be a ready one. Now and then, somebody deletes a child.
 func drift(in *rollout.Input, random *rand.Rand) bool {
 	var actions []func()
 	for _, revision := range append([]rollout.Revision{in.New}, in.Old...) {
@@ -343,8 +343,8 @@ func bounds(in rollout.Input, role, active int) (floor, ceiling int32) {
 	return min(initial, of.Target) - of.MaxUnavailable, max(initial, of.Target) + of.MaxSurge
 }
 
-// serving returns how many groups of a role serve at least once the revisions have these replicas; as they are if nil. A
-// revision serves if each of its roles does.
+// serving returns how many groups of a role serve at least once the revisions have these replicas; as they are if nil.
+// A revision serves if each of its roles does.
 func serving(in rollout.Input, role int, target []int32, old [][]int32) int32 {
 	total := capacity(in.New.Children, role, target, func(role int) bool { return in.Roles[role].Target > 0 })
 	for index, revision := range in.Old {

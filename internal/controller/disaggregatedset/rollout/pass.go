@@ -158,7 +158,8 @@ func (p pass) pending(role int) int32 {
 }
 
 // shrunk returns to how many groups of a role the target revision may go down now: to the target, within the floor. The
-// old groups go first. Each removed group may be a ready one. A revision that may only look unusable waits, as in drain.
+// old groups go first. Each removed group may be a ready one. A revision that may only look unusable waits, as in
+// drain.
 func (p pass) shrunk(role int) int32 {
 	spec, target := p.new.spec[role], p.roles[role].Target
 	switch {
