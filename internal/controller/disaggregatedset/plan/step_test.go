@@ -75,3 +75,20 @@ func TestRollbackWithoutBaseline(t *testing.T) {
 	w.settle()
 	w.expect("llama-0-R-decode: 2 of 2", "llama-0-R-prefill: 3 of 3")
 }
+
+// TestChildrenMustBeNew creates the first children. A step ends at one that exists already, as its replicas may be
+// others, and gives that child its labels back.
+func TestChildrenMustBeNew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, role("prefill", 3), role("decode", 2))
+	planned, err := plan.ForSet(&snapshot.Set{DSet: w.set}, &plan.Memory{Current: true}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"prefill", "decode"} {
+		created := planned.Writes[i]
+		if !created.MustBeNew || created.CacheLabels[disaggregatedsetv1.RoleLabelKey] != name {
+			t.Errorf("%s: %+v", name, created)
+		}
+	}
+}
