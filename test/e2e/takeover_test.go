@@ -90,7 +90,7 @@ func TestLocalTakeover(t *testing.T) {
 		}
 		check(t, "Services", services, uidsOf(listed(t, servicesIn(namespace))))
 		for _, lws := range sets {
-			check(t, "revisions of "+lws.Name, []*appsv1.ControllerRevision{revisions[lws.Name]}, revisionsOf(t, lws))
+			checkRevisionOnTakeover(t, revisions[lws.Name], revisionsOf(t, lws))
 		}
 		writes := writesIn(t, mark, namespace)
 		for write := range writes {
@@ -336,4 +336,24 @@ func untilStatus(t *testing.T, sts *appsv1.StatefulSet, check func(*appsv1.State
 		}
 		return unless(check(&sts.Status), "StatefulSet %s: status %+v", sts.Name, sts.Status)
 	})
+}
+
+// takeoverPlacements are the annotations for placement of the sets, as the operator records them in their revisions.
+var takeoverPlacements = map[string]string{
+	"plain": `{}`,
+	"full":  `{"` + leaderworkersetv1.ExclusiveKeyAnnotationKey + `":"kubernetes.io/hostname"}`,
+}
+
+// checkRevisionOnTakeover checks that a set has the same revision as before. The operator only records the placement,
+// which another controller doesn't.
+func checkRevisionOnTakeover(t *testing.T, before *appsv1.ControllerRevision, now []*appsv1.ControllerRevision) {
+	t.Helper()
+	name := before.Labels[leaderworkersetv1.SetNameLabelKey]
+	if len(now) != 1 {
+		t.Fatalf("%s has %d revisions", name, len(now))
+	}
+	want := before.DeepCopy()
+	metav1.SetMetaDataAnnotation(&want.ObjectMeta, leaderworkersetv1.PlacementAnnotationKey, takeoverPlacements[name])
+	want.ResourceVersion, want.ManagedFields = now[0].ResourceVersion, now[0].ManagedFields
+	check(t, "revision of "+name, want, now[0])
 }

@@ -63,7 +63,9 @@ func TestLocalPlacementLater(t *testing.T) {
 	untilDeleted(t, victim.DeepCopy())
 	eventually(t, func(context.Context) error {
 		refresh(t, lws)
-		return unless(lws.Status.ReadyReplicas == replicas, "status: %+v", lws.Status)
+		pods := listed(t, podsIn(namespace)) // The status may be that of before the deletion.
+		return unless(len(pods) == replicas*size && lws.Status.ReadyReplicas == replicas,
+			"status: %+v, pods: %v", lws.Status, namesOf(pods))
 	})
 	for index := range replicas {
 		checkExclusive(t, lws, fmt.Sprintf("later-%d", index), island, index == 0)
