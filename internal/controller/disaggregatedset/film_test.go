@@ -8,13 +8,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -268,25 +265,7 @@ func TestFilms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := scene{t, simulate.New(t, operatorUnderTest(t))}
 			play(s)
-			checkFilm(t, name, s.FilmOfRoles())
+			simulate.CompareFilm(t, name, s.FilmOfRoles(), *update)
 		})
-	}
-}
-
-func checkFilm(t *testing.T, name, film string) {
-	t.Helper()
-	path := filepath.Join("testdata", "films", name+".txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(film), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), film); diff != "" {
-		t.Errorf("the film differs from %s; to accept it, run the test with -update (-want +got):\n%s", path, diff)
 	}
 }

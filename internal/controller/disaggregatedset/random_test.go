@@ -22,16 +22,7 @@ import (
 // operator restarts. The invariants hold at every step, and at the end each world is as its user wants it. The flag
 // -seed runs one world again.
 func TestRandomWorlds(t *testing.T) {
-	if *seed != 0 {
-		t.Log("\n" + playRandomly(t, *seed))
-		return
-	}
-	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
-		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
-			t.Parallel()
-			playRandomly(t, seed+1)
-		})
-	}
+	simulate.PlayWorlds(t, *seeds, *seed, playRandomly)
 }
 
 // maxGroups bounds the groups of a role in random worlds.

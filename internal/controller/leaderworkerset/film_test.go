@@ -9,12 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -339,7 +336,7 @@ func compareFilms(t *testing.T, prefix string, films map[string]func(scene)) {
 			operator, counted := countedOperator(t)
 			world := simulate.New(t, operator)
 			play(scene{t, world})
-			checkFilm(t, prefix+name, world.Film()+counted.String())
+			simulate.CompareFilm(t, prefix+name, world.Film()+counted.String(), *update)
 		})
 	}
 }
@@ -418,38 +415,11 @@ func playSiblingTooEarly(s scene) {
 	s.CheckReconciled(sibling(0))
 }
 
-func checkFilm(t *testing.T, name, film string) {
-	t.Helper()
-	path := filepath.Join("testdata", "films", name+".txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(film), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), film); diff != "" {
-		t.Errorf("the film differs from %s; to accept it, run the test with -update (-want +got):\n%s", path, diff)
-	}
-}
-
 // TestRandomWorlds scales and changes sets in random worlds: the cache is late, other actors act in between, writes
 // fail, and the operator restarts. The invariants hold at every step, and at the end each world is as its user wants
 // it. The flag -seed runs one world again.
 func TestRandomWorlds(t *testing.T) {
-	if *seed != 0 {
-		t.Log("\n" + playRandomly(t, *seed))
-		return
-	}
-	for seed := range uint64(*seeds) { //nolint:gosec // A number of tests.
-		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
-			t.Parallel()
-			playRandomly(t, seed+1)
-		})
-	}
+	simulate.PlayWorlds(t, *seeds, *seed, playRandomly)
 }
 
 // maxGroups bounds the groups of random worlds.

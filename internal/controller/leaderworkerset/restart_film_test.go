@@ -187,16 +187,7 @@ func TestRandomRestarts(t *testing.T) {
 // inRandomWorlds plays in that many random worlds, or in the world of the flag -seed alone, whose film it logs.
 func inRandomWorlds(t *testing.T, count int, play func(*testing.T, uint64) string) {
 	t.Helper()
-	if *seed != 0 {
-		t.Log("\n" + play(t, *seed))
-		return
-	}
-	for seed := range uint64(count) { //nolint:gosec // A number of tests.
-		t.Run(fmt.Sprintf("seed=%d", seed+1), func(t *testing.T) {
-			t.Parallel()
-			play(t, seed+1)
-		})
-	}
+	simulate.PlayWorlds(t, count, *seed, play)
 }
 
 // playRestartsRandomly runs one random world with accidents and returns its film.

@@ -43,7 +43,7 @@ func TestFilmsOfStrangers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			world := simulate.New(t, operatorUnderTest(t))
 			play(scene{t, world})
-			checkFilm(t, name, world.Film())
+			simulate.CompareFilm(t, name, world.Film(), *update)
 		})
 	}
 }
